@@ -1,0 +1,1 @@
+"""From data set files to batches: sources, the table, encoding, batches."""

@@ -1,0 +1,71 @@
+"""What goes wrong, in the words of the person at the keyboard, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a data set: where it is, what it is and what to do.
+
+    Args:
+        file: the file it was found in, as the user named it.
+        row: line (1-based, text files) or row (0-based, arrays and lists); None where the whole file is meant.
+        what: what was found and what was expected.
+        fix: what to do about it.
+        more: how many further places have the same problem.
+    """
+
+    file: str
+    row: int | None
+    what: str
+    fix: str
+    more: int = 0
+
+    def __str__(self) -> str:
+        place = self.file if self.row is None else f"{self.file}, row {self.row}"
+        more = f" (and {self.more} more like it)" if self.more else ""
+        return f"{place}: {self.what}{more}. {self.fix}"
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class RaytrainError(Exception):
+    """Base of every error that is the user's to read; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(RaytrainError, ValueError):
+    """A wrong name, value or combination in a command or a config."""
+
+    exit_code = 2
+
+
+class DataError(RaytrainError, ValueError):
+    """Bad data; lists every problem found, not only the first."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Sequence[Problem] | Problem) -> None:
+        self.problems = [problems] if isinstance(problems, Problem) else list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class RefusedError(RaytrainError):
+    """Something we will not do: opening the test split in training, comparing different data, an open cluster."""
+
+    exit_code = 4
+
+
+class NonFiniteError(RaytrainError):
+    """A loss term or gradient became NaN or infinite; names the step and the term."""
+
+
+class Interrupted(RaytrainError):
+    """The run was asked to stop, wrote a checkpoint and can be resumed."""
+
+    exit_code = 75

@@ -1,0 +1,77 @@
+"""A run's own record: journal.jsonl in the run's folder, one JSON object a line, only ever appended to.
+
+Events, each with "event" and "time" (seconds since 1970, UTC):
+
+    start       uid, kind ("run" | "sweep"), run, experiment, parent (uid of the sweep or None), config (flat),
+                commit, fingerprint, seed, workers, device, versions
+    resume      uid, epoch (epochs already done), checkpoint
+    epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
+    evaluation  split, protocol, metrics, file
+    rerank      metrics, params
+    trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
+    end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """Appends to a run's journal; a line is on disk when `write` returns."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder) / NAME
+
+    def write(self, event: str, **fields: Any) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **_plain(fields)}, ensure_ascii=False)
+        with open(self.path, "ab") as file:
+            # a writer that was killed in a line leaves no newline: close that line, so that only it is lost
+            if file.tell() and not _ends_with_newline(self.path):
+                file.write(b"\n")
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every complete line; one that a killed writer left torn is skipped."""
+        if not self.path.exists():
+            return []
+        events = []
+        for line in self.path.read_bytes().split(b"\n"):
+            try:
+                event = json.loads(line)
+            except (json.JSONDecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(event, dict) and "event" in event:
+                events.append(event)
+        return events
+
+    def last(self, event: str) -> dict[str, Any] | None:
+        return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: such numbers are written as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
