@@ -1,0 +1,50 @@
+"""A line every few seconds that says how far a long walk over data has come."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Counts towards `total` and says done / total, rate and remaining time.
+
+    Args:
+        what: what is being done, in a word or two ("lite0").
+        total: how many units there are.
+        unit: what is counted ("images").
+        say: receives each line; None is silent.
+        every_s: least time between two lines.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, say: Say | None = to_stderr, every_s: float = 5.0) -> None:
+        self.what, self.total, self.unit, self.say, self.every_s = what, total, unit, say, every_s
+        self.done = 0
+        self.started = self.last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Units a second since the start."""
+        return self.done / max(self.seconds, 1e-9)
+
+    def add(self, count: int) -> None:
+        """Count `count` more units done."""
+        self.done += count
+        now = time.monotonic()
+        if self.say is None or (now - self.last < self.every_s and self.done < self.total):
+            return
+        self.last = now
+        left_s = (self.total - self.done) / max(self.rate, 1e-9)
+        end = f"in {self.seconds:.0f} s" if self.done >= self.total else f"about {left_s:.0f} s left"
+        self.say(f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {self.rate:,.0f}/s, {end}")

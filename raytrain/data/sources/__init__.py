@@ -1,0 +1,1 @@
+"""One file per public layout; each offers `build(root, out, **options) -> Table`."""

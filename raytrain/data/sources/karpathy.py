@@ -1,0 +1,148 @@
+"""Karpathy's JSON: one `dataset_*.json` beside a folder of images (Flickr8k, Flickr30k, COCO).
+
+    {"dataset": "coco", "images": [{"filename", "filepath" (COCO), "cocoid" (COCO), "split",
+                                    "sentences": [{"raw", "sentid"}, ...]}, ...]}
+
+Karpathy and Fei-Fei, "Deep Visual-Semantic Alignments", CVPR 2015. Splits train and restval become "train".
+Optional per-image fields "license" and "flickr_url" become the item's attribution.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from raytrain.data.paths import contained
+from raytrain.data.problems import Problems
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table, TableWriter
+from raytrain.errors import DataError, Problem, UsageError
+
+SPLIT_OF = {"train": "train", "restval": "train", "val": "val", "test": "test"}
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    images: str = "images",
+    allow_missing: float = 0.0,
+    texts_per_image: int | None = None,
+) -> Table:
+    """The table of one Karpathy JSON and its images, which stay where they are.
+
+    Args:
+        root: folder with exactly one dataset_*.json.
+        out: folder of the new table.
+        images: folder of the images, relative to root or absolute; "." where filepath starts at root.
+        allow_missing: share of annotated images in [0, 1] that may be absent; they are listed in table.json.
+        texts_per_image: keep only the first so many captions an image. COCO has six or seven on some; papers use 5.
+
+    Raises:
+        DataError: every problem of the file at once: paths that climb out, unknown splits, images without a
+            caption, repeated ids, more images missing than allowed.
+    """
+    if not 0 <= allow_missing <= 1:
+        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    if texts_per_image is not None and texts_per_image < 1:
+        raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
+    folder = Path(root).expanduser().resolve()
+    annotations = _annotations(folder)
+    image_root = (folder / images).resolve()
+    if not image_root.is_dir():
+        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    entries = _entries(annotations)
+    problems, missing, items = Problems(), Problems(), []
+    missing_ids: list[str] = []
+    for row, entry in enumerate(entries):
+        item = _item(entry, row, str(annotations), problems)
+        if item is None:
+            continue
+        try:
+            present = contained(image_root, item.file).is_file()
+        except DataError as error:
+            problems.add("path", replace(error.problems[0], file=str(annotations), row=row))
+            continue
+        if not present:
+            missing_ids.append(item.id)
+            fix = "Put the image there, or allow a share of missing images with allow_missing."
+            missing.add("missing", Problem(str(annotations), row, f"image {image_root / item.file} not found", fix))
+            continue
+        items.append(replace(item, texts=item.texts[:texts_per_image]))
+    _repeated([(item.id, "image") for item in items], str(annotations), problems)
+    _repeated([(name, "caption") for item in items for name, _ in item.texts], str(annotations), problems)
+    if missing_ids and len(missing_ids) > allow_missing * len(entries):
+        for problem in missing.list():
+            problems.add("missing", problem)
+    problems.raise_if_any()
+    if not items:
+        raise DataError(Problem(str(annotations), None, "no image of the annotations is there", "Check images=FOLDER."))
+    source = {"name": "karpathy", "annotations": annotations.name, "texts_per_image": texts_per_image}
+    with TableWriter(out, source, image_root=image_root, missing=missing_ids) as writer:
+        writer.write(*to_arrow(items))
+    return Table(out)
+
+
+def _annotations(root: Path) -> Path:
+    found = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        what = f"needs exactly one dataset_*.json, found {names}" if root.is_dir() else "not a folder"
+        raise DataError(Problem(str(root), None, what, "Give the folder that holds the JSON and the images."))
+    return found[0]
+
+
+def _entries(path: Path) -> list[Any]:
+    fix = "Get the file again; it is Karpathy's JSON with a list under 'images'."
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
+    entries = value.get("images") if isinstance(value, Mapping) else None
+    if not isinstance(entries, list) or not entries:
+        raise DataError(Problem(str(path), None, "no list of images under 'images'", fix))
+    return entries
+
+
+def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
+    """The item of one entry, or None after adding its problems."""
+    before = len(problems)
+    fix = "Correct the entry of 'images'."
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("filename"), str):
+        problems.add("filename", Problem(file, row, "entry without a filename", fix))
+        return None
+    filename = entry["filename"]
+    split = entry.get("split")
+    if split not in SPLIT_OF:
+        what = f"{filename}: split {split!r}, allowed are {', '.join(SPLIT_OF)}"
+        problems.add("split", Problem(file, row, what, fix))
+    sentences = entry.get("sentences")
+    name = str(entry.get("cocoid", filename))
+    texts = []
+    for number, sentence in enumerate(sentences if isinstance(sentences, list) else []):
+        raw = sentence.get("raw") if isinstance(sentence, Mapping) else None
+        if not isinstance(raw, str) or not raw.strip():
+            problems.add("caption", Problem(file, row, f"{filename}: caption {number} is empty", fix))
+            continue
+        # some raw captions hold line breaks and runs of blanks
+        texts.append((str(sentence.get("sentid", f"{name}#{number}")), " ".join(raw.split())))
+    if not texts:
+        problems.add("captions", Problem(file, row, f"{filename}: no caption", "Add captions or remove the image."))
+    filepath = entry.get("filepath", "")
+    path = str(PurePosixPath(filepath if isinstance(filepath, str) else "", filename))
+    credit = ", ".join(str(entry[key]) for key in ("license", "flickr_url") if entry.get(key))
+    return Item(name, path, str(SPLIT_OF.get(split, "")), texts, "", credit) if len(problems) == before else None
+
+
+def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> None:
+    seen: set[str] = set()
+    for name, what in names:
+        if name in seen:
+            problems.add(f"{what} id", Problem(file, None, f"{what} id {name!r} appears twice", "Make ids unique."))
+        seen.add(name)

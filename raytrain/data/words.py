@@ -1,0 +1,122 @@
+"""Words of a caption, and the vocabulary that numbers them for text encoders trained from scratch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raytrain.errors import DataError, Problem
+
+if TYPE_CHECKING:
+    from raytrain.data.table import Table
+
+SPECIALS = ("<pad>", "<start>", "<end>", "<unk>", "<mask>")
+PAD, START, END, UNK, MASK = range(5)
+
+
+@cache
+def _tokenizer() -> Any:
+    # imported late: nltk takes a second and only builders and search need it
+    from nltk.tokenize import NLTKWordTokenizer
+
+    return NLTKWordTokenizer()
+
+
+def tokenize(text: str) -> list[str]:
+    """Words and punctuation of the lower-cased text, split by the Penn Treebank rules.
+
+    The published loaders call nltk's `word_tokenize`, which first splits sentences with a model that has to be
+    downloaded; without it a full stop inside a caption of several sentences stays on its word.
+    """
+    return [str(token) for token in _tokenizer().tokenize(text.lower())]
+
+
+class Vocabulary:
+    """Words and their numbers; <pad> 0, <start> 1, <end> 2, <unk> 3, <mask> 4, then words by falling count.
+
+    Args:
+        words: every word in the order of its number, specials included.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        assert len(set(words)) == len(words), "a word appears twice"
+        self.words = list(words)
+        self._numbers = {word: number for number, word in enumerate(self.words)}
+        # the public files end before <mask>: their own specials are honoured wherever they are
+        self.pad, self.start, self.end, self.unk = (self._numbers[word] for word in SPECIALS[:4])
+        self.mask = self._numbers["<mask>"]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.words == other.words
+
+    __hash__ = None  # type: ignore[assignment]  # mutable by nature; nobody keys by it
+
+    @classmethod
+    def count(cls, captions: Iterable[Sequence[str]], min_count: int = 4) -> Vocabulary:
+        """The words that occur at least `min_count` times; equal counts in alphabetical order."""
+        counts = Counter(word for tokens in captions for word in tokens)
+        kept = [word for word, number in counts.items() if number >= min_count and word not in SPECIALS]
+        return cls([*SPECIALS, *sorted(kept, key=lambda word: (-counts[word], word))])
+
+    @classmethod
+    def from_table(cls, table: Table, min_count: int = 4, split: str = "train") -> Vocabulary:
+        """From the captions of one split; the train split alone, so that no test caption shapes the model."""
+        tokens = table.texts["tokens"].take(table.split(split).texts)
+        return cls.count(tokens.to_pylist(), min_count)
+
+    def ids(self, tokens: Sequence[str]) -> list[int]:
+        """Numbers of the tokens between <start> and <end>; unknown words are <unk>."""
+        return [self.start, *(self._numbers.get(token, self.unk) for token in tokens), self.end]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"words": self.words}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], file: str = "vocabulary") -> Vocabulary:
+        """From `to_json`, or from the public layout with word2idx, idx2word and idx.
+
+        The public files have no <mask>: it is added after their last word.
+
+        Raises:
+            DataError: numbers with gaps or repeats, or specials missing.
+        """
+
+        def wrong(what: str) -> DataError:
+            fix = 'Give {"words": [...]} or {"word2idx": {...}, "idx2word": {...}, "idx": n}.'
+            return DataError(Problem(file, None, what, fix))
+
+        if "words" in value:
+            words = value["words"]
+        elif isinstance(value.get("word2idx"), Mapping):
+            numbers = value["word2idx"]
+            if sorted(numbers.values()) != list(range(len(numbers))):
+                raise wrong(f"word2idx does not number its {len(numbers)} words 0 to {len(numbers) - 1} once each")
+            words = sorted(numbers, key=numbers.__getitem__)
+        else:
+            raise wrong(f"keys {sorted(value)} are no vocabulary")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise wrong("words is no list of strings")
+        if len(set(words)) != len(words):
+            raise wrong("a word is listed twice")
+        if missing := [word for word in SPECIALS[:4] if word not in words]:
+            raise wrong(f"no {', '.join(missing)} among its words")
+        return cls(words if "<mask>" in words else [*words, "<mask>"])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """From a JSON file of either layout; pickled vocabularies are not read, since they can run code."""
+        try:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(Problem(str(path), None, f"not readable as JSON: {error}", "Give a JSON file.")) from None
+        if not isinstance(value, Mapping):
+            raise DataError(Problem(str(path), None, "no JSON object", "Give a vocabulary file."))
+        return cls.from_json(value, str(path))

