@@ -108,6 +108,12 @@ class DVSEConfig(Part):
     orth_penalty: Literal["square", "abs", "frobenius", "margin"] = "square"
     orth_schedule: Literal["adaptive", "constant", "ramp_up", "decay"] = "adaptive"
 
+    @model_validator(mode="after")
+    def _learned_score_learns(self) -> DVSEConfig:
+        if self.score == "learned" and self.fused_weight == 0:
+            raise ValueError("score=learned has no gradient unless fused_weight is above 0")
+        return self
+
 
 MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig, Field(discriminator="kind")]
 
@@ -229,7 +235,9 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
                 parent: Any = values
                 for key in place[:-1]:
                     parent = parent.get(key, {}) if isinstance(parent, Mapping) else {}
-                lines.append(_no_such_field(".".join(place[:-1]) or "RunConfig", place[-1], _fields(place[:-1], parent)))
+                lines.append(
+                    _no_such_field(".".join(place[:-1]) or "RunConfig", place[-1], _fields(place[:-1], parent))
+                )
             else:
                 lines.append(f"{'.'.join(place) or 'RunConfig'}: {item['msg']} (given: {item['input']!r:.80})")
         raise UsageError("\n".join(lines)) from None
@@ -259,7 +267,9 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     def leaves(prefix: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             return {prefix: value}
-        return {k: v for key, part in value.items() for k, v in leaves(f"{prefix}.{key}" if prefix else key, part).items()}
+        return {
+            k: v for key, part in value.items() for k, v in leaves(f"{prefix}.{key}" if prefix else key, part).items()
+        }
 
     return leaves("", config.model_dump(mode="json"))
 
@@ -276,7 +286,9 @@ def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
     fields = choices[kind].model_fields
     kept = {key: value for key, value in here.items() if key in fields and key not in ("kind", "lr_scale")}
     here.clear()
-    here.update({key: field.default for key, field in fields.items() if not field.is_required()} | kept | {"kind": kind})
+    here.update(
+        {key: field.default for key, field in fields.items() if not field.is_required()} | kept | {"kind": kind}
+    )
     here.update({key: None for key, field in fields.items() if field.is_required()})  # named, so that it can be set
 
 
@@ -286,7 +298,7 @@ def _fields(place: list[str], given: Any) -> list[str]:
     for key in place:
         part = part.model_fields[key].annotation if isinstance(part, type) and key in part.model_fields else None
         if not (isinstance(part, type) and issubclass(part, BaseModel)):
-            part = _KINDS.get(given.get("kind", ""), None) if isinstance(given, Mapping) else None
+            part = _KINDS.get(given.get("kind", "")) if isinstance(given, Mapping) else None
     return list(part.model_fields) if part is not None else []
 
 

@@ -327,7 +327,9 @@ def open_array(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
     except (OSError, ValueError) as error:
-        what = "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
+        what = (
+            "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
+        )
         fix = "Save it again as a plain float16 or float32 array with np.save(..., allow_pickle=False)."
         raise DataError(Problem(str(path), None, what, fix)) from None
     return rows

@@ -1,0 +1,221 @@
+"""Table -> batches: which captions share a step, size augmentation, and the copy to the device.
+
+Everything random is a function of (seed, epoch, step) and is drawn for the whole batch before a rank takes its slice:
+a run gives the same batches on one rank and on many, and a resumed one the same as an uninterrupted one.
+
+Letters: B pairs of this rank, R regions, F features, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raytrain.config import DataConfig
+from raytrain.data.table import Split, Table
+from raytrain.data.words import Vocabulary
+from raytrain.errors import UsageError
+
+Batch = dict[str, Tensor]
+T = TypeVar("T")
+
+
+class TextReader(Protocol):
+    """Captions as tensors; the three kinds below differ in what a token is."""
+
+    longest: int
+
+    def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        """text and text_mask of these texts.
+
+        Args:
+            texts: (B) rows of the table's texts.
+            draws: (B, longest) uniform numbers that decide the augmentation; None reads captions as they are.
+            drop: share of the tokens that are changed.
+        """
+        ...
+
+
+class TokenStates:
+    """Frozen token states of the table: (B, T, F). Dropped tokens are masked; the first and last always stay."""
+
+    def __init__(self, table: Table, name: str, max_words: int) -> None:
+        table.feature(name, "text")
+        self.states = table.array(name)
+        self.offsets = np.asarray(table.offsets(name))
+        self.longest = min(int(np.diff(self.offsets).max(initial=1)), max_words)
+
+    def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        start = self.offsets[texts]
+        lengths = np.minimum(self.offsets[texts + 1] - start, self.longest)
+        states = np.zeros((len(texts), int(lengths.max()), self.states.shape[1]), dtype=np.float32)
+        for row, (first, length) in enumerate(zip(start, lengths, strict=True)):
+            states[row, :length] = self.states[first : first + length]
+        position = np.arange(states.shape[1])
+        mask = position < lengths[:, None]
+        if draws is not None:
+            ends = (position == 0) | (position == lengths[:, None] - 1)
+            mask &= (draws[:, : states.shape[1]] >= drop) | ends
+        return {"text": torch.from_numpy(states), "text_mask": torch.from_numpy(mask)}
+
+
+class TokenIds:
+    """Captions as numbers between a start and an end token: (B, T).
+
+    Augmentation as in VSE-infinity (section 3.4): of the tokens chosen, half become the mask token, a tenth a random
+    token, and the rest are removed.
+
+    Args:
+        ids: one list a text of the table.
+        mask: number of the mask token.
+        ordinary: first and one past the last number that is no special token.
+        max_words: longer captions are cut, their end token kept.
+    """
+
+    def __init__(self, ids: list[list[int]], mask: int, ordinary: tuple[int, int], max_words: int) -> None:
+        self.ids = [np.array(i if len(i) <= max_words else [*i[: max_words - 1], i[-1]], dtype=np.int64) for i in ids]
+        self.mask = mask
+        self.ordinary = ordinary
+        self.longest = max((len(i) for i in self.ids), default=1)
+
+    @classmethod
+    def from_words(cls, table: Table, vocabulary: Vocabulary, max_words: int) -> TokenIds:
+        ids = [vocabulary.ids(tokens) for tokens in table.texts["tokens"].to_pylist()]
+        return cls(ids, vocabulary.mask, (vocabulary.mask + 1, max(len(vocabulary), vocabulary.mask + 2)), max_words)
+
+    @classmethod
+    def from_transformer(cls, table: Table, path: str, max_words: int) -> TokenIds:
+        """Pieces of the model's own tokeniser; a model without a mask token keeps a chosen piece as it is."""
+        from raytrain.encoders.tokens import load_text_model
+
+        _, tokenizer = load_text_model(path)
+        ids = tokenizer(table.texts["text"].to_pylist(), truncation=True, max_length=max_words)["input_ids"]
+        mask = tokenizer.mask_token_id
+        special = max([number for number in tokenizer.all_special_ids if number < len(tokenizer) // 2], default=0)
+        return cls(ids, -1 if mask is None else mask, (special + 1, len(tokenizer)), max_words)
+
+    def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        rows = [self.ids[text] for text in texts]
+        if draws is not None:
+            rows = [self._change(row, draw, drop) for row, draw in zip(rows, draws, strict=True)]
+        lengths = np.array([len(row) for row in rows])
+        ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
+        for row, values in enumerate(rows):
+            ids[row, : len(values)] = values
+        return {
+            "text": torch.from_numpy(ids),
+            "text_mask": torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]),
+        }
+
+    def _change(self, row: np.ndarray, draw: np.ndarray, drop: float) -> np.ndarray:
+        share = draw[1 : len(row) - 1] / drop if drop else np.ones(len(row) - 2)
+        middle = row[1:-1].copy()
+        if self.mask >= 0:
+            middle[share < 0.5] = self.mask
+        low, high = self.ordinary
+        random = (share >= 0.5) & (share < 0.6)
+        # what is left of the draw inside its tenth chooses the word
+        middle[random] = low + ((share[random] - 0.5) * 10 * (high - low)).astype(np.int64)
+        kept = (share < 0.6) | (share >= 1)
+        return np.concatenate([row[:1], middle[kept], row[-1:]])
+
+
+class Regions:
+    """Image features of the table: (B, R, F). Dropped regions are masked; an image never loses all of them."""
+
+    def __init__(self, table: Table, name: str) -> None:
+        table.feature(name, "image")
+        self.features = table.array(name)
+
+    def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        regions = self.features[items].astype(np.float32)
+        mask = np.ones(regions.shape[:2], dtype=bool)
+        if draws is not None:
+            mask = draws >= drop
+            mask[~mask.any(1)] = True
+        return {"regions": torch.from_numpy(regions), "region_mask": torch.from_numpy(mask)}
+
+
+class TrainBatches:
+    """The training split as caption-image pairs, shuffled anew each epoch; the last short batch is left out.
+
+    Args:
+        split: of the table.
+        regions, texts: readers of its features.
+        config: augmentation.
+        batch_size: pairs a step over all ranks; a multiple of `world`.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        regions: Regions,
+        texts: TextReader,
+        config: DataConfig,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch_size % world:
+            raise UsageError(f"optim.batch_size={batch_size} does not divide over {world} workers; use a multiple")
+        if len(split.texts) < batch_size:
+            raise UsageError(
+                f"optim.batch_size={batch_size} is more than the {len(split.texts)} captions of split '{split.name}'"
+            )
+        self.split, self.regions, self.texts, self.config = split, regions, texts, config
+        self.batch_size, self.seed = batch_size, seed
+        self.mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
+        self.steps = len(split.texts) // batch_size
+
+    def batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
+        """This rank's part of one step."""
+        pairs = order[step * self.batch_size : (step + 1) * self.batch_size][self.mine]
+        random = np.random.default_rng([self.seed, epoch, step])
+        region_draws = random.random((self.batch_size, self.regions.features.shape[1]), dtype=np.float32)[self.mine]
+        text_draws = random.random((self.batch_size, self.texts.longest), dtype=np.float32)[self.mine]
+        images = self.split.item_of_text[pairs]
+        return {
+            **self.regions.read(self.split.items[images], region_draws, self.config.region_drop),
+            **self.texts.read(self.split.texts[pairs], text_draws, self.config.word_drop),
+            "image_id": torch.from_numpy(images.astype(np.int64)),
+        }
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from `first_step` on, each read while the one before it trains."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.texts))
+        return read_ahead(lambda step: self.batch(order, epoch, step), range(first_step, self.steps))
+
+
+def image_batches(items: np.ndarray, regions: Regions, size: int = 256) -> Iterator[Batch]:
+    """These rows of the table's items, in order, as they are."""
+    return read_ahead(lambda start: regions.read(items[start : start + size], None, 0.0), range(0, len(items), size))
+
+
+def text_batches(rows: np.ndarray, texts: TextReader, size: int = 512) -> Iterator[Batch]:
+    """These rows of the table's texts, in order, as they are."""
+    return read_ahead(lambda start: texts.read(rows[start : start + size], None, 0.0), range(0, len(rows), size))
+
+
+def read_ahead(read: Callable[[int], T], steps: range) -> Iterator[T]:
+    """read(step) for each step, the next one in a thread while the caller works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(read, steps[0]) if len(steps) else None
+        for step in steps:
+            assert coming is not None
+            batch = coming.result()
+            following = step + steps.step
+            coming = pool.submit(read, following) if following < steps.stop else None
+            yield batch
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()}

@@ -1,0 +1,83 @@
+"""From a set of local features to one vector: generalised pooling (GPO), mean, max.
+
+Letters: B batch, R members of a set (regions or tokens), D dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class GPO(nn.Module):
+    """Generalised pooling operator (Chen et al., CVPR 2021, section 3.2).
+
+    Learns how much each rank counts: features are sorted per dimension in descending order and summed with weights
+    that a small bidirectional GRU makes from the sinusoidal codes of the positions 0..n-1. The weights depend on the
+    length n alone, so they are computed once for each length that occurs, not once a sample.
+
+    Args:
+        code_dim: size of a position's code.
+        hidden: hidden size of the GRU.
+        temperature: of the softmax over positions.
+    """
+
+    def __init__(self, code_dim: int = 32, hidden: int = 32, temperature: float = 0.1) -> None:
+        super().__init__()
+        self.code_dim = code_dim
+        self.temperature = temperature
+        self.gru = nn.GRU(code_dim, hidden, batch_first=True, bidirectional=True)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def weights(self, lengths: Tensor, longest: int) -> Tensor:
+        """(B) lengths -> (B, longest) weights, zero at and after each length; each row sums to 1."""
+        distinct, which = lengths.unique(return_inverse=True)
+        codes = position_codes(longest, self.code_dim, lengths.device).expand(len(distinct), -1, -1)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            codes.to(self.score.weight.dtype), distinct.cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=longest)
+        forward, backward = states.chunk(2, dim=-1)
+        scores = self.score((forward + backward) / 2).squeeze(-1).float()
+        outside = torch.arange(longest, device=lengths.device) >= distinct[:, None]
+        return torch.softmax(scores.masked_fill(outside, -10000.0) / self.temperature, -1)[which]
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, D) features and (B, R) bool mask of the real ones, at least one a row -> (B, D)."""
+        lengths = mask.sum(1)
+        # masked members sort to the end, where the weight is zero; the zero keeps inf * 0 out
+        ordered = features.masked_fill(~mask[..., None], -torch.inf).sort(dim=1, descending=True).values
+        past_end = torch.arange(mask.shape[1], device=mask.device) >= lengths[:, None]
+        ordered = ordered.masked_fill(past_end[..., None], 0.0)
+        return torch.einsum("br,brd->bd", self.weights(lengths, mask.shape[1]).to(ordered.dtype), ordered)
+
+
+class MeanPooling(nn.Module):
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, D), (B, R) -> (B, D)"""
+        return (features * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+class MaxPooling(nn.Module):
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, D), (B, R) -> (B, D)"""
+        return features.masked_fill(~mask[..., None], -torch.inf).amax(1)
+
+
+def pooling(kind: str, gpo_dim: int = 32) -> nn.Module:
+    """The aggregator of that name: "gpo", "mean" or "max"."""
+    if kind == "gpo":
+        return GPO(gpo_dim, gpo_dim)
+    return {"mean": MeanPooling, "max": MaxPooling}[kind]()
+
+
+def position_codes(count: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """(count, dim) sinusoidal codes of 0..count-1, base 10000: sines at even places, cosines at odd ones."""
+    position = torch.arange(count, dtype=torch.float32, device=device)[:, None]
+    rate = torch.exp(torch.arange(0, dim, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / dim))
+    codes = torch.zeros(count, dim, device=device)
+    codes[:, 0::2] = torch.sin(position * rate)
+    codes[:, 1::2] = torch.cos(position * rate)[:, : dim // 2]
+    return codes

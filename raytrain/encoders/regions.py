@@ -1,0 +1,76 @@
+"""Images as precomputed region or grid features: one vector (VSE-infinity) or K views (DVSE).
+
+Letters: B batch, R regions, F features, K views, D dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from raytrain.encoders.pooling import pooling
+
+
+class RegionViews(nn.Module):
+    """K sub-embeddings of an image: a shared linear base plus one residual MLP a view, aggregated, normalised.
+
+    u_{r,k} = Linear(x_r) + MLP_k(x_r), MLP_k = Linear(F -> D/2), BatchNorm, ReLU, Linear(D/2 -> D). With one view it is
+    the image branch of VSE-infinity (Chen et al., CVPR 2021, section 4.1).
+
+    Batch norm sees the real regions only: published code also feeds it the zeros that pad a batch, so its statistics
+    depend on how far a batch happens to be padded, and differ between one process and two.
+
+    Args:
+        features: F.
+        dim: D.
+        views: K.
+        pool: "gpo", "mean" or "max".
+        pool_sharing: "shared", one aggregator for the views, or "per_view".
+        gpo_dim: size of GPO's codes and hidden state.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        dim: int,
+        views: int = 1,
+        pool: str = "gpo",
+        pool_sharing: Literal["shared", "per_view"] = "shared",
+        gpo_dim: int = 32,
+    ) -> None:
+        super().__init__()
+        self.base = xavier_linear(features, dim)
+        self.mlps = nn.ModuleList(region_mlp(features, dim) for _ in range(views))
+        self.pools = nn.ModuleList(pooling(pool, gpo_dim) for _ in range(views if pool_sharing == "per_view" else 1))
+
+    def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
+        real = regions[mask]  # (sum of lengths, F): nothing is computed for dropped or padded regions
+        base = self.base(real)
+        views = []
+        for k, mlp in enumerate(self.mlps):
+            local = base + mlp(real)
+            padded = local.new_zeros(*mask.shape, local.shape[-1])
+            padded[mask] = local
+            views.append(self.pools[k % len(self.pools)](padded, mask))
+        return normalize(torch.stack(views, 1), dim=-1)
+
+
+def region_mlp(features: int, dim: int) -> nn.Sequential:
+    """F -> D through D/2 with batch norm over all regions of the batch."""
+    return nn.Sequential(
+        nn.Linear(features, dim // 2), nn.BatchNorm1d(dim // 2), nn.ReLU(inplace=True), nn.Linear(dim // 2, dim)
+    )
+
+
+def xavier_linear(features: int, dim: int) -> nn.Linear:
+    """A linear layer that starts with uniform weights in +-sqrt(6 / (F + D)) and no bias."""
+    layer = nn.Linear(features, dim)
+    bound = math.sqrt(6 / (features + dim))
+    nn.init.uniform_(layer.weight, -bound, bound)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,65 @@
+"""Captions as words: learned embeddings and a bidirectional GRU.
+
+Letters: B batch, T words, D dimensions.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from raytrain.encoders.pooling import pooling
+
+
+class BiGRUCaptions(nn.Module):
+    """One vector a caption: BiGRU over word embeddings, directions averaged, pooled (VSE-infinity, BiGRU text).
+
+    Args:
+        words: size of the vocabulary.
+        word_dim: size of a word's embedding.
+        dim: D.
+        pool: "gpo", "mean" or "max".
+        gpo_dim: size of GPO's codes and hidden state.
+    """
+
+    def __init__(self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, word_dim)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.gru = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
+        self.pool = pooling(pool, gpo_dim)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
+        packed = pack_padded_sequence(self.embedding(words), mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=words.shape[1])
+        forward, backward = states.chunk(2, dim=-1)
+        return normalize(self.pool((forward + backward) / 2, mask), dim=-1)
+
+
+class TokenCaptions(nn.Module):
+    """One vector a caption from a transformer's token states: Linear, pooled (VSE-infinity, BERT text).
+
+    Args:
+        features: F, width of a token state.
+        dim: D.
+        transformer: trained with the rest; None where batches hold the states of a frozen one.
+    """
+
+    def __init__(
+        self, features: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, transformer: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.linear = nn.Linear(features, dim)
+        self.pool = pooling(pool, gpo_dim)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, F) states, or (B, T) token ids where the transformer trains; (B, T) bool mask -> (B, D)."""
+        if self.transformer is not None:
+            tokens = self.transformer(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        real = self.linear(tokens[mask])
+        padded = real.new_zeros(*mask.shape, real.shape[-1])
+        padded[mask] = real
+        return normalize(self.pool(padded, mask), dim=-1)

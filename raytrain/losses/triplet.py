@@ -1,0 +1,52 @@
+"""Triplet losses over a batch of caption-image pairs.
+
+Letters: B pairs. Row i of a similarity matrix is caption i, column j is image j; pair i is the diagonal.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def hinges(similarity: Tensor, negatives: Tensor, margin: float, hardest: bool) -> Tensor:
+    """(..., B) hinge of each row's own pair against its negatives (VSE++, Faghri et al., BMVC 2018, equations 4, 5).
+
+    Args:
+        similarity: (..., B, B) scores, larger is closer; the diagonal holds the pairs.
+        negatives: (B, B) bool, True where the column is a negative of the row.
+        margin: required gap, in the units of `similarity`.
+        hardest: the largest negative alone, or else the sum over all of them.
+
+    Returns:
+        (..., B); zero for a row without negatives.
+    """
+    own = similarity.diagonal(dim1=-2, dim2=-1)
+    costs = (margin + similarity - own[..., None]).clamp(min=0).masked_fill(~negatives, 0.0)
+    return costs.amax(-1) if hardest else costs.sum(-1)
+
+
+def triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.2, hardest: bool = True) -> Tensor:
+    """() sum of the hinges of both directions over the batch (VSE++; VSE-infinity, section 3.4).
+
+    Args:
+        similarity: (B, B) captions x images, pairs on the diagonal.
+        negatives: (B, B) bool, symmetric.
+        margin: required gap, in the units of `similarity`.
+        hardest: against the hardest negative, or the sum over all of them (the warm-up of VSE-infinity).
+    """
+    text_to_image = hinges(similarity, negatives, margin, hardest)
+    image_to_text = hinges(similarity.transpose(-2, -1), negatives.T, margin, hardest)
+    return text_to_image.sum() + image_to_text.sum()
+
+
+def batch_negatives(image_id: Tensor, same_image: str) -> Tensor:
+    """(B, B) bool: which image of the batch is a negative of which caption.
+
+    Args:
+        image_id: (B) the image of each pair.
+        same_image: "masked", another caption of the same image is no negative; "negative", it is, as in published code.
+    """
+    if same_image == "masked":
+        return image_id[:, None] != image_id[None, :]
+    return ~torch.eye(len(image_id), dtype=torch.bool, device=image_id.device)

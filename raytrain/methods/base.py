@@ -1,0 +1,66 @@
+"""What the loop and a method say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from raytrain.config import BiGRUText, EncoderConfig, TransformerText
+from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
+
+Batch = dict[str, Tensor]
+"""Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
+image_id (B)."""
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """The gather of a single process."""
+    return tensor
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands, and how to reach the other ranks.
+
+    Args:
+        epoch: epochs done, with the fraction of this one: 1.5 is the middle of the second.
+        num_epochs: of the whole run.
+        gather: (B / W, ...) of this rank -> (B, ...) of all ranks, in rank order, with gradient.
+    """
+
+    epoch: float = 0.0
+    num_epochs: int = 1
+    gather: Callable[[Tensor], Tensor] = alone
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Sizes a method learns from the data.
+
+    Args:
+        region_features: F of the image features.
+        token_features: F of frozen token states; None where captions come as words.
+        words: size of the word vocabulary; None where captions come as token states.
+    """
+
+    region_features: int
+    token_features: int | None = None
+    words: int | None = None
+
+
+def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
+    """The caption branch that the config names: (B, T[, F]), (B, T) -> (B, D)."""
+    text = config.text
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return BiGRUCaptions(inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim)
+    if isinstance(text, TransformerText):
+        from raytrain.encoders.tokens import load_text_model
+
+        transformer, _ = load_text_model(text.path)
+        width = int(transformer.config.hidden_size)
+        return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
+    assert inputs.token_features is not None
+    return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)

@@ -1,0 +1,43 @@
+"""VSE-infinity: one vector an image, one a caption, both by generalised pooling (Chen et al., CVPR 2021)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from raytrain import losses, similarity
+from raytrain.config import EncoderConfig, VSEInfinityConfig
+from raytrain.encoders.regions import RegionViews
+from raytrain.losses.triplet import batch_negatives
+from raytrain.methods.base import Batch, Inputs, Moment, text_encoder
+
+
+class VSEInfinity(nn.Module):
+    """The method: captions are queries, images the gallery."""
+
+    def __init__(self, encoder: EncoderConfig, config: VSEInfinityConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+        self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
+        self.text = text_encoder(encoder, inputs)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(B, T[, F]) captions -> (B, D)."""
+        return self.text(batch["text"], batch["text_mask"])  # type: ignore[no-any-return]
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, D)."""
+        return self.image(batch["regions"], batch["region_mask"])[:, 0]  # type: ignore[no-any-return]
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, D), (G, D) -> (Q, G)."""
+        return similarity.cosine(query, gallery)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""
+        moment = moment or Moment()
+        query = moment.gather(self.encode_query(batch).float())
+        gallery = moment.gather(self.encode_gallery(batch).float())
+        negatives = batch_negatives(moment.gather(batch["image_id"]), self.config.same_image)
+        hardest = moment.epoch >= self.config.mean_warmup_epochs
+        loss = losses.triplet(self.similarity(query, gallery), negatives, self.config.margin, hardest)
+        return {"loss": loss, "triplet": loss.detach()}

@@ -1,0 +1,37 @@
+"""Whole runs as functions: each returns a complete RunConfig, which overrides then change."""
+
+from collections.abc import Callable
+
+from raytrain.config import RunConfig
+from raytrain.recipes.coco import dvse_coco, vse_infinity_coco
+from raytrain.recipes.emoji import dvse_emoji, vse_infinity_emoji
+from raytrain.recipes.flickr8k import dvse_flickr8k, vse_infinity_flickr8k, vse_infinity_flickr8k_bigru
+from raytrain.recipes.flickr30k import dvse_flickr30k, vse_infinity_flickr30k
+
+RECIPES: dict[str, Callable[[], RunConfig]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        dvse_coco,
+        dvse_emoji,
+        dvse_flickr30k,
+        dvse_flickr8k,
+        vse_infinity_coco,
+        vse_infinity_emoji,
+        vse_infinity_flickr30k,
+        vse_infinity_flickr8k,
+        vse_infinity_flickr8k_bigru,
+    )
+}
+
+__all__ = [
+    "RECIPES",
+    "dvse_coco",
+    "dvse_emoji",
+    "dvse_flickr8k",
+    "dvse_flickr30k",
+    "vse_infinity_coco",
+    "vse_infinity_emoji",
+    "vse_infinity_flickr8k",
+    "vse_infinity_flickr8k_bigru",
+    "vse_infinity_flickr30k",
+]

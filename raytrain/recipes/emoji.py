@@ -1,0 +1,27 @@
+"""The embedded default: Twemoji graphics against their names and keywords, built from packages alone.
+
+Table: `raytrain data build emoji --out TABLE`, then `raytrain data encode TABLE --backbone lite0` and `--backbone
+minilm`; `make demo` does all of it. It shows the whole road in minutes and is no benchmark.
+"""
+
+from __future__ import annotations
+
+from raytrain.config import DataConfig, DVSEConfig, EncoderConfig, OptimConfig, RunConfig, VSEInfinityConfig
+
+TABLE = "tables/emoji"
+
+
+def vse_infinity_emoji() -> RunConfig:
+    """VSE-infinity, one vector an image. Run: `raytrain train vse_infinity_emoji`."""
+    return RunConfig(
+        experiment="emoji",
+        data=DataConfig(table=TABLE),
+        encoder=EncoderConfig(dim=256),
+        method=VSEInfinityConfig(),
+        optim=OptimConfig(lr=1e-3, batch_size=128, num_epochs=4, decay_epochs=(3,)),
+    )
+
+
+def dvse_emoji() -> RunConfig:
+    """DVSE with K = 4. Run: `raytrain train dvse_emoji`."""
+    return vse_infinity_emoji().model_copy(update={"method": DVSEConfig(views=4)})

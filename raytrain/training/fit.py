@@ -1,0 +1,323 @@
+"""The loop: `fit` trains one run, alone, under torchrun or inside a Ray worker, and knows nothing of Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from raytrain.config import RunConfig, flatten
+from raytrain.data.batches import TrainBatches, to_device
+from raytrain.data.table import Split
+from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.evaluation.recall import image_text_metrics
+from raytrain.methods import METHODS
+from raytrain.methods.base import Moment
+from raytrain.tracking.journal import Journal
+from raytrain.training import checkpoint, provenance
+from raytrain.training.embed import Method, autocast, score_split
+from raytrain.training.feed import Feed, open_feed
+from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
+from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
+from raytrain.training.similarities import keep_similarity
+
+Report = Callable[[dict[str, float], Path | None], None]
+
+
+def no_report(metrics: dict[str, float], checkpoint_dir: Path | None) -> None:
+    """The report of a run that nobody watches."""
+
+
+def fit(
+    config: RunConfig,
+    tables: Mapping[str, Split],
+    report: Report = no_report,
+    *,
+    checkpoint_root: Path | None = None,
+    resume_from: Path | None = None,
+    parent: str | None = None,
+    device: torch.device | None = None,
+) -> dict[str, float]:
+    """Train a run to its last epoch and return the last epoch's metrics (rank 0; empty elsewhere).
+
+    Uses the process group when one is initialised: every rank calls this with the same arguments. W ranks of
+    batch B / W give the gradients of one rank of batch B.
+
+    Args:
+        config: a named run.
+        tables: {"train": Split, "val": Split}; "val" selects the best epoch.
+        report: called on every rank once an epoch, with metrics and a finished checkpoint folder on rank 0, and with
+            an empty dict and None elsewhere. What it raises ends the run.
+        checkpoint_root: where checkpoints are written for `report` to take away; None keeps the best and the last in
+            the run's folder.
+        resume_from: a checkpoint folder of this run.
+        parent: uid of the sweep this run belongs to, for the journal.
+        device: default the current CUDA device, or the CPU.
+
+    Raises:
+        NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
+        Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
+    """
+    device = device or default_device()
+    journal = Journal(config.folder) if rank() == 0 else None
+    run = _Run(config, tables, device)
+    if resume_from is not None:
+        run.restore(checkpoint.load(resume_from))
+    _open_journal(journal, run, resume_from, parent)
+    try:
+        metrics: dict[str, float] = {}
+        with _sigterm() as stop:
+            while run.epoch < config.optim.num_epochs and not run.out_of_steps():
+                run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder))
+                metrics = run.validate()
+                folder = run.save(checkpoint_root or config.folder, metrics)
+                if journal:
+                    journal.write("epoch", epoch=run.epoch, step=run.step, metrics=metrics)
+                    if checkpoint_root is None:
+                        checkpoint.keep_best_and_last(config.folder)
+                report({"epoch": run.epoch, "best": run.best, **metrics} if metrics else {}, folder)
+    except BaseException as error:
+        if journal:
+            status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+            journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
+        raise
+    if journal:
+        journal.write("end", status="finished", error=None, metrics={"best": run.best})
+    return metrics
+
+
+def default_device() -> torch.device:
+    """The current CUDA device where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+class _Run:
+    """A run's state: model, optimizer and position; what a checkpoint holds."""
+
+    def __init__(self, config: RunConfig, tables: Mapping[str, Split], device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.val = tables["val"]
+        self.feed: Feed = open_feed(config, tables["train"].table)
+        torch.manual_seed(config.seed)
+        self.model = build_method(config, self.feed).to(device)
+        synchronise_batch_norm(self.model)
+        self.batches = TrainBatches(
+            tables["train"], self.feed.regions, self.feed.texts, config.data, config.optim.batch_size, config.seed,
+            rank(), world_size(),
+        )  # fmt: skip
+        self.optimizer = make_optimizer(self.model, config, device)
+        self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
+        self.parallel: nn.Module = self.model
+        if world_size() > 1:
+            # batch norm statistics are already global: nothing to broadcast
+            self.parallel = DistributedDataParallel(
+                self.model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
+            )
+        if config.optim.compile:
+            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
+        self.epoch, self.step, self.step_in_epoch = 0, 0, 0
+        self.best = -math.inf
+        self.worker_seconds = 0.0
+        self.sums: dict[str, Tensor] = {}
+
+    def out_of_steps(self) -> bool:
+        return self.config.optim.max_steps is not None and self.step >= self.config.optim.max_steps
+
+    def train_epoch(self, stop: threading.Event, save: Callable[[], Path | None]) -> None:
+        """From where the run stands to the end of its epoch (or of `max_steps`)."""
+        optim, steps = self.config.optim, self.batches.steps
+        self.model.train()
+        started = time.monotonic()
+        for batch in self.batches.epoch(self.epoch, self.step_in_epoch):
+            # dropout by the step, so that a resumed run draws what an uninterrupted one draws
+            torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + rank())
+            last_part = (self.step_in_epoch + 1) % optim.accumulation == 0 or self.step_in_epoch + 1 == steps
+            set_lr(self.optimizer, optim.lr * lr_factor(self.config, self.step, steps))
+            moment = Moment(self.epoch + self.step_in_epoch / steps, optim.num_epochs, gather)
+            with self._no_sync(last_part):
+                with autocast(self.device, optim.precision):
+                    losses = self.parallel(to_device(batch, self.device), moment)
+                self._check_finite(losses)
+                self.scaler.scale(losses["loss"]).backward()
+            if last_part:
+                self._update()
+            for name, value in losses.items():
+                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+            self.step += 1
+            self.step_in_epoch += 1
+            ended = self.step_in_epoch == steps or self.out_of_steps()
+            if any_rank(stop.is_set(), self.device):
+                self._spend(started)
+                save()
+                raise Interrupted(f"stopped at step {self.step}; resume with the same command")
+            if optim.checkpoint_steps and self.step % optim.checkpoint_steps == 0 and not ended:
+                self._spend(started)
+                started = time.monotonic()
+                save()
+            if ended:
+                break
+        self._spend(started)
+        self.train_metrics = {f"train/{k}": float(v) / self.step_in_epoch for k, v in self.sums.items()}
+        self.train_metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
+        self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
+
+    def validate(self) -> dict[str, float]:
+        """Metrics of the epoch that ended; keeps the similarities of the best one. Empty on ranks other than 0."""
+        started = time.monotonic()
+        with self._averaged():
+            scores = score_split(self.model, self.val, self.feed, self.device, self.config.optim.precision)
+        self._spend(started)
+        if rank() != 0:
+            return {}
+        found = image_text_metrics(scores, torch.from_numpy(self.val.item_of_text))
+        metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
+        metrics["cost/worker_seconds"] = self.worker_seconds
+        metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
+        value = metrics[self.config.evaluation.select]
+        if not math.isfinite(value):
+            raise NonFiniteError(f"{self.config.evaluation.select} is {value} after epoch {self.epoch}")
+        if value > self.best:
+            self.best = value
+            if self.config.evaluation.keep_similarity:
+                keep_similarity(self.config.folder, scores, self.val, self.step)
+        return metrics
+
+    def save(self, root: Path, metrics: dict[str, float] | None = None) -> Path | None:
+        """A checkpoint of this moment, by rank 0."""
+        if rank() != 0:
+            return None
+        state = {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "live": self.model.state_dict() if self.average is not None else None,
+            "position": [self.epoch, self.step, self.step_in_epoch],
+            "best": self.best,
+            "worker_seconds": self.worker_seconds,
+            "sums": self.sums,
+        }
+        facts = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "metrics": metrics or {},
+            "selected": (metrics or {}).get(self.config.evaluation.select),
+            "world_size": world_size(),
+            "fingerprint": self.val.table.fingerprint,
+        }
+        weights = self.average if self.average is not None else self.model.state_dict()
+        return checkpoint.save(root, self.config, weights, state, facts, self.feed.vocabulary)
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        state = saved.state()
+        self.model.load_state_dict(state["live"] or saved.weights)
+        if self.average is not None:
+            self.average = {name: value.to(self.device) for name, value in saved.weights.items()}
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.step, self.step_in_epoch = state["position"]
+        self.best, self.worker_seconds = state["best"], state["worker_seconds"]
+        self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
+
+    def _update(self) -> None:
+        """Clip, step, average."""
+        self.scaler.unscale_(self.optimizer)
+        limit = self.config.optim.clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        # fp16 skips a step whose scaled gradient overflowed; in any other precision it is the end
+        if not self.scaler.is_enabled() and not torch.isfinite(norm):
+            raise NonFiniteError(
+                f"step {self.step}: the gradient is {float(norm)}; lower optim.lr, or look at the data"
+            )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            with torch.no_grad():
+                for name, value in self.model.state_dict().items():
+                    if value.is_floating_point():
+                        self.average[name].lerp_(value, 1 - self.config.optim.ema_decay)
+                    else:
+                        self.average[name].copy_(value)
+
+    def _check_finite(self, losses: dict[str, Tensor]) -> None:
+        """Every rank holds the same global losses, so that all of them stop here, at one step."""
+        parts = [name for name in losses if name != "loss"]
+        values = torch.stack([losses[name].detach().float() for name in [*parts, "loss"]]).tolist()
+        for name, value in zip([*parts, "loss"], values, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(
+                    f"step {self.step} (epoch {self.epoch + 1}): {name} is {value}; lower optim.lr, or look at the features"
+                )
+
+    def _no_sync(self, last_part: bool) -> contextlib.AbstractContextManager[object]:
+        parallel = self.parallel
+        return contextlib.nullcontext() if last_part or world_size() == 1 else parallel.no_sync()  # type: ignore[operator]
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the model, while evaluating."""
+        if self.average is None:
+            yield
+            return
+        live = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        yield
+        self.model.load_state_dict(live)
+
+    def _spend(self, started: float) -> None:
+        self.worker_seconds += (time.monotonic() - started) * world_size()
+
+
+def build_method(config: RunConfig, feed: Feed) -> Method:
+    """The method of a config, with fresh weights."""
+    return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)  # type: ignore[arg-type]
+
+
+def _open_journal(journal: Journal | None, run: _Run, resume_from: Path | None, parent: str | None) -> None:
+    if journal is None:
+        return
+    config, start = run.config, journal.last("start")
+    if start is None:
+        journal.write(
+            "start",
+            uid=uuid.uuid4().hex,
+            kind="run",
+            run=config.name,
+            experiment=config.experiment,
+            parent=parent,
+            config=flatten(config),
+            commit=provenance.commit(),
+            fingerprint=run.val.table.fingerprint,
+            seed=config.seed,
+            workers=world_size(),
+            device=provenance.device_name(run.device),
+            versions=provenance.versions(),
+            parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+        )
+    else:
+        journal.write("resume", uid=start["uid"], epoch=run.epoch, checkpoint=resume_from and resume_from.name)
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets; outside the main thread (a Ray worker's loop) nothing is installed."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)

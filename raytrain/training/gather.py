@@ -1,0 +1,101 @@
+"""Embeddings across ranks, with gradient, so that W ranks of batch B / W train as one rank of batch B.
+
+Every rank computes the whole loss from the gathered embeddings. DDP then averages the gradients of W ranks, each of
+which holds only its own slice's part: the backward of `gather` multiplies by W, so that the average is the full sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        context.rows = len(tensor)
+        parts = [torch.empty_like(tensor) for _ in range(world_size())]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        # each rank computed the same loss, so this slice is already complete: no communication is needed
+        start = rank() * context.rows
+        return gradient[start : start + context.rows] * world_size()
+
+
+def gather(tensor: Tensor) -> Tensor:
+    """(B / W, ...) of each rank, equal sizes -> (B, ...) in rank order. One process: the tensor itself."""
+    if world_size() == 1:
+        return tensor
+    return _Gather.apply(tensor)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _AllReduceSum(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class GlobalBatchNorm1d(nn.BatchNorm1d):
+    """Batch norm over the rows of all ranks, on any backend (torch's SyncBatchNorm needs a GPU).
+
+    Ranks may hold different numbers of rows.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(n, D) of this rank -> (n, D), normalised with the mean and variance of every rank's rows."""
+        if not self.training or world_size() == 1:
+            return super().forward(rows)
+        wide = rows.float()
+        count = torch.tensor([float(len(rows))], device=rows.device)
+        sums = _AllReduceSum.apply(torch.cat([wide.sum(0), count]))  # type: ignore[no-untyped-call]
+        total = sums[-1].detach()
+        mean = sums[:-1] / total
+        variance = _AllReduceSum.apply((wide - mean).square().sum(0)) / total  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None and self.momentum is not None
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_((variance * total / (total - 1)).to(self.running_var.dtype), self.momentum)
+        normal = (wide - mean) * torch.rsqrt(variance + self.eps)
+        return (normal * self.weight + self.bias).to(rows.dtype)
+
+
+def synchronise_batch_norm(module: nn.Module) -> nn.Module:
+    """Every BatchNorm1d made global, in place where there is more than one rank; parameters and names stay."""
+    if world_size() > 1:
+        for part in module.modules():
+            if type(part) is nn.BatchNorm1d:
+                part.__class__ = GlobalBatchNorm1d
+    return module
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """True on every rank if it is true on one."""
+    if world_size() == 1:
+        return flag
+    seen = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(seen, op=dist.ReduceOp.MAX)
+    return bool(seen.item())

@@ -1,0 +1,188 @@
+"""A run from outside: naming it, opening its tables, training it without Ray, evaluating what it kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from raytrain.config import RunConfig, flatten, from_yaml, override
+from raytrain.data.table import Split, Table
+from raytrain.errors import RefusedError, UsageError
+from raytrain.evaluation.protocols import evaluate
+from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.reranking import Temperatures
+from raytrain.tracking.journal import Journal
+from raytrain.training import checkpoint, provenance
+from raytrain.training.embed import Method, score_split
+from raytrain.training.feed import Feed, open_feed
+from raytrain.training.fit import Report, build_method, default_device, fit, no_report
+
+
+def named(config: RunConfig) -> RunConfig:
+    """The config, with a name made of method, table, seed and time where it had none."""
+    if config.name:
+        return config
+    stamp = time.strftime("%m%d-%H%M%S")
+    return override(config, {"name": f"{config.method.kind}-{Path(config.data.table).name}-s{config.seed}-{stamp}"})
+
+
+def open_tables(config: RunConfig) -> dict[str, Split]:
+    """{"train": ..., "val": ...} of the config's table; the test split stays closed."""
+    table = Table(config.data.table)
+    return {"train": table.split(config.data.train_split), "val": table.split(config.data.val_split)}
+
+
+def train(config: RunConfig, report: Report = no_report, parent: str | None = None) -> dict[str, float]:
+    """`fit` in this process, or in each process that torchrun started. An interrupted run of the same name goes on.
+
+    Raises:
+        RefusedError: the name is taken by a run with other settings, or by a finished one.
+    """
+    if not config.name and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("processes started by torchrun need one name; give name=...")
+    config = named(config)
+    resume_from = resumable(config)
+    with process_group():
+        return fit(config, open_tables(config), report, resume_from=resume_from, parent=parent)
+
+
+def resumable(config: RunConfig) -> Path | None:
+    """The checkpoint to go on from; None for a new run.
+
+    Raises:
+        RefusedError: the run's folder belongs to another run.
+    """
+    journal = Journal(config.folder)
+    start = journal.last("start")
+    if start is None:
+        return None
+    given = flatten(config)
+    different = [name for name, value in start["config"].items() if given.get(name) != value and name != "storage"]
+    if different:
+        was = ", ".join(f"{name} was {start['config'][name]!r}, is {given.get(name)!r}" for name in different)
+        raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
+    end = journal.last("end")
+    if end is not None and end["status"] == "finished":
+        raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")
+    return checkpoint.latest(config.folder)
+
+
+@contextlib.contextmanager
+def process_group() -> Iterator[None]:
+    """The process group of torchrun, where torchrun started this process; nothing otherwise."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, checkpoint.Checkpoint]:
+    """The best checkpoint of a run as a model in evaluation mode, with readers over its own table or another."""
+    path = folder if (folder / "manifest.json").exists() else checkpoint.best(folder)
+    if path is None:
+        raise UsageError(f"{folder} holds no finished checkpoint; give the folder of a run")
+    saved = checkpoint.load(path)
+    feed = open_feed(saved.config, table or Table(saved.config.data.table), saved.vocabulary)
+    model = build_method(saved.config, feed)
+    model.load_state_dict(saved.weights)
+    return model.to(default_device()).eval(), feed, saved
+
+
+def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: str | None = None) -> dict[str, Any]:
+    """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
+
+    Opening the test split is counted and written to the run's journal.
+
+    Args:
+        folder: of the run.
+        split: of the run's table.
+        protocol: default `split/<split>`, the whole split.
+
+    Returns:
+        {"protocol", "metrics", "queries", "gallery", "fingerprint", "rerank": metrics or None, "files",
+        "test_openings"}
+    """
+    folder = Path(folder).expanduser().resolve()
+    journal = Journal(folder)
+    model, feed, saved = load_run(folder)
+    table = Table(saved.config.data.table)
+    if table.fingerprint != saved.manifest["fingerprint"]:
+        raise RefusedError(
+            f"{table.path} has changed since {folder.name} was trained (fingerprint {table.fingerprint[:12]}, was "
+            f"{saved.manifest['fingerprint'][:12]}); numbers on other data are not this run's"
+        )
+    openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
+    rows = table.split(split, allow_test=True)
+    scores = score_split(model, rows, feed, default_device())
+    owner = torch.from_numpy(rows.item_of_text)
+    facts = {
+        "split": split,
+        "fingerprint": table.fingerprint,
+        "checkpoint": saved.path.name,
+        "seed": saved.config.seed,
+        "commit": provenance.commit(),
+        "test_openings": openings + (split == "test"),
+    }
+    found: dict[str, Any] = {}
+    files = []
+    for temperatures in (None, searched_temperatures(folder)):
+        if temperatures is None and found:
+            break
+        result = evaluate(scores, owner, protocol or f"split/{split}", temperatures)
+        file = write_evaluation(folder, result, facts)
+        files.append(str(file))
+        kind = "rerank" if temperatures else "metrics"
+        found[kind] = dict(result.metrics)
+        prefix = f"rerank/{split}" if temperatures else split
+        journal.write(
+            "evaluation",
+            split=split,
+            protocol=result.protocol,
+            metrics={f"{prefix}/{name}": value for name, value in result.metrics.items()},
+            rerank=temperatures.as_dict() if temperatures else None,
+            file=file.name,
+            test_openings=facts["test_openings"],
+        )
+    return {
+        "run": str(folder),
+        "split": split,
+        "protocol": result.protocol,
+        "queries": dict(result.queries),
+        "gallery": dict(result.gallery),
+        "fingerprint": table.fingerprint,
+        "files": files,
+        "test_openings": facts["test_openings"],
+        "rerank": None,
+        **found,
+    }
+
+
+def searched_temperatures(folder: Path) -> Temperatures | None:
+    """What `rerank` found on validation for this run."""
+    path = folder / "rerank.json"
+    if not path.exists():
+        return None
+    return Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+
+
+def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:
+    """A recipe's config by name, or that of a YAML file."""
+    if recipe in recipes:
+        return recipes[recipe]()  # type: ignore[no-any-return]
+    if recipe.endswith((".yaml", ".yml")):
+        return from_yaml(recipe)
+    raise UsageError(f"no recipe '{recipe}'. Recipes: {', '.join(sorted(recipes))}; or give a YAML file.")

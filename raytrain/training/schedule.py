@@ -1,0 +1,45 @@
+"""Optimizer groups and the learning rate over time."""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+import torch
+from torch import nn
+
+from raytrain.config import RunConfig, TransformerText
+
+
+def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
+    """AdamW with the text encoder in a group of its own.
+
+    `encoder.text.lr_scale` multiplies the learning rate of the text branch; where a transformer is trained, of the
+    transformer alone, as in VSE-infinity's code.
+    """
+    text = config.encoder.text
+    prefix = "text.transformer." if isinstance(text, TransformerText) else "text."
+    scaled, rest = [], []
+    for name, parameter in model.named_parameters():
+        (scaled if name.startswith(prefix) else rest).append(parameter)
+    groups = [{"params": rest, "scale": 1.0}, {"params": scaled, "scale": text.lr_scale}]
+    return torch.optim.AdamW(
+        groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+
+
+def lr_factor(config: RunConfig, step: int, steps_per_epoch: int) -> float:
+    """What the base learning rate is multiplied by at a step (0-based)."""
+    optim = config.optim
+    warm = min(1.0, (step + 1) / optim.warmup_steps) if optim.warmup_steps else 1.0
+    if optim.schedule == "cosine":
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / (optim.num_epochs * steps_per_epoch))))
+    if optim.schedule == "step":
+        passed = bisect.bisect_right(sorted(optim.decay_epochs), step / steps_per_epoch)
+        return warm * optim.decay_factor**-passed
+    return warm
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["scale"]

@@ -1,0 +1,30 @@
+"""The validation similarities of a run's best epoch, kept for the search of re-ranking temperatures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from raytrain.data.table import Split, sha256, write_json
+
+
+def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Path:
+    """Write (M, N) scores to `<run>/evaluation/similarity_<split>.npy` and what they mean beside it."""
+    target = folder / "evaluation" / f"similarity_{split.name}.npy"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part.npy")
+    np.save(part, scores.numpy().astype(np.float32), allow_pickle=False)
+    facts = {
+        "split": split.name,
+        "fingerprint": split.table.fingerprint,
+        "checkpoint": f"step {step}",
+        "protocol": f"karpathy/{split.name}",
+        "item_of_text": split.item_of_text.tolist(),
+        "sha256": sha256(part),
+    }
+    os.replace(part, target)
+    write_json(target.with_suffix(".json"), facts)
+    return target

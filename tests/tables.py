@@ -1,0 +1,52 @@
+"""Small tables made in the test: random features around one hidden vector an image, so that a method can learn them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from raytrain.data.table import ITEMS, TEXTS, Table, TableWriter
+
+WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "sleeps", "jumps", "on", "grass", "sand"]
+
+
+def make_table(
+    path: Path,
+    items: int = 24,
+    texts_per_item: int = 5,
+    regions: int = 5,
+    features: int = 16,
+    token_features: int = 12,
+    seed: int = 0,
+) -> Table:
+    """A table with image feature "lite0", text feature "minilm" and words; half train, a quarter val and test."""
+    random = np.random.default_rng(seed)
+    hidden = random.standard_normal((items, 6))
+    split = ["train" if i % 4 < 2 else "val" if i % 4 == 2 else "test" for i in range(items)]
+    item_rows = [[f"i{i}", f"{i}.jpg", split[i], f"g{i % 3}", ""] for i in range(items)]
+    words = [
+        [WORDS[w] for w in random.integers(0, len(WORDS), random.integers(3, 8))] for _ in range(items * texts_per_item)
+    ]
+    text_rows = [[f"t{t}", t // texts_per_item, " ".join(words[t]), words[t]] for t in range(len(words))]
+    lengths = np.array([len(w) + 2 for w in words])
+    to_image = random.standard_normal((6, features))
+    to_text = random.standard_normal((6, token_features))
+    with TableWriter(path, source={"name": "made up", "seed": seed}) as writer:
+        writer.write(_arrow(item_rows, ITEMS), _arrow(text_rows, TEXTS))
+        with writer.array("lite0", "image", (items, regions, features), "float16", {"backbone": "made up"}) as rows:
+            rows[...] = (hidden @ to_image)[:, None] + 0.5 * random.standard_normal((items, regions, features))
+        shape = (int(lengths.sum()), token_features)
+        owner = np.repeat(np.arange(len(words)) // texts_per_item, lengths)
+        with writer.array("minilm", "text", shape, "float16", {"backbone": "made up"}) as rows:
+            rows[...] = (hidden @ to_text)[owner] + 0.5 * random.standard_normal(shape)
+        np.save(writer.path / "features" / "minilm.offsets.npy", np.concatenate([[0], lengths.cumsum()]))
+    return Table(path)
+
+
+def _arrow(rows: list[list[object]], schema: pa.Schema) -> pa.Table:
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)],
+        schema=schema,
+    )
