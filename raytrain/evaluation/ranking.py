@@ -1,0 +1,162 @@
+"""Ranks by counting: how many gallery items stand above a query's best positive. Nothing is sorted.
+
+Ties count in a stated order. With equal scores the item with the higher index stands above, as in an ascending stable
+sort that is read backwards, which is what the published evaluators mean (theirs is unstable, so theirs is not defined).
+A model that collapsed to one score for everything therefore puts the one positive of a query at the place its index
+gives it: over a gallery whose positives are spread evenly that is chance, not 100 %. `ties="pessimistic"` puts every
+tied item that is not relevant above the positive, and a collapsed model scores zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Ties = Literal["ordered", "pessimistic"]
+CHUNK_ELEMENTS = 4_000_000  # scores looked at in one go: temporaries of some 30 MB, whatever the matrix
+
+
+class Counts(NamedTuple):
+    """What stands around the best positive of each query; -1 throughout where a query has no positive.
+
+    better: (Q,) int64, items with a strictly greater score.
+    tied_above: (Q,) int64, items with an equal score and a higher index.
+    tied: (Q,) int64, items with an equal score that are not relevant.
+    """
+
+    better: Tensor
+    tied_above: Tensor
+    tied: Tensor
+
+    def ranks(self, ties: Ties = "ordered") -> Tensor:
+        """(Q,) int64 0-based ranks; -1 where a query has no positive."""
+        if ties not in ("ordered", "pessimistic"):
+            raise ValueError(f"ties has no choice {ties!r}. Choices: ordered, pessimistic.")
+        above = self.tied_above if ties == "ordered" else self.tied
+        return torch.where(self.better < 0, self.better, self.better + above)
+
+
+def ranks(similarity: Tensor, relevant: Tensor, ties: Ties = "ordered") -> Tensor:
+    """(Q,) int64 0-based rank of each query's best positive; -1 for a query that has none.
+
+    Args:
+        similarity: (Q, G) scores, larger is closer.
+        relevant: (Q, G) bool, True where the gallery item answers the query.
+        ties: "ordered" counts equal scores with a higher index above the positive, "pessimistic" every equal score
+            of an item that is not relevant.
+
+    Raises:
+        ValueError: shapes that differ, or NaN among the scores.
+    """
+    if similarity.ndim != 2 or similarity.shape != relevant.shape:
+        raise ValueError(
+            f"similarity {tuple(similarity.shape)} and relevant {tuple(relevant.shape)}: give (Q, G) twice"
+        )
+    relevant = relevant.to(similarity.device, torch.bool)
+    index = torch.arange(similarity.shape[1], device=similarity.device)
+    parts = []
+    for scores, positive in zip(_row_chunks(similarity), _row_chunks(relevant), strict=True):
+        _refuse_nan(scores)
+        best = scores.masked_fill(~positive, -torch.inf).amax(1, keepdim=True)
+        equal = scores == best
+        # the highest index among the positives that share the best score: what a backward reading meets first
+        place = torch.where(equal & positive, index, -1).amax(1, keepdim=True)
+        counts = Counts((scores > best).sum(1), (equal & (index > place)).sum(1), (equal & ~positive).sum(1))
+        parts.append(counts.ranks(ties).masked_fill(~positive.any(1), -1))
+    return torch.cat(parts) if parts else index.new_empty(0)
+
+
+def text_image_ranks(similarity: Tensor, item_of_text: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
+    """(N,) ranks image -> text and (M,) ranks text -> image, equal to `ranks` on both directions.
+
+    Neither (M, N) masks nor a transposed copy are made; a 25,000 x 5,000 matrix needs no more than itself.
+
+    Args:
+        similarity: (M, N) scores of M texts against N images.
+        item_of_text: (M,) position of the image that each text belongs to.
+
+    Raises:
+        ValueError: shapes or positions that do not fit, or NaN among the scores.
+    """
+    i2t = image_to_text_counts(similarity, item_of_text)
+    t2i = text_to_image_counts(similarity, item_of_text)
+    return i2t.ranks(ties), t2i.ranks(ties)
+
+
+def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
+    """Counts for M text queries over N images; shapes as in `text_image_ranks`."""
+    owner = check_owner(similarity, item_of_text)
+    index = torch.arange(similarity.shape[1], device=similarity.device)
+    parts = []
+    for scores, place in zip(_row_chunks(similarity), _like_rows(similarity, owner), strict=True):
+        _refuse_nan(scores)
+        best = scores.gather(1, place[:, None])
+        equal = scores == best
+        tied = equal.sum(1)
+        above = equal.logical_and_(index > place[:, None]).sum(1)
+        parts.append(Counts((scores > best).sum(1), above, tied - 1))  # a text has one image, which ties with itself
+    return Counts(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
+    """Counts for N image queries over M texts; an image without texts has -1; shapes as in `text_image_ranks`."""
+    owner = check_owner(similarity, item_of_text)
+    texts, images = similarity.shape
+    own = similarity.gather(1, owner[:, None])[:, 0]
+    if bool(own.isnan().any()):
+        _refuse_nan(own)
+    best = own.new_full((images,), -torch.inf).scatter_reduce(0, owner, own, "amax")
+    is_best = own == best[owner]
+    row = torch.arange(texts, device=similarity.device)
+    place = row.new_full((images,), -1).scatter_reduce(0, owner[is_best], row[is_best], "amax")
+    own_tied = torch.bincount(owner[is_best], minlength=images)
+
+    better, above, tied = (row.new_zeros(images) for _ in range(3))
+    for scores, number in zip(_row_chunks(similarity), _like_rows(similarity, row), strict=True):
+        _refuse_nan(scores)
+        equal = scores == best
+        better += (scores > best).sum(0)
+        tied += equal.sum(0)
+        above += equal.logical_and_(number[:, None] > place).sum(0)
+    empty = place < 0
+    return Counts(*(count.masked_fill(empty, -1) for count in (better, above, tied - own_tied)))
+
+
+def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
+    """(M,) int64 on the device of `similarity`.
+
+    Raises:
+        ValueError: positions that do not fit the (M, N) matrix.
+    """
+    if similarity.ndim != 2 or 0 in similarity.shape:
+        raise ValueError(f"similarity has shape {tuple(similarity.shape)}; give (M, N), texts by images, none empty")
+    if tuple(item_of_text.shape) != (similarity.shape[0],):
+        raise ValueError(
+            f"item_of_text is {tuple(item_of_text.shape)}; similarity {tuple(similarity.shape)} has a row a text: "
+            f"so give ({similarity.shape[0]},)"
+        )
+    owner = item_of_text.to(similarity.device, torch.int64)
+    low, high = int(owner.min()), int(owner.max())
+    if low < 0 or high >= similarity.shape[1]:
+        raise ValueError(f"item_of_text runs from {low} to {high}; there are {similarity.shape[1]} images")
+    return owner
+
+
+def _row_chunks(matrix: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(matrix, max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1])))
+
+
+def _like_rows(matrix: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
+    """`vector` (rows,) cut where `_row_chunks` cuts the matrix."""
+    return torch.split(vector, max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1])))
+
+
+def _refuse_nan(scores: Tensor) -> None:
+    missing = scores.isnan()
+    if bool(missing.any()):
+        raise ValueError(
+            f"similarity holds NaN ({int(missing.sum())} in the first chunk that has any): it has no rank. "
+            "Look for an embedding of norm zero, or a model that diverged."
+        )

@@ -1,0 +1,116 @@
+"""Evaluation files: `<run>/evaluation/<split>.json` beside the ranks of every query, so that rows compare later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raytrain.evaluation.protocols import Result
+from raytrain.evaluation.significance import recall_intervals
+
+SCHEMA_VERSION = 1
+INTERVAL_LEVEL = 0.95
+FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit")
+
+
+def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping[str, Any]) -> Path:
+    """The JSON file it wrote into `<run>/evaluation/`; the ranks lie beside it as `.ranks.npz`.
+
+    The name is `<split>`, then the protocol where it is more than the whole split, then `rerank` where temperatures
+    were applied: test.json, test.rerank.json, test.coco-1k5f.json. A file of the same name is replaced.
+
+    Args:
+        run: folder of the run.
+        result: what `protocols.evaluate` returned.
+        facts: split, fingerprint, checkpoint, seed and commit, and whatever else the file should say.
+
+    Raises:
+        ValueError: one of those five is missing.
+    """
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        raise ValueError(
+            f"an evaluation without {', '.join(missing)} cannot be compared; facts need {', '.join(FACTS)}"
+        )
+    folder = Path(run) / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = evaluation_name(str(facts["split"]), result)
+
+    ranks = {key: value.cpu().numpy().astype(np.int32) for key, value in result.ranks.items()}
+    owner = result.item_of_text.cpu().numpy().astype(np.int32)
+    arrays = folder / f"{name}.ranks.npz"
+    part = arrays.with_name(f"{arrays.name}.part")
+    with open(part, "wb") as file:
+        np.savez_compressed(file, item_of_text=owner, i2t=ranks["i2t"], t2i=ranks["t2i"])
+    os.replace(part, arrays)
+
+    intervals = recall_intervals(ranks, owner, level=INTERVAL_LEVEL)
+    document = {
+        "schema": SCHEMA_VERSION,
+        "split": facts["split"],
+        "protocol": result.protocol,
+        "metrics": dict(result.metrics),
+        "intervals": {key: list(bounds) for key, bounds in intervals.items()},
+        "interval_level": INTERVAL_LEVEL,
+        "queries": dict(result.queries),
+        "gallery": dict(result.gallery),
+        "notes": list(result.notes),
+        "transductive": result.transductive,
+        "rerank": result.rerank.as_dict() if result.transductive and result.rerank else None,
+        "ranks": arrays.name,
+        "ranks_sha256": hashlib.sha256(arrays.read_bytes()).hexdigest(),
+        "time": round(time.time(), 3),
+        **{key: value for key, value in facts.items() if key != "split"},
+    }
+    return _write_json(folder / f"{name}.json", document)
+
+
+def evaluation_name(split: str, result: Result) -> str:
+    """File name, without suffix, of an evaluation."""
+    parts = [split]
+    if result.protocol.rpartition("/")[2] != split:
+        parts.append(result.protocol.replace("/", "-"))
+    return ".".join([*parts, "rerank"] if result.transductive else parts)
+
+
+def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Every evaluation file of a run, in the order of their names; "file" says which one it was.
+
+    A file that is no evaluation (the cached similarities' description) or cannot be read is left out.
+    """
+    found = []
+    for path in sorted((Path(run) / "evaluation").glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            continue
+        if isinstance(document, dict) and document.get("schema") == SCHEMA_VERSION and "metrics" in document:
+            found.append({**document, "file": str(path)})
+    return found
+
+
+def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """{"i2t": (N,), "t2i": (M,), "item_of_text": (M,)} of an evaluation that was read; None where they are lost."""
+    try:
+        with np.load(Path(evaluation["file"]).parent / Path(evaluation["ranks"]).name, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("i2t", "t2i", "item_of_text")}
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _write_json(path: Path, value: Any) -> Path:
+    """Atomically: a reader sees the old file or the new one."""
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    return path

@@ -1,0 +1,174 @@
+"""How far a recall could move by chance of the queries: bootstrap over images, captions of an image together.
+
+The queries of a test set are a sample, and the five captions of an image are no five independent ones: whole images
+are drawn with replacement (a cluster bootstrap). Two systems are compared on the same draws (paired). numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """System a minus system b on the same queries, in percent points.
+
+    Attributes:
+        mean: the difference on the queries as they are.
+        low, high: bounds of the interval.
+        significant: whether the interval leaves out zero.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def significant(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def bootstrap_interval(
+    hits: ArrayLike, groups: ArrayLike | None = None, level: float = 0.95, samples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """(low, high) percent: percentile interval of the mean of `hits`.
+
+    Args:
+        hits: (Q,) bool, or float between 0 and 1 where several seeds were averaged.
+        groups: (Q,) which cluster (image) each query belongs to; None makes every query its own.
+        level: share of draws inside the interval.
+        samples: bootstrap draws.
+        seed: of the draws.
+    """
+    return _interval(_draw_percent(*_by_group(hits, groups), samples, seed), level)
+
+
+def paired_difference(
+    hits_a: ArrayLike,
+    hits_b: ArrayLike,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Difference:
+    """How much better a is than b on the same queries; arguments as in `bootstrap_interval`.
+
+    Raises:
+        ValueError: different numbers of queries.
+    """
+    a, b = np.asarray(hits_a, float), np.asarray(hits_b, float)
+    if a.shape != b.shape:
+        raise ValueError(f"hits_a has shape {a.shape} and hits_b {b.shape}; compare the same queries")
+    return Difference(100 * float((a - b).mean()), *bootstrap_interval(a - b, groups, level, samples, seed))
+
+
+def recall_intervals(
+    ranks: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
+    item_of_text: ArrayLike,
+    ks: Sequence[int] = (1, 5, 10),
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """{"i2t/recall_at_1": (low, high), ..., "rsum": (low, high)}; both directions use the same drawn images.
+
+    Args:
+        ranks: {"i2t": (N,), "t2i": (M,)} 0-based, -1 without a positive; several of them, one a seed, are averaged.
+        item_of_text: (M,) position of the image that each text belongs to.
+    """
+    draws = _draw_recalls(_mean_hits(ranks, ks), item_of_text, samples, seed)
+    draws["rsum"] = np.sum(list(draws.values()), axis=0)
+    return {name: _interval(values, level) for name, values in draws.items()}
+
+
+def paired_recall_differences(
+    ranks_a: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
+    ranks_b: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
+    item_of_text: ArrayLike,
+    ks: Sequence[int] = (1, 5, 10),
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """{"i2t/recall_at_1": a minus b, ..., "rsum": ...} over the same drawn images; arguments as `recall_intervals`."""
+    draws, means = [], []
+    for ranks in (ranks_a, ranks_b):
+        hits = _mean_hits(ranks, ks)
+        draws.append(_draw_recalls(hits, item_of_text, samples, seed))
+        means.append({name: 100 * float(values[~np.isnan(values)].mean()) for name, values in hits.items()})
+    found = {}
+    for name in [*draws[0], "rsum"]:
+        names = list(draws[0]) if name == "rsum" else [name]
+        change = np.sum([draws[0][n] - draws[1][n] for n in names], axis=0)
+        found[name] = Difference(sum(means[0][n] - means[1][n] for n in names), *_interval(change, level))
+    return found
+
+
+def _mean_hits(
+    ranks: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]], ks: Sequence[int]
+) -> dict[str, Floats]:
+    """{"i2t/recall_at_1": (N,), ...}: share of the runs that found it, NaN for a query without a positive."""
+    runs = [ranks] if isinstance(ranks, Mapping) else list(ranks)
+    hits: dict[str, Floats] = {}
+    for direction in ("i2t", "t2i"):
+        stacked = np.stack([np.asarray(run[direction]) for run in runs])
+        for k in ks:
+            found = ((stacked >= 0) & (stacked < k)).mean(0)
+            hits[f"{direction}/recall_at_{k}"] = np.where((stacked < 0).any(0), np.nan, found)
+    return hits
+
+
+def _draw_recalls(hits: Mapping[str, Floats], item_of_text: ArrayLike, samples: int, seed: int) -> dict[str, Floats]:
+    owner = np.asarray(item_of_text, dtype=np.int64)
+    images = np.arange(len(next(values for name, values in hits.items() if name.startswith("i2t"))))
+    draws = {}
+    for name, values in hits.items():
+        groups = images if name.startswith("i2t") else owner
+        # the same seed and number of images give every metric the same draws
+        draws[name] = _draw_percent(*_by_group(values, groups, len(images)), samples, seed)
+    return draws
+
+
+def _by_group(hits: ArrayLike, groups: ArrayLike | None, number: int = 0) -> tuple[Floats, Floats]:
+    """(C,) sum of hits and (C,) number of queries a cluster; queries that are NaN are left out."""
+    values = np.asarray(hits, dtype=float)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"hits has shape {values.shape}; give (Q,) with at least one query")
+    if groups is None:
+        labels = np.arange(len(values))
+    elif number:
+        labels = np.asarray(groups, dtype=np.int64)
+    else:
+        labels = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if labels.shape != values.shape:
+        raise ValueError(f"groups has shape {labels.shape}; give one for each of {len(values)} queries")
+    kept = ~np.isnan(values)
+    sums = np.bincount(labels[kept], weights=values[kept], minlength=number)
+    counts = np.bincount(labels[kept], minlength=number)
+    return sums.astype(np.float64), counts.astype(np.float64)
+
+
+def _draw_percent(sums: Floats, counts: Floats, samples: int, seed: int) -> Floats:
+    """(samples,) percent: each draw takes as many clusters as there are, with replacement."""
+    generator = np.random.default_rng(seed)
+    clusters = len(sums)
+    drawn = np.empty(samples)
+    step = max(1, 4_000_000 // clusters)  # some 30 MB of drawn multiplicities at a time
+    for first in range(0, samples, step):
+        size = min(step, samples - first)
+        times = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=size).astype(float)
+        drawn[first : first + size] = 100 * (times @ sums) / np.maximum(times @ counts, 1)
+    return drawn
+
+
+def _interval(draws: Floats, level: float) -> tuple[float, float]:
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; give the share of draws inside, for example 0.95")
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

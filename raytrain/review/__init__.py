@@ -1,0 +1,1 @@
+"""What is read after training: temperatures, leaderboard, reports."""

@@ -1,0 +1,169 @@
+"""Fast Re-ranking against its sums in plain float64 loops, its limits, and the search of its temperatures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from raytrain.evaluation.protocols import evaluate
+from raytrain.evaluation.reranking import MODES, Temperatures, fast_rerank
+from raytrain.evaluation.temperature_search import search_temperatures
+
+
+def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> list[list[float]]:
+    """The softmaxes as they are written, one entry at a time."""
+    queries, gallery = range(len(a)), range(len(a[0]))
+    out = []
+    for q in queries:
+        row = []
+        for g in gallery:
+            column = sum(math.exp(s * a[other][g]) for other in queries)
+            across = sum(math.exp(s * a[q][other]) for other in gallery)
+            b, r = math.exp(s * a[q][g]) / column, math.exp(s * a[q][g]) / across
+            if mode == "cross":
+                row.append((math.log(b) + math.log(len(a))) / s)
+            elif mode == "product":
+                row.append((math.log(b) + math.log(r) + math.log(len(a)) + math.log(len(a[0]))) / (2 * s))
+            else:
+                row.append(a[q][g] + beta * b)
+        out.append(row)
+    return out
+
+
+def cosines(queries: int, gallery: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    return torch.rand(queries, gallery, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 20.0, 170.0])
+@pytest.mark.parametrize("mode", ["cross", "product", "additive"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (4, 7)])
+def test_every_mode_equals_the_softmaxes_written_out(shape: tuple[int, int], mode: str, scale: float) -> None:
+    similarity = cosines(*shape)
+    expected = torch.tensor(rerank_by_hand(similarity.tolist(), scale, mode, beta=0.5), dtype=torch.float64)
+    found = fast_rerank(similarity, scale, mode, beta=0.5)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 170.0, 500.0])
+@pytest.mark.parametrize("mode", ["cross", "product", "additive"])
+def test_float32_keeps_its_digits_at_every_scale(mode: str, scale: float) -> None:
+    similarity = cosines(30, 50, torch.float32)
+    exact = fast_rerank(similarity.double(), scale, mode)  # type: ignore[arg-type]
+    # additive mode exponentiates scale * similarity, so its error grows with the scale
+    atol = max(2e-6, 1e-7 * scale) if mode == "additive" else 2e-6
+    found = fast_rerank(similarity, scale, mode).double()  # type: ignore[arg-type]
+    torch.testing.assert_close(found, exact, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("mode", ["cross", "product", "additive"])
+def test_both_limits_are_reached_by_small_and_large_scales(mode: str) -> None:
+    similarity = cosines(6, 9)
+    for limit, near in ((0.0, 1e-9), (math.inf, 1e6)):
+        found = fast_rerank(similarity, limit, mode)  # type: ignore[arg-type]
+        assert found.isfinite().all()
+        torch.testing.assert_close(found, fast_rerank(similarity, near, mode), rtol=0, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_cross_at_zero_centres_and_at_infinity_subtracts_the_best_query() -> None:
+    similarity = cosines(6, 9)
+    torch.testing.assert_close(fast_rerank(similarity, 0), similarity - similarity.mean(0))
+    torch.testing.assert_close(fast_rerank(similarity, math.inf), similarity - similarity.amax(0))
+
+
+def test_additive_at_infinity_shares_the_bonus_among_tied_queries() -> None:
+    similarity = torch.tensor([[0.5, 0.1], [0.5, 0.4]])
+    found = fast_rerank(similarity, math.inf, "additive")
+    torch.testing.assert_close(found, torch.tensor([[1.0, 0.1], [1.0, 1.4]]))
+
+
+def test_off_changes_nothing_and_half_precision_is_widened() -> None:
+    similarity = cosines(3, 4, torch.float32)
+    assert fast_rerank(similarity, 20, "off") is similarity
+    assert fast_rerank(similarity.half(), 20).dtype == torch.float32
+
+
+def test_a_hub_loses_what_it_takes_from_other_queries() -> None:
+    # item 2 is close to everybody; each query's own item is a little less close
+    similarity = torch.tensor([[0.60, 0.10, 0.70], [0.10, 0.60, 0.70], [0.10, 0.10, 0.80]])
+    assert similarity.argmax(1).tolist() == [2, 2, 2]
+    assert fast_rerank(similarity, 20).argmax(1).tolist() == [0, 1, 2]
+
+
+def test_each_direction_normalises_over_its_own_queries() -> None:
+    similarity = cosines(10, 4)
+    both = Temperatures("cross", i2t=30, t2i=170)
+    torch.testing.assert_close(both.text_to_image(similarity), fast_rerank(similarity, 170))
+    torch.testing.assert_close(both.image_to_text(similarity), fast_rerank(similarity.T, 30).T)
+    one = Temperatures("cross", t2i=170)
+    assert one.image_to_text(similarity) is similarity
+    assert one.active
+    assert not Temperatures("cross").active
+    assert not Temperatures("off", 20, 20).active
+
+
+def test_temperatures_survive_a_dictionary() -> None:
+    assert Temperatures.from_dict(Temperatures("additive", None, 3.5, 2.0).as_dict()) == Temperatures(
+        "additive", None, 3.5, 2.0
+    )
+
+
+@pytest.mark.parametrize("scale", [-1.0, math.nan])
+def test_scales_without_a_meaning_are_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match="inverse temperature"):
+        fast_rerank(torch.zeros(2, 2), scale)
+    with pytest.raises(ValueError, match="inverse temperature"):
+        Temperatures("cross", i2t=scale)
+
+
+def test_an_unknown_mode_shows_the_modes() -> None:
+    with pytest.raises(ValueError, match=", ".join(MODES)):
+        fast_rerank(torch.zeros(2, 2), 1, "sinkhorn")  # type: ignore[arg-type]
+
+
+def hubs(images: int = 30, each: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Scores that are right but for one offset an image, which re-ranking of t2i takes away."""
+    generator = torch.Generator().manual_seed(seed)
+    owner = torch.arange(images).repeat_interleave(each)
+    right = (owner[:, None] == torch.arange(images)).float() * 0.3
+    noise = 0.1 * torch.rand(images * each, images, generator=generator)
+    return right + noise + 0.6 * torch.rand(images, generator=generator), owner
+
+
+def test_the_search_finds_a_planted_gain_and_reports_it_as_it_is() -> None:
+    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
+    similarity, owner = hubs()
+    found = search_temperatures(similarity, owner, trials=12, seed=0, protocol="split/val")
+    assert found.best.t2i is not None
+    assert found.after.metrics["t2i/recall_at_1"] > found.before.metrics["t2i/recall_at_1"] + 20
+    assert found.after.transductive
+    assert not found.before.transductive
+    again = evaluate(similarity, owner, "split/val", found.best)
+    assert again.metrics == found.after.metrics
+    # the pair is put together from two studies, and is worth what the two said
+    i2t = max(score for (mode, _), score in found.tried["i2t"].items() if mode in (found.best.mode, "off"))
+    t2i = max(score for (mode, _), score in found.tried["t2i"].items() if mode in (found.best.mode, "off"))
+    assert found.after.metrics["rsum"] == pytest.approx(i2t + t2i)
+
+
+def test_the_search_stays_off_where_nothing_is_gained_and_repeats_itself() -> None:
+    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
+    owner = torch.arange(12).repeat_interleave(2)
+    perfect = (owner[:, None] == torch.arange(12)).float()
+    found = search_temperatures(perfect, owner, trials=8, seed=0, protocol="split/val")
+    assert not found.best.active
+    assert found.after.metrics == found.before.metrics
+    similarity, owner = hubs(12)
+    one, two = (search_temperatures(similarity, owner, 8, 3, "split/val") for _ in range(2))
+    assert one.tried == two.tried
+    assert one.settings_tried == sum(len(scores) for scores in one.tried.values()) <= 2 * (8 + 1)
+
+
+def test_both_published_scales_and_off_are_always_tried() -> None:
+    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
+    similarity, owner = hubs(12)
+    found = search_temperatures(similarity, owner, 6, 0, "split/val")
+    for scores in found.tried.values():
+        assert {("off", 0.0), ("cross", 20.0), ("cross", 170.0)} <= set(scores)

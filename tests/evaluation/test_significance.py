@@ -1,0 +1,97 @@
+"""Bootstrap intervals against a loop that draws images one by one, and what clusters and pairs change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raytrain.evaluation.significance import (
+    bootstrap_interval,
+    paired_difference,
+    paired_recall_differences,
+    recall_intervals,
+)
+
+
+def ranks(images: int = 40, each: int = 5, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    generator = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(images), each)
+    return {"i2t": generator.integers(0, 12, images), "t2i": generator.integers(0, 20, images * each)}, owner
+
+
+def interval_by_loop(hits: np.ndarray, groups: np.ndarray, samples: int, seed: int) -> tuple[float, float]:
+    generator = np.random.default_rng(seed)
+    clusters = np.unique(groups)
+    means = []
+    for _ in range(samples):
+        drawn = generator.choice(clusters, len(clusters))
+        means.append(100 * np.concatenate([hits[groups == cluster] for cluster in drawn]).mean())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def test_the_cluster_bootstrap_agrees_with_drawing_images_one_by_one() -> None:
+    found, owner = ranks()
+    hits = (found["t2i"] < 5).astype(float)
+    expected = interval_by_loop(hits, owner, samples=4000, seed=1)
+    assert bootstrap_interval(hits, owner, samples=4000) == pytest.approx(expected, abs=0.7)
+
+
+def test_captions_that_agree_within_an_image_widen_the_interval() -> None:
+    owner = np.repeat(np.arange(40), 5)
+    hits = np.repeat(np.arange(40) % 2, 5)
+    low, high = bootstrap_interval(hits, owner)
+    alone_low, alone_high = bootstrap_interval(hits)
+    assert high - low > 1.8 * (alone_high - alone_low)
+
+
+def test_rsum_is_drawn_from_the_same_images_as_its_recalls() -> None:
+    found, owner = ranks()
+    intervals = recall_intervals(found, owner)
+    assert list(intervals)[-1] == "rsum"
+    value = sum(100 * np.mean(found[d] < k) for d in ("i2t", "t2i") for k in (1, 5, 10))
+    low, high = intervals["rsum"]
+    assert low < value < high
+    widest = max(high - low for name, (low, high) in intervals.items() if name != "rsum")
+    assert high - low > widest  # recalls of the same images move together
+
+
+def test_queries_without_a_positive_are_left_out() -> None:
+    found, owner = ranks()
+    longer = {"i2t": np.append(found["i2t"], [-1, -1]), "t2i": found["t2i"]}
+    low, high = recall_intervals(longer, owner)["i2t/recall_at_5"]
+    assert low < 100 * np.mean(found["i2t"] < 5) < high
+
+
+def test_several_seeds_are_averaged_a_query() -> None:
+    (one, owner), (two, _) = ranks(seed=0), ranks(seed=1)
+    narrow = recall_intervals([one, two, *(ranks(seed=s)[0] for s in range(2, 8))], owner)["rsum"]
+    wide = recall_intervals(one, owner)["rsum"]
+    assert narrow[1] - narrow[0] < wide[1] - wide[0]
+
+
+def test_pairs_show_a_difference_that_two_intervals_hide() -> None:
+    found, owner = ranks(200)
+    better = {name: np.maximum(values - (np.arange(len(values)) % 4 == 0), 0) for name, values in found.items()}
+    change = paired_recall_differences(better, found, owner)["rsum"]
+    assert change.significant
+    assert change.low < change.mean < change.high
+    a, b = (recall_intervals(one, owner)["rsum"] for one in (better, found))
+    assert a[0] < b[1]  # taken apart, the intervals overlap
+    nothing = paired_recall_differences(found, found, owner)["rsum"]
+    assert (nothing.mean, nothing.low, nothing.high, nothing.significant) == (0, 0, 0, False)
+
+
+def test_a_paired_difference_of_hits_is_its_mean_and_keeps_its_sign() -> None:
+    a, b = np.ones(50), np.arange(50) % 2
+    assert paired_difference(a, b).mean == 50
+    assert paired_difference(b, a).high < 0
+    with pytest.raises(ValueError, match="same queries"):
+        paired_difference(a, b[:-1])
+
+
+def test_equal_seeds_give_equal_intervals_and_a_level_has_to_be_a_share() -> None:
+    found, owner = ranks()
+    assert recall_intervals(found, owner, seed=3) == recall_intervals(found, owner, seed=3)
+    with pytest.raises(ValueError, match="level"):
+        bootstrap_interval(found["i2t"] < 1, level=95)
