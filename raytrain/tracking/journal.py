@@ -14,22 +14,29 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import math
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 NAME = "journal.jsonl"
 
 
 class Journal:
-    """Appends to a run's journal; a line is on disk when `write` returns."""
+    """Appends to a run's journal; a line is on disk when `write` returns.
+
+    From its first line on, a writer holds a shared lock on the file for as long as it lives: the kernel lets go of it
+    however the process ends, so `has_writer` tells a run that trains slowly from one that was killed.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.path = Path(folder) / NAME
+        self._lock: BinaryIO | None = None
 
     def write(self, event: str, **fields: Any) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +48,10 @@ class Journal:
             file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        if self._lock is None:
+            self._lock = open(self.path, "rb")  # noqa: SIM115 - held on purpose, see above
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def read(self) -> list[dict[str, Any]]:
         """Every complete line; one that a killed writer left torn is skipped."""
@@ -58,6 +69,18 @@ class Journal:
 
     def last(self, event: str) -> dict[str, Any] | None:
         return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)
+
+
+def has_writer(folder: str | os.PathLike[str]) -> bool:
+    """Whether a process that wrote to this run's journal still lives (and can write more)."""
+    try:
+        with open(Path(folder) / NAME, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _ends_with_newline(path: Path) -> bool:

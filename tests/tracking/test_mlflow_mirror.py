@@ -1,0 +1,255 @@
+"""MLflow shows what the journals say: once, after restarts, after the server was away, and closed when abandoned."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrain.errors import UsageError
+from raytrain.tracking.journal import Journal
+from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.mlflow import CLOSED, LINES, PARENT, check_uri, default_uri, prepare_store, sync, sync_tree
+
+pytest.importorskip("mlflow", reason="the mirror needs MLflow")
+CONFIG = {"method.kind": "dvse", "optim.lr": 5e-4, "data.text_features": None, "long": "x" * 9000}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One store for all tests here: making one takes seconds. Each test has an experiment of its own."""
+    address = default_uri(tmp_path_factory.mktemp("store") / "deeper")
+    prepare_store(address)
+    return address
+
+
+@pytest.fixture(autouse=True)
+def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def runs_of(uri: str, experiment: str) -> list[Any]:
+    found = client(uri).get_experiment_by_name(experiment)
+    return list(client(uri).search_runs([found.experiment_id], order_by=["attributes.start_time"])) if found else []
+
+
+def start(folder: Path, parent: str | None = None, kind: str = "run", **more: Any) -> Journal:
+    journal = Journal(folder)
+    journal.write(
+        "start",
+        uid=f"uid-{folder.parent.name}-{folder.name}",
+        kind=kind,
+        run=folder.name,
+        experiment=folder.parent.name,
+        parent=parent,
+        config=CONFIG | more,
+        commit="abc123",
+        fingerprint="f" * 64,
+        seed=7,
+    )
+    return journal
+
+
+def epoch(journal: Journal, number: int, rsum: float) -> None:
+    journal.write("epoch", epoch=number, step=number * 10, metrics={"val/rsum": rsum, "train/loss": None})
+
+
+def history(uri: str, run: Any, metric: str) -> list[tuple[int, float]]:
+    return [(m.step, m.value) for m in client(uri).get_metric_history(run.info.run_id, metric)]
+
+
+def test_a_run_appears_once_with_params_tags_metrics_and_status(uri: str, tmp_path: Path) -> None:
+    folder = tmp_path / "once" / "a"
+    journal = start(folder, **{f"many.{i}": i for i in range(230)})
+    for number in range(1, 4):
+        epoch(journal, number, 100.0 * number)
+    journal.write("rerank", params={"mode": "cross", "i2t": 20.0, "t2i": None}, metrics={"rerank/val/rsum": 310.0})
+    journal.write("evaluation", split="test", metrics={"test/recall@1": 12.5}, protocol="split/test", file="test.json")
+    journal.write("end", status="finished", error=None, metrics={})
+
+    first = sync(folder, uri)
+    assert (first.lines, first.new_lines, first.status) == (7, 7, "FINISHED")
+    second = sync(folder, uri)
+    assert (second.run_id, second.lines, second.new_lines) == (first.run_id, 7, 0)
+
+    (run,) = runs_of(uri, "once")
+    assert run.info.run_name == "a"
+    assert len(run.data.params) == 230 + len(CONFIG)
+    assert run.data.params["optim.lr"] == "0.0005"
+    assert run.data.params["data.text_features"] == "null"
+    assert len(run.data.params["long"]) == 500
+    assert {k: run.data.tags[k] for k in ("commit", "method", "seed")} == {
+        "commit": "abc123",
+        "method": "dvse",
+        "seed": "7",
+    }
+    assert run.data.tags["rerank.i2t"] == "20.0"
+    assert history(uri, run, "val/rsum") == [(1, 100), (2, 200), (3, 300)]
+    assert history(uri, run, "rerank/val/rsum") == [(3, 310)]
+    assert "train/loss" not in run.data.metrics  # it was not a number
+    assert run.data.metrics["test/recall_at_1"] == 12.5  # MLflow takes no @
+    written = [m.timestamp for m in client(uri).get_metric_history(run.info.run_id, "val/rsum")]
+    assert written[0] == round(journal.read()[1]["time"] * 1000)
+
+
+def test_a_restarted_run_is_opened_again_and_a_kill_between_two_writes_doubles_nothing(
+    uri: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "again" / "a"
+    journal = start(folder)
+    epoch(journal, 1, 100)
+    journal.write("end", status="interrupted", error="Interrupted: stop", metrics={})
+    assert sync(folder, uri).status == "KILLED"
+    journal.write("resume", uid="uid-again-a", epoch=1, checkpoint="step-10")
+    epoch(journal, 2, 200)
+    assert sync(folder, uri).status == "RUNNING"
+    journal.write("end", status="finished", error=None, metrics={})
+    assert sync(folder, uri).status == "FINISHED"
+
+    (run,) = runs_of(uri, "again")
+    client(uri).set_tag(run.info.run_id, LINES, "0")  # as if the last write had been cut off
+    sync(folder, uri)
+    assert history(uri, run, "val/rsum") == [(1, 100), (2, 200)]
+    assert len(runs_of(uri, "again")) == 1
+
+
+def test_a_trial_brings_its_sweep_along_and_hangs_under_it(uri: str, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweeps" / "z-sweep"
+    start(sweep, kind="sweep")
+    trial = tmp_path / "sweeps" / "trial-0"
+    start(trial, parent="uid-sweeps-z-sweep").write("end", status="pruned", error=None, metrics={})
+    orphan = tmp_path / "sweeps" / "orphan"
+    start(orphan, parent="uid-of-nobody")
+    result = sync(trial, uri)
+    sync(orphan, uri)
+    runs = {run.info.run_name: run for run in runs_of(uri, "sweeps")}
+    assert set(runs) == {"z-sweep", "trial-0", "orphan"}
+    assert runs["trial-0"].data.tags[PARENT] == runs["z-sweep"].info.run_id
+    assert runs["trial-0"].data.tags["raytrain.status"] == "pruned"
+    assert result.status == "FINISHED"
+    assert PARENT not in runs["orphan"].data.tags
+
+    Journal(sweep).write("trial", number=0, run="trial-0", params={}, state="complete", value=300.0, epochs=2)
+    Journal(sweep).write("trial", number=1, run="trial-1", params={}, state="complete", value=290.0, epochs=2)
+    sync(sweep, uri)
+    assert history(uri, runs["z-sweep"], "sweep/best") == [(0, 300), (1, 300)]
+
+
+def test_what_a_server_missed_is_replayed_to_the_same_state(uri: str, tmp_path: Path, away: str) -> None:
+    missed, seen = tmp_path / "away" / "missed", tmp_path / "away" / "seen"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mirrors = [Mirror(missed, away), Mirror(seen, uri)]
+        for folder, mirror in zip((missed, seen), mirrors, strict=True):
+            journal = start(folder)
+            mirror.poke()
+            for number in range(1, 4):
+                epoch(journal, number, number)
+                mirror.poke()
+            journal.write("end", status="finished", error=None, metrics={})
+        assert all(mirror.close(60) for mirror in mirrors)
+    told = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
+    assert len(told) == 1
+    assert "raytrain track sync" in told[0]
+    assert [run.info.run_name for run in runs_of(uri, "away")] == ["seen"]
+
+    sync(missed, uri)
+    runs = {run.info.run_name: run for run in runs_of(uri, "away")}
+    for name in ("val/rsum",):
+        assert history(uri, runs["missed"], name) == history(uri, runs["seen"], name) == [(1, 1), (2, 2), (3, 3)]
+    assert runs["missed"].data.params == runs["seen"].data.params
+    assert runs["missed"].info.status == runs["seen"].info.status == "FINISHED"
+
+
+def test_abandoned_runs_are_closed_and_live_ones_are_not(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "stale"
+    start(here / "sweep", kind="sweep").write("end", status="finished", error=None, metrics={})
+    start(here / "trial", parent="uid-stale-sweep")
+    start(here / "killed")
+    alive = start(here / "alive")  # this process holds its journal
+    real = time.time
+    assert {r.folder.name for r in sync_tree(tmp_path, "stale", uri, stale_after_s=3600) if r.status == "KILLED"} == {
+        "trial"
+    }
+    monkeypatch.setattr(time, "time", lambda: real() + 7200)
+    results = {r.folder.name: r.status for r in sync_tree(tmp_path, "stale", uri, stale_after_s=3600)}
+    assert results == {"sweep": "FINISHED", "trial": "KILLED", "killed": "KILLED", "alive": "RUNNING"}
+    closed = {run.info.run_name: run.data.tags.get(CLOSED, "") for run in runs_of(uri, "stale")}
+    assert "sweep has ended" in closed["trial"]
+    assert "silent" in closed["killed"]
+
+    # nothing new: it stays closed; a new line: it is open again
+    assert sync(here / "killed", uri).status == "KILLED"
+    epoch(Journal(here / "killed"), 1, 1.0)
+    assert sync(here / "killed", uri).status == "RUNNING"
+    alive.write("end", status="finished", error=None, metrics={})
+
+
+def test_a_folder_without_a_start_is_no_run(uri: str, tmp_path: Path) -> None:
+    assert sync(tmp_path, uri).run_id is None
+    Journal(tmp_path / "x" / "y").write("epoch", epoch=1, metrics={})
+    assert sync(tmp_path / "x" / "y", uri).run_id is None
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address on this machine that refuses at once: the port is taken, and nobody listens."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "bad", ["mlruns", "sqlite:///mlflow.db", "sqlite://", "sqlite:///:memory:", "file:///tmp/x", "http://", ""]
+)
+def test_a_store_that_would_not_last_is_refused(bad: str) -> None:
+    with pytest.raises(UsageError, match="sqlite:////absolute/path"):
+        prepare_store(bad)
+
+
+def test_an_address_keeps_its_password_out_of_the_error() -> None:
+    with pytest.raises(UsageError) as caught:
+        check_uri("ftp://me:secret@host/x")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_default_store_is_absolute_and_the_environment_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check_uri(default_uri("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host:5000")
+    assert default_uri("runs") == "https://host:5000"
+
+
+def test_a_mirror_without_mlflow_warns_and_lets_the_run_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    start(tmp_path / "x" / "a")
+    with (
+        pytest.warns(RuntimeWarning, match=r"raytrain\[mlflow\]"),
+        Mirror(tmp_path / "x" / "a", "http://host") as mirror,
+    ):
+        mirror.poke()
+
+
+def test_a_mirror_of_nothing_does_nothing(tmp_path: Path) -> None:
+    with Mirror(tmp_path, None) as mirror:
+        mirror.poke()
+    assert os.listdir(tmp_path) == []
