@@ -61,6 +61,7 @@ class Feature:
         dtype: "float16" or "float32".
         encoder: what made it: name, weights' sha256, pixels, layout; facts for the reader and for `retrieval`.
         sha256: of the .npy file.
+        offsets_sha256: of the offsets of a text feature that was encoded; empty elsewhere.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Feature:
     dtype: str
     encoder: dict[str, Any]
     sha256: str
+    offsets_sha256: str = ""
 
 
 class Table:
@@ -288,6 +290,8 @@ def add_feature(
     """
     folder = table.path / "features"
     entry = feature_entry(files[".npy"], kind, encoder)
+    if ".offsets.npy" in files:
+        entry["offsets_sha256"] = sha256(files[".offsets.npy"])
     for suffix, path in files.items():
         os.replace(path, folder / f"{name}{suffix}")
     description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))

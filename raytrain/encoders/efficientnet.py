@@ -72,7 +72,8 @@ class Block(nn.Module):
         y = F.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expanded else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
         y = self._bn2(self._project_conv(y))
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 class EfficientNetLite0(nn.Module):
@@ -117,7 +118,8 @@ def fold_batch_norm(model: nn.Module) -> None:
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
             if not isinstance(conv, SameConv) or not isinstance(norm, nn.BatchNorm2d):
                 continue
-            assert norm.running_var is not None and norm.running_mean is not None and not norm.training
+            assert norm.running_var is not None and norm.running_mean is not None
+            assert not norm.training
             with torch.no_grad():
                 scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
                 conv.weight.mul_(scale[:, None, None, None])

@@ -128,13 +128,20 @@ def weight_files(path: str) -> list[Path]:
 
 @contextmanager
 def transformers_errors(path: str) -> Iterator[None]:
-    """Errors of loading, as errors of usage that name the path."""
+    """Errors of loading, as errors of usage that name the path; transformers' own progress bars are off meanwhile."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         yield
     except ImportError as error:
         raise UsageError(f"{path}: {error}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be loaded by transformers with safetensors weights: {error}") from None
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _sha256(paths: Sequence[Path]) -> str:

@@ -118,7 +118,7 @@ def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
         problems.add("filename", Problem(file, row, "entry without a filename", fix))
         return None
     filename = entry["filename"]
-    split = entry.get("split")
+    split = str(entry.get("split", "missing"))
     if split not in SPLIT_OF:
         what = f"{filename}: split {split!r}, allowed are {', '.join(SPLIT_OF)}"
         problems.add("split", Problem(file, row, what, fix))
@@ -137,7 +137,7 @@ def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
     filepath = entry.get("filepath", "")
     path = str(PurePosixPath(filepath if isinstance(filepath, str) else "", filename))
     credit = ", ".join(str(entry[key]) for key in ("license", "flickr_url") if entry.get(key))
-    return Item(name, path, str(SPLIT_OF.get(split, "")), texts, "", credit) if len(problems) == before else None
+    return Item(name, path, SPLIT_OF.get(split, ""), texts, "", credit) if len(problems) == before else None
 
 
 def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> None:
