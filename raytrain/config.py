@@ -6,6 +6,7 @@ A recipe returns one; a command line, a search space or a YAML file changes copi
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Mapping
@@ -211,10 +212,8 @@ def parse_overrides(arguments: list[str]) -> dict[str, Any]:
             raise UsageError(f"'{argument}' is no override; write name=value, for example optim.lr=1e-4")
         value = yaml.safe_load(text) if text else ""
         if isinstance(value, str):
-            try:
+            with contextlib.suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         changes[name] = value
     return changes
 
@@ -286,10 +285,9 @@ def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
     fields = choices[kind].model_fields
     kept = {key: value for key, value in here.items() if key in fields and key not in ("kind", "lr_scale")}
     here.clear()
-    here.update(
-        {key: field.default for key, field in fields.items() if not field.is_required()} | kept | {"kind": kind}
-    )
-    here.update({key: None for key, field in fields.items() if field.is_required()})  # named, so that it can be set
+    # a required field is None until it is set: then its name exists, and leaving it out is an error
+    here.update({key: None if field.is_required() else field.default for key, field in fields.items()})
+    here.update(kept | {"kind": kind})
 
 
 def _fields(place: list[str], given: Any) -> list[str]:

@@ -35,7 +35,7 @@ def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Ten
 
     Args:
         similarity: (..., K), larger is closer.
-        score: "max"; "mean"; "log_mean_exp", (1/scale) log mean exp(scale S), between the two; "learned", a weighted sum.
+        score: "max"; "mean"; "log_mean_exp", (1/scale) log mean exp(scale S), between the two; "learned", weighted.
         scale: of log_mean_exp.
         weights: (K) of learned, summing to 1.
     """

@@ -256,9 +256,7 @@ class _Run:
         values = torch.stack([losses[name].detach().float() for name in [*parts, "loss"]]).tolist()
         for name, value in zip([*parts, "loss"], values, strict=True):
             if not math.isfinite(value):
-                raise NonFiniteError(
-                    f"step {self.step} (epoch {self.epoch + 1}): {name} is {value}; lower optim.lr, or look at the features"
-                )
+                raise NonFiniteError(f"step {self.step} (epoch {self.epoch + 1}): {name} is {value}; lower optim.lr")
 
     def _no_sync(self, last_part: bool) -> contextlib.AbstractContextManager[object]:
         parallel = self.parallel

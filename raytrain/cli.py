@@ -1,0 +1,242 @@
+"""The command line: `raytrain <verb>`; `python jobs/<verb>.py` is the same command for `ray job submit`.
+
+Each verb is a function of parsed arguments that returns what `--json` prints. Heavy imports stay inside the verbs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from raytrain.errors import RaytrainError
+
+EXAMPLES = """examples:
+  raytrain data build emoji --out tables/emoji
+  raytrain data encode tables/emoji --backbone lite0
+  raytrain train dvse_emoji optim.num_epochs=2
+  raytrain sweep dvse --recipe dvse_emoji --trials 8 --workers 2
+  raytrain evaluate runs/emoji/RUN --split test
+  raytrain leaderboard --experiment emoji
+
+exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and resumable"""
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    try:
+        result = args.run(args)
+    except RaytrainError as error:
+        print(f"raytrain {args.verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
+    return int(result.get("exit_code", 0))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from raytrain.cluster.verbs import add_verbs
+
+    parser = argparse.ArgumentParser(
+        prog="raytrain",
+        description="Train and search ambiguous cross-modal retrieval methods on a cluster.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_data(verbs)
+    add_verbs(verbs)
+    _add_evaluate(verbs)
+    _add_rerank(verbs)
+    _add_leaderboard(verbs)
+    _add_track(verbs)
+    return parser
+
+
+def add_verb(
+    verbs: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], dict[str, Any]], example: str
+) -> argparse.ArgumentParser:
+    """A verb with `--json` and an example that works."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _add_data(verbs: Any) -> None:
+    data = verbs.add_parser("data", help="build, check and encode tables")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    build = add_verb(
+        actions, "build", "a table from a public layout or the embedded default", _data_build,
+        "raytrain data build karpathy --root flickr8k --out tables/flickr8k",
+    )  # fmt: skip
+    build.add_argument("source", help="emoji, karpathy or precomp")
+    build.add_argument("options", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
+    build.add_argument("--root", help="folder of the data set's files (emoji needs none)")
+    build.add_argument("--out", required=True, help="folder of the table")
+
+    check = add_verb(
+        actions, "check", "verify every hash, shape, reference and image", _data_check,
+        "raytrain data check tables/flickr8k",
+    )  # fmt: skip
+    check.add_argument("table")
+
+    encode = add_verb(
+        actions, "encode", "add features of a frozen backbone to a table", _data_encode,
+        "raytrain data encode tables/flickr8k --backbone lite0",
+    )  # fmt: skip
+    encode.add_argument("table")
+    encode.add_argument("--backbone", required=True, help="lite0, minilm, or a folder or name that transformers loads")
+    encode.add_argument("--kind", choices=["image", "text"], help="which tower of a model that has both")
+    encode.add_argument("--name", help="name of the features; default the backbone's")
+    encode.add_argument("--dtype", choices=["float16", "float32"], default="float16")
+    encode.add_argument("--batch-size", type=int, default=64)
+    encode.add_argument("--workers", type=int, default=0, help="Ray Data actors; 0 encodes in this process")
+    encode.add_argument("--allow-missing", type=float, default=0.0, help="share of unreadable images to put up with")
+    encode.add_argument("--if-missing", action="store_true", help="do nothing where the features are there already")
+
+
+def _data_build(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.config import parse_overrides
+    from raytrain.data.build import build
+
+    table = build(args.source, args.root, args.out, **parse_overrides(args.options))
+    summary = {
+        "table": str(table.path),
+        "fingerprint": table.fingerprint,
+        "items": len(table.items),
+        "texts": len(table.texts),
+        "queries": len(table.texts),
+        "missing": len(table.description["missing"]),
+        "splits": table.splits,
+    }
+    parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())
+    print(f"{table.path}: images / texts: {parts}; missing {summary['missing']}; {table.fingerprint[:12]}")
+    return summary
+
+
+def _data_check(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.data.check import check
+
+    problems = check(args.table)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{args.table}: {'no problems' if not problems else f'{len(problems)} problems'}")
+    return {"ok": not problems, "problems": [p.as_dict() for p in problems], "exit_code": 3 if problems else 0}
+
+
+def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.data.encode import encode
+    from raytrain.data.table import Table
+
+    name = args.name or args.backbone
+    if args.if_missing and name in Table(args.table).features:
+        print(f"{args.table} has {name} already")
+        return {"features": name, "items_per_second": None}
+    return encode(
+        args.table, args.backbone, name=args.name, kind=args.kind, dtype=args.dtype, batch_size=args.batch_size,
+        workers=args.workers, allow_missing=args.allow_missing,
+    )  # fmt: skip
+
+
+def _add_evaluate(verbs: Any) -> None:
+    verb = add_verb(
+        verbs, "evaluate", "metrics of a run's best checkpoint by protocol", _evaluate,
+        "raytrain evaluate runs/emoji/RUN --split test",
+    )  # fmt: skip
+    verb.add_argument("folders", nargs="+", metavar="RUN", help="folder of a run")
+    verb.add_argument("--split", default="val", help="test is for final evaluation: each opening is recorded")
+    verb.add_argument("--protocol", help="split/NAME (default), karpathy/NAME, flickr30k/1k, coco/5k, coco/1k5f")
+
+
+def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.training.run import evaluate_run
+
+    found = [evaluate_run(folder, args.split, args.protocol) for folder in args.folders]
+    for one in found:
+        for title, metrics in (("", one["metrics"]), (" re-ranked (transductive)", one["rerank"])):
+            if metrics:
+                recalls = ("i2t/recall_at_1", "i2t/recall_at_5", "i2t/recall_at_10", "t2i/recall_at_1",
+                           "t2i/recall_at_5", "t2i/recall_at_10", "rsum")  # fmt: skip
+                numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in recalls)
+                print(f"{one['run']} {one['protocol']}{title}: {numbers}")
+    return found[0] if len(found) == 1 else {"runs": found}
+
+
+def _add_rerank(verbs: Any) -> None:
+    verb = add_verb(
+        verbs, "rerank", "search re-ranking temperatures over a run's cached validation similarities", _rerank,
+        "raytrain rerank runs/emoji/RUN --trials 200",
+    )  # fmt: skip
+    verb.add_argument("folder", metavar="RUN", help="folder of a run")
+    verb.add_argument("--trials", type=int, default=200)
+    verb.add_argument("--seed", type=int, default=0)
+
+
+def _rerank(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.review.rerank import rerank_run
+
+    found = rerank_run(args.folder, args.trials, args.seed)
+    print(f"{found['params']}: val rsum {found['before']:.1f} -> {found['after']:.1f}, "
+          f"{found['settings_tried']} settings in {found['seconds']:.1f} s")  # fmt: skip
+    return found
+
+
+def _add_leaderboard(verbs: Any) -> None:
+    verb = add_verb(
+        verbs, "leaderboard", "the table of tracked runs", _leaderboard,
+        "raytrain leaderboard --experiment emoji --out leaderboard",
+    )  # fmt: skip
+    verb.add_argument("--storage", default="runs", help="folder that holds experiments (default runs)")
+    verb.add_argument("--experiment", help="one experiment; default all of them")
+    verb.add_argument("--out", help="folder for leaderboard.md, .csv and .html; default the storage folder")
+
+
+def _leaderboard(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.review.leaderboard import write_leaderboard
+
+    return write_leaderboard(args.storage, args.experiment, args.out)
+
+
+def _add_track(verbs: Any) -> None:
+    track = verbs.add_parser("track", help="MLflow, from the runs' journals")
+    actions = track.add_subparsers(dest="action", required=True, metavar="ACTION")
+    verb = add_verb(
+        actions, "sync", "replay to MLflow what it has not seen, and close what was killed", _track_sync,
+        "raytrain track sync --experiment emoji",
+    )  # fmt: skip
+    verb.add_argument("--storage", default="runs")
+    verb.add_argument("--experiment", required=True)
+    verb.add_argument("--uri", help="default MLFLOW_TRACKING_URI, else mlflow.db in the storage folder")
+
+
+def _track_sync(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.tracking.mlflow import default_uri, prepare_store, sync_tree
+
+    uri = args.uri or default_uri(args.storage)
+    prepare_store(uri)
+    found = sync_tree(args.storage, args.experiment, uri)
+    print(f"{len(found)} runs of {args.experiment} mirrored to {uri}")
+    return {"uri": uri, "runs": len(found)}
+
+
+if __name__ == "__main__":
+    entry()
