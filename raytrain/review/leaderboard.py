@@ -1,0 +1,220 @@
+"""The leaderboard: rows made from recorded runs, and from nothing else.
+
+Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
+counts with the share of seeds that answered it. Rows are ordered by validation, never by test. Runs on different data
+(fingerprints) or test protocols are in different tables. Re-ranked results are rows of their own, marked transductive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raytrain.evaluation.report import read_ranks
+from raytrain.evaluation.significance import recall_intervals
+from raytrain.review.runs import RunRecord, read_runs
+
+RECALLS = tuple(f"{direction}/recall_at_{k}" for direction in ("i2t", "t2i") for k in (1, 5, 10))
+NOT_SETTINGS = ("name", "seed", "storage", "experiment", "data.table")  # the fingerprint stands for the table
+UNTOLD = ("method.kind", "method.views")  # columns of their own
+
+
+@dataclass(frozen=True)
+class Board:
+    """The rows, best first within each table, and how many runs of which status there were."""
+
+    rows: list[dict[str, Any]]
+    counts: dict[str, int]
+
+    @property
+    def tables(self) -> list[list[dict[str, Any]]]:
+        """Rows that may be compared with one another."""
+        keys = dict.fromkeys((row["fingerprint"], row["protocol"]) for row in self.rows)
+        return [[row for row in self.rows if (row["fingerprint"], row["protocol"]) == key] for key in keys]
+
+
+def rows(storage: str | os.PathLike[str], experiment: str | None = None) -> list[dict[str, Any]]:
+    """The rows of `read_board`."""
+    return read_board(storage, experiment).rows
+
+
+def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -> Board:
+    """Rows and counts of an experiment, or of all experiments in a storage.
+
+    A row has: rank, fingerprint (12 digits), protocol, experiment, method, views, settings (what differs between rows
+    of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... recalls and rsum in
+    percent (None where not every run of the row was evaluated), val/rsum_sd and test/rsum_sd over seeds (None for
+    one), interval_split, rsum_low and rsum_high (95 % over queries), worker_seconds and gpu_seconds (mean a run),
+    epochs, commit. Failed, pruned and unfinished runs are counted and have no row.
+    """
+    runs = read_runs(storage, experiment)
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        if run.status == "finished" and run.val:
+            groups.setdefault(_same_but_seed(run), []).append(run)
+    found = []
+    for group in groups.values():
+        group.sort(key=lambda run: (run.start.get("seed") or 0, run.name))
+        protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test"}
+        for protocol in sorted(protocols) or [None]:
+            found.append(_row(group, protocol, transductive=False))
+            reranked = [run for run in group if run.evaluation("val", None, True)]
+            if reranked:
+                found.append(_row(reranked, protocol, transductive=True))
+    _name_protocols(found)
+    found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
+    board = Board(found, dict(Counter(run.status for run in runs)))
+    for table in board.tables:
+        _tell_settings(table)
+        for rank, row in enumerate(table, start=1):
+            row["rank"] = rank
+            del row["config"]
+    return board
+
+
+def write_leaderboard(
+    storage: str | os.PathLike[str], experiment: str | None = None, out: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
+    """Print the table and write leaderboard.md, .csv and .html.
+
+    Args:
+        storage: folder that holds experiments.
+        experiment: one of them; None takes all.
+        out: folder for the files; None takes the storage.
+
+    Returns:
+        {"rows": [...], "counts": {...}, "paths": [...]}
+    """
+    from raytrain.review.page import to_html
+    from raytrain.review.tables import to_csv, to_markdown, to_text
+
+    board = read_board(storage, experiment)
+    print(to_text(board))
+    folder = Path(out if out is not None else storage).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, make in (("md", to_markdown), ("csv", to_csv), ("html", to_html)):
+        path = folder / f"leaderboard.{name}"
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(make(board), encoding="utf-8", newline="")
+        os.replace(part, path)
+        paths.append(str(path))
+    return {"rows": board.rows, "counts": board.counts, "paths": paths}
+
+
+def _same_but_seed(run: RunRecord) -> str:
+    settings = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS}
+    return json.dumps([run.start.get("fingerprint"), run.start.get("experiment"), settings], sort_keys=True)
+
+
+def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -> dict[str, Any]:
+    first = group[0]
+    val = [run.evaluation("val", None, transductive) for run in group]
+    test = [run.evaluation("test", protocol, transductive) if protocol else None for run in group]
+    if transductive:  # temperatures may have been searched again since the test was scored
+        test = [t if t and v and t.get("rerank") == v.get("rerank") else None for t, v in zip(test, val, strict=True)]
+    # without re-ranking the journal knows the best epoch, whether or not an evaluation was written
+    val_metrics = [v["metrics"] if v else None for v in val] if transductive else [run.val for run in group]
+    row: dict[str, Any] = {
+        "rank": 0,
+        "fingerprint": str(first.start.get("fingerprint") or "unknown")[:12],
+        "protocol": protocol,
+        "experiment": first.start.get("experiment"),
+        "method": first.config.get("method.kind", "unknown"),
+        "views": first.config.get("method.views", 1),
+        "settings": "",
+        "rerank": _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}) if transductive else None,
+        "transductive": transductive,
+        "seeds": sorted({int(run.start.get("seed") or 0) for run in group}),
+        "runs": [run.name for run in group],
+        "folders": [str(run.folder) for run in group],
+        "config": first.config,
+    }
+    for split, metrics in (("val", val_metrics), ("test", [t["metrics"] if t else None for t in test])):
+        row |= _means(split, metrics)
+    row |= _interval("test" if row["test/rsum"] is not None else "val", test if row["test/rsum"] is not None else val)
+    for unit in ("worker_seconds", "gpu_seconds"):
+        row[unit] = statistics.fmean(run.cost[unit] for run in group)
+    row["epochs"] = max(run.epochs for run in group)
+    row["commit"] = " ".join(sorted({str(run.start.get("commit") or "unknown")[:12] for run in group}))
+    return row
+
+
+def _means(split: str, metrics: Sequence[Mapping[str, float] | None]) -> dict[str, Any]:
+    """Means over the runs of a row, and the spread of rsum; None throughout where a run is missing."""
+    whole = [one for one in metrics if one is not None and all(name in one for name in (*RECALLS, "rsum"))]
+    if len(whole) < len(metrics):
+        return {f"{split}/{name}": None for name in (*RECALLS, "rsum", "rsum_sd")}
+    means: dict[str, Any] = {
+        f"{split}/{name}": statistics.fmean(one[name] for one in whole) for name in (*RECALLS, "rsum")
+    }
+    sums = [one["rsum"] for one in whole]
+    return means | {f"{split}/rsum_sd": statistics.stdev(sums) if len(sums) > 1 else None}
+
+
+def _interval(split: str, evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """95 % over queries, from the ranks that every run of the row kept."""
+    found = [read_ranks(one) if one else None for one in evaluations]
+    ranks = [one for one in found if one is not None]
+    same = bool(ranks) and all(np.array_equal(one["item_of_text"], ranks[0]["item_of_text"]) for one in ranks)
+    if len(ranks) < len(found) or not same:
+        return {"interval_split": None, "rsum_low": None, "rsum_high": None}
+    low, high = recall_intervals(ranks, ranks[0]["item_of_text"])["rsum"]
+    return {"interval_split": split, "rsum_low": low, "rsum_high": high}
+
+
+def _told(settings: Iterable[str]) -> str:
+    """Temperatures in a few words."""
+    told = set()
+    for text in settings:
+        one = json.loads(text) or {}
+        scales = (f"{name} {one[name]:g}" if one.get(name) is not None else f"{name} off" for name in ("i2t", "t2i"))
+        told.add(f"{one.get('mode')} {' '.join(scales)}")
+    return told.pop() if len(told) == 1 else "temperatures of each run"
+
+
+def _name_protocols(found: Sequence[dict[str, Any]]) -> None:
+    """Rows that never opened the test split stand beside those that did, unless these used several protocols."""
+    for row in found:
+        if row["protocol"] is None:
+            others = {r["protocol"] for r in found if r["fingerprint"] == row["fingerprint"]} - {
+                None,
+                "validation only",
+            }
+            row["protocol"] = next(iter(others)) if len(others) == 1 else "validation only"
+
+
+def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
+    """Write into each row the settings in which its method's rows differ."""
+    for method in {row["method"] for row in table}:
+        mine = [row for row in table if row["method"] == method]
+        names = dict.fromkeys(name for row in mine for name in row["config"])
+        told = [
+            name
+            for name in names
+            if name not in (*NOT_SETTINGS, *UNTOLD) and len({json.dumps(row["config"].get(name)) for row in mine}) > 1
+        ]
+        for row in mine:
+            parts = (
+                f"{name.rpartition('.')[2]}={_short(row['config'][name])}" for name in told if name in row["config"]
+            )
+            row["settings"] = ", ".join(parts)
+
+
+def _last(name: str) -> str:
+    """optim.lr -> lr, encoder.text.kind -> text."""
+    return name.removesuffix(".kind").rpartition(".")[2]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,168 @@
+"""A leaderboard as one HTML file that needs nothing else: no network, no library; what it shows is escaped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from raytrain.review.leaderboard import RECALLS, Board
+from raytrain.review.tables import EXPLANATION, interval, method_name, number, summary
+
+METHOD_LEGEND = {
+    "vse_infinity": "One vector an image and a caption, regions and words pooled by learned weights; triplet loss on "
+    "the hardest negative (Chen et al., CVPR 2021).",
+    "dvse": "K views an image against one vector a caption, each view's loss weighted by the variance of its "
+    "negatives, views kept apart by an orthogonality term (our reading of the published abstracts).",
+}
+
+STYLE = """
+:root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5d6878;--line:#dfe3ea;--head:#f0f2f6;
+--accent:#2f6fde;--bar:#d5e3fb;--bar2:#fbe3c4;--warm:#9a5b00;--best:#e9f6ee}
+@media (prefers-color-scheme:dark){:root{--page:#12161d;--card:#1a2029;--ink:#e6eaf0;--soft:#98a4b5;--line:#2c3542;
+--head:#222a35;--accent:#7aa7ff;--bar:#24406f;--bar2:#5a3d12;--warm:#f2b866;--best:#1b3127}}
+*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);
+font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+main{max-width:1500px;margin:0 auto;padding:28px 24px 48px}h1{font-size:24px;margin:0 0 4px}
+h2{font-size:16px;margin:30px 0 10px}
+h2 code{font-weight:400;color:var(--soft)}p{margin:4px 0;color:var(--soft);max-width:100ch}
+.card{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow-x:auto}
+table{border-collapse:collapse;width:100%;white-space:nowrap}th,td{padding:7px 10px;text-align:right;
+border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}tbody tr:last-child td{border-bottom:0}
+th{background:var(--head);font-weight:600;font-size:12px;color:var(--soft)}th.group{text-align:center;
+border-left:1px solid var(--line)}th button{all:unset;cursor:pointer;padding:1px 2px;border-radius:4px}
+th button:hover{color:var(--accent)}th button:focus-visible{outline:2px solid var(--accent)}
+th[aria-sort=ascending] button::after{content:" \\25B4"}th[aria-sort=descending] button::after{content:" \\25BE"}
+td.left,th.left{text-align:left}td.first,th.first{border-left:1px solid var(--line)}tr.lead td{background:var(--best)}
+td.name b{font-size:14px}td.name small,td small{display:block;color:var(--soft);font-size:11.5px}
+.settings{white-space:normal;min-width:22ch;max-width:44ch;font-size:12px;color:var(--soft)}
+.tag{display:inline-block;margin-left:6px;padding:0 7px;border-radius:9px;font-size:11px;color:var(--warm);
+border:1px solid currentColor}.bar{position:relative;min-width:132px}
+.bar i{position:absolute;left:6px;top:5px;bottom:5px;
+border-radius:3px;background:var(--bar)}.bar i.warm{background:var(--bar2)}.bar span{position:relative;font-weight:600}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:10px 0}
+dt{font-weight:600}dd{margin:0;color:var(--soft)}
+code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
+"""
+
+SCRIPT = """
+for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
+  const head = button.closest("th"), body = head.closest("table").tBodies[0], at = Number(head.dataset.at);
+  const down = head.getAttribute("aria-sort") !== "descending";
+  for (const other of head.closest("thead").querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = row => row.cells[at].dataset.v, rows = [...body.rows];
+  rows.sort((a, b) => {
+    const x = key(a), y = key(b);
+    if (x === "" || y === "") return (x === "") - (y === "");
+    const way = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+    return down ? -way : way;
+  });
+  body.append(...rows);
+});
+"""
+
+
+def to_html(board: Board) -> str:
+    """The page; its time is the only thing in it that the board does not say."""
+    methods = dict.fromkeys(row["method"] for row in board.rows)
+    legend = "".join(
+        f"<dt>{escape(method_name({'method': name}))}</dt><dd>{escape(METHOD_LEGEND[name])}</dd>"
+        for name in methods
+        if name in METHOD_LEGEND
+    )
+    tables = "".join(_table(table) for table in board.tables)
+    apart = "<p>Tables stand apart because their data or protocol differ: rows compare within one.</p>"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>raytrain leaderboard</title>'
+        f"<style>{STYLE}</style></head><body><main><h1>Leaderboard</h1>"
+        f"<p>{escape(summary(board))} Written {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.</p>"
+        f"{apart if len(board.tables) > 1 else ''}{tables}"
+        f"<h2>How to read it</h2><p>{escape(EXPLANATION)} Click a column's head to sort.</p>"
+        f"{f'<h2>Methods</h2><dl>{legend}</dl>' if legend else ''}"
+        f"</main><script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def _table(table: Sequence[dict[str, Any]]) -> str:
+    splits = [split for split in ("val", "test") if any(row[f"{split}/rsum"] is not None for row in table)]
+    top = [("", 4, False)]
+    heads = [("#", "rank", ""), ("Method", "method", "left"), ("K", "views", ""), ("Seeds", "seeds", "")]
+    for split in splits:
+        top += [(f"{split} image to text", 3, True), (f"{split} text to image", 3, True), (split, 1, True)]
+        for name in RECALLS:
+            first = "first" if name.endswith("_1") else ""
+            heads.append((f"R@{name.rpartition('_')[2]}", f"{split}/{name}", first))
+        heads.append(("rsum", f"{split}/rsum", "first"))
+    top.append(("", 5, True))
+    heads += [("Interval", "rsum_low", "first"), ("Worker s", "worker_seconds", ""), ("GPU s", "gpu_seconds", "")]
+    heads += [("Commit", "commit", "left"), ("Settings", "settings", "left")]
+
+    groups = "".join(
+        f'<th colspan="{span}"{" class=group" if framed else ""}>{escape(text)}</th>' for text, span, framed in top
+    )
+    columns = "".join(
+        f'<th class="{kind}" data-at="{at}"><button type="button">{escape(text)}</button></th>'
+        for at, (text, _, kind) in enumerate(heads)
+    )
+    # bars start at the worst row's round figure, so that differences of a few points can be seen
+    sums = {split: [r[f"{split}/rsum"] for r in table if r[f"{split}/rsum"] is not None] for split in splits}
+    scale = {
+        split: (max(0.0, min(values) - 0.5 * (max(values) - min(values)) - 10), max(values))
+        for split, values in sums.items()
+    }
+    body = "".join(_row(row, splits, scale, lead=at == 0 and len(table) > 1) for at, row in enumerate(table))
+    shown = table[0]
+    return (
+        f"<h2>Protocol {escape(str(shown['protocol']))} <code>data {escape(shown['fingerprint'])}</code></h2>"
+        f'<div class="card"><table><thead><tr>{groups}</tr><tr>{columns}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(row: dict[str, Any], splits: Sequence[str], scale: dict[str, tuple[float, float]], lead: bool) -> str:
+    names = row["runs"][0] if len(row["runs"]) == 1 else f"{row['runs'][0]} and {len(row['runs']) - 1} more"
+    tag = '<span class="tag" title="every query was ranked knowing all the others">transductive</span>'
+    title = f"<b>{escape(method_name(row))}</b>{tag if row['transductive'] else ''}<small>{escape(names)}</small>"
+    if row["rerank"]:
+        title += f"<small>re-ranked: {escape(row['rerank'])}</small>"
+    cells = [
+        _cell(row["rank"], str(row["rank"])),
+        _cell(method_name(row), title, "left name", tooltip=", ".join(row["runs"])),
+        _cell(row["views"], escape(str(row["views"]))),
+        _cell(len(row["seeds"]), str(len(row["seeds"])), tooltip="seeds " + ", ".join(map(str, row["seeds"]))),
+    ]
+    for split in splits:
+        for name in RECALLS:
+            value = row[f"{split}/{name}"]
+            cells.append(_cell(value, number(value), "first" if name.endswith("_1") else ""))
+        cells.append(_bar(row, split, scale[split]))
+    cells += [
+        _cell(row["rsum_low"], escape(interval(row)), "first"),
+        _cell(row["worker_seconds"], number(row["worker_seconds"], 0)),
+        _cell(row["gpu_seconds"], number(row["gpu_seconds"], 0)),
+        _cell(row["commit"], f"<code>{escape(row['commit'])}</code>", "left"),
+        _cell(row["settings"], escape(row["settings"]), "left settings"),
+    ]
+    return f"<tr{' class=lead' if lead else ''}>{''.join(cells)}</tr>"
+
+
+def _bar(row: dict[str, Any], split: str, scale: tuple[float, float]) -> str:
+    value, spread = row[f"{split}/rsum"], row[f"{split}/rsum_sd"]
+    if value is None:
+        return _cell(None, "", "first")
+    low, high = scale
+    width = 100 * (value - low) / (high - low) if high > low else 100
+    warm = ' class="warm"' if row["transductive"] else ""
+    told = f"<small>&plusmn;{spread:.1f}</small>" if spread is not None else ""
+    inner = f'<i{warm} style="width:calc({width:.1f}% - 12px)"></i><span>{value:.1f}{told}</span>'
+    return _cell(value, inner, "first bar")
+
+
+def _cell(value: Any, inner: str, kind: str = "", tooltip: str = "") -> str:
+    """A cell that sorts by `value`; `inner` is HTML that has been escaped."""
+    key = "" if value is None else escape(str(value), quote=True)
+    hint = f' title="{escape(tooltip, quote=True)}"' if tooltip else ""
+    return f'<td class="{kind}" data-v="{key}"{hint}>{inner}</td>'

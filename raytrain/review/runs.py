@@ -1,0 +1,93 @@
+"""Runs as their folders tell them: the journal, and the evaluation files beside it. No tracker is asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raytrain.evaluation.report import read_evaluations
+from raytrain.tracking.journal import NAME, Journal
+from raytrain.tracking.replay import ending
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        folder: of the run.
+        start: the journal's first "start".
+        config: flat, by dotted names.
+        status: "finished", "pruned", "failed", "interrupted", "killed", or "open" where the journal has no end.
+        val: {"i2t/recall_at_1": ..., "rsum": ...} of the epoch that the config selects; empty before the first epoch.
+        cost: {"worker_seconds": ..., "gpu_seconds": ...} up to the last epoch.
+        epochs: done.
+        evaluations: the evaluation files, as `read_evaluations` gives them.
+    """
+
+    folder: Path
+    start: dict[str, Any]
+    config: dict[str, Any]
+    status: str
+    val: dict[str, float]
+    cost: dict[str, float]
+    epochs: int
+    evaluations: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return str(self.start.get("run") or self.folder.name)
+
+    def evaluation(self, split: str, protocol: str | None, transductive: bool) -> dict[str, Any] | None:
+        """The evaluation file of a split, on this run's own data; any protocol where None is asked for."""
+        for one in self.evaluations:
+            if (
+                one.get("split") == split
+                and bool(one.get("transductive")) == transductive
+                and one.get("fingerprint") == self.start.get("fingerprint")
+                and protocol in (None, one.get("protocol"))
+            ):
+                return one
+        return None
+
+
+def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[RunRecord]:
+    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
+    root = Path(storage).expanduser().resolve()
+    found = (read_run(path.parent) for path in sorted(root.glob(f"*/*/{NAME}")) if _is(path, experiment))
+    return [run for run in found if run is not None]
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """One run; None for a sweep, or a folder whose journal has no start."""
+    events = Journal(folder).read()
+    start = next((event for event in events if event["event"] == "start"), None)
+    if start is None or start.get("kind") == "sweep":
+        return None
+    config = dict(start.get("config") or {})
+    epochs = {int(event["epoch"]): event.get("metrics") or {} for event in events if event["event"] == "epoch"}
+    select = config.get("evaluation.select", "val/rsum")
+    scored = [metrics for _, metrics in sorted(epochs.items()) if isinstance(metrics.get(select), (int, float))]
+    best = max(scored, key=lambda metrics: float(metrics[select])) if scored else {}
+    cost = {
+        # seconds add up over a run's lives, so the largest is the last
+        unit: max((float(m.get(f"cost/{unit}") or 0) for m in epochs.values()), default=0.0)
+        for unit in ("worker_seconds", "gpu_seconds")
+    }
+    end = ending(events)
+    return RunRecord(
+        folder,
+        start,
+        config,
+        str(end["status"]) if end else "open",
+        {name.removeprefix("val/"): float(v) for name, v in best.items() if name.startswith("val/") and v is not None},
+        cost,
+        max(epochs, default=0),
+        read_evaluations(folder),
+    )
+
+
+def _is(journal: Path, experiment: str | None) -> bool:
+    return experiment is None or journal.parent.parent.name == experiment

@@ -1,0 +1,114 @@
+"""A leaderboard as text for a terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from raytrain.review.leaderboard import RECALLS, Board
+
+SHORT = {name: f"{name[:3]} R@{name.rpartition('_')[2]}" for name in RECALLS}
+METHOD_NAMES = {"vse_infinity": "VSE-infinity", "dvse": "DVSE"}
+CSV_COLUMNS = (
+    "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
+    *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, "rsum", "rsum_sd")),
+    "interval_split", "rsum_low", "rsum_high", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
+)  # fmt: skip
+EXPLANATION = (
+    "Recalls in percent, rsum their sum; ordered by validation rsum. +- spread over seeds, [ ] 95 % interval over "
+    "queries (bootstrap over images). FR rows are re-ranked with all queries at hand (transductive). Seconds are means "
+    "a run, over all its workers."
+)
+
+
+def to_text(board: Board) -> str:
+    """Plain columns, a table for each data fingerprint and protocol."""
+    parts = []
+    for table in board.tables:
+        head, *body = _cells(table)
+        widths = [max(len(line[i]) for line in (head, *body)) for i in range(len(head))]
+        numeric = [all(_is_number(line[i]) for line in body) for i in range(len(head))]
+        lines = [
+            "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(line, widths, numeric, strict=True)).rstrip()
+            for line in (head, ["-" * w for w in widths], *body)
+        ]
+        parts.append("\n".join([title(table), *lines]))
+    return "\n\n".join([*parts, summary(board)])
+
+
+def to_markdown(board: Board) -> str:
+    parts = []
+    for table in board.tables:
+        head, *body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in _cells(table)]
+        rule = ["---:" if all(_is_number(line[i]) for line in body) else "---" for i in range(len(head))]
+        lines = ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]
+        parts.append("\n".join([f"**{title(table)}**", "", *lines]))
+    return "\n\n".join([*parts, summary(board), EXPLANATION]) + "\n"
+
+
+def to_csv(board: Board) -> str:
+    """Every field of every row; lists are joined by spaces, None is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_COLUMNS)
+    for row in board.rows:
+        values = (row[name] for name in CSV_COLUMNS)
+        writer.writerow([" ".join(map(str, v)) if isinstance(v, list) else "" if v is None else v for v in values])
+    return out.getvalue()
+
+
+def title(table: Sequence[dict[str, Any]]) -> str:
+    return f"Protocol {table[0]['protocol']}, data {table[0]['fingerprint']}"
+
+
+def summary(board: Board) -> str:
+    """How many runs there were, and what became of them."""
+    if not board.counts:
+        return "No runs."
+    told = ", ".join(f"{number} {status}" for status, number in sorted(board.counts.items()))
+    rest = "" if set(board.counts) == {"finished"} else "; only finished runs are ranked"
+    return f"{sum(board.counts.values())} runs: {told}{rest}."
+
+
+def _cells(table: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Head and rows of the shorter forms; recalls of the test split where any row has them, else of validation."""
+    split = "test" if any(row["test/rsum"] is not None for row in table) else "val"
+    columns = ["#", "method", "K", "FR", "seeds", "val rsum"]
+    columns += [f"{split} {SHORT[name]}" if name == RECALLS[0] else SHORT[name] for name in RECALLS]
+    columns += [*(["test rsum"] if split == "test" else []), "interval", "seconds", "GPU s", "commit", "settings"]
+    lines = [columns]
+    for row in table:
+        line = [str(row["rank"]), method_name(row), str(row["views"]), row["rerank"] or "", str(len(row["seeds"]))]
+        line += [with_spread(row, "val"), *(number(row[f"{split}/{name}"]) for name in RECALLS)]
+        line += [with_spread(row, "test")] if split == "test" else []
+        line += [interval(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
+        lines.append([*line, row["commit"], row["settings"]])
+    # a column that says nothing in this table is left out
+    kept = [i for i, name in enumerate(columns) if name not in ("FR", "settings") or any(line[i] for line in lines[1:])]
+    return [[line[i] for i in kept] for line in lines]
+
+
+def method_name(row: dict[str, Any]) -> str:
+    return METHOD_NAMES.get(row["method"], str(row["method"]))
+
+
+def with_spread(row: dict[str, Any], split: str) -> str:
+    spread = row[f"{split}/rsum_sd"]
+    return number(row[f"{split}/rsum"]) + (f" +-{spread:.1f}" if spread is not None else "")
+
+
+def interval(row: dict[str, Any]) -> str:
+    """ "[low, high]", with the split where it is not the test."""
+    if row["rsum_low"] is None:
+        return ""
+    return f"[{row['rsum_low']:.1f}, {row['rsum_high']:.1f}]" + ("" if row["interval_split"] == "test" else " val")
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell[0].isdigit()

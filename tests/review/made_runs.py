@@ -1,0 +1,81 @@
+"""Runs made up in a test: journals and evaluation files as training writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raytrain.data.table import sha256, write_json
+from raytrain.evaluation.protocols import evaluate
+from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.reranking import Temperatures
+from raytrain.tracking.journal import Journal
+
+DATA = "a" * 64
+
+
+def scores(seed: int, strength: float = 1.0, images: int = 20, each: int = 3) -> tuple[Tensor, Tensor]:
+    """(M, N) scores with hubs, of texts that answer their own image more or less."""
+    generator = torch.Generator().manual_seed(seed)
+    owner = torch.arange(images).repeat_interleave(each)
+    right = (owner[:, None] == torch.arange(images)).float() * strength
+    noise = torch.randn(images * each, images, generator=generator) * 0.6
+    return right + noise + 0.5 * torch.rand(images, generator=generator), owner
+
+
+def make_run(
+    folder: Path,
+    seed: int = 0,
+    strength: float = 1.0,
+    status: str | None = "finished",
+    fingerprint: str = DATA,
+    test: str | None = "split/test",
+    temperatures: Temperatures | None = None,
+    name: str | None = None,
+    **config: Any,
+) -> dict[str, float]:
+    """Writes a run of one method and returns its validation metrics."""
+    config = {"method.kind": "dvse", "method.views": 4, "optim.lr": 5e-4, "seed": seed, "name": folder.name} | config
+    journal = Journal(folder)
+    journal.write(
+        "start", uid=folder.name, kind="run", run=name or folder.name, experiment=folder.parent.name, parent=None,
+        config=config, commit="c0ffee123456", fingerprint=fingerprint, seed=seed,
+    )  # fmt: skip
+    similarity, owner = scores(seed, strength)
+    metrics = evaluate(similarity, owner, "split/val").metrics
+    for epoch, factor in ((1, 0.5), (2, 1.0), (3, 0.9)):  # the second is the best
+        told = {f"val/{key}": value * factor for key, value in metrics.items()}
+        journal.write(
+            "epoch",
+            epoch=epoch,
+            step=epoch,
+            metrics={**told, "cost/worker_seconds": 10.0 * epoch, "cost/gpu_seconds": 0.0},
+        )
+    keep_scores(folder, similarity, owner, fingerprint)
+    for split in ("val", *(["test"] if test else [])):
+        for applied in (None, temperatures) if temperatures else (None,):
+            facts = {"split": split, "fingerprint": fingerprint, "checkpoint": "best", "seed": seed, "commit": "c0ffee"}
+            protocol = test if split == "test" and test else "split/val"
+            write_evaluation(folder, evaluate(similarity, owner, protocol, applied), facts)
+    if status:
+        journal.write("end", status=status, error=None, metrics={})
+    return dict(metrics)
+
+
+def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: str = DATA, split: str = "val") -> None:
+    path = folder / "evaluation" / "similarity_val.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, similarity.numpy().astype(np.float32), allow_pickle=False)
+    facts = {
+        "split": split,
+        "fingerprint": fingerprint,
+        "checkpoint": "step 2",
+        "protocol": "split/val",
+        "item_of_text": owner.tolist(),
+        "sha256": sha256(path),
+    }
+    write_json(path.with_suffix(".json"), facts)

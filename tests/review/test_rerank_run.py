@@ -1,0 +1,83 @@
+"""Stage two on a run's folder: what it reads, what it writes, and that it cannot see test scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from raytrain.errors import DataError, RefusedError, UsageError
+from raytrain.evaluation.protocols import evaluate
+from raytrain.evaluation.reranking import Temperatures
+from raytrain.review.leaderboard import rows
+from raytrain.review.rerank import rerank_run
+from raytrain.tracking.journal import Journal
+from tests.review.made_runs import keep_scores, make_run, scores
+
+pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
+
+
+def test_temperatures_are_found_written_and_reproduced(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder, test=None)
+    found = rerank_run(folder, trials=10, seed=0)
+    assert set(found) == {"params", "before", "after", "settings_tried", "seconds"}
+    assert found["after"] > found["before"]
+    document = json.loads((folder / "rerank.json").read_text())
+    again = evaluate(*scores(0), "split/val", Temperatures.from_dict(document["params"]))
+    assert again.metrics["rsum"] == pytest.approx(found["after"])
+    event = Journal(folder).last("rerank")
+    assert event is not None
+    assert event["metrics"]["rerank/val/rsum"] == pytest.approx(found["after"])
+    assert "rerank/val/i2t/recall_at_1" in event["metrics"]
+    # the end of the run is still its end: the row stays, and has a re-ranked one beside it
+    assert [row["transductive"] for row in rows(tmp_path)] == [True, False]
+
+
+def test_a_search_that_gains_nothing_leaves_no_re_ranked_row_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder, test=None, temperatures=Temperatures("cross", 3.0, 3.0))
+    owner = torch.arange(8)
+    keep_scores(folder, torch.eye(8), owner)
+    found = rerank_run(folder, trials=4)
+    assert found["params"]["mode"] == "off"
+    assert found["before"] == found["after"] == 600
+    assert [row["transductive"] for row in rows(tmp_path)] == [False]
+
+
+def test_scores_of_the_test_split_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder)
+    keep_scores(folder, *scores(0), split="test")
+    with pytest.raises(RefusedError, match="validation alone"):
+        rerank_run(folder, trials=2)
+    assert not (folder / "rerank.json").exists()
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "json", "owners"])
+def test_damaged_scores_are_named_and_nothing_is_written(tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder)
+    path = folder / "evaluation" / "similarity_val.npy"
+    if harm == "flip":
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    elif harm == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif harm == "json":
+        path.with_suffix(".json").write_text("{")
+    else:
+        facts = json.loads(path.with_suffix(".json").read_text())
+        path.with_suffix(".json").write_text(json.dumps(facts | {"item_of_text": [0, 1]}))
+    with pytest.raises(DataError, match=r"similarity_val\.npy"):
+        rerank_run(folder, trials=2)
+    assert not (folder / "rerank.json").exists()
+
+
+def test_a_run_without_scores_says_how_to_keep_them(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not the folder of a run"):
+        rerank_run(tmp_path, trials=2)
+    Journal(tmp_path).write("start", uid="a")
+    with pytest.raises(UsageError, match="keep_similarity=true"):
+        rerank_run(tmp_path, trials=2)
