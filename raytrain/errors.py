@@ -54,6 +54,10 @@ class DataError(RaytrainError, ValueError):
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[DataError], tuple[list[Problem]]]:
+        """Its problems, which a worker's error brings to the driver; an exception's own way keeps only the message."""
+        return type(self), (self.problems,)
+
 
 class RefusedError(RaytrainError):
     """Something we will not do: opening the test split in training, comparing different data, an open cluster."""

@@ -1,0 +1,156 @@
+"""Checks what a sweep will lean on, before it does: versions, cluster, authentication, storage, GPU, MLflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from raytrain.errors import RaytrainError
+
+PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Args:
+        name: what was looked at.
+        state: "ok"; "absent", which limits what can be done; "failed"; "refused", which must not be used as it is.
+        found: what is there.
+        fix: what to do about it; empty where nothing is.
+    """
+
+    name: str
+    state: Literal["ok", "absent", "failed", "refused"]
+    found: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking_uri: str | None = None) -> list[Check]:
+    """Every check, none of which stops the others.
+
+    Args:
+        storage: folder that runs are written to.
+        address: of the cluster; None checks this machine alone.
+        tracking_uri: of MLflow; None takes the storage's own.
+    """
+    checks = [*versions(), check_storage(storage), gpu()]
+    if address:
+        checks += [*_guarded("cluster", lambda: cluster(address))]
+    else:
+        checks.append(
+            Check("cluster", "absent", "none named: train and sweep start one of their own, for as long as they run",
+                  "To check a running one: raytrain doctor --address auto")
+        )  # fmt: skip
+    checks += _guarded("mlflow", lambda: [tracking(storage, tracking_uri)])
+    return checks
+
+
+def versions() -> list[Check]:
+    checks = []
+    for package in PACKAGES:
+        try:
+            checks.append(Check(package, "ok", importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            extra = {"ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode"}.get(package)
+            fix = f"pip install 'raytrain[{extra}]'" if extra else "pip install raytrain"
+            checks.append(Check(package, "absent", "not installed", fix))
+    return checks
+
+
+def check_storage(storage: str | os.PathLike[str]) -> Check:
+    path = Path(storage).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        return Check("storage", "failed", f"{path}: {error}", "Name a folder that every node mounts and may write to.")
+    return Check("storage", "ok", str(path))
+
+
+def gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("gpu", "absent", "none on this machine", "")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Check("gpu", "ok", ", ".join(names))
+
+
+def cluster(address: str) -> list[Check]:
+    """Reachable, of our Ray version, authenticated, and its dashboard closed to strangers."""
+    from raytrain.cluster.connect import connect
+    from raytrain.cluster.resources import live_nodes
+
+    connect(address)
+    nodes = live_nodes()
+    total = {name: sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU")}
+    checks = [Check("cluster", "ok", f"{len(nodes)} nodes, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")]
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+        checks.append(Check("authentication", "ok", "token"))
+    else:
+        checks.append(
+            Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches the cluster runs code on it",
+                  "Start every node with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.")
+        )  # fmt: skip
+    return [*checks, dashboard(dashboard_address())]
+
+
+def dashboard_address() -> str | None:
+    """host:port of the connected cluster's dashboard; None where it has none."""
+    import ray
+
+    return ray._private.worker.get_dashboard_url() or None  # no public name tells it after init
+
+
+def dashboard(address: str | None) -> Check:
+    """Asks the dashboard for its jobs without a token: it must not answer."""
+    if not address:
+        return Check("dashboard", "absent", "none", "Ray's cleaner floods the log without it; leave it on.")
+    url = f"http://{address.removeprefix('http://')}/api/jobs/"
+    try:
+        with urllib.request.urlopen(url, timeout=10):
+            pass
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return Check("dashboard", "ok", f"{address} asks for the token")
+        return Check("dashboard", "failed", f"{address} answers {error.code}", "Look at the cluster's log.")
+    except OSError as error:
+        return Check("dashboard", "failed", f"{address}: {error}", "Look at the cluster's log.")
+    return Check(
+        "dashboard", "refused", f"{address} answers without a token: whoever reaches it runs code here",
+        "Start the cluster again with RAY_AUTH_MODE=token.",
+    )  # fmt: skip
+
+
+def tracking(storage: str | os.PathLike[str], uri: str | None) -> Check:
+    from raytrain.tracking.mlflow import check_uri, default_uri
+
+    uri = check_uri(uri or default_uri(storage))
+    if uri.startswith("sqlite:"):
+        path = Path(uri.removeprefix("sqlite:///"))
+        note = "" if path.exists() else " (made by the first run)"
+        return Check("mlflow", "ok", f"{path}{note}; several hosts need a server: --tracking http://...")
+    with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10) as answer:
+        return Check("mlflow", "ok", f"server answers {answer.status}")
+
+
+def _guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return check()
+    except RaytrainError as error:
+        return [Check(name, "failed", str(error), "")]
+    except (OSError, ImportError) as error:
+        return [Check(name, "failed", f"{type(error).__name__}: {error}", "Is it running, and reachable from here?")]

@@ -1,0 +1,59 @@
+"""How many trials fit a cluster at once: computed before anything starts, since Ray would only wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from raytrain.errors import UsageError
+
+HEAD = "node:__internal_head__"
+
+
+def per_worker(use_gpu: bool, asked: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Resources of one training worker: one CPU, one GPU where GPUs are used, and what was asked for."""
+    return {"CPU": 1.0, **({"GPU": 1.0} if use_gpu else {}), **(asked or {})}
+
+
+def concurrency(
+    nodes: Sequence[Mapping[str, float]], workers: int, worker: Mapping[str, float], asked: int | None = None
+) -> int:
+    """Trials that can train at the same time.
+
+    A trial's driver takes no CPU (it only waits), so it never starves the workers it waits for.
+
+    Args:
+        nodes: resources of each live node; a worker cannot straddle two.
+        workers: of a trial.
+        worker: resources of one worker.
+        asked: an upper bound from the user; None takes all that fit.
+
+    Raises:
+        UsageError: not even one trial fits.
+    """
+    slots = sum(_slots(node, worker) for node in nodes)
+    fits = slots // workers
+    if fits == 0:
+        total = {name: sum(node.get(name, 0.0) for node in nodes) for name in worker}
+        have = ", ".join(f"{name} {value:g}" for name, value in total.items())
+        need = ", ".join(f"{name} {value:g}" for name, value in worker.items())
+        raise UsageError(
+            f"a trial of {workers} workers ({need} each) does not fit the cluster, which has {have} on {len(nodes)} "
+            f"nodes and room for {slots} such workers. Start more nodes, or lower --workers."
+        )
+    return min(fits, asked) if asked else fits
+
+
+def _slots(node: Mapping[str, float], worker: Mapping[str, float]) -> int:
+    # Ray counts in 1/10000: the small term keeps 0.3 / 0.1 from being 2
+    return min((int(node.get(name, 0.0) / need + 1e-6) for name, need in worker.items() if need > 0), default=0)
+
+
+def live_nodes() -> list[dict[str, float]]:
+    """Resources of each live node of the connected cluster."""
+    import ray
+
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def gpus(nodes: Sequence[Mapping[str, float]]) -> float:
+    return sum(node.get("GPU", 0.0) for node in nodes)

@@ -1,0 +1,168 @@
+"""What a define-by-run search space can draw, found by walking it, and what makes two sweeps the same search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from raytrain.config import RunConfig, flatten
+from raytrain.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
+"""Draws each searched field of a RunConfig by its dotted name; may return further, derived fields."""
+
+PLACES = ("name", "experiment", "storage")
+"""Fields that place a run and do not change what it computes."""
+
+
+class Walker:
+    """Stands in for a trial: answers with chosen values and notes what was asked for.
+
+    Args:
+        given: values to answer with; names that are not in it get their lowest or first value.
+        high: answer the unknown names with their highest or last value.
+    """
+
+    def __init__(self, given: Mapping[str, Any], high: bool = False) -> None:
+        self.given, self.high = given, high
+        self.asked: dict[str, Any] = {}
+        self.answers: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        from optuna.distributions import FloatDistribution
+
+        return float(self._answer(name, FloatDistribution(low, high, log=log, step=step), (low, high)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        from optuna.distributions import IntDistribution
+
+        return int(self._answer(name, IntDistribution(low, high, log=log, step=step), (low, high)))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        return self._answer(name, CategoricalDistribution(choices), tuple(choices))
+
+    def _answer(self, name: str, distribution: Any, values: tuple[Any, ...]) -> Any:
+        if self.asked.setdefault(name, distribution) != distribution:
+            raise UsageError(f"the search space asks for {name} twice, with different bounds")
+        self.answers[name] = self.given.get(name, values[-1 if self.high else 0])
+        return self.answers[name]
+
+
+def walk(space: Space) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Visits of the space that together see each name, each bound and each choice of a category at least once.
+
+    A name that shows only under one combination of two choices, neither of which leads to the other, can be missed.
+
+    Returns:
+        (distributions by name, answers by name, changes of the RunConfig) a visit.
+    """
+    visits = []
+    todo: list[tuple[dict[str, Any], bool]] = [({}, False), ({}, True)]
+    seen: set[tuple[str, str]] = set()
+    while todo:
+        given, high = todo.pop(0)
+        walker = Walker(given, high)
+        derived = space(walker) or {}  # type: ignore[arg-type]
+        visits.append((walker.asked, walker.answers, {**walker.answers, **derived}))
+        before: dict[str, Any] = {}
+        for name, distribution in walker.asked.items():
+            for choice in getattr(distribution, "choices", ()):
+                if (name, repr(choice)) not in seen:
+                    seen.add((name, repr(choice)))
+                    todo += [({**before, name: choice}, False), ({**before, name: choice}, True)]
+            before[name] = walker.answers[name]
+    return visits
+
+
+def drawn(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes of the RunConfig that follow from what a study stored: its values, and fields derived from them."""
+    walker = Walker(params)
+    derived = space(walker) or {}  # type: ignore[arg-type]
+    return {**walker.answers, **derived}
+
+
+def distributions(space: Space) -> dict[str, Any]:
+    """{name: Optuna distribution}, of every name the space can ask for."""
+    found: dict[str, Any] = {}
+    for asked, _, _ in walk(space):
+        for name, distribution in asked.items():
+            if found.setdefault(name, distribution) != distribution:
+                raise UsageError(
+                    f"the search space gives {name} different bounds on different branches; name them apart"
+                )
+    return found
+
+
+def paper_trial(space: Space, base: RunConfig) -> dict[str, Any]:
+    """The recipe's own values of the names the space asks for along the recipe's branch: trial 0.
+
+    Raises:
+        UsageError: a name the recipe does not have, or a value of it that the space could never draw.
+    """
+    own = flatten(base)
+    unknown = sorted(set(distributions(space)) - set(own))
+    if unknown:
+        raise UsageError(
+            f"the space searches {', '.join(unknown)}, which a recipe with method.kind={base.method.kind} "
+            "does not have; choose the space of the recipe's method"
+        )
+    walker = Walker(own)
+    space(walker)  # type: ignore[arg-type]
+    for name, distribution in walker.asked.items():
+        value = own[name]
+        choices = getattr(distribution, "choices", None)
+        inside = value in choices if choices is not None else distribution.low <= value <= distribution.high
+        if not inside:
+            allowed = choices if choices is not None else f"{distribution.low} to {distribution.high}"
+            raise UsageError(
+                f"{name}={value} of the recipe lies outside the space ({allowed}), so that trial 0 could not be the "
+                "recipe itself; change the recipe, or widen the space"
+            )
+    return walker.answers
+
+
+def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What must not change between the start of a sweep and its resumption, as JSON.
+
+    Args:
+        fingerprint: of the table.
+        settings: of the search: seed, scheduler and the like.
+    """
+    from optuna.distributions import distribution_to_json
+
+    drawn = {name: json.loads(distribution_to_json(each)) for name, each in sorted(distributions(space).items())}
+    config = {name: value for name, value in flatten(base).items() if name not in PLACES}
+    # through JSON, so that what is read back compares equal
+    value = {"space": drawn, "base": config, "data": fingerprint, "search": dict(settings)}
+    return json.loads(json.dumps(value))  # type: ignore[no-any-return]
+
+
+def refuse_other(before: Mapping[str, Any], now: Mapping[str, Any], sweep: str) -> None:
+    """Raises:
+    RefusedError: naming each field in which the resumed sweep differs from the one that was started.
+    """
+    lines = []
+    for part in sorted({*before, *now}):
+        old, new = before.get(part), now.get(part)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += [
+                f"{part} {name}: was {old.get(name, 'absent')}, is {new.get(name, 'absent')}"
+                for name in sorted({*old, *new})
+                if old.get(name) != new.get(name)
+            ]
+        elif old != new:
+            lines.append(f"{part}: was {old}, is {new}")
+    if lines:
+        raise RefusedError(
+            f"{sweep} was started as another search, so that its trials cannot be compared with new ones:\n  "
+            + "\n  ".join(lines)
+            + "\nResume it as it was, or start a new sweep under another name."
+        )

@@ -1,0 +1,411 @@
+"""A sweep: Tune runs the trials, Optuna's study draws them, the journals say what happened, and any kill is survived.
+
+<storage>/<experiment>/<sweep>/
+  space.json      what is searched, from which base, on which data; a resumed sweep must match it
+  study.journal   Optuna's study
+  journal.jsonl   start, resume, trial, repeat, rerank, end
+<storage>/<experiment>/<sweep>-t000/ ...   one run a trial
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from raytrain.cluster import resources
+from raytrain.cluster.connect import connect, placed
+from raytrain.cluster.follow import Syncer, say
+from raytrain.cluster.repeats import repeat_over_seeds
+from raytrain.cluster.runs import close
+from raytrain.cluster.space import Space, drawn, identity, paper_trial, refuse_other, walk
+from raytrain.cluster.study import open_study, searcher, settle
+from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
+from raytrain.config import RunConfig, flatten, override
+from raytrain.data.table import write_json
+from raytrain.errors import RefusedError, UsageError
+from raytrain.tracking.journal import Journal
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def sweep(
+    space: Space,
+    base: RunConfig,
+    *,
+    name: str,
+    trials: int,
+    workers: int,
+    concurrent: int | None = None,
+    grace_epochs: int | None = None,
+    reduction: int = 3,
+    resume: bool = False,
+    seed: int = 0,
+    rerank_trials: int = 200,
+    tracking_uri: str | None = None,
+    use_gpu: bool | None = None,
+    resources_per_worker: Mapping[str, float] | None = None,
+    max_failures: int = 3,
+    repeat_best: int = 0,
+    repeat_seeds: int = 2,
+) -> dict[str, Any]:
+    """Search `space` from `base` with `trials` trainings of `workers` processes each. Never opens the test split.
+
+    Args:
+        space: module-level define-by-run function over names of RunConfig.
+        base: the recipe; its own values of the searched names are trial 0. storage and experiment place the sweep.
+        name: of the sweep, and the head of its runs' names.
+        trials: in all, over every resumption.
+        concurrent: upper bound of trials at a time; the cluster's room bounds it too.
+        grace_epochs: that no early stop cuts; default a quarter of the epochs.
+        reduction: one trial of so many passes each rung of ASHA.
+        resume: go on with a sweep that was interrupted, or add trials to a finished one.
+        seed: of the search.
+        rerank_trials: settings of stage two, the re-ranking temperatures on the best run's validation similarities; 0
+            leaves it out.
+        tracking_uri: MLflow store or server; None for no mirror.
+        repeat_best: how many of the best trials are trained again with `repeat_seeds` further seeds before one is
+            chosen by its mean.
+
+    Returns:
+        {"sweep", "folder", "uid", "trials": {total, complete, pruned, failed}, "best": {run, params, val} or None,
+        "gpu_seconds", "worker_seconds", "repeats", "rerank"}
+
+    Raises:
+        UsageError: no room for one trial, or names and values that do not fit together.
+        RefusedError: the name is taken, in use, or was another search.
+    """
+    from raytrain.training.run import open_tables
+
+    if trials < 1 or workers < 1:
+        raise UsageError("a sweep has at least one trial of at least one worker")
+    base = placed(override(base, {"name": name}))
+    folder = base.folder
+    first = paper_trial(space, base)
+    for _, _, changes in walk(space):
+        trial_config(base, name, 0, changes)
+    fingerprint = open_tables(base)["train"].table.fingerprint
+    grace = grace_epochs or max(1, math.ceil(base.optim.num_epochs / 4))
+    search = {"seed": seed, "grace_epochs": grace, "reduction": reduction}
+    with claim(folder, resume):
+        connect()
+        nodes = resources.live_nodes()
+        gpu = resources.gpus(nodes) > 0 if use_gpu is None else use_gpu
+        worker = resources.per_worker(gpu, resources_per_worker)
+        at_once = resources.concurrency(nodes, workers, worker, concurrent)
+        identify(folder, identity(space, base, fingerprint, search))
+        if tracking_uri:
+            from raytrain.tracking import mlflow
+
+            mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
+        uid = open_journal(folder, base, fingerprint, search, workers, trials)
+        syncer = Syncer(tracking_uri)
+        syncer.due(folder)
+        ledger = Ledger(base, name, trials, syncer)
+        study = open_study(folder, name, seed, trials)
+        if not study.get_trials(deepcopy=False):
+            study.enqueue_trial(first)
+        interrupted = take_stock(study, space, ledger)
+        left = trials - len(ledger.recorded)
+        job = {
+            "base": base.model_dump(mode="json"),
+            "sweep": name,
+            "parent": uid,
+            "workers": workers,
+            "use_gpu": gpu,
+            "resources_per_worker": dict(resources_per_worker or {}),
+            "max_failures": max_failures,
+        }
+        with stoppable(ledger):
+            if left > 0:
+                say(f"{name}: {left} trials to go, {min(at_once, left)} at a time, {workers} workers each")
+                run_trials(study, space, ledger, job, left, min(at_once, left), interrupted, search)
+            repeats = repeat_over_seeds(ledger, job, repeat_best, repeat_seeds)
+            result = conclude(ledger, uid, repeats, rerank_trials, seed)
+        syncer.due(folder)
+        syncer.close()
+    return result
+
+
+def run_trials(
+    study: optuna.Study,
+    space: Space,
+    ledger: Ledger,
+    job: dict[str, Any],
+    samples: int,
+    at_once: int,
+    interrupted: list[int],
+    search: Mapping[str, Any],
+) -> None:
+    """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from."""
+    from ray import tune
+
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # ours records what it stops
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    scratch = Path(tempfile.mkdtemp(prefix="raytrain-tune-"))
+    try:
+        tune.Tuner(
+            tune.with_resources(tune.with_parameters(run_trial, job=job), driver_resources()),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher(study, space, interrupted),
+                scheduler=early_stopping(ledger, search),
+                num_samples=samples,
+                max_concurrent_trials=at_once,
+            ),
+            run_config=tune.RunConfig(
+                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger)], verbose=0
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    # a trial that Tune dropped without a word would otherwise be missing
+    for trial in study.get_trials(deepcopy=False):
+        if trial.number not in ledger.recorded and trial.number in ledger.running:
+            ledger.ended(trial.number, ledger.running[trial.number], "Tune ended without a result of it")
+
+
+def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
+    """ASHA on the running best, told of the trials of earlier lives of the sweep; None with too few epochs."""
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+    epochs = ledger.base.optim.num_epochs
+    if search["grace_epochs"] >= epochs:
+        return None
+
+    class RunningBest(ASHAScheduler):  # type: ignore[misc]
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
+            # after its last epoch a trial ends by itself; stopping it would only record it as cut short
+            if result["epoch"] >= epochs:
+                return TrialScheduler.CONTINUE
+            return super().on_trial_result(tune_controller, trial, result)
+
+    scheduler = RunningBest(
+        time_attr="epoch",
+        metric="best",
+        mode="max",
+        max_t=epochs,
+        grace_period=search["grace_epochs"],
+        reduction_factor=search["reduction"],
+    )
+    for number, event in ledger.recorded.items():
+        if event["state"] != "failed":
+            past = SimpleNamespace(trial_id=event["run"])
+            scheduler.on_trial_add(None, past)
+            for epoch, best in ledger.progress(number).history:
+                scheduler.on_trial_result(None, past, {"epoch": epoch, "best": best})
+    return scheduler
+
+
+def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
+    """Make study, journals and runs agree after a driver was killed; numbers of the trials to go on with.
+
+    The study says which trials exist, a run's journal how it ended. A trial is recorded once it has ended in either.
+    """
+    from optuna.trial import TrialState
+
+    stored = study.get_trials(deepcopy=False)
+    runs = {trial.number: ledger.progress(trial.number) for trial in stored if trial.state == TrialState.RUNNING}
+    interrupted = settle(study, runs)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished() and trial.number not in ledger.recorded:
+            error = None
+            if trial.state == TrialState.FAIL:
+                error = (ledger.progress(trial.number).end or {}).get("error") or "failed"
+            ledger.ended(trial.number, drawn(space, trial.params), error)
+    for number in interrupted:
+        # its run has no end yet, so that the mirror does not show it as running until it goes on
+        if ledger.run_folder(number).exists():
+            close(ledger.run_folder(number), "killed", "the sweep's driver was killed")
+    return interrupted
+
+
+def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_trials: int, seed: int) -> dict[str, Any]:
+    """Choose the best run, search its re-ranking temperatures, write the sweep's end."""
+    leader = ledger.leader()
+    best, reranked = None, None
+    if leader is not None:
+        if repeats:
+            chosen = max(repeats, key=lambda each: each["mean"])
+            leader = ledger.recorded[chosen["number"]]
+        run = ledger.progress(leader["number"])
+        val = {name: value for name, value in run.best_metrics.items() if name.startswith("val/")}
+        best = {"run": leader["run"], "params": leader["params"], "value": leader["value"], "val": val}
+        if rerank_trials and ledger.base.evaluation.keep_similarity:
+            from raytrain.review.rerank import rerank_run
+
+            reranked = rerank_run(ledger.run_folder(leader["number"]), rerank_trials, seed)
+            ledger.journal.write("rerank", run=leader["run"], **_rerank_fields(reranked))
+            ledger.syncer.due(ledger.run_folder(leader["number"]))
+    cost = {
+        unit: sum(ledger.progress(number).metrics.get(f"cost/{unit}", 0.0) for number in ledger.recorded)
+        + sum(each["cost"][unit] for each in repeats)
+        for unit in ("gpu_seconds", "worker_seconds")
+    }
+    counts = ledger.counts()
+    status = "finished" if leader is not None else "failed"
+    error = None if leader is not None else "every trial failed; each run's journal says why"
+    ledger.journal.write(
+        "end",
+        status=status,
+        error=error,
+        metrics={
+            **({f"best/{ledger.select}": best["value"]} if best else {}),
+            **{f"cost/{k}": v for k, v in cost.items()},
+        },
+        best=best,
+        trials=counts,
+    )
+    return {
+        "sweep": ledger.sweep,
+        "folder": str(ledger.folder),
+        "uid": uid,
+        "status": status,
+        "trials": counts,
+        "best": best,
+        **cost,
+        "repeats": repeats,
+        "rerank": reranked,
+    }
+
+
+def _rerank_fields(reranked: Mapping[str, Any]) -> dict[str, Any]:
+    after = reranked.get("after") or {}
+    metrics = {f"rerank/val/{name}".replace("val/val/", "val/"): value for name, value in after.items()}
+    return {"metrics": metrics, "params": reranked.get("params")}
+
+
+@contextlib.contextmanager
+def claim(folder: Path, resume: bool) -> Iterator[None]:
+    """Hold the sweep's folder for this driver; the lock goes with the process, however it ends.
+
+    Raises:
+        UsageError: there is nothing to resume.
+        RefusedError: the folder is taken, or another driver holds it.
+    """
+    started = (folder / "space.json").exists()
+    if resume and not started:
+        known = sorted(path.parent.name for path in folder.parent.glob("*/space.json"))
+        raise UsageError(f"no sweep '{folder.name}' in {folder.parent}. Sweeps there: {', '.join(known) or 'none'}.")
+    if not resume and (started or Journal(folder).last("start")):
+        raise RefusedError(f"{folder} exists; go on with it by --resume {folder.name}, or choose another name")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(f"{folder.name} is being run by another driver; wait for it, or stop it first") from None
+        yield
+
+
+def identify(folder: Path, now: dict[str, Any]) -> None:
+    """Write what is searched, or compare it with what was."""
+    path = folder / "space.json"
+    if path.exists():
+        refuse_other(json.loads(path.read_text(encoding="utf-8")), now, folder.name)
+    else:
+        write_json(path, now)
+
+
+def open_journal(
+    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], workers: int, trials: int
+) -> str:
+    """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid."""
+    import ray
+
+    from raytrain.training import provenance
+
+    context = ray.get_runtime_context()
+    here = {"job": context.get_job_id(), "node": context.get_node_id()}
+    journal = Journal(folder)
+    start = journal.last("start")
+    if start is not None:
+        wait_for_former(journal, here)
+        journal.write("resume", uid=start["uid"], epoch=None, checkpoint=None, ray=here)
+        return str(start["uid"])
+    uid = uuid.uuid4().hex
+    journal.write(
+        "start",
+        uid=uid,
+        kind="sweep",
+        run=folder.name,
+        experiment=base.experiment,
+        parent=None,
+        config={**flatten(base), **{f"search.{key}": value for key, value in search.items()}},
+        commit=provenance.commit(),
+        fingerprint=fingerprint,
+        seed=search["seed"],
+        workers=workers,
+        trials=trials,
+        device=None,
+        versions=provenance.versions(),
+        ray=here,
+    )
+    return uid
+
+
+def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 60.0) -> None:
+    """Wait until Ray has ended what a killed driver left, so that no run has two writers."""
+    import ray
+    from ray.util.state import list_actors
+
+    last = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
+    live = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    if last is None or last["node"] not in live or last["job"] == here["job"]:
+        return
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        left = [a for a in list_actors(filters=[("job_id", "=", last["job"])], limit=1000) if a.state != "DEAD"]
+        if not left:
+            return
+        time.sleep(1.0)
+    raise RefusedError(
+        f"Ray job {last['job']}, the former driver of this sweep, still has {len(left)} actors after {timeout_s:g} s; "
+        "stop it first"
+    )
+
+
+@contextlib.contextmanager
+def stoppable(ledger: Ledger) -> Iterator[None]:
+    """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
+
+    Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
+    not do: Tune would take it for a trial's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        for trial in list(ledger.running):
+            close(ledger.run_folder(trial), "interrupted", f"signal {number}")
+            ledger.syncer.due(ledger.run_folder(trial))
+        ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
+        ledger.syncer.due(ledger.folder)
+        say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
+        ledger.syncer.close(timeout_s=2.0)
+        os._exit(75)
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except Exception as error:
+        ledger.journal.write("end", status="failed", error=f"{type(error).__name__}: {error}", metrics={})
+        ledger.syncer.due(ledger.folder)
+        ledger.syncer.close()
+        raise
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

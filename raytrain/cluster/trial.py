@@ -1,0 +1,170 @@
+"""One trial of a sweep: its config, what its driver runs, and how the sweep's process records it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raytrain.cluster.follow import Syncer, say
+from raytrain.cluster.resources import HEAD
+from raytrain.cluster.runs import Progress, close, progress
+from raytrain.cluster.study import outcome
+from raytrain.config import RunConfig, override, validate
+from raytrain.tracking.journal import Journal
+
+
+def trial_config(base: RunConfig, sweep: str, number: int, changes: Mapping[str, Any]) -> RunConfig:
+    """The run of a trial: `<sweep>-t003` beside the sweep's folder."""
+    return override(base, {**changes, "name": f"{sweep}-t{number:03d}"})
+
+
+def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
+    """The driver of a trial: a Ray Train run whose reports go to Tune. At module level, so that Ray can send it.
+
+    Args:
+        config: {"number": ..., "changes": ...} as the search drew it.
+        job: what all trials share: base, sweep, parent, workers, use_gpu, resources_per_worker, max_failures.
+    """
+    from ray import tune
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from raytrain.cluster.trainer import train_on_ray
+
+    run = trial_config(validate(job["base"]), job["sweep"], config["number"], config["changes"])
+    done = train_on_ray(
+        run,
+        workers=job["workers"],
+        use_gpu=job["use_gpu"],
+        resources_per_worker=job["resources_per_worker"],
+        max_failures=job["max_failures"],
+        parent=job["parent"],
+        callbacks=[TuneReportCallback()],
+        follow=False,
+    )
+    # a trial resumed after its last epoch has reported nothing yet
+    if done.best is not None:
+        tune.report({"best": done.best, "epoch": done.epochs})
+
+
+def driver_resources() -> Any:
+    """Where a trial's driver runs: on the head, since a trial pinned to a node that dies would wait for ever.
+
+    It takes a sliver of the head's marker and no CPU worth counting: it only waits for its workers.
+    """
+    from ray import tune
+
+    return tune.PlacementGroupFactory([{"CPU": 0, HEAD: 0.0001}])
+
+
+class Ledger:
+    """The sweep's own record of its trials: the journal's "trial" events, one a trial, and the lines on the screen."""
+
+    def __init__(self, base: RunConfig, sweep: str, trials: int, syncer: Syncer) -> None:
+        self.base, self.sweep, self.trials, self.syncer = base, sweep, trials, syncer
+        self.select = base.evaluation.select
+        self.folder = base.folder.parent / sweep
+        self.journal = Journal(self.folder)
+        self.recorded = {int(e["number"]): e for e in self.journal.read() if e["event"] == "trial"}
+        self.running: dict[int, Mapping[str, Any]] = {}
+        self.said: dict[int, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune saves its callbacks for a restoration of its own, which is never asked for."""
+        return {}
+
+    def run_folder(self, number: int) -> Path:
+        return self.base.folder.parent / f"{self.sweep}-t{number:03d}"
+
+    def progress(self, number: int) -> Progress:
+        return progress(self.run_folder(number), self.select)
+
+    def started(self, number: int, changes: Mapping[str, Any]) -> None:
+        self.running[number] = changes
+        drawn = ", ".join(f"{name}={_short(value)}" for name, value in changes.items())
+        say(f"[{len(self.recorded)}/{self.trials}] {self.run_folder(number).name} starts: {drawn}")
+
+    def epoch(self, number: int, epoch: int, best: float) -> None:
+        if epoch <= self.said.get(number, 0):
+            return  # the last report of a trial repeats its last epoch
+        self.said[number] = epoch
+        leader = self.leader()
+        ahead = f"; best so far {leader['value']:.2f} ({leader['run']})" if leader else ""
+        say(
+            f"[{len(self.recorded)}/{self.trials}] {self.run_folder(number).name} "
+            f"epoch {epoch}/{self.base.optim.num_epochs} best {self.select} {best:.2f}{ahead}"
+        )
+        self.syncer.due(self.run_folder(number))
+
+    def ended(self, number: int, changes: Mapping[str, Any], error: str | None = None) -> None:
+        """Record a trial, once; close its run where an early stop or a failure left it open."""
+        self.running.pop(number, None)
+        if number in self.recorded:
+            return
+        folder = self.run_folder(number)
+        if error is not None or self.progress(number).best is None:
+            close(folder, "failed", error or "no metrics were reported")
+        else:
+            close(folder, "pruned")
+        run = self.progress(number)
+        state = "failed" if error is not None else (outcome(run) or "failed")
+        event = {
+            "number": number,
+            "run": folder.name,
+            "params": dict(changes),
+            "state": state,
+            "value": run.best if state != "failed" else None,
+            "epochs": run.epochs,
+            "error": error,
+        }
+        self.journal.write("trial", **event)
+        self.recorded[number] = event
+        value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error or "no metrics"
+        say(f"[{len(self.recorded)}/{self.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
+        self.syncer.due(folder)
+        self.syncer.due(self.folder)
+
+    def leader(self) -> dict[str, Any] | None:
+        """The best recorded trial; the earlier one of equals."""
+        scored = [event for _, event in sorted(self.recorded.items()) if event["value"] is not None]
+        return max(scored, key=lambda event: event["value"], default=None)
+
+    def counts(self) -> dict[str, int]:
+        states = [event["state"] for event in self.recorded.values()]
+        return {"total": len(states), **{state: states.count(state) for state in ("complete", "pruned", "failed")}}
+
+
+def recorder(ledger: Ledger) -> Any:
+    """The ledger as a Tune callback, which runs in the sweep's own process."""
+    from ray import tune
+
+    class Recorder(tune.Callback):  # type: ignore[misc]
+        def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            ledger.started(trial.config["number"], trial.config["changes"])
+
+        def on_trial_result(
+            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+        ) -> None:
+            ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
+
+        def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            ledger.ended(trial.config["number"], trial.config["changes"])
+
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            number = trial.config["number"]
+            end = ledger.progress(number).end
+            error = (end or {}).get("error") or f"its driver was lost: {_last_line(trial.error_file)}"
+            ledger.ended(number, trial.config["changes"], error)
+
+    return Recorder()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _last_line(path: str | None) -> str:
+    try:
+        return Path(path or "").read_text(encoding="utf-8").strip().splitlines()[-1]
+    except (OSError, IndexError):
+        return "no message"

@@ -1,0 +1,227 @@
+"""The verbs of the command line that may use a cluster: train, sweep, doctor. Ray is imported once one of them runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from raytrain.config import RunConfig, override, parse_overrides, validate
+from raytrain.errors import UsageError
+from raytrain.tracking.journal import Journal
+
+
+def add_verbs(subparsers: Any) -> None:
+    """Adds train, sweep and doctor; each sets `run`, a function of the parsed arguments that returns the JSON result."""
+    train = _verb(
+        subparsers, "train", "train one run; with --workers on the cluster", run_train,
+        "raytrain train dvse_emoji optim.lr=5e-4 --workers 2",
+    )  # fmt: skip
+    _recipe(train)
+    train.add_argument("--workers", type=int, default=0, help="Ray Train workers; 0 trains in this process (default)")
+    _cluster(train)
+
+    sweep = _verb(
+        subparsers, "sweep", "search a space around a recipe, by Ray Tune and Optuna", run_sweep,
+        "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
+    )  # fmt: skip
+    sweep.add_argument("space", help="a search space of search_spaces: dvse, vse_infinity")
+    sweep.add_argument("--recipe", help="recipe or YAML file of trial 0; left out where --resume names a folder")
+    sweep.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes of the recipe")
+    sweep.add_argument("--name", help="of the sweep; default made from the space, the table and the time")
+    sweep.add_argument("--trials", type=int, help="in all, resumptions included; default 24")
+    sweep.add_argument("--workers", type=int, help="Ray Train workers of each trial; default 1")
+    sweep.add_argument("--concurrent", type=int, help="at most so many trials at a time; default all that fit")
+    sweep.add_argument("--resume", metavar="NAME", help="go on with this sweep: its name, or its folder")
+    sweep.add_argument("--grace-epochs", type=int, help="epochs before a trial may be stopped; default a quarter")
+    sweep.add_argument("--reduction", type=int, default=3, help="one trial of so many passes a rung of ASHA")
+    sweep.add_argument("--search-seed", type=int, default=0, help="seed of the search; the runs' own is seed=...")
+    sweep.add_argument("--rerank-trials", type=int, default=200, help="re-ranking settings of stage two; 0: none")
+    sweep.add_argument("--repeat-best", type=int, default=0, help="train so many of the best again with more seeds")
+    sweep.add_argument("--repeat-seeds", type=int, default=2, help="how many more seeds")
+    _cluster(sweep)
+
+    doctor = _verb(
+        subparsers, "doctor", "check versions, cluster, authentication, storage, GPU and MLflow", run_doctor,
+        "raytrain doctor --address auto --storage /mnt/shared/runs",
+    )  # fmt: skip
+    doctor.add_argument("--storage", default="runs", help="folder that runs are written to")
+    doctor.add_argument("--address", help="cluster to check; default RAY_ADDRESS, or none")
+    doctor.add_argument("--tracking", help="MLflow store or server to check; default the storage's own")
+
+
+def run_train(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.cluster.connect import connect, in_submitted_job, placed
+    from raytrain.cluster.follow import Follower
+    from raytrain.cluster.runs import progress
+    from raytrain.training.run import named, train
+
+    config = placed(named(override(_config(args.recipe), parse_overrides(args.overrides))))
+    started = time.monotonic()
+    if args.workers > 0 or in_submitted_job():
+        from raytrain.cluster.trainer import train_on_ray
+
+        connect(args.address)
+        done = train_on_ray(
+            config,
+            workers=max(1, args.workers),
+            use_gpu=_use_gpu(args),
+            resources_per_worker=_resources(args),
+            max_failures=args.max_failures,
+            tracking_uri=_tracking(args, config.storage),
+        )
+    elif int(os.environ.get("RANK", "0")) == 0:
+        with Follower(config, _tracking(args, config.storage)):
+            train(config)
+        done = progress(config.folder, config.evaluation.select)
+    else:
+        train(config)
+        done = progress(config.folder, config.evaluation.select)
+    val = {name: value for name, value in done.best_metrics.items() if name.startswith("val/")}
+    best = f"{done.best:.2f}" if done.best is not None else "none"
+    print(f"{config.folder}: {done.epochs} epochs, best {config.evaluation.select} {best}")
+    return {
+        "run": str(config.folder),
+        "val": val,
+        "best": done.best,
+        "epochs": done.epochs,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
+    from raytrain.cluster.sweep import sweep
+    from search_spaces import SPACES
+
+    if args.space not in SPACES:
+        raise UsageError(f"no search space '{args.space}'. Spaces: {', '.join(sorted(SPACES))}.")
+    base, name, started = _sweep_base(args)
+    if in_submitted_job():
+        absolute_in_job("storage", base.storage)
+    trials = args.trials or int(started.get("trials") or 24)
+    workers = args.workers or int(started.get("workers") or 1)
+    connect(args.address)
+    result = sweep(
+        SPACES[args.space],
+        base,
+        name=name,
+        trials=trials,
+        workers=workers,
+        concurrent=args.concurrent,
+        grace_epochs=args.grace_epochs,
+        reduction=args.reduction,
+        resume=bool(args.resume),
+        seed=args.search_seed,
+        rerank_trials=args.rerank_trials,
+        tracking_uri=_tracking(args, base.storage),
+        use_gpu=_use_gpu(args),
+        resources_per_worker=_resources(args),
+        max_failures=args.max_failures,
+        repeat_best=args.repeat_best,
+        repeat_seeds=args.repeat_seeds,
+    )
+    counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
+    best = result["best"]
+    print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
+    return {**result, "exit_code": 0 if best else 1}
+
+
+def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.cluster.doctor import doctor
+
+    checks = doctor(args.storage, args.address or os.environ.get("RAY_ADDRESS"), args.tracking)
+    for check in checks:
+        print(f"{check.state:7s} {check.name}: {check.found}" + (f"\n        {check.fix}" if check.fix else ""))
+    refused = any(check.state == "refused" for check in checks)
+    failed = any(check.state == "failed" for check in checks)
+    return {"checks": [check.as_dict() for check in checks], "exit_code": 4 if refused else 1 if failed else 0}
+
+
+def _sweep_base(args: argparse.Namespace) -> tuple[RunConfig, str, dict[str, Any]]:
+    """The base, the sweep's name, and what a resumed sweep's journal says of its start."""
+    changes = parse_overrides(args.overrides)
+    if args.resume and not args.recipe:
+        folder = Path(args.resume).expanduser().resolve()
+        start = Journal(folder).last("start")
+        if start is None:
+            raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
+        flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
+        flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
+        return override(validate(_nested(flat)), changes), folder.name, start
+    if not args.recipe:
+        raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
+    base = override(_config(args.recipe), changes)
+    name = args.resume or args.name or f"{args.space}-{Path(base.data.table).name}-{time.strftime('%m%d-%H%M%S')}"
+    start = Journal(override(base, {"name": name}).folder).last("start") if args.resume else None
+    return base, name, start or {}
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        here = tree
+        for key in path:
+            here = here.setdefault(key, {})
+        here[last] = value
+    return tree
+
+
+def _config(recipe: str) -> RunConfig:
+    from raytrain.recipes import RECIPES
+    from raytrain.training.run import load_config
+
+    return load_config(recipe, RECIPES)
+
+
+def _verb(subparsers: Any, name: str, help_text: str, run: Any, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help_text,
+        description=f"Example:\n  {example}\n\n{help_text[0].upper()}{help_text[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="name of a recipe, or a YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes of the recipe")
+
+
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", help="Ray cluster: auto, or host:port; default RAY_ADDRESS, or one of its own")
+    parser.add_argument("--gpu", choices=["auto", "yes", "no"], default="auto", help="a GPU for each worker")
+    parser.add_argument("--cpus-per-worker", type=float, default=1.0, help="CPUs of each worker")
+    parser.add_argument("--max-failures", type=int, default=3, help="worker groups lost before a run fails")
+    parser.add_argument("--tracking", help="MLflow: sqlite:////absolute/path, http://server, or none")
+
+
+def _use_gpu(args: argparse.Namespace) -> bool | None:
+    return {"auto": None, "yes": True, "no": False}[args.gpu]
+
+
+def _resources(args: argparse.Namespace) -> dict[str, float]:
+    if args.cpus_per_worker <= 0:
+        raise UsageError("--cpus-per-worker is above 0")
+    return {"CPU": args.cpus_per_worker}
+
+
+def _tracking(args: argparse.Namespace, storage: str) -> str | None:
+    """The MLflow URI; none where MLflow is not installed and was not asked for."""
+    if args.tracking == "none":
+        return None
+    installed = importlib.util.find_spec("mlflow") is not None
+    if not args.tracking and not installed:
+        return None
+    from raytrain.tracking.mlflow import check_uri, default_uri, prepare_store
+
+    uri = check_uri(args.tracking or default_uri(storage))
+    prepare_store(uri)
+    return uri

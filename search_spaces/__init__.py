@@ -1,0 +1,14 @@
+"""Search spaces by method. Each is a define-by-run function whose names are fields of RunConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.dvse import dvse
+from search_spaces.vse_infinity import vse_infinity
+
+if TYPE_CHECKING:
+    import optuna
+
+SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {"dvse": dvse, "vse_infinity": vse_infinity}

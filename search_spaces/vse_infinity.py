@@ -1,0 +1,18 @@
+"""What decides a VSE-infinity run: the optimizer, the margin and the size augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def vse_infinity(trial: optuna.Trial) -> None:
+    """Draws the fields of a VSE-infinity run; the search that a comparison with DVSE should be given as well."""
+    trial.suggest_float("optim.lr", 1e-4, 2e-3, log=True)
+    trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512])
+    trial.suggest_float("method.margin", 0.05, 0.4)
+    trial.suggest_float("method.mean_warmup_epochs", 0.0, 2.0)
+    trial.suggest_float("data.region_drop", 0.0, 0.4)
+    trial.suggest_float("data.word_drop", 0.0, 0.4)
