@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from raytrain.losses import triplet, variance_weighted_triplet, view_weights
+from raytrain.losses.triplet import batch_negatives
+from raytrain.losses.variance_weighting import negative_variance
+
+WEIGHTS = ["inv", "softmax_neg", "var", "softmax_pos", "none"]
+
+
+def scores(views: int, batch: int = 5, seed: int = 0) -> torch.Tensor:
+    return torch.rand(views, batch, batch, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def variance_by_hand(row: list[float], own: int, unbiased: bool) -> float:
+    others = [x for j, x in enumerate(row) if j != own]
+    mean = sum(others) / len(others)
+    return sum((x - mean) ** 2 for x in others) / (len(others) - unbiased)
+
+
+def weights_by_hand(v: list[float], weight_fn: str, tau: float) -> list[float]:
+    raw = {
+        "inv": [1 / (x + 1e-8) for x in v],
+        "var": [x + 1e-8 for x in v],
+        "softmax_neg": [math.exp(-x / tau) for x in v],
+        "softmax_pos": [math.exp(x / tau) for x in v],
+        "none": [1.0 for _ in v],
+    }[weight_fn]
+    return [x / sum(raw) for x in raw]
+
+
+def loss_by_hand(s: torch.Tensor, weight_fn: str, margin: float, tau: float, unbiased: bool) -> float:
+    """sum_i sum_k w_ik [m - S_k(i, i) + max_j S_k(i, j)]+ in both directions."""
+    views, batch, _ = s.shape
+    total = 0.0
+    for direction in (s, s.transpose(1, 2)):
+        for i in range(batch):
+            rows = [direction[k, i].tolist() for k in range(views)]
+            variances = [variance_by_hand(row, i, unbiased) for row in rows]
+            hinge = [max(0.0, margin - row[i] + max(x for j, x in enumerate(row) if j != i)) for row in rows]
+            if weight_fn == "kendall":
+                v = [x + 1e-8 for x in variances]
+                total += sum(h / (2 * x) + 0.5 * math.log(x) for h, x in zip(hinge, v, strict=True)) / views
+            else:
+                weight = weights_by_hand(variances, weight_fn, tau)
+                total += sum(w * h for w, h in zip(weight, hinge, strict=True))
+    return total
+
+
+@pytest.mark.parametrize("variance", ["population", "unbiased"])
+@pytest.mark.parametrize("weight_fn", [*WEIGHTS, "kendall"])
+def test_the_loss_equals_the_sums_over_pairs_and_views(weight_fn: str, variance: str) -> None:
+    s = scores(3)
+    found = variance_weighted_triplet(
+        s, batch_negatives(torch.arange(5), "masked"), 0.2, True, weight_fn, 0.05, variance=variance
+    )
+    # the variance is taken in single precision
+    assert found.item() == pytest.approx(loss_by_hand(s, weight_fn, 0.2, 0.05, variance == "unbiased"), rel=1e-5)
+
+
+def test_the_variance_leaves_the_pair_itself_out() -> None:
+    s = scores(2)
+    changed = s.clone()
+    changed[:, torch.arange(5), torch.arange(5)] = 100.0
+    torch.testing.assert_close(negative_variance(s), negative_variance(changed))
+
+
+@pytest.mark.parametrize("weight_fn", WEIGHTS)
+def test_one_view_is_the_plain_triplet(weight_fn: str) -> None:
+    s, negatives = scores(1), batch_negatives(torch.arange(5), "masked")
+    for hardest in (True, False):
+        found = variance_weighted_triplet(s, negatives, 0.2, hardest, weight_fn)
+        torch.testing.assert_close(found, triplet(s[0], negatives, 0.2, hardest), check_dtype=False)
+
+
+@pytest.mark.parametrize("weight_fn", WEIGHTS)
+def test_weights_sum_to_one_even_when_the_variance_is_zero(weight_fn: str) -> None:
+    weights = view_weights(torch.zeros(4, 3), weight_fn)
+    torch.testing.assert_close(weights.sum(0), torch.ones(3))
+
+
+def test_inv_prefers_the_quiet_view_and_var_the_spread_one() -> None:
+    variance = torch.tensor([[0.1], [0.4]])
+    assert view_weights(variance, "inv")[0, 0] > view_weights(variance, "inv")[1, 0]
+    assert view_weights(variance, "var")[0, 0] < view_weights(variance, "var")[1, 0]
+
+
+@pytest.mark.parametrize("weight_fn", [*WEIGHTS, "kendall"])
+@pytest.mark.parametrize("weight_gradient", [True, False])
+@pytest.mark.parametrize("views", [1, 4])
+def test_gradients_are_finite_when_all_scores_are_equal(weight_fn: str, weight_gradient: bool, views: int) -> None:
+    s = torch.zeros(views, 4, 4, requires_grad=True)
+    negatives = batch_negatives(torch.arange(4), "masked")
+    variance_weighted_triplet(s, negatives, 0.2, True, weight_fn, weight_gradient=weight_gradient).backward()
+    assert s.grad is not None
+    assert torch.isfinite(s.grad).all()
+
+
+def test_the_weights_carry_a_gradient_only_where_asked() -> None:
+    negatives = batch_negatives(torch.arange(5), "masked")
+    grads = []
+    for weight_gradient in (False, True):
+        s = scores(3).requires_grad_()
+        variance_weighted_triplet(s, negatives, 0.2, True, "inv", weight_gradient=weight_gradient).backward()
+        assert s.grad is not None
+        grads.append(s.grad)
+    assert not torch.allclose(grads[0], grads[1])

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raytrain.config import (
+    BiGRUText,
+    DataConfig,
+    DVSEConfig,
+    RunConfig,
+    TransformerText,
+    flatten,
+    from_yaml,
+    override,
+    parse_overrides,
+    to_yaml,
+    validate,
+)
+from raytrain.errors import UsageError
+from raytrain.recipes import RECIPES
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(data=DataConfig(table="t"), method=DVSEConfig())
+
+
+def test_an_override_changes_a_copy(config: RunConfig) -> None:
+    changed = override(config, {"optim.lr": 1e-4, "method.views": 2})
+    assert (changed.optim.lr, changed.method.views) == (1e-4, 2)
+    assert config.optim.lr == 5e-4
+
+
+def test_an_unknown_name_shows_the_names_that_exist(config: RunConfig) -> None:
+    with pytest.raises(UsageError, match=r"optim has no field 'lrr'; did you mean 'lr'\? Fields: lr, weight_decay"):
+        override(config, {"optim.lrr": 1})
+    with pytest.raises(UsageError, match=r"RunConfig has no field 'optimm'; did you mean 'optim'"):
+        override(config, {"optimm.lr": 1})
+    with pytest.raises(UsageError, match="optim.lr is a single value"):
+        override(config, {"optim.lr.x": 1})
+
+
+def test_every_wrong_field_is_listed_at_once() -> None:
+    with pytest.raises(UsageError) as error:
+        validate({"data": {"table": "t", "tabel": 1}, "method": {"kind": "dvse", "view": 3}, "optim": {"lr": -1}})
+    message = str(error.value)
+    assert "data has no field 'tabel'; did you mean 'table'?" in message
+    assert "method has no field 'view'; did you mean 'views'?" in message
+    assert "optim.lr" in message
+
+
+def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
+    changed = override(config, {"method.margin": 0.3, "method.kind": "vse_infinity"})
+    assert changed.method.kind == "vse_infinity"
+    assert changed.method.margin == 0.3
+    words = override(config, {"encoder.text.kind": "bigru", "encoder.text.word_dim": 50, "data.text_features": None})
+    assert words.encoder.text == BiGRUText(word_dim=50)
+    bert = override(config, {"encoder.text.path": "bert", "encoder.text.kind": "transformer"})
+    assert bert.encoder.text == TransformerText(path="bert")
+
+
+def test_a_kind_that_needs_a_value_says_so(config: RunConfig) -> None:
+    with pytest.raises(UsageError, match=r"encoder\.text\.path"):
+        override(config, {"encoder.text.kind": "transformer"})
+
+
+def test_overrides_are_read_as_yaml_with_plain_exponents() -> None:
+    changes = parse_overrides(["optim.lr=1e-4", "data.text_features=null", "name=x", "optim.decay_epochs=[2, 3]"])
+    assert changes == {"optim.lr": 1e-4, "data.text_features": None, "name": "x", "optim.decay_epochs": [2, 3]}
+    with pytest.raises(UsageError, match="write name=value"):
+        parse_overrides(["optim.lr"])
+
+
+def test_yaml_round_trip(config: RunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(to_yaml(override(config, {"encoder.text.kind": "bigru"})), encoding="utf-8")
+    assert from_yaml(path) == override(config, {"encoder.text.kind": "bigru"})
+
+
+@pytest.mark.parametrize("text", ["- 1", "data: [", "data: {table: t}\nmethod: {kind: dvsee}"])
+def test_a_bad_yaml_file_is_named_in_the_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"bad\.yaml"):
+        from_yaml(path)
+
+
+def test_the_test_split_cannot_be_trained_or_selected_on(config: RunConfig) -> None:
+    for name in ("data.train_split", "data.val_split"):
+        with pytest.raises(UsageError, match="never read the test split"):
+            override(config, {name: "test"})
+
+
+def test_a_learned_score_without_a_gradient_is_refused(config: RunConfig) -> None:
+    with pytest.raises(UsageError, match="fused_weight"):
+        override(config, {"method.score": "learned"})
+
+
+def test_flatten_names_every_leaf(config: RunConfig) -> None:
+    flat = flatten(config)
+    assert flat["optim.lr"] == 5e-4
+    assert flat["encoder.text.kind"] == "tokens"
+    assert not any(isinstance(value, dict) for value in flat.values())
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_builds_and_survives_yaml(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]()
+    path = tmp_path / "recipe.yaml"
+    path.write_text(to_yaml(recipe), encoding="utf-8")
+    assert from_yaml(path) == recipe
+    assert "Run: `raytrain train" in (RECIPES[name].__doc__ or "") or "official code" in (RECIPES[name].__doc__ or "")
