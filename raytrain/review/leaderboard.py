@@ -144,7 +144,7 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
     for unit in ("worker_seconds", "gpu_seconds"):
         row[unit] = statistics.fmean(run.cost[unit] for run in group)
     row["epochs"] = max(run.epochs for run in group)
-    row["commit"] = " ".join(sorted({str(run.start.get("commit") or "unknown")[:12] for run in group}))
+    row["commit"] = " ".join(sorted({str(run.start.get("commit") or "unknown") for run in group}))
     return row
 
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from raytrain.review.leaderboard import RECALLS, Board
-from raytrain.review.tables import EXPLANATION, interval, method_name, number, summary
+from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, summary
 
 METHOD_LEGEND = {
     "vse_infinity": "One vector an image and a caption, regions and words pooled by learned weights; triplet loss on "
@@ -19,16 +19,16 @@ METHOD_LEGEND = {
 
 STYLE = """
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5d6878;--line:#dfe3ea;--head:#f0f2f6;
---accent:#2f6fde;--bar:#d5e3fb;--bar2:#fbe3c4;--warm:#9a5b00;--best:#e9f6ee}
+--accent:#2f6fde;--bar:#7ba5f0;--bar2:#f0b26a;--warm:#9a5b00;--best:#e9f6ee}
 @media (prefers-color-scheme:dark){:root{--page:#12161d;--card:#1a2029;--ink:#e6eaf0;--soft:#98a4b5;--line:#2c3542;
---head:#222a35;--accent:#7aa7ff;--bar:#24406f;--bar2:#5a3d12;--warm:#f2b866;--best:#1b3127}}
+--head:#222a35;--accent:#7aa7ff;--bar:#4a78c9;--bar2:#b07a32;--warm:#f2b866;--best:#1b3127}}
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);
 font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1500px;margin:0 auto;padding:28px 24px 48px}h1{font-size:24px;margin:0 0 4px}
+main{max-width:1640px;margin:0 auto;padding:28px 24px 48px}h1{font-size:24px;margin:0 0 4px}
 h2{font-size:16px;margin:30px 0 10px}
 h2 code{font-weight:400;color:var(--soft)}p{margin:4px 0;color:var(--soft);max-width:100ch}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;overflow-x:auto}
-table{border-collapse:collapse;width:100%;white-space:nowrap}th,td{padding:7px 10px;text-align:right;
+table{border-collapse:collapse;width:100%;white-space:nowrap}th,td{padding:6px 8px;text-align:right;
 border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}tbody tr:last-child td{border-bottom:0}
 th{background:var(--head);font-weight:600;font-size:12px;color:var(--soft)}th.group{text-align:center;
 border-left:1px solid var(--line)}th button{all:unset;cursor:pointer;padding:1px 2px;border-radius:4px}
@@ -36,11 +36,12 @@ th button:hover{color:var(--accent)}th button:focus-visible{outline:2px solid va
 th[aria-sort=ascending] button::after{content:" \\25B4"}th[aria-sort=descending] button::after{content:" \\25BE"}
 td.left,th.left{text-align:left}td.first,th.first{border-left:1px solid var(--line)}tr.lead td{background:var(--best)}
 td.name b{font-size:14px}td.name small,td small{display:block;color:var(--soft);font-size:11.5px}
-.settings{white-space:normal;min-width:22ch;max-width:44ch;font-size:12px;color:var(--soft)}
+td .settings{white-space:normal;width:32ch}
 .tag{display:inline-block;margin-left:6px;padding:0 7px;border-radius:9px;font-size:11px;color:var(--warm);
-border:1px solid currentColor}.bar{position:relative;min-width:132px}
-.bar i{position:absolute;left:6px;top:5px;bottom:5px;
-border-radius:3px;background:var(--bar)}.bar i.warm{background:var(--bar2)}.bar span{position:relative;font-weight:600}
+border:1px solid currentColor}.bar{position:relative;min-width:104px;padding-bottom:12px}
+.bar span{font-size:11.5px;color:var(--soft)}
+.bar i{position:absolute;left:8px;bottom:5px;height:4px;border-radius:2px;background:var(--bar)}
+.bar i.warm{background:var(--bar2)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:10px 0}
 dt{font-weight:600}dd{margin:0;color:var(--soft)}
 code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
@@ -80,7 +81,8 @@ def to_html(board: Board) -> str:
         f"<style>{STYLE}</style></head><body><main><h1>Leaderboard</h1>"
         f"<p>{escape(summary(board))} Written {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.</p>"
         f"{apart if len(board.tables) > 1 else ''}{tables}"
-        f"<h2>How to read it</h2><p>{escape(EXPLANATION)} Click a column's head to sort.</p>"
+        f"<h2>How to read it</h2><p>{escape(EXPLANATION)} "
+        "The interval stands under its rsum. Bars start a little below the lowest row. Click a head to sort.</p>"
         f"{f'<h2>Methods</h2><dl>{legend}</dl>' if legend else ''}"
         f"</main><script>{SCRIPT}</script></body></html>\n"
     )
@@ -96,9 +98,10 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
             first = "first" if name.endswith("_1") else ""
             heads.append((f"R@{name.rpartition('_')[2]}", f"{split}/{name}", first))
         heads.append(("rsum", f"{split}/rsum", "first"))
-    top.append(("", 5, True))
-    heads += [("Interval", "rsum_low", "first"), ("Worker s", "worker_seconds", ""), ("GPU s", "gpu_seconds", "")]
-    heads += [("Commit", "commit", "left"), ("Settings", "settings", "left")]
+    top.append(("cost a run", 2, True))
+    heads += [("Worker s", "worker_seconds", "first"), ("GPU s", "gpu_seconds", "")]
+    top.append(("", 1, True))
+    heads += [("Commit", "commit", "left first")]
 
     groups = "".join(
         f'<th colspan="{span}"{" class=group" if framed else ""}>{escape(text)}</th>' for text, span, framed in top
@@ -128,6 +131,8 @@ def _row(row: dict[str, Any], splits: Sequence[str], scale: dict[str, tuple[floa
     title = f"<b>{escape(method_name(row))}</b>{tag if row['transductive'] else ''}<small>{escape(names)}</small>"
     if row["rerank"]:
         title += f"<small>re-ranked: {escape(row['rerank'])}</small>"
+    if row["settings"]:
+        title += f'<small class="settings">{escape(row["settings"])}</small>'
     cells = [
         _cell(row["rank"], str(row["rank"])),
         _cell(method_name(row), title, "left name", tooltip=", ".join(row["runs"])),
@@ -140,11 +145,9 @@ def _row(row: dict[str, Any], splits: Sequence[str], scale: dict[str, tuple[floa
             cells.append(_cell(value, number(value), "first" if name.endswith("_1") else ""))
         cells.append(_bar(row, split, scale[split]))
     cells += [
-        _cell(row["rsum_low"], escape(interval(row)), "first"),
-        _cell(row["worker_seconds"], number(row["worker_seconds"], 0)),
+        _cell(row["worker_seconds"], number(row["worker_seconds"], 0), "first"),
         _cell(row["gpu_seconds"], number(row["gpu_seconds"], 0)),
-        _cell(row["commit"], f"<code>{escape(row['commit'])}</code>", "left"),
-        _cell(row["settings"], escape(row["settings"]), "left settings"),
+        _cell(row["commit"], f"<code>{escape(short_commit(row))}</code>", "left first", tooltip=row["commit"]),
     ]
     return f"<tr{' class=lead' if lead else ''}>{''.join(cells)}</tr>"
 
@@ -156,8 +159,11 @@ def _bar(row: dict[str, Any], split: str, scale: tuple[float, float]) -> str:
     low, high = scale
     width = 100 * (value - low) / (high - low) if high > low else 100
     warm = ' class="warm"' if row["transductive"] else ""
-    told = f"<small>&plusmn;{spread:.1f}</small>" if spread is not None else ""
-    inner = f'<i{warm} style="width:calc({width:.1f}% - 12px)"></i><span>{value:.1f}{told}</span>'
+    told = f" <span>&plusmn;{spread:.1f}</span>" if spread is not None else ""
+    between = (
+        f"<small>{row['rsum_low']:.1f} to {row['rsum_high']:.1f}</small>" if row["interval_split"] == split else ""
+    )
+    inner = f'<b>{value:.1f}</b>{told}{between}<i{warm} style="width:calc({width:.1f}% - 16px)"></i>'
     return _cell(value, inner, "first bar")
 
 

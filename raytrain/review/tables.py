@@ -9,7 +9,6 @@ from typing import Any
 
 from raytrain.review.leaderboard import RECALLS, Board
 
-SHORT = {name: f"{name[:3]} R@{name.rpartition('_')[2]}" for name in RECALLS}
 METHOD_NAMES = {"vse_infinity": "VSE-infinity", "dvse": "DVSE"}
 CSV_COLUMNS = (
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
@@ -17,7 +16,7 @@ CSV_COLUMNS = (
     "interval_split", "rsum_low", "rsum_high", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
 )  # fmt: skip
 EXPLANATION = (
-    "Recalls in percent, rsum their sum; ordered by validation rsum. +- spread over seeds, [ ] 95 % interval over "
+    "Recalls in percent, rsum their sum; ordered by validation rsum. ± spread over seeds, [ ] 95 % interval over "
     "queries (bootstrap over images). FR rows are re-ranked with all queries at hand (transductive). Seconds are means "
     "a run, over all its workers."
 )
@@ -27,7 +26,7 @@ def to_text(board: Board) -> str:
     """Plain columns, a table for each data fingerprint and protocol."""
     parts = []
     for table in board.tables:
-        head, *body = _cells(table)
+        head, *body = _cells(table, _for_terminal(table))
         widths = [max(len(line[i]) for line in (head, *body)) for i in range(len(head))]
         numeric = [all(_is_number(line[i]) for line in body) for i in range(len(head))]
         lines = [
@@ -41,7 +40,9 @@ def to_text(board: Board) -> str:
 def to_markdown(board: Board) -> str:
     parts = []
     for table in board.tables:
-        head, *body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in _cells(table)]
+        head, *body = [
+            [cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in _cells(table, ("val", "test"))
+        ]
         rule = ["---:" if all(_is_number(line[i]) for line in body) else "---" for i in range(len(head))]
         lines = ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]
         parts.append("\n".join([f"**{title(table)}**", "", *lines]))
@@ -59,6 +60,11 @@ def to_csv(board: Board) -> str:
     return out.getvalue()
 
 
+def _for_terminal(table: Sequence[dict[str, Any]]) -> Sequence[str]:
+    """One split's recalls fit a terminal: the test's where it was opened."""
+    return ("test",) if any(row["test/rsum"] is not None for row in table) else ("val",)
+
+
 def title(table: Sequence[dict[str, Any]]) -> str:
     return f"Protocol {table[0]['protocol']}, data {table[0]['fingerprint']}"
 
@@ -72,22 +78,30 @@ def summary(board: Board) -> str:
     return f"{sum(board.counts.values())} runs: {told}{rest}."
 
 
-def _cells(table: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Head and rows of the shorter forms; recalls of the test split where any row has them, else of validation."""
-    split = "test" if any(row["test/rsum"] is not None for row in table) else "val"
-    columns = ["#", "method", "K", "FR", "seeds", "val rsum"]
-    columns += [f"{split} {SHORT[name]}" if name == RECALLS[0] else SHORT[name] for name in RECALLS]
-    columns += [*(["test rsum"] if split == "test" else []), "interval", "seconds", "GPU s", "commit", "settings"]
-    lines = [columns]
+def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[list[str]]:
+    """Head and rows of the shorter forms: the rsum of each split that any row has, and the recalls of some."""
+    shown = [split for split in ("val", "test") if any(row[f"{split}/rsum"] is not None for row in table)]
+    head = ["#", "method", "K", "FR", "seeds"]
+    for split in shown:
+        head += [f"{split} i2t R@1/5/10", "t2i R@1/5/10"] if split in recalls_of else []
+        head += [f"{split} rsum"]
+    lines = []
     for row in table:
         line = [str(row["rank"]), method_name(row), str(row["views"]), row["rerank"] or "", str(len(row["seeds"]))]
-        line += [with_spread(row, "val"), *(number(row[f"{split}/{name}"]) for name in RECALLS)]
-        line += [with_spread(row, "test")] if split == "test" else []
+        for split in shown:
+            if split in recalls_of:
+                line += [_three(row, split, RECALLS[:3]), _three(row, split, RECALLS[3:])]
+            line.append(with_spread(row, split))
         line += [interval(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
-        lines.append([*line, row["commit"], row["settings"]])
+        lines.append([*line, short_commit(row), row["settings"]])
+    head += ["interval", "seconds", "GPU s", "commit", "settings"]
     # a column that says nothing in this table is left out
-    kept = [i for i, name in enumerate(columns) if name not in ("FR", "settings") or any(line[i] for line in lines[1:])]
-    return [[line[i] for i in kept] for line in lines]
+    kept = [i for i, name in enumerate(head) if name not in ("FR", "settings") or any(line[i] for line in lines)]
+    return [[line[i] for i in kept] for line in (head, *lines)]
+
+
+def _three(row: dict[str, Any], split: str, names: Sequence[str]) -> str:
+    return " / ".join(number(row[f"{split}/{name}"]) for name in names) if row[f"{split}/rsum"] is not None else ""
 
 
 def method_name(row: dict[str, Any]) -> str:
@@ -96,7 +110,7 @@ def method_name(row: dict[str, Any]) -> str:
 
 def with_spread(row: dict[str, Any], split: str) -> str:
     spread = row[f"{split}/rsum_sd"]
-    return number(row[f"{split}/rsum"]) + (f" +-{spread:.1f}" if spread is not None else "")
+    return number(row[f"{split}/rsum"]) + (f" ± {spread:.1f}" if spread is not None else "")
 
 
 def interval(row: dict[str, Any]) -> str:
@@ -104,6 +118,11 @@ def interval(row: dict[str, Any]) -> str:
     if row["rsum_low"] is None:
         return ""
     return f"[{row['rsum_low']:.1f}, {row['rsum_high']:.1f}]" + ("" if row["interval_split"] == "test" else " val")
+
+
+def short_commit(row: dict[str, Any]) -> str:
+    """Seven digits of each commit, and the "+" of a tree with changes."""
+    return " ".join(one[:7] + ("+" if one.endswith("+") else "") for one in row["commit"].split())
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -43,7 +43,7 @@ def make_run(
     journal = Journal(folder)
     journal.write(
         "start", uid=folder.name, kind="run", run=name or folder.name, experiment=folder.parent.name, parent=None,
-        config=config, commit="c0ffee123456", fingerprint=fingerprint, seed=seed,
+        config=config, commit="c0ffee123456+", fingerprint=fingerprint, seed=seed,
     )  # fmt: skip
     similarity, owner = scores(seed, strength)
     metrics = evaluate(similarity, owner, "split/val").metrics

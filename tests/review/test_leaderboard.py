@@ -35,6 +35,8 @@ def test_runs_that_differ_only_by_seed_are_one_row_of_means(tmp_path: Path) -> N
     assert row["interval_split"] == "test"
     assert row["rsum_low"] < row["test/rsum"] < row["rsum_high"]
     assert row["worker_seconds"] == 30
+    assert row["commit"] == "c0ffee123456+"
+    assert " c0ffee1+ " in to_text(read_board(tmp_path))
     assert row["settings"] == "lr=0.0005"
     assert found["other",]["settings"] == "lr=0.001"
     assert found["other",]["val/rsum_sd"] is None
