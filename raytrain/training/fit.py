@@ -127,13 +127,19 @@ class _Run:
             )
         if config.optim.compile:
             self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
-        self.epoch, self.step, self.step_in_epoch = 0, 0, 0
+        self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
         self.sums: dict[str, Tensor] = {}
 
     def out_of_steps(self) -> bool:
         return self.config.optim.max_steps is not None and self.step >= self.config.optim.max_steps
+
+    def _updates_after(self, step_in_epoch: int) -> bool:
+        """Whether the weights change after this step: the last of `accumulation`, or of the epoch or run."""
+        optim, done = self.config.optim, step_in_epoch + 1
+        final = done == self.batches.steps or (optim.max_steps is not None and self.step + 1 >= optim.max_steps)
+        return done % optim.accumulation == 0 or final
 
     def train_epoch(self, stop: threading.Event, save: Callable[[], Path | None]) -> None:
         """From where the run stands to the end of its epoch (or of `max_steps`)."""
@@ -143,7 +149,7 @@ class _Run:
         for batch in self.batches.epoch(self.epoch, self.step_in_epoch):
             # dropout by the step, so that a resumed run draws what an uninterrupted one draws
             torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + rank())
-            last_part = (self.step_in_epoch + 1) % optim.accumulation == 0 or self.step_in_epoch + 1 == steps
+            last_part = self._updates_after(self.step_in_epoch)
             set_lr(self.optimizer, optim.lr * lr_factor(self.config, self.step, steps))
             moment = Moment(self.epoch + self.step_in_epoch / steps, optim.num_epochs, gather)
             with self._no_sync(last_part):
@@ -158,11 +164,14 @@ class _Run:
             self.step += 1
             self.step_in_epoch += 1
             ended = self.step_in_epoch == steps or self.out_of_steps()
+            if not last_part:
+                continue  # a checkpoint holds no half-summed gradient
             if any_rank(stop.is_set(), self.device):
                 self._spend(started)
                 save()
                 raise Interrupted(f"stopped at step {self.step}; resume with the same command")
-            if optim.checkpoint_steps and self.step % optim.checkpoint_steps == 0 and not ended:
+            every = optim.checkpoint_steps
+            if every and self.step // every > self.saved_step // every and not ended:
                 self._spend(started)
                 started = time.monotonic()
                 save()
@@ -196,6 +205,7 @@ class _Run:
 
     def save(self, root: Path, metrics: dict[str, float] | None = None) -> Path | None:
         """A checkpoint of this moment, by rank 0."""
+        self.saved_step = self.step
         if rank() != 0:
             return None
         state = {
@@ -226,6 +236,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.step_in_epoch = state["position"]
+        self.saved_step = self.step
         self.best, self.worker_seconds = state["best"], state["worker_seconds"]
         self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
 

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from raytrain.config import DataConfig
+from raytrain.data.batches import Regions, TokenIds, TokenStates, TrainBatches, image_batches, read_ahead, text_batches
+from raytrain.data.table import Table
+from raytrain.data.words import Vocabulary
+from raytrain.errors import UsageError
+
+
+def batches(table: Table, rank: int = 0, world: int = 1, size: int = 20, seed: int = 0) -> TrainBatches:
+    split = table.split("train")
+    config = DataConfig(table="t", region_drop=0.4, word_drop=0.4)
+    texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
+    return TrainBatches(split, Regions(table, "lite0"), texts, config, size, seed, rank, world)
+
+
+def test_an_epoch_sees_each_pair_at_most_once_and_leaves_out_the_short_batch(table: Table) -> None:
+    feed = batches(table, size=25)
+    seen = torch.cat([batch["image_id"] for batch in feed.epoch(0)])
+    assert len(seen) == 25 * (60 // 25)
+    assert np.bincount(seen.numpy()).max() <= 5
+
+
+def test_two_ranks_hold_the_halves_of_what_one_rank_holds(table: Table) -> None:
+    whole = list(batches(table).epoch(3))
+    parts = [list(batches(table, rank, 2).epoch(3)) for rank in range(2)]
+    for one, left, right in zip(whole, *parts, strict=True):
+        for name in ("regions", "region_mask", "image_id"):
+            torch.testing.assert_close(torch.cat([left[name], right[name]]), one[name])
+        for half, rows in ((left, slice(0, 10)), (right, slice(10, 20))):
+            width = half["text"].shape[1]
+            torch.testing.assert_close(half["text"], one["text"][rows, :width])
+            assert not one["text_mask"][rows, width:].any()
+
+
+def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(table: Table) -> None:
+    whole, rest = list(batches(table).epoch(1)), list(batches(table).epoch(1, first_step=2))
+    assert len(rest) == len(whole) - 2
+    for a, b in zip(whole[2:], rest, strict=True):
+        for name in a:
+            torch.testing.assert_close(a[name], b[name])
+
+
+def test_epochs_and_seeds_differ(table: Table) -> None:
+    first = [next(batches(table, seed=seed).epoch(epoch))["image_id"].tolist() for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert first[0] != first[1]
+    assert first[0] != first[2]
+
+
+def test_a_batch_that_does_not_fit_is_refused(table: Table) -> None:
+    with pytest.raises(UsageError, match="does not divide over 3 workers"):
+        batches(table, 0, 3)
+    with pytest.raises(UsageError, match="more than the 60 captions"):
+        batches(table, size=80)
+
+
+def test_about_the_asked_share_of_regions_is_dropped_and_never_all(table: Table) -> None:
+    regions = Regions(table, "lite0")
+    draws = np.random.default_rng(0).random((200, 5))
+    mask = regions.read(np.zeros(200, dtype=int), draws, 0.4)["region_mask"]
+    assert 0.5 < mask.float().mean().item() < 0.7
+    assert regions.read(np.zeros(3, dtype=int), np.zeros((3, 5)), 0.4)["region_mask"].all()
+    assert regions.read(np.zeros(3, dtype=int), None, 0.4)["region_mask"].all()
+
+
+def test_of_the_words_chosen_half_are_masked_a_tenth_random_the_rest_removed() -> None:
+    ids = TokenIds([[1, *range(10, 20), 2]] * 2000, mask=4, ordinary=(5, 1000), max_words=64)
+    draws = np.random.default_rng(0).random((2000, 12))
+    rows = [ids._change(ids.ids[0], draw, 0.2) for draw in draws]
+    assert all(row[0] == 1 and row[-1] == 2 for row in rows)
+    words = np.concatenate([row[1:-1] for row in rows])
+    total = 2000 * 10
+    assert (words == 4).sum() / total == pytest.approx(0.1, abs=0.01)
+    assert (words >= 20).sum() / total == pytest.approx(0.02, abs=0.004)
+    assert 1 - len(words) / total == pytest.approx(0.08, abs=0.01)
+
+
+def test_nothing_changes_without_draws_or_with_a_share_of_zero() -> None:
+    ids = TokenIds([[1, 10, 11, 2]], mask=4, ordinary=(5, 20), max_words=64)
+    assert ids.read(np.array([0]), None, 0.5)["text"].tolist() == [[1, 10, 11, 2]]
+    assert ids.read(np.array([0]), np.zeros((1, 4)), 0.0)["text"].tolist() == [[1, 10, 11, 2]]
+
+
+def test_long_captions_are_cut_and_keep_their_end() -> None:
+    ids = TokenIds([[1, 10, 11, 12, 13, 2]], mask=4, ordinary=(5, 20), max_words=4)
+    assert ids.read(np.array([0]), None, 0.0)["text"].tolist() == [[1, 10, 11, 2]]
+
+
+def test_token_states_keep_their_ends_when_tokens_are_dropped(table: Table) -> None:
+    states = TokenStates(table, "minilm", 64)
+    rows = np.arange(6)
+    plain = states.read(rows, None, 0.5)
+    dropped = states.read(rows, np.zeros((6, states.longest)), 0.5)
+    lengths = plain["text_mask"].sum(1)
+    assert dropped["text_mask"].sum(1).tolist() == [2] * 6
+    assert all(dropped["text_mask"][i, [0, lengths[i] - 1]].all() for i in range(6))
+    first = table.array("minilm")[: int(lengths[0])].astype(np.float32)
+    np.testing.assert_array_equal(plain["text"][0, : lengths[0]].numpy(), first)
+
+
+def test_evaluation_reads_every_row_once_in_order(table: Table) -> None:
+    split = table.split("val")
+    regions, texts = Regions(table, "lite0"), TokenStates(table, "minilm", 64)
+    images = torch.cat([b["regions"] for b in image_batches(split.items, regions, size=4)])
+    np.testing.assert_array_equal(images.numpy(), table.array("lite0")[split.items].astype(np.float32))
+    assert sum(len(b["text"]) for b in text_batches(split.texts, texts, size=7)) == len(split.texts)
+
+
+def test_read_ahead_keeps_order_and_passes_errors_on() -> None:
+    assert list(read_ahead(lambda step: step * 2, range(1, 10, 3))) == [2, 8, 14]
+    assert list(read_ahead(lambda step: step, range(0, 0))) == []
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(lambda step: 1 // (2 - step), range(5)))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raytrain.data.table import ITEMS, TEXTS, Table, TableWriter, open_array
+from raytrain.errors import DataError, RefusedError, UsageError
+from tests.tables import make_table
+
+
+def test_a_table_reads_back_what_was_written(table: Table) -> None:
+    assert table.splits == {
+        "train": {"items": 12, "texts": 60},
+        "val": {"items": 6, "texts": 30},
+        "test": {"items": 6, "texts": 30},
+    }
+    assert table.items.schema == ITEMS
+    assert table.texts.schema == TEXTS
+    assert table.array("lite0").shape == (24, 5, 16)
+    assert isinstance(table.array("lite0"), np.memmap)
+    offsets = table.offsets("minilm")
+    assert offsets[-1] == len(table.array("minilm"))
+
+
+def test_a_split_maps_its_texts_to_its_items(table: Table) -> None:
+    split = table.split("val")
+    owner = table.texts["item"].to_numpy()[split.texts]
+    np.testing.assert_array_equal(split.items[split.item_of_text], owner)
+    assert (np.diff(split.item_of_text) >= 0).all()
+
+
+def test_the_test_split_is_closed_unless_evaluation_opens_it(table: Table) -> None:
+    with pytest.raises(RefusedError, match="evaluate --split test"):
+        table.split("test")
+    assert len(table.split("test", allow_test=True)) == 6
+    with pytest.raises(UsageError, match="Splits: train, val, test"):
+        table.split("dev")
+
+
+def test_the_fingerprint_names_the_benchmark_and_not_the_encoder(tmp_path: Path) -> None:
+    first = make_table(tmp_path / "a")
+    again = make_table(tmp_path / "b")
+    other_features = make_table(tmp_path / "c", features=20)
+    fewer = make_table(tmp_path / "d", items=20)
+    assert first.fingerprint == again.fingerprint == other_features.fingerprint
+    assert first.fingerprint != fewer.fingerprint
+    assert first.features["lite0"].sha256 != other_features.features["lite0"].sha256
+
+
+def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), TableWriter(tmp_path / "t", source={}):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_while_replacing_keeps_the_old_table(tmp_path: Path) -> None:
+    before = make_table(tmp_path / "t")
+    with pytest.raises(RuntimeError), TableWriter(tmp_path / "t", source={}):
+        raise RuntimeError
+    assert Table(tmp_path / "t").fingerprint == before.fingerprint
+
+
+def test_a_folder_that_is_no_table_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(UsageError, match="exists and is no table"), TableWriter(tmp_path / "mine", source={}):
+        pass
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema": 99}'])
+def test_a_folder_without_a_readable_description_is_refused_by_name(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "table.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"table\.json"):
+        Table(tmp_path)
+
+
+def test_an_object_array_is_never_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="Python objects") as error:
+        open_array(tmp_path / "x.npy")
+    assert error.value.problems[0].file.endswith("x.npy")
+
+
+def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((100, 10)))
+    data = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"x\.npy"):
+        open_array(tmp_path / "x.npy")
+
+
+def test_a_missing_feature_shows_the_features_there_are(table: Table) -> None:
+    with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
+        table.feature("butd", "image")
+
+
+def test_the_description_lists_the_hash_of_every_file(table: Table) -> None:
+    description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
+    assert set(description["files"]) == {"items.arrow", "texts.arrow"}
+    assert all(len(feature["sha256"]) == 64 for feature in description["features"].values())

@@ -1,0 +1,161 @@
+"""Two gloo processes against one: the only test that shows a missing gather."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from raytrain.config import RunConfig
+from raytrain.data.batches import TrainBatches
+from raytrain.data.table import Table
+from raytrain.errors import NonFiniteError
+from raytrain.methods.base import Moment
+from raytrain.tracking.journal import Journal
+from raytrain.training import checkpoint
+from raytrain.training.embed import score_split
+from raytrain.training.feed import open_feed
+from raytrain.training.fit import build_method, fit
+from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
+from raytrain.training.run import open_tables
+from tests.runs import tiny
+from tests.tables import make_table
+
+CPU = torch.device("cpu")
+METHODS: dict[str, dict[str, Any]] = {
+    "vse_infinity": {"method__kind": "vse_infinity"},
+    "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
+    "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
+}
+
+
+def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
+    """Losses, gradients and batch norm statistics of the first batch."""
+    splits = open_tables(config)
+    feed = open_feed(config, splits["train"].table)
+    torch.manual_seed(0)
+    model = build_method(config, feed).train()
+    synchronise_batch_norm(model)
+    parallel: torch.nn.Module = model
+    if world_size() > 1:
+        parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    batches = TrainBatches(
+        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size()
+    )
+    losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
+    losses["loss"].backward()
+    found = {f"loss/{name}": value.detach() for name, value in losses.items()}
+    found |= {f"gradient/{name}": p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    found |= {f"buffer/{name}": b.clone() for name, b in model.named_buffers()}
+    found["scores"] = score_split(model, splits["val"], feed, CPU)
+    return found
+
+
+def work(number: int, folder: str, table: str) -> None:
+    """What each of two processes does; rank 0 writes what the test compares."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
+    opened = Table(table)
+    found: dict[str, Any] = {}
+    for name, changes in METHODS.items():
+        for epoch in (0.0, 2.0):
+            found[f"{name} {epoch}"] = one_step(tiny(opened, Path(folder), **changes), epoch)
+    found["any"] = [any_rank(number == 1, CPU), any_rank(False, CPU)]
+
+    # a whole run, resumed half way, and a NaN that only rank 1 reads
+    config = tiny(opened, Path(folder), name="two")
+    fit(config, open_tables(config))
+    bad = tiny(opened, Path(folder), name="nan")
+    splits = open_tables(bad)
+    try:
+        fit(bad, {**splits, "train": splits["train"]}, report=_poison_rank_1)
+    except NonFiniteError as error:
+        found["nan"] = str(error)
+    torch.save(found, f"{folder}/rank{number}.pt")
+    dist.destroy_process_group()
+
+
+def _poison_rank_1(metrics: dict[str, float], path: Path | None) -> None:
+    """After the first epoch rank 1 alone reads NaN for features."""
+    if rank() == 1:
+        from raytrain.data import batches
+
+        read = batches.Regions.read
+
+        def poisoned(self: Any, *arguments: Any) -> Any:
+            batch = read(self, *arguments)
+            batch["regions"][0, 0, 0] = torch.nan
+            return batch
+
+        batches.Regions.read = poisoned  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]], Table]:
+    folder = tmp_path_factory.mktemp("ranks")
+    table = make_table(folder / "table", items=27)  # uneven shares of the validation split
+    mp.spawn(work, (str(folder), str(table.path)), nprocs=2)  # type: ignore[no-untyped-call]
+    return folder, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)], table
+
+
+@pytest.mark.parametrize("epoch", [0.0, 2.0], ids=["sum of negatives", "hardest negative"])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_two_ranks_of_half_the_batch_equal_one_rank(method: str, epoch: float, two: Any, tmp_path: Path) -> None:
+    _, found, table = two
+    whole = one_step(tiny(table, tmp_path, **METHODS[method]), epoch)
+    assert any(value.abs().max() > 0 for name, value in whole.items() if name.startswith("gradient"))
+    for number in range(2):
+        part = found[number][f"{method} {epoch}"]
+        for name, value in whole.items():
+            if name == "scores" and number == 1:
+                assert part[name].numel() == 0
+                continue
+            torch.testing.assert_close(part[name], value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_flag_of_one_rank_reaches_all(two: Any) -> None:
+    assert [found["any"] for found in two[1]] == [[True, False], [True, False]]
+
+
+def test_six_steps_of_two_ranks_give_the_weights_of_one_rank(two: Any, tmp_path: Path) -> None:
+    folder, _, table = two
+    config = tiny(table, tmp_path, name="two")
+    fit(config, open_tables(config))
+    ours, theirs = (checkpoint.latest(storage / "default" / "two") for storage in (tmp_path, folder))
+    assert ours is not None
+    assert theirs is not None
+    loaded = [checkpoint.load(path) for path in (ours, theirs)]
+    assert [one.manifest["world_size"] for one in loaded] == [1, 2]
+    for name, value in loaded[0].weights.items():
+        if not name.endswith("0.bias"):  # ahead of batch norm: no true gradient, and Adam scales up what noise there is
+            torch.testing.assert_close(value, loaded[1].weights[name], rtol=1e-3, atol=1e-3, msg=name)
+    assert len([e for e in Journal(folder / "default" / "two").read() if e["event"] == "epoch"]) == 2
+
+
+def test_a_nan_on_one_rank_stops_both_at_the_same_step_without_a_hang(two: Any) -> None:
+    messages = [found["nan"] for found in two[1]]
+    assert messages[0] == messages[1]
+    assert "step 3 (epoch 2): view_triplet is nan" in messages[0]
+
+
+def test_torchrun_trains_through_the_command_line(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table")
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "raytrain.cli",
+        "train", "dvse_emoji", f"data.table={table.path}", f"storage={tmp_path}", "name=pair", "encoder.dim=8",
+        "optim.batch_size=20", "optim.num_epochs=1",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    start = Journal(tmp_path / "emoji" / "pair").last("start")
+    assert start is not None
+    assert start["workers"] == 2

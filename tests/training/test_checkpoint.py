@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from raytrain.data.table import Table
+from raytrain.data.words import Vocabulary
+from raytrain.errors import DataError
+from raytrain.training import checkpoint
+from tests.runs import tiny
+
+
+def write(root: Path, table: Table, step: int, selected: float | None = None) -> Path:
+    config = tiny(table, root)
+    facts = {"epoch": step, "step": step, "metrics": {}, "selected": selected, "fingerprint": table.fingerprint}
+    weights = {"a": torch.arange(3.0), "b": torch.ones(2, 2, dtype=torch.bfloat16)}
+    return checkpoint.save(root, config, weights, {"position": [1, 2, 3]}, facts, Vocabulary.count([["a", "a"]], 1))
+
+
+def test_a_checkpoint_reads_back_and_carries_its_config(table: Table, tmp_path: Path) -> None:
+    saved = checkpoint.load(write(tmp_path, table, 7))
+    assert torch.equal(saved.weights["a"], torch.arange(3.0))
+    assert saved.config == tiny(table, tmp_path)
+    assert saved.state()["position"] == [1, 2, 3]
+    assert saved.vocabulary is not None
+    assert "a" in saved.vocabulary.words
+
+
+def test_a_damaged_file_is_found_and_named(table: Table, tmp_path: Path) -> None:
+    path = write(tmp_path, table, 1)
+    (path / "model.safetensors").write_bytes(b"\0" * 100)
+    (path / "state.pt").unlink()
+    with pytest.raises(DataError) as error:
+        checkpoint.load(path)
+    assert {Path(problem.file).name for problem in error.value.problems} == {"model.safetensors", "state.pt"}
+
+
+def test_the_best_is_the_highest_and_the_earlier_of_equals(table: Table, tmp_path: Path) -> None:
+    for step, selected in ((1, 10.0), (2, 30.0), (3, 30.0), (4, 20.0), (5, None)):
+        write(tmp_path, table, step, selected)
+    best, latest = checkpoint.best(tmp_path), checkpoint.latest(tmp_path)
+    assert best is not None
+    assert latest is not None
+    assert (best.name, latest.name) == ("checkpoint_00000002", "checkpoint_00000005")
+    checkpoint.keep_best_and_last(tmp_path)
+    assert [path.name for path in checkpoint.complete(tmp_path)] == ["checkpoint_00000002", "checkpoint_00000005"]
+
+
+def test_a_failed_write_leaves_the_last_good_one(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, table, 1)
+    monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, table, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_00000001"]
+
+
+def test_a_half_written_folder_is_no_checkpoint(table: Table, tmp_path: Path) -> None:
+    path = write(tmp_path, table, 1)
+    (path / "manifest.json").unlink()
+    assert checkpoint.latest(tmp_path) is None
+
+
+def test_a_state_that_could_run_code_is_refused(table: Table, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (print, ("code ran",))
+
+    path = write(tmp_path, table, 1)
+    saved = checkpoint.load(path)
+    torch.save({"x": Evil()}, path / "state.pt")
+    with pytest.raises(Exception, match="(?i)weights_only|unsupported"):
+        saved.state()

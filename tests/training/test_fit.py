@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from raytrain.config import RunConfig
+from raytrain.data.table import Table
+from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.tracking.journal import Journal
+from raytrain.training import checkpoint
+from raytrain.training.fit import fit
+from raytrain.training.run import open_tables
+from tests.runs import tiny
+from tests.tables import make_table
+
+
+def run(config: RunConfig, **more: Any) -> dict[str, float]:
+    return fit(config, open_tables(config), **more)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = checkpoint.latest(folder)
+    assert path is not None
+    return checkpoint.load(path).weights
+
+
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse"])
+@pytest.mark.parametrize("text", ["tokens", "bigru"])
+def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table", items=60)
+    config = tiny(
+        table, tmp_path, method__kind=method, encoder__text__kind=text, optim__num_epochs=6, optim__lr=5e-3,
+        data__word_drop=0.0,
+    )  # fmt: skip
+    reported: list[dict[str, float]] = []
+    run(config, report=lambda metrics, _: reported.append(metrics))
+    assert reported[-1]["train/loss"] < reported[1]["train/loss"] / 1.2
+    if text == "tokens":  # the words of the table are random: only the token states tell of the image
+        assert reported[-1]["best"] > 450 > 100
+
+
+def test_the_run_folder_holds_its_whole_story(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path)
+    reported: list[tuple[dict[str, float], Path | None]] = []
+    run(config, report=lambda metrics, path: reported.append((metrics, path)))
+    events = Journal(config.folder).read()
+    assert [event["event"] for event in events] == ["start", "epoch", "epoch", "end"]
+    assert events[0]["config"]["method.views"] == 2
+    assert events[0]["fingerprint"] == table.fingerprint
+    assert events[-1]["status"] == "finished"
+    assert [path.name for _, path in reported if path] == ["checkpoint_00000003", "checkpoint_00000006"]
+    assert reported[-1][0]["epoch"] == 2
+    assert reported[-1][0]["best"] == max(metrics["val/rsum"] for metrics, _ in reported)
+    similarity = np.load(config.folder / "evaluation" / "similarity_val.npy", allow_pickle=False)
+    assert similarity.shape == (30, 6)
+    assert reported[-1][0]["cost/worker_seconds"] > 0
+    assert reported[-1][0]["cost/gpu_seconds"] == 0 or torch.cuda.is_available()
+
+
+class StopHere(Exception):
+    """Ends a run from its report."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}])
+@pytest.mark.parametrize("place", ["epoch", "step"])
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    place: str, changes: dict[str, Any], table: Table, tmp_path: Path
+) -> None:
+    whole = tiny(table, tmp_path / "whole", optim__num_epochs=3, **changes)
+    run(whole)
+
+    def stop(metrics: dict[str, float], path: Path | None) -> None:
+        if metrics["epoch"] == 2:
+            raise StopHere
+
+    parts = tiny(table, tmp_path / "parts", optim__num_epochs=3, optim__checkpoint_steps=4, **changes)
+    with pytest.raises(StopHere):
+        run(parts, report=stop, checkpoint_root=tmp_path / "kept")
+    first, inside, _ = checkpoint.complete(tmp_path / "kept")  # after 3 steps, 4 (or 5: the next update), and 6
+    run(parts, resume_from=first if place == "epoch" else inside)
+    for name, value in weights(whole.folder).items():
+        assert torch.equal(value, weights(parts.folder)[name]), name
+    last = [[e["metrics"] for e in Journal(c.folder).read() if e["event"] == "epoch"][-1] for c in (whole, parts)]
+    ours, theirs = ({k: v for k, v in metrics.items() if not k.startswith("cost")} for metrics in last)
+    assert ours == theirs
+    resumed = Journal(parts.folder).last("resume")
+    assert resumed is not None
+    assert resumed["epoch"] == 1
+
+
+def test_a_nan_feature_stops_the_run_naming_step_and_term(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table")
+    features = np.load(table.path / "features" / "lite0.npy", mmap_mode="r+")
+    features[0] = np.nan
+    config = tiny(table, tmp_path)
+    with pytest.raises(NonFiniteError, match=r"step \d \(epoch 1\): view_triplet is nan"):
+        run(config)
+    end = Journal(config.folder).last("end")
+    assert end is not None
+    assert end["status"] == "failed"
+    assert "NonFiniteError" in end["error"]
+
+
+def test_sigterm_writes_a_checkpoint_and_says_resumable(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, optim__num_epochs=50)
+    killed = []
+
+    def kill(metrics: dict[str, float], path: Path | None) -> None:
+        if metrics["epoch"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            killed.append(True)
+
+    with pytest.raises(Interrupted) as error:
+        run(config, report=kill)
+    assert killed
+    assert error.value.exit_code == 75
+    latest = checkpoint.latest(config.folder)
+    assert latest is not None
+    assert checkpoint.load(latest).manifest["step"] == 7  # the first step after the signal
+    end = Journal(config.folder).last("end")
+    assert end is not None
+    assert end["status"] == "interrupted"
+
+
+def test_max_steps_ends_a_dry_run_early(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, optim__max_steps=1)
+    run(config)
+    assert [path.name for path in checkpoint.complete(config.folder)] == ["checkpoint_00000001"]
+
+
+def test_only_the_best_and_the_last_checkpoint_are_kept(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, optim__num_epochs=5)
+    seen: list[float] = []
+    run(config, report=lambda metrics, _: seen.append(metrics["val/rsum"]))
+    kept = [checkpoint.load(path).manifest["epoch"] for path in checkpoint.complete(config.folder)]
+    assert kept == sorted({seen.index(max(seen)) + 1, 5})
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(table: Table, tmp_path: Path) -> None:
+    found = [run(tiny(table, tmp_path / name, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    assert found[0]["train/loss"] == found[1]["train/loss"]
+    assert found[0]["train/loss"] != found[2]["train/loss"]
