@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Ties = Literal["ordered", "pessimistic"]
-CHUNK_ELEMENTS = 4_000_000  # scores looked at in one go: temporaries of some 30 MB, whatever the matrix
+CHUNK_ELEMENTS = 500_000  # scores looked at in one go: temporaries that stay in the cache, whatever the matrix
 
 
 class Counts(NamedTuple):
@@ -93,10 +93,13 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     for scores, place in zip(_row_chunks(similarity), _like_rows(similarity, owner), strict=True):
         _refuse_nan(scores)
         best = scores.gather(1, place[:, None])
-        equal = scores == best
-        tied = equal.sum(1)
-        above = equal.logical_and_(index > place[:, None]).sum(1)
-        parts.append(Counts((scores > best).sum(1), above, tied - 1))  # a text has one image, which ties with itself
+        better = _count(scores > best, 1)
+        tied = _count(scores >= best, 1) - better - 1  # a text has one image, which ties with itself
+        above = torch.zeros_like(tied)
+        rows = tied.nonzero()[:, 0]  # most matrices have no ties: look closer only where there are some
+        if len(rows):
+            above[rows] = _count((scores[rows] == best[rows]) & (index > place[rows, None]), 1)
+        parts.append(Counts(better, above, tied))
     return Counts(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -111,17 +114,21 @@ def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     is_best = own == best[owner]
     row = torch.arange(texts, device=similarity.device)
     place = row.new_full((images,), -1).scatter_reduce(0, owner[is_best], row[is_best], "amax")
-    own_tied = torch.bincount(owner[is_best], minlength=images)
 
     better, above, tied = (row.new_zeros(images) for _ in range(3))
     for scores, number in zip(_row_chunks(similarity), _like_rows(similarity, row), strict=True):
         _refuse_nan(scores)
-        equal = scores == best
-        better += (scores > best).sum(0)
-        tied += equal.sum(0)
-        above += equal.logical_and_(number[:, None] > place).sum(0)
+        here = _count(scores > best, 0)
+        better += here
+        own_best = torch.bincount(owner[number][is_best[number]], minlength=images)
+        here = _count(scores >= best, 0) - here - own_best
+        tied += here
+        columns = here.nonzero()[:, 0]
+        if len(columns):
+            equal = scores[:, columns] == best[columns]
+            above[columns] += _count(equal & (number[:, None] > place[columns]), 0)
     empty = place < 0
-    return Counts(*(count.masked_fill(empty, -1) for count in (better, above, tied - own_tied)))
+    return Counts(*(count.masked_fill(empty, -1) for count in (better, above, tied)))
 
 
 def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
@@ -153,7 +160,14 @@ def _like_rows(matrix: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
     return torch.split(vector, max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1])))
 
 
+def _count(yes: Tensor, dim: int) -> Tensor:
+    """int64 count of True along `dim`; summing into int32 is six times quicker than into int64."""
+    return yes.sum(dim, dtype=torch.int32).long()
+
+
 def _refuse_nan(scores: Tensor) -> None:
+    if bool(scores.sum().isfinite()):  # NaN passes through a sum, which is far quicker than asking each score
+        return
     missing = scores.isnan()
     if bool(missing.any()):
         raise ValueError(

@@ -71,7 +71,7 @@ def _log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
     # a mean so near 1 that its logarithm would lose its digits is kept as a distance from 1
     if float(below.min()) > -1:
         return top + below.expm1().mean(dim, keepdim=True).log1p() / scale
-    return top + (below.logsumexp(dim, keepdim=True) - math.log(similarity.shape[dim])) / scale
+    return top + below.exp_().mean(dim, keepdim=True).log() / scale  # the largest term is 1: it cannot vanish
 
 
 @dataclass(frozen=True)
