@@ -39,92 +39,13 @@ _SKIN_TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
 _PEOPLE = {"👨", "👩", "🧑", "👦", "👧", "🧒"}
 # signs inside a sequence that make a variant and no new concept: gender, direction, hair, joiner, presentation
 _VARIANTS = {"\u2640", "\u2642", "\u27a1", "\u200d", "\ufe0f", "🦰", "🦱", "🦲", "🦳"}
-_WORDS_OF_PEOPLE = set(
-    [
-        "man",
-        "woman",
-        "men",
-        "women",
-        "person",
-        "people",
-        "boy",
-        "girl",
-        "child",
-        "male",
-        "female",
-        "mr",
-        "mrs",
-        "mx",
-        "santa",
-    ]
-)
-_WORDS_OF_VARIANTS = _WORDS_OF_PEOPLE | set(
-    [
-        "left",
-        "right",
-        "up",
-        "down",
-        "leftwards",
-        "rightwards",
-        "upwards",
-        "downwards",
-        "facing",
-        "pointing",
-        "curving",
-        "pointed",
-        "tilted",
-        "red",
-        "orange",
-        "yellow",
-        "green",
-        "blue",
-        "purple",
-        "brown",
-        "black",
-        "white",
-        "grey",
-        "pink",
-        "light",
-        "dark",
-        "small",
-        "medium",
-        "large",
-        "hair",
-        "curly",
-        "blond",
-        "bald",
-        "haired",
-        "beard",
-        "new",
-        "full",
-        "first",
-        "last",
-        "quarter",
-        "crescent",
-        "gibbous",
-        "waxing",
-        "waning",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirty",
-        "o",
-        "with",
-        "of",
-        "and",
-        "the",
-        "a",
-        "s",
-    ]
+_WORDS_OF_PEOPLE = "man woman men women person people boy girl child male female mr mrs mx santa"
+_WORDS_OF_VARIANTS = (
+    "left right up down leftwards rightwards upwards downwards facing pointing curving pointed tilted "
+    "red orange yellow green blue purple brown black white grey pink light dark "
+    "small medium large hair curly blond bald haired beard "
+    "new full first last quarter crescent gibbous waxing waning "
+    "one two three four five six seven eight nine ten eleven twelve thirty o with of and the a s"
 )
 
 
@@ -199,6 +120,8 @@ def families(names: Mapping[str, str]) -> dict[str, str]:
         names: sign -> name.
     """
     parent: dict[str, str] = {}
+    of_people = set(_WORDS_OF_PEOPLE.split())
+    of_variants = of_people | set(_WORDS_OF_VARIANTS.split())
 
     def root(key: str) -> str:
         while parent.setdefault(key, key) != key:
@@ -208,9 +131,9 @@ def families(names: Mapping[str, str]) -> dict[str, str]:
     def keys(sign: str) -> tuple[str, str]:
         core = "".join("🧑" if part in _PEOPLE else part for part in sign if part not in _VARIANTS)
         words = [word for word in re.findall(r"[^\W_]+", names[sign].lower()) if not word.isdigit()]
-        kept = [word for word in words if word not in _WORDS_OF_VARIANTS]
+        kept = [word for word in words if word not in of_variants]
         if not kept:  # "woman with beard", "one-thirty"
-            kept = ["person"] if _WORDS_OF_PEOPLE & set(words) else ["clock"]
+            kept = ["person"] if of_people & set(words) else ["clock"]
         return f"signs {core}", f"name {' '.join(kept)}"
 
     for sign in names:

@@ -1,0 +1,14 @@
+"""`raytrain data encode` as a job: `ray job submit --working-dir . -- python jobs/encode.py ...`; same exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# a submitted job has the tree of --working-dir, and not always an installed raytrain
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from raytrain.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["data", "encode", *sys.argv[1:]]))

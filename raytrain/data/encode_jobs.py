@@ -1,0 +1,145 @@
+"""What a worker of `data encode` does with one batch of rows, and the loop that runs it in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from raytrain.data.images import decode
+from raytrain.data.paths import contained
+from raytrain.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from raytrain.encoders.images import ImageEncoder
+    from raytrain.encoders.tokens import TokenStates
+
+
+@dataclass
+class Work:
+    """One batch on its way to a worker.
+
+    Args:
+        rows: (B) rows of the table's items or texts.
+        inputs: B files relative to the image root, or B texts.
+    """
+
+    rows: np.ndarray
+    inputs: list[str]
+
+
+@dataclass
+class Done:
+    """One batch on its way back.
+
+    Args:
+        rows: (B) as they came.
+        features: (B, R, F) regions, zero where an image was broken; or (sum T, F) token states, text after text.
+        broken: (position in the batch, what is wrong) of images without features.
+    """
+
+    rows: np.ndarray
+    features: np.ndarray
+    broken: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Job(Protocol):
+    """What a worker does; small and picklable, the encoder is made by `open` where it runs."""
+
+    def open(self) -> None: ...
+
+    def prepare(self, work: Work) -> Any:
+        """The part that may run in another thread: reading and decoding."""
+
+    def encode(self, work: Work, prepared: Any) -> Done: ...
+
+
+Mapper = Callable[[Job, Iterable[Work]], Iterator[Done]]
+
+
+def in_process(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
+    """Runs the job here; the next batches are read and decoded in a thread meanwhile."""
+    job.open()
+    waiting: deque[tuple[Work, Future[Any]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for work in batches:
+            waiting.append((work, pool.submit(job.prepare, work)))
+            if len(waiting) > 2:
+                first, future = waiting.popleft()
+                yield job.encode(first, future.result())
+        while waiting:
+            first, future = waiting.popleft()
+            yield job.encode(first, future.result())
+
+
+@dataclass
+class ImageJob:
+    """Files to regions."""
+
+    backbone: str
+    image_root: str
+    dtype: str
+    device: str | None
+
+    def open(self) -> None:
+        from raytrain.encoders.images import load_image_encoder
+
+        self.device_ = pick_device(self.device)
+        self.encoder: ImageEncoder = load_image_encoder(self.backbone).to(self.device_)
+
+    def prepare(self, work: Work) -> tuple[list[torch.Tensor], list[int], list[tuple[int, str]]]:
+        """Pixels of the whole images, their positions, and the broken ones."""
+        pixels, positions, broken = [], [], []
+        for position, file in enumerate(work.inputs):
+            try:
+                pixels.append(self.encoder.preprocess(decode(contained(self.image_root, file))))
+                positions.append(position)
+            except DataError as error:
+                broken.append((position, error.problems[0].what))
+        return pixels, positions, broken
+
+    def encode(self, work: Work, prepared: Any) -> Done:
+        import torch
+
+        pixels, positions, broken = prepared
+        features = np.zeros((len(work.rows), self.encoder.regions, self.encoder.width), self.dtype)
+        if pixels:
+            out = self.encoder(torch.stack(pixels).to(self.device_)).cpu().numpy()
+            with np.errstate(over="ignore"):  # what overflows fp16 becomes infinite and is reported by row
+                features[positions] = out
+        return Done(work.rows, features, broken)
+
+
+@dataclass
+class TextJob:
+    """Texts to token states."""
+
+    backbone: str
+    dtype: str
+    device: str | None
+
+    def open(self) -> None:
+        from raytrain.encoders.tokens import TokenStates
+
+        self.encoder: TokenStates = TokenStates(self.backbone).to(pick_device(self.device))
+
+    def prepare(self, work: Work) -> list[list[int]]:
+        return self.encoder.tokens(work.inputs)
+
+    def encode(self, work: Work, prepared: Any) -> Done:
+        states = np.concatenate([state.numpy() for state in self.encoder.states(prepared)])
+        with np.errstate(over="ignore"):
+            return Done(work.rows, states.astype(self.dtype))
+
+
+def pick_device(device: str | None) -> torch.device:
+    """The device named, else a GPU where there is one, else the CPU."""
+    import torch
+
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,233 @@
+"""Precomputed region features in the SCAN layout (SCAN, VSRN, SGRAF, VSE-infinity "precomp", DivE).
+
+    train_ims.npy   (N, 36, 2048) float    train_caps.txt   5 N captions, one a line    train_ids.txt   optional
+    dev_...         test_...               testall_...      (COCO: the 5,000 images; its test is the first 1,000)
+
+Arrays come in two shapes: one row an image, or one row a caption with each image's row repeated. Both give the same
+table. Arrays are read and written a few hundred images at a time: COCO's training array alone has 33 GB.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from raytrain.data.problems import Problems
+from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table, TableWriter, open_array
+from raytrain.errors import DataError, Problem, UsageError
+
+
+@dataclass
+class Part:
+    """One split's files, checked.
+
+    Args:
+        split: "train", "val" or "test".
+        array: path of the .npy file.
+        rows: memory-mapped (rows, R, F).
+        step: rows an image: 1, or texts_per_image where rows repeat.
+        ids: (N) image ids.
+        captions: N * texts_per_image captions.
+    """
+
+    split: str
+    array: Path
+    rows: np.ndarray
+    step: int
+    ids: list[str]
+    captions: list[str]
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    name: str = "butd",
+    dtype: str = "float16",
+    test: str = "test",
+    dev_images: int | None = None,
+    texts_per_image: int = 5,
+    chunk_images: int = 256,
+    progress: Say | None = to_stderr,
+) -> Table:
+    """The table of a folder of arrays, with its features under `name`.
+
+    Args:
+        root: folder with {train,dev,test,testall}_{ims.npy,caps.txt}.
+        out: folder of the new table.
+        name: of the feature.
+        dtype: "float16" (half the disk) or "float32".
+        test: which files become the test split: "test", "testall", or "none" for no test split.
+        dev_images: use only the first so many dev images; published code uses 1000.
+        texts_per_image: consecutive caption lines of one image.
+        chunk_images: images held in memory at a time.
+        progress: receives a line every few seconds.
+
+    Raises:
+        DataError: missing files, object arrays, wrong shapes or counts, empty captions, repeated ids, non-finite
+            features; all that is found in one pass.
+    """
+    if dtype not in ("float16", "float32") or test not in ("test", "testall", "none"):
+        raise UsageError(f"dtype {dtype!r} is float16 or float32; test {test!r} is test, testall or none")
+    if texts_per_image < 1 or chunk_images < 1 or (dev_images is not None and dev_images < 1):
+        raise UsageError("texts_per_image, chunk_images and dev_images are at least 1")
+    folder, problems = Path(root).expanduser().resolve(), Problems()
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", "Give the folder of the *_ims.npy files."))
+    files = {"train": "train", "dev": "val"} | ({} if test == "none" else {test: "test"})
+    parts = []
+    for stem, split in files.items():
+        part = _part(folder, stem, split, texts_per_image, dev_images if stem == "dev" else None, problems)
+        parts += [part] if part else []
+    _check_alike(parts, problems)
+    problems.raise_if_any()
+    items = [
+        Item(identity, "", part.split, _texts(part, row, texts_per_image))
+        for part in parts
+        for row, identity in enumerate(part.ids)
+    ]
+    source = {"name": "precomp", "folder": folder.name, "test": test, "dev_images": dev_images}
+    shape = (len(items), *parts[0].rows.shape[1:])
+    facts = {"backbone": "precomputed", "layout": f"{shape[1]} regions", "files": [part.array.name for part in parts]}
+    with TableWriter(out, source) as writer:
+        writer.write(*to_arrow(items))
+        with writer.array(name, "image", shape, dtype, facts) as target:
+            count, start = Progress(name, len(items), "images", progress), 0
+            for part in parts:
+                _copy(part, target[start : start + len(part.ids)], chunk_images, count, problems)
+                start += len(part.ids)
+            problems.raise_if_any()
+    return Table(out)
+
+
+def _part(
+    folder: Path, stem: str, split: str, texts_per_image: int, first: int | None, problems: Problems
+) -> Part | None:
+    """One split's files, or None after adding its problems."""
+    before = len(problems)
+    path, captions_path = folder / f"{stem}_ims.npy", folder / f"{stem}_caps.txt"
+    captions = _captions(captions_path, problems)
+    try:
+        rows = open_array(path)
+    except DataError as error:
+        problems.add("array", error.problems[0])
+        return None
+    if rows.ndim != 3 or rows.dtype.kind != "f" or 0 in rows.shape:
+        what = f"array {rows.shape} of {rows.dtype}, expected (images, regions, features) of floats"
+        problems.add("shape", Problem(str(path), None, what, "Save region features of three dimensions."))
+    if len(problems) > before:
+        return None
+    assert captions is not None
+    step = texts_per_image if len(rows) == len(captions) and texts_per_image > 1 else 1
+    if len(rows) * texts_per_image != len(captions) * step or len(rows) % step:
+        what = (
+            f"{len(captions):,} captions end here; {path.name} has {len(rows):,} rows, which needs "
+            f"{len(rows) * texts_per_image:,} captions ({texts_per_image} a row), or {len(rows):,} (repeated rows)"
+        )
+        problems.add("count", Problem(str(captions_path), len(captions), what, "Get both files from one source."))
+        return None
+    images = len(rows) // step
+    ids = _ids(folder / f"{stem}_ids.txt", stem, images, len(rows), step, problems)
+    keep = min(first or images, images)
+    return Part(split, path, rows, step, ids[:keep], captions[: keep * texts_per_image])
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Lines without their ends; only line feeds separate, since captions may hold other separators."""
+    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    lines = text.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _captions(path: Path, problems: Problems) -> list[str] | None:
+    try:
+        lines = _lines(path)
+    except OSError:
+        problems.add("captions", Problem(str(path), None, "not found", "It holds one caption a line."))
+        return None
+    captions = []
+    for number, line in enumerate(lines, 1):
+        try:
+            caption = " ".join(line.decode("utf-8").split())
+        except UnicodeDecodeError:
+            problems.add("utf-8", Problem(str(path), number, "no UTF-8", "Convert the file to UTF-8."))
+            continue
+        if not caption:
+            problems.add("empty", Problem(str(path), number, "empty caption", "Every line holds a caption."))
+        elif caption[:2] in ("b'", 'b"') and caption[-1] == caption[1]:
+            what = f"caption {caption!r:.40} is a printed bytes object"
+            problems.add("bytes", Problem(str(path), number, what, "Write the text itself, not str() of bytes."))
+        captions.append(caption)
+    return captions
+
+
+def _ids(path: Path, stem: str, images: int, rows: int, step: int, problems: Problems) -> list[str]:
+    """Image ids; `{stem}{row}` where there is no ids file."""
+    if not path.exists():
+        return [f"{stem}{row}" for row in range(images)]
+    ids = [line.decode("utf-8", "replace").strip() for line in _lines(path)]
+    if len(ids) not in (rows, images):
+        what = f"{len(ids):,} ids for {images:,} images in {rows:,} rows"
+        problems.add("ids", Problem(str(path), len(ids), what, "Correct the file, or remove it: ids are optional."))
+        return []
+    # the file follows the array: where rows repeat, ids repeat as well
+    ids = ids[::step] if len(ids) == rows else ids
+    seen: set[str] = set()
+    for row, identity in enumerate(ids):
+        if identity in seen or not identity:
+            what = f"id {identity!r} appears twice" if identity else "empty id"
+            fix = "Correct the file, or remove it: ids are optional."
+            problems.add("id", Problem(str(path), row * (step if len(ids) < rows else 1) + 1, what, fix))
+        seen.add(identity)
+    return ids
+
+
+def _check_alike(parts: list[Part], problems: Problems) -> None:
+    """Same regions and width everywhere, and no image in two splits."""
+    for first, part in zip(parts[:1] * len(parts), parts[1:], strict=False):
+        if part.rows.shape[1:] != first.rows.shape[1:]:
+            what = f"rows of {part.rows.shape[1:]}, but {first.array.name} has rows of {first.rows.shape[1:]}"
+            problems.add("width", Problem(str(part.array), None, what, "Extract all splits with one backbone."))
+    owner: dict[str, Part] = {}
+    for part in parts:
+        for row, identity in enumerate(part.ids):
+            if owner.setdefault(identity, part) is not part:
+                what = f"image {identity!r} is in {owner[identity].split} too"
+                problems.add("overlap", Problem(str(part.array), row * part.step, what, "Keep an image in one split."))
+
+
+def _texts(part: Part, row: int, texts_per_image: int) -> list[tuple[str, str]]:
+    start = row * texts_per_image
+    captions = part.captions[start : start + texts_per_image]
+    return [(f"{part.ids[row]}#{number}", caption) for number, caption in enumerate(captions)]
+
+
+def _copy(part: Part, target: np.ndarray, chunk_images: int, count: Progress, problems: Problems) -> None:
+    """Copies a split in chunks; looks at every number on its way."""
+    bounds = [*range(0, len(target), chunk_images), len(target)]
+    for start, end in pairwise(bounds):
+        chunk = np.asarray(part.rows[start * part.step : end * part.step])
+        chunk = chunk.reshape(end - start, part.step, *chunk.shape[1:])
+        if part.step > 1:
+            differs = (chunk != chunk[:, :1]).reshape(end - start, -1).any(1) & np.isfinite(chunk).all((1, 2, 3))
+            for image in np.flatnonzero(differs).tolist():
+                what = f"rows of image {start + image} differ, though there are as many rows as captions"
+                fix = "Rows must repeat for each caption of an image; or give one row an image."
+                problems.add("repeat", Problem(str(part.array), (start + image) * part.step, what, fix))
+        with np.errstate(over="ignore"):  # what overflows fp16 is found on the next line
+            target[start:end] = chunk[:, 0]
+        bad = ~np.isfinite(target[start:end]).reshape(end - start, -1).all(1)
+        for image in np.flatnonzero(bad).tolist():
+            finite = np.isfinite(chunk[image, 0]).all()
+            what = f"a feature does not fit in {target.dtype}" if finite else "a feature is NaN or infinite"
+            fix = "Use dtype=float32." if finite else "Extract the features of this image again."
+            problems.add("finite", Problem(str(part.array), (start + image) * part.step, what, fix))
+        count.add(end - start)
