@@ -30,6 +30,9 @@ def dvse(trial: optuna.Trial) -> None:
     trial.suggest_float("method.orth_weight", 1e-3, 1.0, log=True)
     trial.suggest_categorical("method.orth_schedule", ["adaptive", "constant", "ramp_up", "decay"])
     trial.suggest_categorical("method.view_pooling", ["shared", "per_view"])
-    score = trial.suggest_categorical("method.score", ["max", "mean", "log_mean_exp"])
+    score = trial.suggest_categorical("method.score", ["max", "mean", "log_mean_exp", "learned"])
+    if score == "learned":
+        # its pooling weights learn from the pooled score's own loss, and from nothing else
+        trial.suggest_float("method.fused_weight", 0.1, 2.0, log=True)
     if score == "log_mean_exp":
         trial.suggest_float("method.score_scale", 1.0, 64.0, log=True)

@@ -102,7 +102,7 @@ def cluster(address: str) -> list[Check]:
         checks.append(Check("authentication", "ok", "token"))
     else:
         checks.append(
-            Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches the cluster runs code on it",
+            Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches it runs code on it",
                   "Start every node with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.")
         )  # fmt: skip
     return [*checks, dashboard(dashboard_address())]

@@ -25,10 +25,11 @@ class Walker:
     Args:
         given: values to answer with; names that are not in it get their lowest or first value.
         high: answer the unknown names with their highest or last value.
+        number: of the trial.
     """
 
-    def __init__(self, given: Mapping[str, Any], high: bool = False) -> None:
-        self.given, self.high = given, high
+    def __init__(self, given: Mapping[str, Any], high: bool = False, number: int = 0) -> None:
+        self.given, self.high, self.number = given, high, number
         self.asked: dict[str, Any] = {}
         self.answers: dict[str, Any] = {}
 
@@ -82,9 +83,9 @@ def walk(space: Space) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, A
     return visits
 
 
-def drawn(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+def drawn(space: Space, params: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
     """The changes of the RunConfig that follow from what a study stored: its values, and fields derived from them."""
-    walker = Walker(params)
+    walker = Walker(params, number=number)
     derived = space(walker) or {}  # type: ignore[arg-type]
     return {**walker.answers, **derived}
 

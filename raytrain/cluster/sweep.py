@@ -224,7 +224,7 @@ def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
             error = None
             if trial.state == TrialState.FAIL:
                 error = (ledger.progress(trial.number).end or {}).get("error") or "failed"
-            ledger.ended(trial.number, drawn(space, trial.params), error)
+            ledger.ended(trial.number, drawn(space, trial.params, trial.number), error)
     for number in interrupted:
         # its run has no end yet, so that the mirror does not show it as running until it goes on
         if ledger.run_folder(number).exists():
@@ -247,7 +247,12 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_tri
             from raytrain.review.rerank import rerank_run
 
             reranked = rerank_run(ledger.run_folder(leader["number"]), rerank_trials, seed)
-            ledger.journal.write("rerank", run=leader["run"], **_rerank_fields(reranked))
+            ledger.journal.write(
+                "rerank",
+                run=leader["run"],
+                metrics={"rerank/val/rsum": reranked["after"]},
+                params=reranked["params"],
+            )
             ledger.syncer.due(ledger.run_folder(leader["number"]))
     cost = {
         unit: sum(ledger.progress(number).metrics.get(f"cost/{unit}", 0.0) for number in ledger.recorded)
@@ -279,12 +284,6 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_tri
         "repeats": repeats,
         "rerank": reranked,
     }
-
-
-def _rerank_fields(reranked: Mapping[str, Any]) -> dict[str, Any]:
-    after = reranked.get("after") or {}
-    metrics = {f"rerank/val/{name}".replace("val/val/", "val/"): value for name, value in after.items()}
-    return {"metrics": metrics, "params": reranked.get("params")}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from raytrain.tracking.journal import Journal
 
 
 def add_verbs(subparsers: Any) -> None:
-    """Adds train, sweep and doctor; each sets `run`, a function of the parsed arguments that returns the JSON result."""
+    """Adds train, sweep and doctor; each sets `run`, which takes the parsed arguments and returns the JSON result."""
     train = _verb(
         subparsers, "train", "train one run; with --workers on the cluster", run_train,
         "raytrain train dvse_emoji optim.lr=5e-4 --workers 2",
@@ -178,6 +178,20 @@ def _config(recipe: str) -> RunConfig:
     return load_config(recipe, RECIPES)
 
 
+class OverridesAnywhere(argparse.ArgumentParser):
+    """Takes a.b=value before, between and after the flags; argparse alone wants all positional arguments together."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given, overrides, rest = list(args or []), list[str](), list[str]()
+        for before, argument in zip(["", *given], given, strict=False):
+            is_value = before.startswith("--") and "=" not in before and before != "--json"
+            plain = "=" in argument and not argument.startswith("-") and not is_value
+            (overrides if plain else rest).append(argument)
+        found, unknown = super().parse_known_args(rest, namespace)
+        found.overrides = [*getattr(found, "overrides", []), *overrides]
+        return found, unknown
+
+
 def _verb(subparsers: Any, name: str, help_text: str, run: Any, example: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
@@ -185,6 +199,8 @@ def _verb(subparsers: Any, name: str, help_text: str, run: Any, example: str) ->
         description=f"Example:\n  {example}\n\n{help_text[0].upper()}{help_text[1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # subparsers make parsers of the parent's class, which is not ours to choose
+    parser.__class__ = OverridesAnywhere
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
     parser.set_defaults(run=run)
     return parser

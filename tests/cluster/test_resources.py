@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from raytrain.cluster.resources import concurrency, per_worker
+from raytrain.errors import UsageError
+
+
+def test_two_workers_of_one_cpu_fill_a_machine_of_two() -> None:
+    assert concurrency([{"CPU": 2.0}], 2, per_worker(False)) == 1
+
+
+def test_a_worker_does_not_straddle_nodes() -> None:
+    # 6 CPUs, but each node has room for one worker of two only
+    assert concurrency([{"CPU": 3.0}, {"CPU": 3.0}], 2, per_worker(False, {"CPU": 2})) == 1
+
+
+def test_gpus_bound_what_cpus_would_allow() -> None:
+    head, gpu_node = {"CPU": 16.0}, {"CPU": 16.0, "GPU": 4.0}
+    assert concurrency([head, gpu_node, gpu_node], 2, per_worker(True)) == 4
+
+
+def test_the_users_bound_only_lowers_it() -> None:
+    nodes = [{"CPU": 8.0}]
+    assert concurrency(nodes, 2, per_worker(False), asked=3) == 3
+    assert concurrency(nodes, 2, per_worker(False), asked=9) == 4
+
+
+def test_tenths_are_counted_exactly() -> None:
+    assert concurrency([{"CPU": 0.3}], 1, {"CPU": 0.1}) == 3
+
+
+def test_a_trial_that_does_not_fit_is_an_error_that_says_what_there_is() -> None:
+    with pytest.raises(UsageError, match=r"4 workers \(CPU 1, GPU 1 each\).*CPU 8, GPU 2 on 1 nodes.*room for 2"):
+        concurrency([{"CPU": 8.0, "GPU": 2.0}], 4, per_worker(True))

@@ -1,0 +1,167 @@
+"""The study file across kills, without Ray: what is settled, what goes on, what is drawn again."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
+
+from raytrain.cluster.follow import Syncer  # noqa: E402
+from raytrain.cluster.runs import close, progress  # noqa: E402
+from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
+from raytrain.cluster.sweep import claim, identify, take_stock  # noqa: E402
+from raytrain.cluster.trial import Ledger  # noqa: E402
+from raytrain.config import override  # noqa: E402
+from raytrain.errors import RefusedError, UsageError  # noqa: E402
+from raytrain.tracking.journal import Journal  # noqa: E402
+from tests.small_runs import small_run  # noqa: E402
+
+RUNNING, COMPLETE, FAIL = (getattr(optuna.trial.TrialState, name) for name in ("RUNNING", "COMPLETE", "FAIL"))
+
+
+def rate(trial: Any) -> None:
+    trial.suggest_float("optim.lr", 1e-4, 1e-2, log=True)
+
+
+def write_run(folder: Path, values: list[float], status: str | None, error: str | None = None) -> None:
+    journal = Journal(folder)
+    journal.write("start", uid=folder.name, kind="run")
+    for epoch, value in enumerate(values, 1):
+        journal.write("epoch", epoch=epoch, step=epoch, metrics={"val/rsum": value, "cost/worker_seconds": epoch})
+    if status:
+        journal.write("end", status=status, error=error, metrics={})
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    base = override(small_run(tmp_path), {"name": "s"})
+    base.folder.mkdir(parents=True)
+    return Ledger(base, "s", 6, Syncer(None))
+
+
+def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger) -> None:
+    study = open_study(ledger.folder, "s", 0, 6)
+    for _ in range(5):
+        rate(study.ask())
+    study.tell(0, 10.0)
+    write_run(ledger.run_folder(0), [10.0, 8.0], "finished")  # told, but not yet recorded by the sweep
+    write_run(ledger.run_folder(1), [7.0], "pruned")  # ended, but nobody told
+    write_run(ledger.run_folder(2), [], "failed", "NonFiniteError: step 1")
+    write_run(ledger.run_folder(3), [5.0], None)  # killed in the middle
+    # trial 4 was drawn and never started
+    interrupted = take_stock(open_study(ledger.folder, "s", 0, 6), rate, ledger)
+    assert interrupted == [3, 4]
+    states = [trial.state for trial in study.get_trials()]
+    assert states == [COMPLETE, COMPLETE, FAIL, RUNNING, RUNNING]
+    events = {e["number"]: e for e in ledger.journal.read() if e["event"] == "trial"}
+    assert {number: e["state"] for number, e in events.items()} == {0: "complete", 1: "pruned", 2: "failed"}
+    assert [events[n]["value"] for n in range(3)] == [10.0, 7.0, None]
+    assert "NonFiniteError" in events[2]["error"]
+    assert progress(ledger.run_folder(3), "val/rsum").status == "killed"
+    assert ledger.counts() == {"total": 3, "complete": 1, "pruned": 1, "failed": 1}
+
+
+def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
+    study = open_study(ledger.folder, "s", 0, 6)
+    rate(study.ask())
+    write_run(ledger.run_folder(0), [3.0], "finished")
+    take_stock(study, rate, ledger)
+    again = Ledger(ledger.base, "s", 6, Syncer(None))
+    assert take_stock(open_study(ledger.folder, "s", 0, 6), rate, again) == []
+    assert [e["event"] for e in ledger.journal.read()] == ["trial"]
+
+
+def test_a_resumed_sampler_does_not_draw_the_first_trials_again(tmp_path: Path) -> None:
+    drawn = []
+    for _ in range(2):
+        study = open_study(tmp_path, "s", 0, 24)
+        for _ in range(3):
+            trial = study.ask()
+            drawn.append(trial.suggest_float("optim.lr", 0, 1))
+            study.tell(trial, 1.0)
+    assert len(set(drawn)) == 6
+
+
+def test_a_line_torn_by_a_kill_costs_that_line_only(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "s", 0, 6)
+    rate(study.ask())
+    with open(tmp_path / FILE, "ab") as file:
+        file.write(b'{"op_code": 5, "worker_id": "half')
+    (tmp_path / f"{FILE}.lock").symlink_to(FILE)  # and its lock was never given back
+    study = open_study(tmp_path, "s", 0, 6)
+    study.ask()
+    assert len(open_study(tmp_path, "s", 0, 6).get_trials()) == 2
+
+
+def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledger: Ledger) -> None:
+    pytest.importorskip("ray.tune", reason="Ray is not installed")
+    from raytrain.cluster.study import searcher
+
+    study = open_study(ledger.folder, "s", 0, 6)
+    before = study.ask()
+    rate(before)
+    search = searcher(open_study(ledger.folder, "s", 0, 6), rate, [0])
+    first, second = search.suggest("a"), search.suggest("b")
+    assert first == {"number": 0, "changes": before.params}
+    assert second["number"] == 1
+    search.on_trial_result("a", {"best": 3.0, "epoch": 1, "training_iteration": 1})
+    search.on_trial_complete("a", {"best": 3.0, "epoch": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search.on_trial_complete("b", {"best": float("nan"), "epoch": 1})
+    assert [trial.state for trial in study.get_trials()] == [COMPLETE, FAIL]
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "expected"),
+    [
+        ([1.0], "finished", "complete"),
+        ([1.0], "pruned", "pruned"),
+        ([1.0], "failed", "failed"),
+        ([], "finished", "failed"),
+        ([1.0], "killed", None),
+        ([1.0], "interrupted", None),
+        ([1.0], None, None),
+    ],
+)
+def test_what_a_runs_journal_says_of_its_trial(
+    tmp_path: Path, values: list[float], status: str | None, expected: str | None
+) -> None:
+    write_run(tmp_path, values, status)
+    assert outcome(progress(tmp_path, "val/rsum")) == expected
+
+
+def test_progress_counts_a_repeated_epoch_once_and_forgets_an_end_that_was_resumed(tmp_path: Path) -> None:
+    write_run(tmp_path, [5.0, 9.0], "killed")
+    journal = Journal(tmp_path)
+    journal.write("resume", uid="x", epoch=1)
+    journal.write("epoch", epoch=2, step=2, metrics={"val/rsum": 8.0})
+    journal.write("epoch", epoch=3, step=3, metrics={"val/rsum": 6.0})
+    run = progress(tmp_path, "val/rsum")
+    assert (run.epochs, run.best, run.end, run.resumed) == (3, 8.0, None, 1)
+    assert run.history == [(1, 5.0), (2, 8.0), (3, 8.0)]
+    assert run.best_metrics == {"val/rsum": 8.0}
+
+
+def test_closing_an_ended_run_changes_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, [1.0], "finished")
+    close(tmp_path, "pruned")
+    assert progress(tmp_path, "val/rsum").status == "finished"
+
+
+def test_a_sweeps_folder_has_one_driver_and_one_search(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    with pytest.raises(UsageError, match="no sweep 's'"), claim(folder, resume=True):
+        pass
+    with claim(folder, resume=False):
+        identify(folder, {"data": "f"})
+        with pytest.raises(RefusedError, match="another driver"), claim(folder, resume=True):
+            pass
+    with pytest.raises(RefusedError, match="--resume s"), claim(folder, resume=False):
+        pass
+    with claim(folder, resume=True), pytest.raises(RefusedError, match="data: was f, is g"):
+        identify(folder, {"data": "g"})

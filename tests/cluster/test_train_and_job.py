@@ -1,0 +1,104 @@
+"""Training and a sweep on two nodes, as users start them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from raytrain.config import override, to_yaml
+from raytrain.tracking.journal import Journal
+from raytrain.training.checkpoint import complete, load
+from tests.ray_cluster import ROOT, LocalCluster
+from tests.small_runs import small_run
+from tests.tables import make_table
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+def mlflow_states(uri: str, experiment: str = "small") -> dict[str, str]:
+    """{run name: status}; a name that MLflow has twice fails."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    states = {run.info.run_name: run.info.status for run in found}
+    assert len(states) == len(found)
+    return states
+
+
+def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves(cluster: LocalCluster, tmp_path: Path) -> None:
+    config = override(small_run(tmp_path, num_epochs=3), {"name": "two"})
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = cluster.run(
+        "-m", "raytrain.cli", "train", str(tmp_path / "run.yaml"), "--workers", "2", "--tracking", uri, "--json"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["run"] == str(config.folder)
+    assert result["epochs"] == 3
+    events = Journal(config.folder).read()
+    assert [e["event"] for e in events] == ["start", "epoch", "epoch", "epoch", "end"]
+    assert events[0]["workers"] == 2
+    assert events[-1]["status"] == "finished"
+    kept = complete(config.folder)
+    assert 1 <= len(kept) <= 2  # the best and the last
+    assert load(kept[-1]).manifest["epoch"] == 3
+    assert max(e["metrics"]["val/rsum"] for e in events if e["event"] == "epoch") == result["best"]
+    assert mlflow_states(uri) == {"two": "FINISHED"}
+    assert "epoch 3/3" in done.stderr  # progress, a line an epoch
+
+
+def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: LocalCluster, tmp_path: Path) -> None:
+    make_table(tmp_path / "table", items=64)
+    config = small_run(tmp_path, num_epochs=2, batch_size=64)
+    (tmp_path / "base.yaml").write_text(to_yaml(config))
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    ray = str(Path(sys.executable).with_name("ray"))
+    submit = ["job", "submit", "--address", cluster.dashboard, "--working-dir", str(ROOT), "--"]
+    sweep = ["python", "jobs/sweep.py", "dvse", "--recipe", str(tmp_path / "base.yaml"), "--name", "job"]
+    sweep += ["--trials", "2", "--workers", "2", "--rerank-trials", "20", "--tracking", uri, "--json"]
+    done = cluster.run(ray, *submit, *sweep)  # the `ray` command is itself a Python script
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "succeeded" in done.stdout
+    result = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"sweep"')))
+    assert result["trials"]["total"] == 2
+    assert result["best"]["run"].startswith("job-t00")
+    assert result["rerank"]["settings_tried"] > 0
+    runs = Path(config.storage) / "small"
+    zero = Journal(runs / "job-t000").last("start")
+    assert zero is not None
+    assert zero["config"]["optim.lr"] == config.optim.lr  # trial 0 is the recipe
+    assert zero["workers"] == 2
+    sweep_start = Journal(runs / "job").last("start")
+    assert sweep_start is not None
+    assert zero["parent"] == sweep_start["uid"]
+    states = mlflow_states(uri)
+    assert set(states) == {"job", "job-t000", "job-t001"}
+    assert "RUNNING" not in states.values()
+    board = cluster.run("-m", "raytrain.cli", "leaderboard", "--storage", config.storage, "--experiment", "small")
+    assert board.returncode == 0, board.stderr
+    assert "dvse" in board.stdout
+
+
+def test_a_job_that_would_write_into_its_own_folder_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
+    config = override(small_run(tmp_path), {"storage": "runs"})
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    process = cluster.run(
+        "-c",
+        "import os, sys; os.environ['RAY_JOB_CONFIG_JSON_ENV_VAR'] = '{}'; from raytrain.cli import main; "
+        f"sys.exit(main(['train', {str(tmp_path / 'run.yaml')!r}, '--workers', '2']))",
+    )
+    assert process.returncode == 2
+    assert "storage=runs is relative" in process.stderr
+
+
+def test_the_doctor_finds_the_cluster_closed_to_strangers(cluster: LocalCluster, tmp_path: Path) -> None:
+    done = cluster.run("-m", "raytrain.cli", "doctor", "--storage", str(tmp_path / "runs"), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout.splitlines()[-1])["checks"]}
+    assert checks["authentication"]["state"] == checks["dashboard"]["state"] == "ok"
+    assert checks["cluster"]["found"].startswith("2 nodes, 2 CPUs")

@@ -1,0 +1,155 @@
+"""Kill -9 of a training worker, and of a sweep's driver, in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrain.config import override, to_yaml
+from raytrain.tracking.journal import Journal
+from tests.faults.drive_sweep import EPOCHS, TRIALS
+from tests.ray_cluster import LocalCluster
+from tests.small_runs import small_run
+
+pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], timeout_s: float = 180.0) -> Any:
+    """The first true answer of `what`, asked while the process lives."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(f"it never came; the driver said:\n{''.join(process.communicate())}")
+
+
+def epochs(folder: Path) -> list[int]:
+    return [event["epoch"] for event in Journal(folder).read() if event["event"] == "epoch"]
+
+
+def test_a_killed_worker_is_replaced_and_the_run_ends_from_its_checkpoint(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    config = override(small_run(tmp_path, num_epochs=8), {"name": "hurt"})
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    arguments = ["-m", "raytrain.cli", "train", str(tmp_path / "run.yaml"), "--workers", "2", "--tracking", "none"]
+    process = cluster.python(*arguments)
+    wait_for(lambda: len(epochs(config.folder)) >= 2, process)
+    before = cluster.workers()
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, out + err
+    events = Journal(config.folder).read()
+    resumes = [event for event in events if event["event"] == "resume"]
+    assert len(resumes) == 1  # the kill happened, and the run went on once
+    assert 1 <= resumes[0]["epoch"] < 8
+    assert resumes[0]["checkpoint"]
+    after = events[events.index(resumes[0]) :]
+    assert [e["epoch"] for e in after if e["event"] == "epoch"] == list(range(resumes[0]["epoch"] + 1, 9))
+    assert events[-1]["event"] == "end"
+    assert events[-1]["status"] == "finished"
+
+
+@dataclass
+class Outcome:
+    root: Path
+    killed_with: int
+    at_kill: dict[str, list[dict[str, Any]]]
+    result: dict[str, Any]
+
+    def journal(self, run: str) -> list[dict[str, Any]]:
+        return Journal(self.root / "runs" / "small" / run).read()
+
+
+@pytest.fixture(scope="module")
+def resumed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A sweep whose driver was killed in its second trial, and that was then resumed."""
+    root = tmp_path_factory.mktemp("sweep")
+    runs = root / "runs" / "small"
+    process = cluster.python("-m", "tests.faults.drive_sweep", str(root))
+    wait_for(lambda: epochs(runs / "killed-t001"), process)
+    process.kill()
+    killed_with = process.wait(30)
+    process.communicate()
+    at_kill = {path.parent.name: Journal(path.parent).read() for path in runs.glob("*/journal.jsonl")}
+    done = cluster.run("-m", "tests.faults.drive_sweep", str(root), "resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Outcome(root, killed_with, at_kill, json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_driver_was_killed_in_the_middle_of_a_trial(resumed: Outcome) -> None:
+    assert resumed.killed_with == -signal.SIGKILL
+    assert [e["number"] for e in resumed.at_kill["killed"] if e["event"] == "trial"] == [0]
+    assert all(e["event"] != "end" for e in resumed.at_kill["killed-t001"])
+    assert "killed-t002" not in resumed.at_kill
+
+
+def test_no_trial_is_lost_or_doubled(resumed: Outcome) -> None:
+    assert resumed.result["trials"] == {"total": TRIALS, "complete": 2, "pruned": 0, "failed": 1}
+    trials = [e for e in resumed.journal("killed") if e["event"] == "trial"]
+    assert [e["number"] for e in trials] == [0, 1, 2]
+    folders = sorted(path.name for path in (resumed.root / "runs" / "small").iterdir())
+    assert folders == ["killed", "killed-t000", "killed-t001", "killed-t002"]
+    from raytrain.cluster.study import open_study
+
+    study = open_study(resumed.root / "runs" / "small" / "killed", "killed", 0, TRIALS)
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE", "COMPLETE", "FAIL"]
+
+
+def test_a_finished_trial_is_left_alone_and_the_interrupted_one_goes_on_from_its_checkpoint(resumed: Outcome) -> None:
+    assert resumed.journal("killed-t000") == resumed.at_kill["killed-t000"]
+    events = resumed.journal("killed-t001")
+    resume = next(event for event in events if event["event"] == "resume")
+    assert resume["epoch"] >= 1
+    again = [e["epoch"] for e in events[events.index(resume) :] if e["event"] == "epoch"]
+    assert again == list(range(resume["epoch"] + 1, EPOCHS + 1))
+    assert len({event["uid"] for event in events if "uid" in event}) == 1
+
+
+def test_a_nan_fails_its_trial_and_not_the_sweep(resumed: Outcome) -> None:
+    failed = next(e for e in resumed.journal("killed") if e["event"] == "trial" and e["number"] == 2)
+    assert failed["state"] == "failed"
+    assert failed["value"] is None
+    assert "NonFiniteError" in failed["error"]
+    # it is not tried again: a restart would only repeat it
+    assert sum(event["event"] in ("start", "resume") for event in resumed.journal("killed-t002")) == 1
+    assert resumed.result["status"] == "finished"
+    assert resumed.result["best"]["run"] in ("killed-t000", "killed-t001")
+
+
+def test_the_temperatures_of_the_best_run_are_searched_afterwards(resumed: Outcome) -> None:
+    assert resumed.result["rerank"]["settings_tried"] > 0
+    assert [e["event"] for e in resumed.journal("killed")].count("rerank") == 1
+    assert any(e["event"] == "rerank" for e in resumed.journal(resumed.result["best"]["run"]))
+
+
+def test_mlflow_has_each_run_once_and_none_running(resumed: Outcome) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{resumed.root}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    states = {run.info.run_name: run.info.status for run in runs}
+    assert len(runs) == 1 + TRIALS
+    assert states == {
+        "killed": "FINISHED",
+        "killed-t000": "FINISHED",
+        "killed-t001": "FINISHED",
+        "killed-t002": "FAILED",
+    }
+    parent = next(run.info.run_id for run in runs if run.info.run_name == "killed")
+    children = [run for run in runs if run.info.run_name != "killed"]
+    assert all(run.data.tags["mlflow.parentRunId"] == parent for run in children)

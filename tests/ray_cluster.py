@@ -1,0 +1,154 @@
+"""A Ray cluster of two nodes on this machine, with token authentication, for the tests that need one.
+
+Started by `ray start` under a folder, ports and a token of its own, and ended by its own process ids: `ray stop` would
+end every cluster of the machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class LocalCluster:
+    """Two nodes of one CPU each, so that a training of two workers spans both."""
+
+    folder: Path
+    port: int
+    dashboard_port: int
+    env: dict[str, str]
+    nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard_port}"
+
+    def start_node(self, *arguments: str) -> None:
+        ports = ["--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port"]
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", *arguments]
+        command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
+        command += [f"{name}={free_port()}" for name in ports]
+        # a session of its own: whatever it starts can be ended with it
+        with open(self.folder / f"node{len(self.nodes)}.log", "wb") as log:
+            self.nodes.append(
+                subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
+            )
+
+    def python(self, *arguments: str) -> subprocess.Popen[str]:
+        """A driver: Python with these arguments, told where the cluster is."""
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=self.env | {"RAY_ADDRESS": self.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def run(self, *arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+        process = self.python(*arguments)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def workers(self) -> list[int]:
+        """Process ids of this cluster's training workers, known as its own by the token they carry."""
+        mine = f"RAY_AUTH_TOKEN_PATH={self.env['RAY_AUTH_TOKEN_PATH']}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if b"TrainWorker" in (path / "cmdline").read_bytes() and mine in (path / "environ").read_bytes():
+                    found.append(int(path.name))
+        return found
+
+    def wait(self, timeout_s: float = 90.0) -> None:
+        """Until both nodes have joined."""
+        deadline = time.monotonic() + timeout_s
+        status = [str(Path(sys.executable).with_name("ray")), "status", "--address", self.address]
+        while time.monotonic() < deadline:
+            done = subprocess.run(status, env=self.env, capture_output=True, text=True, check=False)
+            if "/2.0 CPU" in done.stdout:
+                return
+            time.sleep(1.0)
+        logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in self.folder.glob("node*.log"))
+        raise RuntimeError(f"the cluster did not come up in {timeout_s:g} s:\n{done.stdout}{done.stderr}\n{logs}")
+
+    def stop(self) -> None:
+        for each, pause in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):
+            for node in self.nodes:
+                try:
+                    os.killpg(node.pid, each)
+                except ProcessLookupError:
+                    continue
+            deadline = time.monotonic() + pause
+            while time.monotonic() < deadline and any(node.poll() is None for node in self.nodes):
+                time.sleep(0.1)
+        for node in self.nodes:
+            node.wait(10)
+
+
+@functools.cache
+def shared_cluster() -> LocalCluster:
+    """The one cluster of a test session; it ends with the session."""
+    cluster = start_cluster()
+    atexit.register(cluster.stop)
+    return cluster
+
+
+def start_cluster() -> LocalCluster:
+    folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # short: it holds sockets
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
+    env |= {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    }
+    cluster = LocalCluster(folder, free_port(), free_port(), env)
+    try:
+        cluster.start_node(
+            "--head",
+            f"--port={cluster.port}",
+            f"--temp-dir={folder / 'r'}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={cluster.dashboard_port}",
+            f"--ray-client-server-port={free_port()}",
+        )
+        time.sleep(5.0)
+        cluster.start_node(f"--address={cluster.address}")
+        cluster.wait()
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
