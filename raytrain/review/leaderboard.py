@@ -94,6 +94,7 @@ def write_leaderboard(
         {"rows": [...], "counts": {...}, "paths": [...]}
     """
     from raytrain.review.page import to_html
+    from raytrain.review.plots import read_sweeps
     from raytrain.review.tables import to_csv, to_markdown, to_text
 
     board = read_board(storage, experiment)
@@ -101,10 +102,11 @@ def write_leaderboard(
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, make in (("md", to_markdown), ("csv", to_csv), ("html", to_html)):
+    page = to_html(board, read_sweeps(storage, experiment))
+    for name, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("html", page)):
         path = folder / f"leaderboard.{name}"
         part = path.with_name(f"{path.name}.part")
-        part.write_text(make(board), encoding="utf-8", newline="")
+        part.write_text(text, encoding="utf-8", newline="")
         os.replace(part, path)
         paths.append(str(path))
     return {"rows": board.rows, "counts": board.counts, "paths": paths}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from raytrain.review.leaderboard import RECALLS, Board
+from raytrain.review.plots import history, temperature_curve
 from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, summary
 
 METHOD_LEGEND = {
@@ -44,7 +45,11 @@ border:1px solid currentColor}.bar{position:relative;min-width:104px;padding-bot
 .bar i.warm{background:var(--bar2)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:10px 0}
 dt{font-weight:600}dd{margin:0;color:var(--soft)}
-code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
+.charts{display:flex;flex-wrap:wrap;gap:16px}figure{margin:0;padding:12px;background:var(--card);
+border:1px solid var(--line);border-radius:10px;width:520px;max-width:100%}figcaption{font-weight:600;margin-bottom:6px}
+svg{width:100%;height:auto}svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line)}
+.best{fill:none;stroke:var(--accent);stroke-width:1.5}
+.s0{fill:var(--bar)}.s1{fill:var(--bar2)}.s2{fill:#5bb98c}code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
 """
 
 SCRIPT = """
@@ -65,8 +70,13 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
 """
 
 
-def to_html(board: Board) -> str:
-    """The page; its time is the only thing in it that the board does not say."""
+def to_html(board: Board, sweeps: Mapping[str, Sequence[dict[str, Any]]] | None = None) -> str:
+    """The page; its time is the only thing in it that was not recorded.
+
+    Args:
+        board: the rows.
+        sweeps: the trials of each sweep, for a chart of how it went.
+    """
     methods = dict.fromkeys(row["method"] for row in board.rows)
     legend = "".join(
         f"<dt>{escape(method_name({'method': name}))}</dt><dd>{escape(METHOD_LEGEND[name])}</dd>"
@@ -74,6 +84,14 @@ def to_html(board: Board) -> str:
         if name in METHOD_LEGEND
     )
     tables = "".join(_table(table) for table in board.tables)
+    charts = "".join(
+        f"<figure><figcaption>{escape(name)}</figcaption>{drawn}</figure>"
+        for name, drawn in [
+            *((f"Sweep {name}", history(trials)) for name, trials in (sweeps or {}).items()),
+            *_curves(board),
+        ]
+        if drawn
+    )
     apart = "<p>Tables stand apart because their data or protocol differ: rows compare within one.</p>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -81,11 +99,23 @@ def to_html(board: Board) -> str:
         f"<style>{STYLE}</style></head><body><main><h1>Leaderboard</h1>"
         f"<p>{escape(summary(board))} Written {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.</p>"
         f"{apart if len(board.tables) > 1 else ''}{tables}"
+        f"{f'<h2>Searches</h2><div class=charts>{charts}</div>' if charts else ''}"
         f"<h2>How to read it</h2><p>{escape(EXPLANATION)} "
         "The interval stands under its rsum. Bars start a little below the lowest row. Click a head to sort.</p>"
         f"{f'<h2>Methods</h2><dl>{legend}</dl>' if legend else ''}"
         f"</main><script>{SCRIPT}</script></body></html>\n"
     )
+
+
+def _curves(board: Board) -> list[tuple[str, str]]:
+    """Both directions' temperature curves of the best re-ranked row, its first seed."""
+    row = next((row for row in board.rows if row["transductive"]), None)
+    if row is None:
+        return []
+    return [
+        (f"Re-ranking of {row['runs'][0]}, {direction}", temperature_curve(row["folders"][0], direction))
+        for direction in ("i2t", "t2i")
+    ]
 
 
 def _table(table: Sequence[dict[str, Any]]) -> str:

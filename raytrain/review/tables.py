@@ -75,7 +75,8 @@ def summary(board: Board) -> str:
         return "No runs."
     told = ", ".join(f"{number} {status}" for status, number in sorted(board.counts.items()))
     rest = "" if set(board.counts) == {"finished"} else "; only finished runs are ranked"
-    return f"{sum(board.counts.values())} runs: {told}{rest}."
+    total = sum(board.counts.values())
+    return f"{total} run{'s' if total > 1 else ''}: {told}{rest}."
 
 
 def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[list[str]]:

@@ -148,3 +148,23 @@ def test_the_command_writes_all_three_and_prints_the_table(tmp_path: Path, capsy
     printed = capsys.readouterr().out
     assert "DVSE" in printed
     assert f"{found['rows'][0]['test/rsum']:.1f}" in printed
+
+
+def test_the_page_draws_how_a_sweep_went_without_its_failed_trials(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a")
+    journal = Journal(tmp_path / "e" / "sweep")
+    journal.write("start", uid="s", kind="sweep", run="sweep", experiment="e", config={})
+    for number, (value, state) in enumerate(
+        [(300.0, "complete"), (None, "failed"), (320.0, "pruned"), (310.0, "complete")]
+    ):
+        journal.write("trial", number=number, run=f"<t{number}>", params={}, state=state, value=value, epochs=1)
+    write_leaderboard(tmp_path, "e", tmp_path / "out")
+    page = (tmp_path / "out" / "leaderboard.html").read_text()
+    assert "Sweep e/sweep" in page
+    assert re.findall(r"<title>&lt;t(\d)&gt;: ([\d.]+), (\w+)</title>", page) == [
+        ("0", "300.00", "complete"),
+        ("2", "320.00", "pruned"),
+        ("3", "310.00", "complete"),
+    ]
+    only = next(path for path in (tmp_path / "out").iterdir() if path.suffix == ".csv")
+    assert "sweep" not in only.read_text()
