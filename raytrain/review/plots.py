@@ -63,11 +63,21 @@ def temperature_curve(folder: str | os.PathLike[str], direction: str) -> str:
         series.append((str(mode), found))
     xs = [x for _, points in series for x, _, _ in points]
     line: list[Point] = [(min(xs), off, ""), (max(xs), off, "")] if xs and off is not None else []
-    return chart(series, line, "scale, log10", f"{direction} recall sum; line: without re-ranking")
+    return chart(series, line, "scale, on a log axis", f"{direction} recall sum; line: without re-ranking", log_x=True)
 
 
-def chart(series: Sequence[tuple[str, Sequence[Point]]], line: Sequence[Point], x_name: str, y_name: str) -> str:
-    """An SVG of named point series and one line, styled by the page's colours; "" without points."""
+def chart(
+    series: Sequence[tuple[str, Sequence[Point]]],
+    line: Sequence[Point],
+    x_name: str,
+    y_name: str,
+    log_x: bool = False,
+) -> str:
+    """An SVG of named point series and one line, styled by the page's colours; "" without points.
+
+    Args:
+        log_x: x is log10 of what the axis tells.
+    """
     points = [point for _, part in series for point in part]
     if not points:
         return ""
@@ -86,7 +96,9 @@ def chart(series: Sequence[tuple[str, Sequence[Point]]], line: Sequence[Point], 
         parts.append(f'<text x="{LEFT - 6}" y="{up + 4:.1f}" text-anchor="end">{y:.1f}</text>')
     for x in (x0, x1):
         along, _ = at(x, y0)
-        parts.append(f'<text x="{along:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:.3g}</text>')
+        parts.append(
+            f'<text x="{along:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{10**x if log_x else x:.3g}</text>'
+        )
     if line:
         parts.append(
             '<path class="best" d="M' + "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y, _ in line) + '"/>'
