@@ -243,7 +243,7 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
 
 
 def to_yaml(config: RunConfig) -> str:
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
 def from_yaml(path: str | os.PathLike[str]) -> RunConfig:
@@ -294,7 +294,8 @@ def _fields(place: list[str], given: Any) -> list[str]:
     """Names that exist at a place of the tree, for an error."""
     part: Any = RunConfig
     for key in place:
-        part = part.model_fields[key].annotation if isinstance(part, type) and key in part.model_fields else None
+        fields = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else {}
+        part = fields[key].annotation if key in fields else None
         if not (isinstance(part, type) and issubclass(part, BaseModel)):
             part = _KINDS.get(given.get("kind", "")) if isinstance(given, Mapping) else None
     return list(part.model_fields) if part is not None else []

@@ -37,7 +37,7 @@ def test_an_unknown_name_shows_the_names_that_exist(config: RunConfig) -> None:
         override(config, {"optim.lrr": 1})
     with pytest.raises(UsageError, match=r"RunConfig has no field 'optimm'; did you mean 'optim'"):
         override(config, {"optimm.lr": 1})
-    with pytest.raises(UsageError, match="optim.lr is a single value"):
+    with pytest.raises(UsageError, match=r"optim\.lr is a single value"):
         override(config, {"optim.lr.x": 1})
 
 

@@ -33,7 +33,7 @@ class GPO(nn.Module):
 
     def weights(self, lengths: Tensor, longest: int) -> Tensor:
         """(B) lengths -> (B, longest) weights, zero at and after each length; each row sums to 1."""
-        distinct, which = lengths.unique(return_inverse=True)
+        distinct, which = torch.unique(lengths, return_inverse=True)
         codes = position_codes(longest, self.code_dim, lengths.device).expand(len(distinct), -1, -1)
         packed = nn.utils.rnn.pack_padded_sequence(
             codes.to(self.score.weight.dtype), distinct.cpu(), batch_first=True, enforce_sorted=False

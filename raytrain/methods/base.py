@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -60,7 +61,7 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
         from raytrain.encoders.tokens import load_text_model
 
         transformer, _ = load_text_model(text.path)
-        width = int(transformer.config.hidden_size)
+        width = int(cast(Any, transformer).config.hidden_size)
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
     assert inputs.token_features is not None
     return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)

@@ -79,4 +79,10 @@ class DVSE(nn.Module):
     def _orth_coefficient(self, moment: Moment, overlap: Tensor) -> Tensor | float:
         """How the constraint is dynamic: by the views' overlap as it is now, or by the time."""
         done = moment.epoch / moment.num_epochs
-        return {"adaptive": overlap, "constant": 1.0, "ramp_up": done, "decay": 1 - done}[self.config.orth_schedule]
+        by_schedule: dict[str, Tensor | float] = {
+            "adaptive": overlap,
+            "constant": 1.0,
+            "ramp_up": done,
+            "decay": 1 - done,
+        }
+        return by_schedule[self.config.orth_schedule]

@@ -45,7 +45,7 @@ def score_split(
     if rank() != 0:
         return torch.empty(0)
     # in chunks of queries: K views make a (chunk, N, K) block
-    rows = [model.similarity(part, gallery).float().cpu() for part in query.split(chunk)]
+    rows = [model.similarity(part, gallery).float().cpu() for part in torch.split(query, chunk)]
     return torch.cat(rows)
 
 
@@ -67,5 +67,5 @@ def _gather_uneven(rows: Tensor, total: int) -> Tensor:
     longest = -(-total // world)
     padded = torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])])
     sizes = [len(part) for part in np.array_split(np.arange(total), world)]
-    parts = gather(padded).split(longest)
+    parts = torch.split(gather(padded), longest)
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])

@@ -30,7 +30,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         # each rank computed the same loss, so this slice is already complete: no communication is needed
         start = rank() * context.rows
         return gradient[start : start + context.rows] * world_size()
@@ -51,7 +51,7 @@ class _AllReduceSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         dist.all_reduce(total)
         return total
@@ -80,7 +80,8 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_((variance * total / (total - 1)).to(self.running_var.dtype), self.momentum)
         normal = (wide - mean) * torch.rsqrt(variance + self.eps)
-        return (normal * self.weight + self.bias).to(rows.dtype)
+        found: Tensor = (normal * self.weight + self.bias).to(rows.dtype)
+        return found
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:

@@ -19,7 +19,8 @@ def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) ->
     """
     text = config.encoder.text
     prefix = "text.transformer." if isinstance(text, TransformerText) else "text."
-    scaled, rest = [], []
+    scaled: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (scaled if name.startswith(prefix) else rest).append(parameter)
     groups = [{"params": rest, "scale": 1.0}, {"params": scaled, "scale": text.lr_scale}]

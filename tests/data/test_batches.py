@@ -46,7 +46,8 @@ def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(table: Table) -> 
 
 
 def test_epochs_and_seeds_differ(table: Table) -> None:
-    first = [next(batches(table, seed=seed).epoch(epoch))["image_id"].tolist() for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    moments = ((0, 0), (0, 1), (1, 0))
+    first = [next(batches(table, seed=seed).epoch(epoch))["image_id"].tolist() for seed, epoch in moments]
     assert first[0] != first[1]
     assert first[0] != first[2]
 

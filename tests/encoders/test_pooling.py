@@ -18,11 +18,14 @@ def gpo_by_hand(gpo: GPO, features: torch.Tensor) -> torch.Tensor:
             codes[p, i + 1] = math.cos(p / 10000 ** (i / gpo.code_dim))
     states = gpo.gru(codes[None])[0][0]
     half = states.shape[-1] // 2
-    scores = [float(gpo.score((states[p, :half] + states[p, half:]) / 2)) / 0.1 for p in range(n)]
+    scores = [gpo.score((states[p, :half] + states[p, half:]) / 2).item() / 0.1 for p in range(n)]
     weights = [math.exp(s - max(scores)) for s in scores]
     weights = [w / sum(weights) for w in weights]
     return torch.tensor(
-        [sum(w * x for w, x in zip(weights, sorted(features[:, d].tolist(), reverse=True), strict=True)) for d in range(dim)]
+        [
+            sum(w * x for w, x in zip(weights, sorted(features[:, d].tolist(), reverse=True), strict=True))
+            for d in range(dim)
+        ]
     )
 
 

@@ -34,7 +34,9 @@ def test_the_penalty_equals_its_formula(penalty: str) -> None:
 
 
 @pytest.mark.parametrize("penalty", ["square", "abs", "frobenius", "margin"])
-@pytest.mark.parametrize("views", [torch.ones(2, 1, 3), torch.eye(3)[None].repeat(2, 1, 1), torch.ones(2, 4, 3) / 3**0.5])
+@pytest.mark.parametrize(
+    "views", [torch.ones(2, 1, 3), torch.eye(3)[None].repeat(2, 1, 1), torch.ones(2, 4, 3) / 3**0.5]
+)
 def test_gradients_are_finite_for_one_view_orthogonal_and_equal_views(penalty: str, views: torch.Tensor) -> None:
     views = views.clone().requires_grad_()
     loss = view_orthogonality(views, penalty)

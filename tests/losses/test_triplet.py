@@ -12,9 +12,7 @@ def triplet_by_hand(s: list[list[float]], negative: list[list[bool]], margin: fl
     total = 0.0
     for i in range(len(s)):
         for other in (lambda i, j: (s[i][j], negative[i][j]), lambda i, j: (s[j][i], negative[j][i])):
-            costs = [
-                max(0.0, margin + other(i, j)[0] - s[i][i]) for j in range(len(s)) if other(i, j)[1]
-            ]
+            costs = [max(0.0, margin + other(i, j)[0] - s[i][i]) for j in range(len(s)) if other(i, j)[1]]
             total += (max(costs) if hardest else sum(costs)) if costs else 0.0
     return total
 

@@ -70,5 +70,5 @@ def test_a_state_that_could_run_code_is_refused(table: Table, tmp_path: Path) ->
     path = write(tmp_path, table, 1)
     saved = checkpoint.load(path)
     torch.save({"x": Evil()}, path / "state.pt")
-    with pytest.raises(Exception, match="(?i)weights_only|unsupported"):
+    with pytest.raises(Exception, match=r"(?i)weights_only|unsupported"):
         saved.state()

@@ -1,0 +1,35 @@
+# The two commands of the README, and what CI runs. Needs Python 3.11 or newer and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export RAY_AUTH_MODE := token
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test check format setup clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "== setting up $(VENV) (about 2 GB, a few minutes the first time)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[demo,dev]"
+	@touch $@
+
+demo: $(VENV)/.ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

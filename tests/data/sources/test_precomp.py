@@ -1,0 +1,206 @@
+"""Precomputed arrays in the SCAN layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raytrain.data.build import build
+from raytrain.errors import DataError, Problem, UsageError
+from tests.data.pictures import left_behind
+
+IMAGES = {"train": 6, "dev": 3, "test": 2, "testall": 4}
+R, F = 4, 8
+
+
+def write(root: Path, repeated: tuple[str, ...] = ("dev", "test", "testall"), end: str = "\n") -> Path:
+    """The four splits as distributed: train has a row an image, the others a row a caption."""
+    root.mkdir()
+    random = np.random.default_rng(0)
+    for stem, images in IMAGES.items():
+        rows = random.random((images, R, F), dtype=np.float32) * 50
+        captions = [f"Caption {k} of {stem} {image} ü" for image in range(images) for k in range(5)]
+        np.save(root / f"{stem}_ims.npy", np.repeat(rows, 5, 0) if stem in repeated else rows)
+        (root / f"{stem}_caps.txt").write_bytes("".join(caption + end for caption in captions).encode())
+    return root
+
+
+def refused(root: Path, **options: Any) -> list[Problem]:
+    out = root.parent / "tables"
+    out.mkdir()
+    with pytest.raises(DataError) as caught:
+        build("precomp", root, out / "made", progress=None, **options)
+    assert left_behind(out) == []
+    return caught.value.problems
+
+
+def test_the_miniature_becomes_the_table_one_expects(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    table = build("precomp", root, tmp_path / "table", dtype="float32", progress=None)
+    assert {name: split["items"] for name, split in table.splits.items()} == {"train": 6, "val": 3, "test": 2}
+    assert table.texts.to_pylist()[34]["text"] == "Caption 4 of dev 0 ü"
+    expected = [np.load(root / "train_ims.npy"), np.load(root / "dev_ims.npy")[::5], np.load(root / "test_ims.npy")[::5]]
+    np.testing.assert_array_equal(table.array("butd"), np.concatenate(expected))
+
+
+def test_both_row_conventions_give_equal_tables(tmp_path: Path) -> None:
+    a = build("precomp", write(tmp_path / "a"), tmp_path / "table_a", progress=None)
+    b = build("precomp", write(tmp_path / "b", repeated=()), tmp_path / "table_b", progress=None)
+    assert a.fingerprint == b.fingerprint
+    assert a.features["butd"].sha256 == b.features["butd"].sha256
+
+
+def test_small_chunks_give_what_one_chunk_gives_and_hold_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path / "root")
+    whole = build("precomp", root, tmp_path / "whole", progress=None).features["butd"].sha256
+    largest = 0
+    real = np.asarray
+
+    def watch(rows: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal largest
+        if isinstance(rows, np.memmap):
+            largest = max(largest, len(rows))
+        return real(rows, *args, **kwargs)
+
+    monkeypatch.setattr("raytrain.data.sources.precomp.np.asarray", watch)
+    parts = build("precomp", root, tmp_path / "parts", chunk_images=2, progress=None).features["butd"].sha256
+    assert parts == whole
+    assert largest == 2 * 5  # two images of the repeated arrays
+
+
+def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
+    a = build("precomp", write(tmp_path / "a"), tmp_path / "table_a", progress=None)
+    root = write(tmp_path / "b", end="\r\n")
+    captions = root / "train_caps.txt"
+    captions.write_bytes(b"\xef\xbb\xbf" + captions.read_bytes().removesuffix(b"\r\n"))
+    assert build("precomp", root, tmp_path / "table_b", progress=None).fingerprint == a.fingerprint
+
+
+def test_separators_inside_a_caption_do_not_split_it(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    lines = (root / "train_caps.txt").read_text().split("\n")
+    lines[0] = "one\u2028line\x0bonly\x85here"
+    (root / "train_caps.txt").write_text("\n".join(lines))
+    table = build("precomp", root, tmp_path / "table", progress=None)
+    assert len(table.split("train").texts) == 30
+
+
+def test_testall_none_and_the_first_dev_images_can_be_chosen(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    table = build("precomp", root, tmp_path / "a", test="testall", dev_images=2, progress=None)
+    assert {name: split["items"] for name, split in table.splits.items()} == {"train": 6, "val": 2, "test": 4}
+    assert "test" not in build("precomp", root, tmp_path / "b", test="none", progress=None).splits
+
+
+def test_ids_follow_either_convention(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    (root / "train_ids.txt").write_text("".join(f"{100 + n}\n" for n in range(6)))
+    (root / "dev_ids.txt").write_text("".join(f"{200 + n // 5}\n" for n in range(15)))
+    (root / "test_ids.txt").write_text("300\n301\n")
+    ids = build("precomp", root, tmp_path / "table", progress=None).items["id"].to_pylist()
+    assert ids == ["100", "101", "102", "103", "104", "105", "200", "201", "202", "300", "301"]
+
+
+def test_a_caption_file_one_line_short_is_named_with_its_last_line(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    lines = (root / "train_caps.txt").read_text().splitlines(keepends=True)
+    (root / "train_caps.txt").write_text("".join(lines[:-1]))
+    (problem,) = refused(root)
+    assert (problem.file, problem.row) == (str(root / "train_caps.txt"), 29)
+    assert "needs 30 captions" in problem.what
+
+
+def test_an_array_of_another_width_is_named(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    np.save(root / "dev_ims.npy", np.zeros((15, R, F + 1), np.float32))
+    (problem,) = refused(root)
+    assert problem.file == str(root / "dev_ims.npy")
+    assert "(4, 9)" in problem.what
+    assert "(4, 8)" in problem.what
+
+
+@pytest.mark.parametrize("array", [np.zeros((15, 8), np.float32), np.zeros((15, R, F), np.int32)])
+def test_an_array_of_another_kind_is_named(tmp_path: Path, array: np.ndarray) -> None:
+    root = write(tmp_path / "root")
+    np.save(root / "dev_ims.npy", array)
+    (problem,) = refused(root)
+    assert problem.file == str(root / "dev_ims.npy")
+    assert "expected (images, regions, features)" in problem.what
+
+
+def test_an_object_array_is_never_unpickled(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    np.save(root / "test_ims.npy", np.array([{"a": 1}] * 10, dtype=object), allow_pickle=True)
+    (problem,) = refused(root)
+    assert problem.file == str(root / "test_ims.npy")
+    assert "Python objects" in problem.what
+
+
+def test_a_truncated_array_is_named(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    path = root / "train_ims.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert [problem.file for problem in refused(root)] == [str(path)]
+
+
+def test_all_missing_files_are_listed_at_once(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    for name in ("train_ims.npy", "dev_caps.txt", "test_caps.txt"):
+        (root / name).unlink()
+    assert {Path(problem.file).name for problem in refused(root)} == {"train_ims.npy", "dev_caps.txt", "test_caps.txt"}
+
+
+def test_nan_infinity_and_what_overflows_half_precision_are_found_by_row(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    rows = np.load(root / "train_ims.npy")
+    rows[2, 1, 3], rows[4, 0, 0] = np.nan, 1e6
+    np.save(root / "train_ims.npy", rows)
+    problems = refused(root)
+    assert [(problem.row, problem.what[:21]) for problem in problems] == [
+        (2, "a feature is NaN or i"), (4, "a feature does not fi"),
+    ]  # fmt: skip
+
+
+def test_rows_that_should_repeat_but_differ_are_found(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    rows = np.load(root / "dev_ims.npy")
+    rows[7] += 1
+    np.save(root / "dev_ims.npy", rows)
+    (problem,) = refused(root, chunk_images=1)
+    assert (problem.file, problem.row) == (str(root / "dev_ims.npy"), 5)
+
+
+def test_empty_lines_wrong_encodings_and_printed_bytes_are_named_by_line(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    lines = (root / "train_caps.txt").read_bytes().split(b"\n")
+    lines[1], lines[3], lines[6] = b"  ", b"caf\xe9", b"b'a dog'"
+    (root / "train_caps.txt").write_bytes(b"\n".join(lines))
+    assert sorted(problem.row or 0 for problem in refused(root)) == [2, 4, 7]
+
+
+def test_an_image_in_two_splits_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    (root / "train_ids.txt").write_text("".join(f"{n}\n" for n in range(6)))
+    (root / "test_ids.txt").write_text("50\n3\n")
+    (problem,) = refused(root)
+    assert problem.row == 5
+    assert "in train too" in problem.what
+
+
+def test_a_wrong_number_or_repeat_of_ids_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "root")
+    (root / "train_ids.txt").write_text("1\n2\n")
+    (root / "dev_ids.txt").write_text("7\n8\n7\n")
+    problems = refused(root)
+    assert [(Path(p.file).name, p.row) for p in problems] == [("train_ids.txt", 2), ("dev_ids.txt", 3)]
+
+
+def test_options_out_of_bounds_are_errors_of_usage(tmp_path: Path) -> None:
+    for options in ({"dtype": "int8"}, {"test": "all"}, {"dev_images": 0}):
+        with pytest.raises(UsageError):
+            build("precomp", tmp_path, tmp_path / "table", **options)

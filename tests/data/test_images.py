@@ -1,0 +1,75 @@
+"""Opening images that somebody else supplied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raytrain.data.images import decode
+from raytrain.errors import DataError
+from tests.data.pictures import write_image
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow (extra `encode`) decodes images")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_allowed_formats_open_by_content_whatever_their_name(tmp_path: Path, ending: str) -> None:
+    write_image(tmp_path / f"a.{ending}")
+    (tmp_path / f"a.{ending}").rename(tmp_path / "a.dat")
+    assert (decode(tmp_path / "a.dat").mode, decode(tmp_path / "a.dat").size) == ("RGB", (40, 32))
+
+
+@pytest.mark.parametrize("ending", ["gif", "bmp", "tiff"])
+def test_other_formats_are_refused(tmp_path: Path, ending: str) -> None:
+    write_image(tmp_path / f"a.{ending}")
+    (tmp_path / f"a.{ending}").rename(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="no JPEG, PNG or WEBP"):
+        decode(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_a_truncated_image_is_found(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    write_image(path, size=(200, 200))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match="truncated or broken") as caught:
+        decode(path)
+    assert caught.value.problems[0].file == str(path)
+
+
+def test_empty_absent_and_textual_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    for name in ("empty.jpg", "text.jpg", "absent.jpg"):
+        with pytest.raises(DataError) as caught:
+            decode(tmp_path / name)
+        assert caught.value.problems[0].file == str(tmp_path / name)
+
+
+def test_the_pixel_limit_holds_before_any_pixel_is_decoded(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", size=(40, 32))
+    path = tmp_path / "a.png"
+    path.write_bytes(path.read_bytes()[:60])  # nothing but the header is left: decoding would say "truncated"
+    with pytest.raises(DataError, match="40 x 32 pixels, at most 1,000"):
+        decode(path, max_pixels=1000)
+
+
+def test_transparent_parts_are_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[[255, 0, 0, 0], [255, 0, 0, 255]]], np.uint8), "RGBA").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.array(decode(tmp_path / "a.png")), [[[255, 255, 255], [255, 0, 0]]])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    Image.new(mode, (8, 8)).save(path)
+    assert decode(path).mode == "RGB"
+
+
+def test_a_turned_photo_is_set_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: a quarter turn
+    Image.new("RGB", (40, 32)).save(tmp_path / "a.jpg", exif=exif)
+    assert decode(tmp_path / "a.jpg").size == (32, 40)

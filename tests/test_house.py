@@ -1,0 +1,60 @@
+"""Rules of the house that a linter cannot see."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_importing_raytrain_imports_nothing_heavy() -> None:
+    code = "import raytrain, sys; print([m for m in ('torch', 'ray', 'mlflow', 'optuna', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_core_trains_where_no_extra_is_installed(tmp_path: Path) -> None:
+    """Ray, Optuna, MLflow, transformers and PIL are made unimportable; the rest is what a bare install has."""
+    code = f"""
+import sys
+for name in ("ray", "optuna", "mlflow", "transformers", "PIL", "matplotlib"):
+    sys.modules[name] = None
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from tests.tables import make_table
+from raytrain.cli import main
+table = make_table(Path({str(tmp_path)!r}) / "table")
+run = ["name=core", "encoder.dim=8", "optim.batch_size=20", "optim.num_epochs=1", f"data.table={{table.path}}"]
+assert main(["train", "dvse_emoji", *run, "storage={tmp_path}"]) == 0
+assert main(["evaluate", "{tmp_path}/emoji/core"]) == 0
+assert main(["leaderboard", "--storage", "{tmp_path}"]) == 0
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "leaderboard.html").exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_of_a_page_exists(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_constraints_name_versions_and_no_places() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    assert "torch==2.13.0" in lines
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._!+-]+", line) for line in lines if line)
+
+
+def test_no_source_loads_what_could_run_code() -> None:
+    unsafe = re.compile(r"allow_pickle=True|weights_only=False|\bpickle\.loads?\(|trust_remote_code=True|\beval\(")
+    sources = [*ROOT.glob("raytrain/**/*.py"), *ROOT.glob("jobs/*.py"), *ROOT.glob("search_spaces/*.py")]
+    found = [str(path) for path in sources if unsafe.search(path.read_text(encoding="utf-8").replace(".eval()", ""))]
+    assert not found
