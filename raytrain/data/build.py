@@ -16,6 +16,12 @@ SOURCES = {
     "precomp": "SCAN / VSE-infinity arrays: {split}_ims.npy and {split}_caps.txt",
     "emoji": "the embedded default: Twemoji graphics with names and keywords, from installed packages",
 }
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "int | None": (int, type(None)),
+}
 
 
 def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLike[str], **options: Any) -> Table:
@@ -36,6 +42,11 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
     if unknown := [name for name in options if name not in allowed]:
         names = ", ".join(allowed) or "none"
         raise UsageError(f"source {source} has no option '{unknown[0]}'. Options: {names}.")
+    for name, value in options.items():
+        kinds = _KINDS.get(str(inspect.signature(make).parameters[name].annotation), ())
+        if kinds and (not isinstance(value, kinds) or isinstance(value, bool)):
+            words = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise UsageError(f"source {source}: option {name} takes {words}; given: {value!r}")
     takes_root = "root" in inspect.signature(make).parameters
     if takes_root and root is None:
         raise UsageError(f"source {source} reads a folder; name it with --root")

@@ -17,7 +17,8 @@ def test_a_plain_relative_path_is_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["../x.jpg", "a/../../x.jpg", "a/..", "/etc/passwd", "C:\\x.jpg", "..\\x.jpg", "\\\\host\\x", "", ".", "a\0b"]
+    "bad",
+    ["../x.jpg", "a/../../x.jpg", "a/..", "/etc/passwd", "C:\\x.jpg", "..\\x.jpg", "\\\\host\\x", "", ".", "a\0b"],
 )
 def test_what_climbs_out_or_names_no_file_is_refused(tmp_path: Path, bad: str) -> None:
     with pytest.raises(DataError) as caught:

@@ -98,9 +98,7 @@ def test_lite0_is_sure_of_real_photos_and_not_of_noise(real_data: Path) -> None:
     assert sureness(pixels) > 0.3 > 0.2 > sureness(noise)
 
 
-def test_wrong_weights_and_absent_packages_are_errors_of_usage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_weights_and_absent_packages_are_errors_of_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UsageError, match="no state dict of EfficientNet-Lite0"):
         Lite0(tmp_path / "other.pth")

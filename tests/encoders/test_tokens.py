@@ -57,12 +57,19 @@ def test_code_of_the_model_author_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_gpt_tokenizer_without_padding_is_padded_with_its_end(tmp_path: Path) -> None:
+def test_a_tokenizer_without_padding_is_padded_with_its_end(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="needs the extra `encode`")
     path = tiny_models.bert(tmp_path / "bert")
-    for name in ("tokenizer_config.json", "tokenizer.json"):
-        assert (path / name).exists()
+    without = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(path / "tokenizer.json"), unk_token="[UNK]", eos_token="[SEP]"
+    )
+    for name in ("tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+        (path / name).unlink(missing_ok=True)
+    without.save_pretrained(str(path))
     _, tokenizer = load_text_model(str(path))
-    assert tokenizer.pad_token_id == 0
+    assert tokenizer.pad_token_id == 3
+    states = TokenStates(str(path))(["a dog runs", "cat"])
+    torch.testing.assert_close(TokenStates(str(path))(["cat"])[0], states[1], rtol=1e-5, atol=1e-5)
 
 
 def test_an_absent_package_is_an_error_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,13 +179,14 @@ def _ids(path: Path, stem: str, images: int, rows: int, step: int, problems: Pro
         problems.add("ids", Problem(str(path), len(ids), what, "Correct the file, or remove it: ids are optional."))
         return []
     # the file follows the array: where rows repeat, ids repeat as well
-    ids = ids[::step] if len(ids) == rows else ids
+    stride = step if len(ids) == rows else 1
+    ids = ids[::stride]
     seen: set[str] = set()
     for row, identity in enumerate(ids):
         if identity in seen or not identity:
             what = f"id {identity!r} appears twice" if identity else "empty id"
             fix = "Correct the file, or remove it: ids are optional."
-            problems.add("id", Problem(str(path), row * (step if len(ids) < rows else 1) + 1, what, fix))
+            problems.add("id", Problem(str(path), row * stride + 1, what, fix))
         seen.add(identity)
     return ids
 

@@ -42,7 +42,11 @@ def test_the_miniature_becomes_the_table_one_expects(tmp_path: Path) -> None:
     table = build("precomp", root, tmp_path / "table", dtype="float32", progress=None)
     assert {name: split["items"] for name, split in table.splits.items()} == {"train": 6, "val": 3, "test": 2}
     assert table.texts.to_pylist()[34]["text"] == "Caption 4 of dev 0 ü"
-    expected = [np.load(root / "train_ims.npy"), np.load(root / "dev_ims.npy")[::5], np.load(root / "test_ims.npy")[::5]]
+    expected = [
+        np.load(root / "train_ims.npy"),
+        np.load(root / "dev_ims.npy")[::5],
+        np.load(root / "test_ims.npy")[::5],
+    ]
     np.testing.assert_array_equal(table.array("butd"), np.concatenate(expected))
 
 

@@ -1,0 +1,88 @@
+"""Encoding over Ray Data equals encoding in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from raytrain.cluster.encode import encode
+from raytrain.data.build import build
+from raytrain.data.table import Table
+from raytrain.errors import UsageError
+from tests.data.pictures import entry, karpathy
+from tests.encoders import tiny_models
+
+# its own process: Ray reads its authentication when it is imported, and ends with the process that started it
+SCRIPT = """
+import json, sys
+from raytrain.cluster.connect import connect
+from raytrain.cluster.encode import encode
+from raytrain.errors import RaytrainError
+
+connect(num_cpus=2)
+import torch
+torch.set_num_threads(1)  # as Ray's workers have; sums in another order differ in the last bit
+for call in json.loads(sys.argv[1]):
+    try:
+        encode(*call["args"], progress=None, batch_size=2, **call["options"])
+        print(json.dumps("ok"))
+    except RaytrainError as error:
+        print(json.dumps([str(error), [[p.file, p.row] for p in getattr(error, "problems", [])]]))
+"""
+
+
+@pytest.mark.cluster
+def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_images(tmp_path: Path) -> None:
+    pytest.importorskip("ray.data", reason="needs the extra `ray`")
+    table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(9)]), tmp_path / "table")
+    broken = build("karpathy", karpathy(tmp_path / "b", [entry(n, "train") for n in range(5)]), tmp_path / "broken")
+    (broken.image_root / "3.jpg").write_text("no picture")
+    vit, bert = str(tiny_models.vit(tmp_path / "vit")), str(tiny_models.bert(tmp_path / "bert"))
+
+    def call(path: Path, model: str, **options: object) -> dict[str, object]:
+        return {"args": [str(path), model], "options": options}
+
+    calls = [
+        call(table.path, vit, name="vit_here"),
+        call(table.path, vit, name="vit_there", workers=2),
+        call(table.path, bert, name="bert_here"),
+        call(table.path, bert, name="bert_there", workers=2),
+        call(broken.path, vit, workers=1),
+        call(table.path, vit, name="x", workers=50),
+    ]
+    short = tempfile.mkdtemp(prefix="re")  # it holds sockets, whose paths may have 107 characters
+    try:
+        (Path(short) / "token").write_text("0" * 64)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": f"{short}/token",
+            "TMPDIR": short,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        command = [sys.executable, "-c", SCRIPT, json.dumps(calls)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(('"', "["))]
+    assert answers[:4] == ["ok"] * 4
+    assert answers[4][1] == [[str(broken.image_root / "3.jpg"), 3]]
+    assert Table(broken.path).features == {}
+    assert "50 workers need as many CPUs" in answers[5][0]
+    features = Table(table.path).features
+    for name in ("vit", "bert"):
+        assert features[f"{name}_here"].sha256 == features[f"{name}_there"].sha256
+
+
+def test_a_negative_number_of_workers_is_an_error_of_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="workers"):
+        encode(tmp_path, "lite0", workers=-1)
