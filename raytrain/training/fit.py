@@ -69,7 +69,7 @@ def fit(
     """
     device = device or default_device()
     journal = Journal(config.folder) if rank() == 0 else None
-    run = _Run(config, tables, device)
+    run = Run(config, tables, device)
     if resume_from is not None:
         run.restore(checkpoint.load(resume_from))
     _open_journal(journal, run, resume_from, parent)
@@ -102,7 +102,7 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
-class _Run:
+class Run:
     """A run's state: model, optimizer and position; what a checkpoint holds."""
 
     def __init__(self, config: RunConfig, tables: Mapping[str, Split], device: torch.device) -> None:
@@ -293,7 +293,7 @@ def build_method(config: RunConfig, feed: Feed) -> Method:
     return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)  # type: ignore[arg-type]
 
 
-def _open_journal(journal: Journal | None, run: _Run, resume_from: Path | None, parent: str | None) -> None:
+def _open_journal(journal: Journal | None, run: Run, resume_from: Path | None, parent: str | None) -> None:
     if journal is None:
         return
     config, start = run.config, journal.last("start")
