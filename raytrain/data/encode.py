@@ -184,12 +184,12 @@ def kind_of(backbone: str) -> Literal["image", "text"]:
     with transformers_errors(backbone):
         config = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
     if hasattr(config, "vision_config") and hasattr(config, "text_config"):
-        raise UsageError(f"{backbone} encodes images and texts; say which with kind=image or kind=text")
+        raise UsageError(f"{backbone} encodes images and texts; say which with --kind image or --kind text")
     return "text" if getattr(config, "vocab_size", None) else "image"
 
 
 def _broken(table: Table, file: str, row: int, what: str) -> Problem:
-    fix = "Replace the image, or allow a share of missing images with allow_missing."
+    fix = "Replace the image, or allow a share of missing images with --allow-missing."
     return Problem(str(table.image_root / file), row, what, fix)
 
 

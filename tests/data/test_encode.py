@@ -86,7 +86,7 @@ def test_broken_images_are_all_listed_and_no_feature_is_added(table: Table, vit:
     assert [(p.file, p.row) for p in caught.value.problems] == [
         (str(table.image_root / f"{n}.jpg"), n) for n in (2, 4, 6)
     ]
-    assert all("allow_missing" in p.fix for p in caught.value.problems)
+    assert all("--allow-missing" in p.fix for p in caught.value.problems)
     assert files(table) == before
     assert Table(table.path).features == {}
 
@@ -140,7 +140,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(table: Table, vit: str, mo
 
 def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Table, tmp_path: Path) -> None:
     clip = str(tiny_models.clip(tmp_path / "clip"))
-    with pytest.raises(UsageError, match="kind=image or kind=text"):
+    with pytest.raises(UsageError, match="--kind image or --kind text"):
         encode(table.path, clip, progress=None)
     assert encode(table.path, clip, kind="image", name="see", progress=None)["shape"] == [7, 5, 16]
     assert encode(table.path, clip, kind="text", name="read", progress=None)["shape"][1:] == [12]

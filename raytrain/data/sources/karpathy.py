@@ -69,7 +69,7 @@ def build(
             continue
         if not present:
             missing_ids.append(item.id)
-            fix = "Put the image there, or allow a share of missing images with allow_missing."
+            fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
             missing.add("missing", Problem(str(annotations), row, f"image {image_root / item.file} not found", fix))
             continue
         items.append(replace(item, texts=item.texts[:texts_per_image]))
