@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,36 @@ def test_options_out_of_bounds_are_errors_of_usage(tmp_path: Path) -> None:
     for options in ({"dtype": "int8"}, {"test": "all"}, {"dev_images": 0}):
         with pytest.raises(UsageError):
             build("precomp", tmp_path, tmp_path / "table", **options)
+
+
+CAPPED = """
+import resource, sys
+import subprocess
+import sys
+from pathlib import Path
+from raytrain.data.build import build
+small, large, out = map(Path, sys.argv[1:])
+build("precomp", small, out / "small", progress=None)  # everything is imported now
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData")) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (used + 64 * 2**20,) * 2)
+try:
+    bytearray(128 * 2**20)
+except MemoryError:
+    print("capped")
+print(build("precomp", large, out / "large", progress=None, chunk_images=16).splits["train"]["items"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory of a process is read from Linux' /proc")
+def test_a_split_larger_than_the_memory_allowed_is_streamed(tmp_path: Path) -> None:
+    root = write(tmp_path / "large")
+    for stem in ("train", "dev", "test"):
+        images = 1000 if stem == "train" else 2
+        # 295 MB of zeros, sparse on disk
+        rows = np.lib.format.open_memmap(root / f"{stem}_ims.npy", "w+", np.float32, (images, 36, 2048))
+        del rows
+        (root / f"{stem}_caps.txt").write_text("A caption.\n" * images * 5)
+    command = [sys.executable, "-c", CAPPED, str(write(tmp_path / "small")), str(root), str(tmp_path / "out")]
+    here = Path(__file__).parents[3]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["capped", "1000"], done.stderr
