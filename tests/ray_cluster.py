@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -105,6 +106,7 @@ class LocalCluster:
                 time.sleep(0.1)
         for node in self.nodes:
             node.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @functools.cache
@@ -140,7 +142,8 @@ def start_cluster() -> LocalCluster:
             f"--ray-client-server-port={free_port()}",
         )
         time.sleep(5.0)
-        cluster.start_node(f"--address={cluster.address}")
+        # a folder of its own, as on a host of its own: in a shared one each node's agent removes the other's job files
+        cluster.start_node(f"--address={cluster.address}", f"--temp-dir={folder / 'w'}")
         cluster.wait()
     except BaseException:
         cluster.stop()
