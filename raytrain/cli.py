@@ -144,10 +144,11 @@ def _data_check(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.data.encode import encode
+    from raytrain.cluster.encode import encode
     from raytrain.data.table import Table
+    from raytrain.encoders.tokens import short_name
 
-    name = args.name or args.backbone
+    name = args.name or short_name(args.backbone)
     if args.if_missing and name in Table(args.table).features:
         print(f"{args.table} has {name} already")
         return {"features": name, "items_per_second": None}

@@ -1,0 +1,45 @@
+"""Half precision on the CPU, and the same loop on a GPU where there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from raytrain.data.table import Table
+from raytrain.training.fit import fit
+from raytrain.training.run import open_tables
+from tests.runs import tiny
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def losses(table: Table, storage: Path, device: str, **changes: object) -> list[float]:
+    """The training loss of two epochs."""
+    config = tiny(table, storage, **changes)
+    found: list[float] = []
+    fit(
+        config, open_tables(config), lambda metrics, _: found.append(metrics["train/loss"]), device=torch.device(device)
+    )
+    return found
+
+
+def test_bf16_follows_fp32_on_the_cpu(table: Table, tmp_path: Path) -> None:
+    whole = losses(table, tmp_path / "fp32", "cpu")
+    half = losses(table, tmp_path / "bf16", "cpu", optim__precision="bf16")
+    assert half == pytest.approx(whole, rel=0.05)
+    assert half != whole
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-2), ("bf16", 0.05), ("fp16", 0.05)])
+@pytest.mark.parametrize("text", ["tokens", "bigru"])
+def test_the_gpu_trains_as_the_cpu_does(
+    text: str, precision: str, tolerance: float, table: Table, tmp_path: Path
+) -> None:
+    kind = {"encoder__text__kind": text}
+    whole = losses(table, tmp_path / "cpu", "cpu", **kind)
+    found = losses(table, tmp_path / "gpu", "cuda", optim__precision=precision, **kind)
+    assert found == pytest.approx(whole, rel=tolerance)
