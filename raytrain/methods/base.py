@@ -61,6 +61,9 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
         from raytrain.encoders.tokens import load_text_model
 
         transformer, _ = load_text_model(text.path)
+        for name, parameter in transformer.named_parameters():
+            # pooled outputs are not used; DDP waits for the gradient of every parameter that wants one
+            parameter.requires_grad_("pooler" not in name)
         width = int(cast(Any, transformer).config.hidden_size)
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
     assert inputs.token_features is not None

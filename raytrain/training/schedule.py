@@ -22,6 +22,8 @@ def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) ->
     scaled: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         (scaled if name.startswith(prefix) else rest).append(parameter)
     groups = [{"params": rest, "scale": 1.0}, {"params": scaled, "scale": text.lr_scale}]
     return torch.optim.AdamW(
