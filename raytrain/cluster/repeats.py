@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrain.cluster.follow import say
 from raytrain.cluster.runs import progress
+from raytrain.cluster.study import outcome
 from raytrain.cluster.trainer import train_on_ray
 from raytrain.cluster.trial import Ledger, trial_config
 from raytrain.config import override
@@ -33,7 +34,7 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
             config = trial_config(ledger.base, ledger.sweep, event["number"], event["params"])
             config = override(config, {"name": f"{config.name}-s{seed}", "seed": seed})
             done = progress(config.folder, ledger.select)
-            if done.status not in ("finished", "failed"):
+            if outcome(done) is None:
                 say(f"{config.name}: repeats {event['run']} with seed {seed}")
                 try:
                     done = train_on_ray(

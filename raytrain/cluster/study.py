@@ -97,9 +97,19 @@ def settle(study: optuna.Study, ended: Mapping[int, Progress]) -> list[int]:
     return interrupted
 
 
+OWN_FAULTS = ("NonFiniteError", "UsageError", "DataError", "RefusedError")
+"""Errors that going on would only repeat."""
+
+
 def outcome(run: Progress) -> str | None:
-    """ "complete", "pruned" or "failed" of a run that ended for good; None of one to go on with."""
+    """ "complete", "pruned" or "failed" of a run that ended for good; None of one to go on with.
+
+    Workers that outlive a killed driver by a moment end their run as failed, for want of anybody to report to: only an
+    error of the run's own is final.
+    """
     if run.status in (None, "interrupted", "killed"):
+        return None
+    if run.status == "failed" and not str((run.end or {}).get("error")).startswith(OWN_FAULTS):
         return None
     # a trial that never reported a number has failed, whatever it says
     if run.status == "failed" or run.best is None or not math.isfinite(run.best):

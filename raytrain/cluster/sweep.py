@@ -10,33 +10,28 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import math
 import os
 import shutil
 import signal
 import tempfile
 import threading
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster import resources
+from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
 from raytrain.cluster.follow import Syncer, say
 from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
-from raytrain.cluster.space import Space, drawn, identity, paper_trial, refuse_other, walk
+from raytrain.cluster.space import Space, drawn, identity, paper_trial, walk
 from raytrain.cluster.study import open_study, searcher, settle
 from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
-from raytrain.config import RunConfig, flatten, override
-from raytrain.data.table import write_json
-from raytrain.errors import RefusedError, UsageError
-from raytrain.tracking.journal import Journal
+from raytrain.config import RunConfig, override
+from raytrain.errors import UsageError
 
 if TYPE_CHECKING:
     import optuna
@@ -284,96 +279,6 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_tri
         "repeats": repeats,
         "rerank": reranked,
     }
-
-
-@contextlib.contextmanager
-def claim(folder: Path, resume: bool) -> Iterator[None]:
-    """Hold the sweep's folder for this driver; the lock goes with the process, however it ends.
-
-    Raises:
-        UsageError: there is nothing to resume.
-        RefusedError: the folder is taken, or another driver holds it.
-    """
-    started = (folder / "space.json").exists()
-    if resume and not started:
-        known = sorted(path.parent.name for path in folder.parent.glob("*/space.json"))
-        raise UsageError(f"no sweep '{folder.name}' in {folder.parent}. Sweeps there: {', '.join(known) or 'none'}.")
-    if not resume and (started or Journal(folder).last("start")):
-        raise RefusedError(f"{folder} exists; go on with it by --resume {folder.name}, or choose another name")
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RefusedError(f"{folder.name} is being run by another driver; wait for it, or stop it first") from None
-        yield
-
-
-def identify(folder: Path, now: dict[str, Any]) -> None:
-    """Write what is searched, or compare it with what was."""
-    path = folder / "space.json"
-    if path.exists():
-        refuse_other(json.loads(path.read_text(encoding="utf-8")), now, folder.name)
-    else:
-        write_json(path, now)
-
-
-def open_journal(
-    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], workers: int, trials: int
-) -> str:
-    """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid."""
-    import ray
-
-    from raytrain.training import provenance
-
-    context = ray.get_runtime_context()
-    here = {"job": context.get_job_id(), "node": context.get_node_id()}
-    journal = Journal(folder)
-    start = journal.last("start")
-    if start is not None:
-        wait_for_former(journal, here)
-        journal.write("resume", uid=start["uid"], epoch=None, checkpoint=None, ray=here)
-        return str(start["uid"])
-    uid = uuid.uuid4().hex
-    journal.write(
-        "start",
-        uid=uid,
-        kind="sweep",
-        run=folder.name,
-        experiment=base.experiment,
-        parent=None,
-        config={**flatten(base), **{f"search.{key}": value for key, value in search.items()}},
-        commit=provenance.commit(),
-        fingerprint=fingerprint,
-        seed=search["seed"],
-        workers=workers,
-        trials=trials,
-        device=None,
-        versions=provenance.versions(),
-        ray=here,
-    )
-    return uid
-
-
-def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 60.0) -> None:
-    """Wait until Ray has ended what a killed driver left, so that no run has two writers."""
-    import ray
-    from ray.util.state import list_actors
-
-    last = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
-    live = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    if last is None or last["node"] not in live or last["job"] == here["job"]:
-        return
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        left = [a for a in list_actors(filters=[("job_id", "=", last["job"])], limit=1000) if a.state != "DEAD"]
-        if not left:
-            return
-        time.sleep(1.0)
-    raise RefusedError(
-        f"Ray job {last['job']}, the former driver of this sweep, still has {len(left)} actors after {timeout_s:g} s; "
-        "stop it first"
-    )
 
 
 @contextlib.contextmanager

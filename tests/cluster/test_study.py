@@ -10,10 +10,11 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
+from raytrain.cluster.claim import claim, identify  # noqa: E402
 from raytrain.cluster.follow import Syncer  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
 from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
-from raytrain.cluster.sweep import claim, identify, take_stock  # noqa: E402
+from raytrain.cluster.sweep import take_stock  # noqa: E402
 from raytrain.cluster.trial import Ledger  # noqa: E402
 from raytrain.config import override  # noqa: E402
 from raytrain.errors import RefusedError, UsageError  # noqa: E402
@@ -121,7 +122,6 @@ def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledge
     [
         ([1.0], "finished", "complete"),
         ([1.0], "pruned", "pruned"),
-        ([1.0], "failed", "failed"),
         ([], "finished", "failed"),
         ([1.0], "killed", None),
         ([1.0], "interrupted", None),
@@ -133,6 +133,13 @@ def test_what_a_runs_journal_says_of_its_trial(
 ) -> None:
     write_run(tmp_path, values, status)
     assert outcome(progress(tmp_path, "val/rsum")) == expected
+
+
+def test_only_an_error_of_the_runs_own_is_final(tmp_path: Path) -> None:
+    write_run(tmp_path / "nan", [1.0], "failed", "NonFiniteError: step 3: loss is nan")
+    write_run(tmp_path / "orphan", [1.0], "failed", "ActorDiedError: the driver that asked for reports is gone")
+    assert outcome(progress(tmp_path / "nan", "val/rsum")) == "failed"
+    assert outcome(progress(tmp_path / "orphan", "val/rsum")) is None
 
 
 def test_progress_counts_a_repeated_epoch_once_and_forgets_an_end_that_was_resumed(tmp_path: Path) -> None:

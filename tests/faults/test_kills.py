@@ -94,7 +94,8 @@ def resumed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_the_driver_was_killed_in_the_middle_of_a_trial(resumed: Outcome) -> None:
     assert resumed.killed_with == -signal.SIGKILL
     assert [e["number"] for e in resumed.at_kill["killed"] if e["event"] == "trial"] == [0]
-    assert all(e["event"] != "end" for e in resumed.at_kill["killed-t001"])
+    # workers that outlive the driver by a moment may say that they failed; none may say that it finished
+    assert all(e["event"] != "end" or e["status"] == "failed" for e in resumed.at_kill["killed-t001"])
     assert "killed-t002" not in resumed.at_kill
 
 
