@@ -1,0 +1,79 @@
+"""What is settled before Ray is imported: the token, absolute places, and overrides among flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from raytrain.cluster.connect import ensure_token, placed
+from raytrain.cluster.verbs import add_verbs
+from raytrain.config import override
+from raytrain.errors import RefusedError, UsageError
+from tests.small_runs import small_run
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No Ray settings, and a home of the test's own."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        monkeypatch.setenv(name, "")  # so that what the code sets is undone afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_new_token_is_readable_by_its_owner_alone_and_is_kept(bare: Path) -> None:
+    ensure_token()
+    path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+    token = path.read_text()
+    assert path.is_relative_to(bare)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(token) >= 32
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    ensure_token()
+    assert path.read_text() == token
+
+
+def test_an_open_cluster_is_never_started(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(RefusedError, match="RAY_AUTH_MODE is 'disabled'"):
+        ensure_token()
+
+
+def test_a_relative_storage_is_made_absolute_here_and_refused_in_a_job(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bare)
+    config = override(small_run(bare), {"storage": "runs"})
+    assert placed(config).storage == str(bare / "runs")
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    with pytest.raises(UsageError, match="storage=runs is relative"):
+        placed(config)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sweep dvse optim.lr=1 seed=3 --recipe r --trials 4 --json",
+        "sweep dvse --recipe r optim.lr=1 --trials 4 seed=3 --json",
+        "sweep --recipe r --trials 4 dvse --json optim.lr=1 seed=3",
+    ],
+)
+def test_overrides_may_stand_anywhere(line: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_verbs(parser.add_subparsers(dest="verb"))
+    args = parser.parse_args(line.split())
+    assert (args.space, args.recipe, args.trials, args.json) == ("dvse", "r", 4, True)
+    assert args.overrides == ["optim.lr=1", "seed=3"]
+
+
+def test_a_flags_value_is_no_override() -> None:
+    parser = argparse.ArgumentParser()
+    add_verbs(parser.add_subparsers(dest="verb"))
+    args = parser.parse_args(["train", "r", "--tracking", "http://host/?a=b"])
+    assert args.tracking == "http://host/?a=b"
+    assert args.overrides == []
