@@ -30,7 +30,7 @@ def main() -> int:
     step("texts", "data", "encode", str(TABLE), "--backbone", "minilm", "--if-missing")
     step(
         "sweep", "sweep", "dvse", "--recipe", "dvse_emoji", "--trials", str(TRIALS), "--workers", "2", "--name", sweep,
-        "--cpus-per-worker", "0.9", *place,
+        *place,
     )  # fmt: skip
     step("baseline", "train", "vse_infinity_emoji", f"name={baseline}", *place)
     step("temperatures", "rerank", str(STORAGE / "emoji" / baseline))
