@@ -13,8 +13,8 @@ from typing import Any
 
 from raytrain.cluster.space import refuse_other
 from raytrain.config import RunConfig, flatten
-from raytrain.data.table import write_json
 from raytrain.errors import RefusedError, UsageError
+from raytrain.files import write_json
 from raytrain.tracking.journal import Journal
 
 

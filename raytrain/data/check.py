@@ -13,8 +13,9 @@ from raytrain.data.images import decode
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
-from raytrain.data.table import SPLITS, Feature, Table, open_array, sha256
+from raytrain.data.table import SPLITS, Feature, Table, open_array
 from raytrain.errors import DataError, Problem
+from raytrain.files import sha256
 
 _AGAIN = "Build the table again."
 _ENCODE_AGAIN = "Encode the feature again."

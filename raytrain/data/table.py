@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
+from raytrain.files import sha256, write_json
 
 SCHEMA_VERSION = 1
 ITEMS = pa.schema(
@@ -337,18 +338,3 @@ def open_array(path: Path) -> np.ndarray:
         fix = "Save it again as a plain float16 or float32 array with np.save(..., allow_pickle=False)."
         raise DataError(Problem(str(path), None, what, fix)) from None
     return rows
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Atomically: a reader sees the old file or the new one."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from raytrain.evaluation.protocols import Result
 from raytrain.evaluation.significance import recall_intervals
+from raytrain.files import sha256, write_json
 
 SCHEMA_VERSION = 1
 INTERVAL_LEVEL = 0.95
@@ -65,11 +65,11 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         "transductive": result.transductive,
         "rerank": result.rerank.as_dict() if result.transductive and result.rerank else None,
         "ranks": arrays.name,
-        "ranks_sha256": hashlib.sha256(arrays.read_bytes()).hexdigest(),
+        "ranks_sha256": sha256(arrays),
         "time": round(time.time(), 3),
         **{key: value for key, value in facts.items() if key != "split"},
     }
-    return _write_json(folder / f"{name}.json", document)
+    return write_json(folder / f"{name}.json", document)
 
 
 def evaluation_name(split: str, result: Result) -> str:
@@ -103,14 +103,3 @@ def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
             return {name: arrays[name] for name in ("i2t", "t2i", "item_of_text")}
     except (OSError, KeyError, ValueError):
         return None
-
-
-def _write_json(path: Path, value: Any) -> Path:
-    """Atomically: a reader sees the old file or the new one."""
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    return path

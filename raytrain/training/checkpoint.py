@@ -26,9 +26,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from raytrain.config import RunConfig, from_yaml, to_yaml
-from raytrain.data.table import sha256, write_json
 from raytrain.data.words import Vocabulary
 from raytrain.errors import DataError, Problem
+from raytrain.files import sha256, write_json
 
 PREFIX = "checkpoint_"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from raytrain.data.table import Split, sha256, write_json
+from raytrain.data.table import Split
+from raytrain.files import sha256, write_json
 
 
 def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Path:

@@ -13,8 +13,9 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.check import check
-from raytrain.data.table import Table, TableWriter, sha256
+from raytrain.data.table import Table, TableWriter
 from raytrain.errors import Problem
+from raytrain.files import sha256
 from tests.data.pictures import entry, karpathy
 from tests.tables import make_table
 

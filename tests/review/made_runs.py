@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.data.table import sha256, write_json
 from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
+from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
 
 DATA = "a" * 64
