@@ -43,7 +43,7 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
                         use_gpu=job["use_gpu"],
                         resources_per_worker=job["resources_per_worker"],
                         max_failures=job["max_failures"],
-                        tracking_uri=ledger.syncer.uri,
+                        tracking_uri=ledger.mirror.uri,
                         parent=job["parent"],
                     )
                 except RaytrainError as error:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
-from raytrain.cluster.follow import Syncer, say
+from raytrain.cluster.follow import say
 from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
 from raytrain.cluster.space import Space, drawn, identity, paper_trial, walk
@@ -32,6 +32,7 @@ from raytrain.cluster.study import open_study, searcher, settle
 from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
 from raytrain.config import RunConfig, override
 from raytrain.errors import UsageError
+from raytrain.tracking.mirror import Mirror
 
 if TYPE_CHECKING:
     import optuna
@@ -107,9 +108,9 @@ def sweep(
 
             mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
         uid = open_journal(folder, base, fingerprint, search, workers, trials)
-        syncer = Syncer(tracking_uri)
-        syncer.due(folder)
-        ledger = Ledger(base, name, trials, syncer)
+        mirror = Mirror(tracking_uri)
+        mirror.due(folder)
+        ledger = Ledger(base, name, trials, mirror)
         study = open_study(folder, name, seed, trials)
         if not study.get_trials(deepcopy=False):
             study.enqueue_trial(first)
@@ -130,8 +131,8 @@ def sweep(
                 run_trials(study, space, ledger, job, left, min(at_once, left), interrupted, search)
             repeats = repeat_over_seeds(ledger, job, repeat_best, repeat_seeds)
             result = conclude(ledger, uid, repeats, rerank_trials, seed)
-        syncer.due(folder)
-        syncer.close()
+        mirror.due(folder)
+        mirror.close()
     return result
 
 
@@ -248,7 +249,7 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_tri
                 metrics={"rerank/val/rsum": reranked["after"]},
                 params=reranked["params"],
             )
-            ledger.syncer.due(ledger.run_folder(leader["number"]))
+            ledger.mirror.due(ledger.run_folder(leader["number"]))
     cost = {
         unit: sum(ledger.progress(number).metrics.get(f"cost/{unit}", 0.0) for number in ledger.recorded)
         + sum(each["cost"][unit] for each in repeats)
@@ -295,11 +296,11 @@ def stoppable(ledger: Ledger) -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         for trial in list(ledger.running):
             close(ledger.run_folder(trial), "interrupted", f"signal {number}")
-            ledger.syncer.due(ledger.run_folder(trial))
+            ledger.mirror.due(ledger.run_folder(trial))
         ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
-        ledger.syncer.due(ledger.folder)
+        ledger.mirror.due(ledger.folder)
         say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
-        ledger.syncer.close(timeout_s=2.0)
+        ledger.mirror.close(timeout_s=2.0)
         os._exit(75)
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
@@ -307,8 +308,8 @@ def stoppable(ledger: Ledger) -> Iterator[None]:
         yield
     except Exception as error:
         ledger.journal.write("end", status="failed", error=f"{type(error).__name__}: {error}", metrics={})
-        ledger.syncer.due(ledger.folder)
-        ledger.syncer.close()
+        ledger.mirror.due(ledger.folder)
+        ledger.mirror.close()
         raise
     finally:
         for each, handler in before.items():

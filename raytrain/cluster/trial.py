@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raytrain.cluster.follow import Syncer, say
+from raytrain.cluster.follow import say
 from raytrain.cluster.resources import HEAD
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.cluster.study import outcome
 from raytrain.config import RunConfig, override, validate
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.mirror import Mirror
 
 
 def trial_config(base: RunConfig, sweep: str, number: int, changes: Mapping[str, Any]) -> RunConfig:
@@ -60,8 +61,8 @@ def driver_resources() -> Any:
 class Ledger:
     """The sweep's own record of its trials: the journal's "trial" events, one a trial, and the lines on the screen."""
 
-    def __init__(self, base: RunConfig, sweep: str, trials: int, syncer: Syncer) -> None:
-        self.base, self.sweep, self.trials, self.syncer = base, sweep, trials, syncer
+    def __init__(self, base: RunConfig, sweep: str, trials: int, mirror: Mirror) -> None:
+        self.base, self.sweep, self.trials, self.mirror = base, sweep, trials, mirror
         self.select = base.evaluation.select
         self.folder = base.folder.parent / sweep
         self.journal = Journal(self.folder)
@@ -94,7 +95,7 @@ class Ledger:
             f"[{len(self.recorded)}/{self.trials}] {self.run_folder(number).name} "
             f"epoch {epoch}/{self.base.optim.num_epochs} best {self.select} {best:.2f}{ahead}"
         )
-        self.syncer.due(self.run_folder(number))
+        self.mirror.due(self.run_folder(number))
 
     def ended(self, number: int, changes: Mapping[str, Any], error: str | None = None) -> None:
         """Record a trial, once; close its run where an early stop or a failure left it open."""
@@ -121,8 +122,8 @@ class Ledger:
         self.recorded[number] = event
         value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error or "no metrics"
         say(f"[{len(self.recorded)}/{self.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
-        self.syncer.due(folder)
-        self.syncer.due(self.folder)
+        self.mirror.due(folder)
+        self.mirror.due(self.folder)
 
     def leader(self) -> dict[str, Any] | None:
         """The best recorded trial; the earlier one of equals."""

@@ -1,29 +1,31 @@
-"""A thread that keeps MLflow up to a journal while a run trains. It never blocks the run, and never fails it."""
+"""A thread that keeps MLflow up to journals while runs train. It never blocks a run, and never fails one."""
 
 from __future__ import annotations
 
 import os
 import threading
 import warnings
+from pathlib import Path
 from types import TracebackType
 
 from raytrain.tracking import mlflow
 
 
 class Mirror:
-    """Mirrors one run's folder whenever it is poked; a context manager.
+    """Mirrors run folders whenever they are due; a context manager.
 
-    A server that is away is named once, as a warning; what it missed is replayed by the next poke that reaches it, or
-    later by `raytrain track sync`.
+    A server that is away is named once, as a warning; what it missed is replayed when the folder is due again and the
+    server is back, or later by `raytrain track sync`.
 
     Args:
-        folder: of the run.
         uri: of the store; None mirrors nothing.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], uri: str | None) -> None:
-        self.folder, self.uri = folder, uri
-        self._due, self._closing, self._warned = threading.Event(), threading.Event(), False
+    def __init__(self, uri: str | None) -> None:
+        self.uri = uri
+        self._due: dict[Path, None] = {}
+        self._wake = threading.Condition()
+        self._closing = self._warned = False
         # MLflow's own default is seven tries with growing pauses, minutes in all
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -31,14 +33,18 @@ class Mirror:
         if uri:
             self._thread.start()
 
-    def poke(self) -> None:
-        """The journal has new lines: mirror them soon. Several pokes before that are one."""
-        self._due.set()
+    def due(self, folder: str | os.PathLike[str]) -> None:
+        """The folder's journal has new lines: mirror them soon. Asking twice before that is asking once."""
+        if self.uri:
+            with self._wake:
+                self._due[Path(folder)] = None
+                self._wake.notify()
 
     def close(self, timeout_s: float = 60.0) -> bool:
         """Mirror what is left; False where that took longer than `timeout_s` and was left to a later sync."""
-        self._closing.set()
-        self._due.set()
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -53,24 +59,25 @@ class Mirror:
 
     def _work(self) -> None:
         while True:
-            self._due.wait()
-            # in this order: a poke or a close from here on asks for one more round
-            self._due.clear()
-            last = self._closing.is_set()
-            self._sync()
-            if last:
-                return
+            with self._wake:
+                while not self._due and not self._closing:
+                    self._wake.wait()
+                if not self._due:
+                    return
+                folder = next(iter(self._due))
+                del self._due[folder]
+            self._sync(folder)
 
-    def _sync(self) -> None:
+    def _sync(self, folder: Path) -> None:
         assert self.uri
         try:
-            mlflow.sync(self.folder, self.uri)
+            mlflow.sync(folder, self.uri)
         except Exception as error:  # whatever the tracker does, the run goes on
             if not self._warned:
                 self._warned = True
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
                 warnings.warn(
-                    f"MLflow did not take {self.folder} ({reason}). The run goes on and its journal keeps everything; "
+                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; "
                     "bring it in later with `raytrain track sync`.",
                     RuntimeWarning,
                     stacklevel=2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -13,10 +14,13 @@ import raytrain
 
 
 def commit() -> str | None:
-    """Commit of the source tree this package runs from, "+" where it has changes; None outside a checkout."""
+    """Commit of the source tree this package runs from, "+" where it has changes.
+
+    Outside a checkout, as in a submitted job, RAYTRAIN_COMMIT says it; None where that is not set.
+    """
     root = Path(raytrain.__file__).resolve().parent.parent
     if not (root / ".git").exists():
-        return None
+        return os.environ.get("RAYTRAIN_COMMIT")
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")

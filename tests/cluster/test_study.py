@@ -11,7 +11,6 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cluster.claim import claim, identify  # noqa: E402
-from raytrain.cluster.follow import Syncer  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
 from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
 from raytrain.cluster.sweep import take_stock  # noqa: E402
@@ -19,6 +18,7 @@ from raytrain.cluster.trial import Ledger  # noqa: E402
 from raytrain.config import override  # noqa: E402
 from raytrain.errors import RefusedError, UsageError  # noqa: E402
 from raytrain.tracking.journal import Journal  # noqa: E402
+from raytrain.tracking.mirror import Mirror  # noqa: E402
 from tests.small_runs import small_run  # noqa: E402
 
 RUNNING, COMPLETE, FAIL = (getattr(optuna.trial.TrialState, name) for name in ("RUNNING", "COMPLETE", "FAIL"))
@@ -41,7 +41,7 @@ def write_run(folder: Path, values: list[float], status: str | None, error: str 
 def ledger(tmp_path: Path) -> Ledger:
     base = override(small_run(tmp_path), {"name": "s"})
     base.folder.mkdir(parents=True)
-    return Ledger(base, "s", 6, Syncer(None))
+    return Ledger(base, "s", 6, Mirror(None))
 
 
 def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger) -> None:
@@ -71,7 +71,7 @@ def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
     rate(study.ask())
     write_run(ledger.run_folder(0), [3.0], "finished")
     take_stock(study, rate, ledger)
-    again = Ledger(ledger.base, "s", 6, Syncer(None))
+    again = Ledger(ledger.base, "s", 6, Mirror(None))
     assert take_stock(open_study(ledger.folder, "s", 0, 6), rate, again) == []
     assert [e["event"] for e in ledger.journal.read()] == ["trial"]
 

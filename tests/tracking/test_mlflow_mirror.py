@@ -152,14 +152,15 @@ def test_what_a_server_missed_is_replayed_to_the_same_state(uri: str, tmp_path: 
     missed, seen = tmp_path / "away" / "missed", tmp_path / "away" / "seen"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        mirrors = [Mirror(missed, away), Mirror(seen, uri)]
+        mirrors = [Mirror(away), Mirror(uri)]
         for folder, mirror in zip((missed, seen), mirrors, strict=True):
             journal = start(folder)
-            mirror.poke()
+            mirror.due(folder)
             for number in range(1, 4):
                 epoch(journal, number, number)
-                mirror.poke()
+                mirror.due(folder)
             journal.write("end", status="finished", error=None, metrics={})
+            mirror.due(folder)
         assert all(mirror.close(60) for mirror in mirrors)
     told = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
     assert len(told) == 1
@@ -244,12 +245,12 @@ def test_a_mirror_without_mlflow_warns_and_lets_the_run_go_on(tmp_path: Path, mo
     start(tmp_path / "x" / "a")
     with (
         pytest.warns(RuntimeWarning, match=r"raytrain\[mlflow\]"),
-        Mirror(tmp_path / "x" / "a", "http://host") as mirror,
+        Mirror("http://host") as mirror,
     ):
-        mirror.poke()
+        mirror.due(tmp_path / "x" / "a")
 
 
 def test_a_mirror_of_nothing_does_nothing(tmp_path: Path) -> None:
-    with Mirror(tmp_path, None) as mirror:
-        mirror.poke()
+    with Mirror(None) as mirror:
+        mirror.due(tmp_path)
     assert os.listdir(tmp_path) == []
