@@ -42,9 +42,7 @@ def test_a_transformer_trains_is_saved_and_evaluates(
 
 def test_the_transformer_alone_learns_at_the_scaled_rate(table: Table, tmp_path: Path) -> None:
     path = bert(tmp_path / "model")
-    config = tiny(
-        table, tmp_path, encoder__text__kind="transformer", encoder__text__path=str(path), data__max_words=12
-    )
+    config = tiny(table, tmp_path, encoder__text__kind="transformer", encoder__text__path=str(path), data__max_words=12)
     model = build_method(config, open_feed(config, table))
     optimizer = make_optimizer(model, config, torch.device("cpu"))
     set_lr(optimizer, 1e-3)
