@@ -81,6 +81,8 @@ def add_verb(
 
 
 def _add_data(verbs: Any) -> None:
+    from raytrain.cluster.verbs import OverridesAnywhere
+
     data = verbs.add_parser("data", help="build, check and encode tables")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -89,7 +91,8 @@ def _add_data(verbs: Any) -> None:
         "raytrain data build karpathy --root flickr8k --out tables/flickr8k",
     )  # fmt: skip
     build.add_argument("source", help="emoji, karpathy or precomp")
-    build.add_argument("options", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
+    build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
+    build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
     build.add_argument("--root", help="folder of the data set's files (emoji needs none)")
     build.add_argument("--out", required=True, help="folder of the table")
 
@@ -118,7 +121,7 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.config import parse_overrides
     from raytrain.data.build import build
 
-    table = build(args.source, args.root, args.out, **parse_overrides(args.options))
+    table = build(args.source, args.root, args.out, **parse_overrides(args.overrides))
     summary = {
         "table": str(table.path),
         "fingerprint": table.fingerprint,
