@@ -34,7 +34,7 @@ class DataConfig(Part):
     train_split: str = "train"
     val_split: str = "val"
     min_word_count: int = Field(4, ge=1, description="rarer words of the training captions become <unk>")
-    max_words: int = Field(64, ge=1, description="longer captions are cut")
+    max_words: int = Field(64, ge=2, description="longer captions are cut")
     region_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of regions dropped")
     word_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of words changed")
 

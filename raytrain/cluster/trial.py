@@ -108,7 +108,7 @@ class Ledger:
         else:
             close(folder, "pruned")
         run = self.progress(number)
-        state = "failed" if error is not None else (outcome(run) or "failed")
+        state = "failed" if error is not None or run.best is None else (outcome(run) or "pruned")
         event = {
             "number": number,
             "run": folder.name,

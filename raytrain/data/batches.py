@@ -113,6 +113,8 @@ class TokenIds:
         }
 
     def _change(self, row: np.ndarray, draw: np.ndarray, drop: float) -> np.ndarray:
+        if len(row) < 3:
+            return row  # nothing between start and end
         share = draw[1 : len(row) - 1] / drop if drop else np.ones(len(row) - 2)
         middle = row[1:-1].copy()
         if self.mask >= 0:

@@ -117,7 +117,12 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         "test_openings"}
     """
     folder = Path(folder).expanduser().resolve()
+    if folder.name.startswith(checkpoint.PREFIX):
+        raise UsageError(f"{folder.name} is a checkpoint; give its run, {folder.parent}, whose journal counts openings")
     journal = Journal(folder)
+    end = journal.last("end")
+    if split == "test" and checkpoint.best(folder) and (end is None or end["status"] not in ("finished", "pruned")):
+        raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
     table = Table(saved.config.data.table)
     if table.fingerprint != saved.manifest["fingerprint"]:
@@ -176,7 +181,8 @@ def searched_temperatures(folder: Path) -> Temperatures | None:
     path = folder / "rerank.json"
     if not path.exists():
         return None
-    return Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+    found = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+    return found if found.active else None
 
 
 def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:
