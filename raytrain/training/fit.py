@@ -188,6 +188,9 @@ class Run:
         with self._averaged():
             scores = score_split(self.model, self.val, self.feed, self.device, self.config.optim.precision)
         self._spend(started)
+        # rank 0 alone holds the scores; all stop together
+        if any_rank(not bool(scores.isfinite().all()), self.device):
+            raise NonFiniteError(f"epoch {self.epoch}: the validation similarities are not finite; check the features")
         if rank() != 0:
             return {}
         found = image_text_metrics(scores, torch.from_numpy(self.val.item_of_text))
