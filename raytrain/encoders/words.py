@@ -5,10 +5,12 @@ Letters: B batch, T words, D dimensions.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence
 
+from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.pooling import pooling
 
 
@@ -27,15 +29,17 @@ class BiGRUCaptions(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        self.gru = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
+        self.gru = BiGRU(word_dim, dim)
         self.pool = pooling(pool, gpo_dim)
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
-        packed = pack_padded_sequence(self.embedding(words), mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=words.shape[1])
-        forward, backward = states.chunk(2, dim=-1)
-        return normalize(self.pool((forward + backward) / 2, mask), dim=-1)
+        # padding is never computed: real words go through the recurrence by their place in the batch, and back
+        places = torch.arange(words.numel(), device=words.device).view_as(words)
+        packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        states = self.gru(self.embedding(words.flatten()[packed.data]), packed.batch_sizes)
+        padded = states.new_zeros(words.numel(), states.shape[-1]).index_copy(0, packed.data, states)
+        return normalize(self.pool(padded.view(*words.shape, -1), mask), dim=-1)
 
 
 class TokenCaptions(nn.Module):
