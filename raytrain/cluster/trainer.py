@@ -61,10 +61,7 @@ def train_on_ray(
     from raytrain.training.checkpoint import keep_best_and_last
 
     config = placed(config)
-    nodes = resources.live_nodes()
-    gpu = resources.gpus(nodes) > 0 if use_gpu is None else use_gpu
-    worker = resources.per_worker(gpu, resources_per_worker)
-    resources.concurrency(nodes, workers, worker)
+    gpu, worker, _ = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker)
     prepare_folder(config)
     # Ray throttles `report` by this poll: 2 s by default
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
@@ -147,12 +144,12 @@ def newest_checkpoint(folder: Path, device: Any) -> Path | None:
     import torch
     import torch.distributed as dist
 
-    from raytrain.training.checkpoint import PREFIX, latest
+    from raytrain.training.checkpoint import PREFIX, latest, name_of
 
     found = latest(folder)
     step = torch.tensor([int(found.name.removeprefix(PREFIX)) if found else -1], device=device)
     dist.broadcast(step, 0)
-    return folder / f"{PREFIX}{int(step):08d}" if int(step) >= 0 else None
+    return folder / name_of(int(step)) if int(step) >= 0 else None
 
 
 def drop_partial(folder: Path, newest: Path) -> None:

@@ -1,8 +1,9 @@
 """The leaderboard: rows made from recorded runs, and from nothing else.
 
 Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
-counts with the share of seeds that answered it. Rows are ordered by validation, never by test. Runs on different data
-(fingerprints) or test protocols are in different tables. Re-ranked results are rows of their own, marked transductive.
+counts with the share of seeds that answered it. Of a seed that was run twice the later run counts. Rows are ordered
+by validation, never by test. Runs on different data (fingerprints) or test protocols are in different tables.
+Re-ranked results are rows of their own, marked transductive.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
         if run.status == "finished" and run.val:
             groups.setdefault(_same_but_seed(run), []).append(run)
     found = []
-    for group in groups.values():
-        group.sort(key=lambda run: (run.start.get("seed") or 0, run.name))
+    for same in groups.values():
+        group = _one_a_seed(same)
         protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test"}
         for protocol in sorted(protocols) or [None]:
             found.append(_row(group, protocol, transductive=False))
-            reranked = [run for run in group if run.evaluation("val", None, True)]
+            reranked = [run for run in group if run.evaluation(run.val_protocol, True)]
             if reranked:
                 found.append(_row(reranked, protocol, transductive=True))
     _name_protocols(found)
@@ -117,10 +118,21 @@ def _same_but_seed(run: RunRecord) -> str:
     return json.dumps([run.start.get("fingerprint"), run.start.get("experiment"), settings], sort_keys=True)
 
 
+def _one_a_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """The latest run of each seed, of those that were evaluated on test where there are any; by seed.
+
+    The same run twice is one result, and which of the two counts must not depend on how good it was.
+    """
+    kept: dict[int, RunRecord] = {}
+    for run in sorted(runs, key=lambda run: (any(e.get("split") == "test" for e in run.evaluations), run.started)):
+        kept[run.seed] = run
+    return [kept[seed] for seed in sorted(kept)]
+
+
 def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -> dict[str, Any]:
     first = group[0]
-    val = [run.evaluation("val", None, transductive) for run in group]
-    test = [run.evaluation("test", protocol, transductive) if protocol else None for run in group]
+    val = [run.evaluation(run.val_protocol, transductive) for run in group]
+    test = [run.evaluation(protocol, transductive) if protocol else None for run in group]
     if transductive:  # temperatures may have been searched again since the test was scored
         test = [t if t and v and t.get("rerank") == v.get("rerank") else None for t, v in zip(test, val, strict=True)]
     # without re-ranking the journal knows the best epoch, whether or not an evaluation was written
@@ -135,7 +147,7 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
         "settings": "",
         "rerank": _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}) if transductive else None,
         "transductive": transductive,
-        "seeds": sorted({int(run.start.get("seed") or 0) for run in group}),
+        "seeds": sorted(run.seed for run in group),
         "runs": [run.name for run in group],
         "folders": [str(run.folder) for run in group],
         "config": first.config,
@@ -209,11 +221,6 @@ def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
                 f"{name.rpartition('.')[2]}={_short(row['config'][name])}" for name in told if name in row["config"]
             )
             row["settings"] = ", ".join(parts)
-
-
-def _last(name: str) -> str:
-    """optim.lr -> lr, encoder.text.kind -> text."""
-    return name.removesuffix(".kind").rpartition(".")[2]
 
 
 def _short(value: Any) -> str:

@@ -50,7 +50,8 @@ def rerank_run(folder: str | os.PathLike[str], trials: int = 200, seed: int = 0)
     found = search_temperatures(similarity, item_of_text, trials, seed, facts["protocol"])
 
     split = str(facts["split"])
-    (folder / "evaluation" / f"{split}.rerank.json").unlink(missing_ok=True)  # an earlier search's
+    for earlier in (folder / "evaluation").glob(f"{split}*.rerank.json"):  # with temperatures of another search
+        earlier.unlink()
     known = {"split": split, "fingerprint": facts["fingerprint"], "checkpoint": facts["checkpoint"]}
     known |= {"seed": start.get("seed"), "commit": start.get("commit")}
     for result in (found.before, found.after) if found.best.active else (found.before,):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class RunRecord:
         config: flat, by dotted names.
         status: "finished", "pruned", "failed", "interrupted", "killed", or "open" where the journal has no end.
         val: {"i2t/recall_at_1": ..., "rsum": ...} of the epoch that the config selects; empty before the first epoch.
+        step: at which that epoch ended, which names its checkpoint.
         cost: {"worker_seconds": ..., "gpu_seconds": ...} up to the last epoch.
         epochs: done.
         evaluations: the evaluation files, as `read_evaluations` gives them.
@@ -32,6 +34,7 @@ class RunRecord:
     config: dict[str, Any]
     status: str
     val: dict[str, float]
+    step: int | None
     cost: dict[str, float]
     epochs: int
     evaluations: list[dict[str, Any]]
@@ -40,14 +43,27 @@ class RunRecord:
     def name(self) -> str:
         return str(self.start.get("run") or self.folder.name)
 
-    def evaluation(self, split: str, protocol: str | None, transductive: bool) -> dict[str, Any] | None:
-        """The evaluation file of a split, on this run's own data; any protocol where None is asked for."""
+    @property
+    def seed(self) -> int:
+        return int(self.start.get("seed") or 0)
+
+    @property
+    def started(self) -> float:
+        return float(self.start.get("time") or 0.0)
+
+    @property
+    def val_protocol(self) -> str:
+        """The protocol that selects: the whole validation split."""
+        return f"split/{self.config.get('data.val_split', 'val')}"
+
+    def evaluation(self, protocol: str, transductive: bool) -> dict[str, Any] | None:
+        """The evaluation file of a protocol, of this run's best checkpoint on its own data."""
         for one in self.evaluations:
             if (
-                one.get("split") == split
+                one.get("protocol") == protocol
                 and bool(one.get("transductive")) == transductive
                 and one.get("fingerprint") == self.start.get("fingerprint")
-                and protocol in (None, one.get("protocol"))
+                and _step(one.get("checkpoint")) == self.step
             ):
                 return one
         return None
@@ -67,10 +83,12 @@ def read_run(folder: Path) -> RunRecord | None:
     if start is None or start.get("kind") == "sweep":
         return None
     config = dict(start.get("config") or {})
-    epochs = {int(event["epoch"]): event.get("metrics") or {} for event in events if event["event"] == "epoch"}
+    lines = {int(event["epoch"]): event for event in events if event["event"] == "epoch"}
+    epochs = {epoch: line.get("metrics") or {} for epoch, line in sorted(lines.items())}
     select = config.get("evaluation.select", "val/rsum")
-    scored = [metrics for _, metrics in sorted(epochs.items()) if isinstance(metrics.get(select), (int, float))]
-    best = max(scored, key=lambda metrics: float(metrics[select])) if scored else {}
+    scored = [epoch for epoch, metrics in epochs.items() if isinstance(metrics.get(select), (int, float))]
+    chosen = max(scored, key=lambda epoch: float(epochs[epoch][select]), default=None)
+    best = epochs[chosen] if chosen is not None else {}
     cost = {
         # seconds add up over a run's lives, so the largest is the last
         unit: max((float(m.get(f"cost/{unit}") or 0) for m in epochs.values()), default=0.0)
@@ -83,10 +101,17 @@ def read_run(folder: Path) -> RunRecord | None:
         config,
         str(end["status"]) if end else "open",
         {name.removeprefix("val/"): float(v) for name, v in best.items() if name.startswith("val/") and v is not None},
+        lines[chosen].get("step") if chosen is not None else None,
         cost,
         max(epochs, default=0),
         read_evaluations(folder),
     )
+
+
+def _step(checkpoint: object) -> int | None:
+    """checkpoint_00000936 -> 936"""
+    digits = re.search(r"\d+$", str(checkpoint))
+    return int(digits[0]) if digits else None
 
 
 def _is(journal: Path, experiment: str | None) -> bool:

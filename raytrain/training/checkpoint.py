@@ -48,6 +48,11 @@ class Checkpoint:
         return torch.load(self.path / "state.pt", weights_only=True, map_location="cpu")  # type: ignore[no-any-return]
 
 
+def name_of(step: int) -> str:
+    """The folder name of the checkpoint after so many steps."""
+    return f"{PREFIX}{step:08d}"
+
+
 def save(
     root: Path,
     config: RunConfig,
@@ -64,7 +69,7 @@ def save(
         facts: epoch, step, metrics and the like, kept in the manifest.
     """
     root.mkdir(parents=True, exist_ok=True)
-    final = root / f"{PREFIX}{facts['step']:08d}"
+    final = root / name_of(facts["step"])
     part = Path(tempfile.mkdtemp(prefix=".part_", dir=root))
     part.chmod(0o755)
     try:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from raytrain.data.table import Split
 from raytrain.files import sha256, write_json
+from raytrain.training import checkpoint
 
 
 def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Path:
@@ -21,7 +22,7 @@ def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Pa
     facts = {
         "split": split.name,
         "fingerprint": split.table.fingerprint,
-        "checkpoint": f"step {step}",
+        "checkpoint": checkpoint.name_of(step),
         "protocol": f"split/{split.name}",
         "item_of_text": split.item_of_text.tolist(),
         "sha256": sha256(part),

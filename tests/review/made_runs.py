@@ -36,6 +36,7 @@ def make_run(
     test: str | None = "split/test",
     temperatures: Temperatures | None = None,
     name: str | None = None,
+    checkpoint: str = "checkpoint_00000002",
     **config: Any,
 ) -> dict[str, float]:
     """Writes a run of one method and returns its validation metrics."""
@@ -58,7 +59,13 @@ def make_run(
     keep_scores(folder, similarity, owner, fingerprint)
     for split in ("val", *(["test"] if test else [])):
         for applied in (None, temperatures) if temperatures else (None,):
-            facts = {"split": split, "fingerprint": fingerprint, "checkpoint": "best", "seed": seed, "commit": "c0ffee"}
+            facts = {
+                "split": split,
+                "fingerprint": fingerprint,
+                "checkpoint": checkpoint,
+                "seed": seed,
+                "commit": "c0ffee",
+            }
             protocol = test if split == "test" and test else "split/val"
             write_evaluation(folder, evaluate(similarity, owner, protocol, applied), facts)
     if status:
@@ -73,7 +80,7 @@ def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: st
     facts = {
         "split": split,
         "fingerprint": fingerprint,
-        "checkpoint": "step 2",
+        "checkpoint": "checkpoint_00000002",
         "protocol": "split/val",
         "item_of_text": owner.tolist(),
         "sha256": sha256(path),

@@ -42,6 +42,33 @@ def test_runs_that_differ_only_by_seed_are_one_row_of_means(tmp_path: Path) -> N
     assert found["other",]["val/rsum_sd"] is None
 
 
+def test_an_evaluation_of_another_checkpoint_than_the_best_is_not_shown(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "old", checkpoint="checkpoint_00000001", temperatures=FR)
+    (row,) = rows(tmp_path)
+    assert row["test/rsum"] is None
+    assert row["val/rsum"] is not None  # of the journal
+
+
+def test_of_a_seed_that_was_run_twice_the_later_run_counts(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "first", seed=3, strength=2.0)
+    later = make_run(tmp_path / "e" / "again", seed=3, strength=1.0)
+    make_run(tmp_path / "e" / "untested", seed=3, strength=3.0, test=None)
+    (row,) = rows(tmp_path)
+    assert row["runs"] == ["again"]
+    assert row["val/rsum"] == pytest.approx(later["rsum"])
+    assert row["test/rsum"] is not None
+
+
+def test_validation_by_another_protocol_does_not_take_the_place_of_the_whole_split(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a", temperatures=FR)
+    folder = tmp_path / "e" / "a" / "evaluation"
+    other = json.loads((folder / "val.rerank.json").read_text()) | {"protocol": "karpathy/val"}
+    other["metrics"] = dict.fromkeys(other["metrics"], 1.0)
+    (folder / "val.aa.rerank.json").write_text(json.dumps(other))
+    marked = next(row for row in rows(tmp_path) if row["transductive"])
+    assert marked["val/rsum"] > 100
+
+
 def test_rows_are_ordered_by_validation_and_re_ranked_ones_are_marked(tmp_path: Path) -> None:
     for seed in range(2):
         make_run(tmp_path / "e" / f"good{seed}", seed=seed, strength=2.0, temperatures=FR)
