@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    if args.json:
+    if args.json and result:
         print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
     return int(result.get("exit_code", 0))
 

@@ -134,7 +134,6 @@ class OptimConfig(Part):
     accumulation: int = Field(1, ge=1, description="steps whose gradients are summed; negatives stay within a step")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="evaluate an exponential moving average; 0 turns it off")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    compile: bool = False
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, for a dry run")
     checkpoint_steps: int | None = Field(None, ge=1, description="also checkpoint every so many steps in an epoch")
 
@@ -142,7 +141,11 @@ class OptimConfig(Part):
 class EvaluationConfig(Part):
     """How a run is judged on the validation split, each epoch."""
 
-    select: str = Field("val/rsum", description="metric whose best epoch is kept")
+    select: str = Field(
+        "val/rsum",
+        pattern=r"^val/(rsum|pessimistic_rsum|(i2t|t2i)/recall_at_(1|5|10))$",
+        description="metric whose best epoch is kept; the larger is the better",
+    )
     keep_similarity: bool = Field(True, description="cache the best epoch's validation similarities for `rerank`")
 
 

@@ -64,7 +64,7 @@ def versions() -> list[Check]:
             checks.append(Check(package, "ok", importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             extra = {"ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode"}.get(package)
-            fix = f"pip install 'raytrain[{extra}]'" if extra else "pip install raytrain"
+            fix = f"pip install '.[{extra}]'" if extra else "pip install ."
             checks.append(Check(package, "absent", "not installed", fix))
     return checks
 

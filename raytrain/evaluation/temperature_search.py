@@ -140,7 +140,7 @@ def _new_study(seed: int) -> optuna.Study:
     try:
         import optuna
     except ImportError:
-        raise UsageError("searching temperatures needs Optuna: pip install 'raytrain[ray]'") from None
+        raise UsageError("searching temperatures needs Optuna: pip install '.[ray]'") from None
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -53,6 +53,12 @@ class Journal:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
+    def close(self) -> None:
+        """Let go of the lock: this writer is done."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def read(self) -> list[dict[str, Any]]:
         """Every complete line; one that a killed writer left torn is skipped."""
         if not self.path.exists():

@@ -71,15 +71,18 @@ def check_uri(uri: str) -> str:
 def prepare_store(uri: str) -> None:
     """Create a sqlite store with its tables; nothing for a server, which may come later.
 
-    Processes that open a fresh store together fail, so the driver calls this before anything fans out.
+    Processes that open a fresh store together would fail: those of one machine take turns here, and a driver calls
+    this before anything fans out to others.
 
     Raises:
         UsageError: a URI that names no lasting store, or MLflow is not installed.
     """
     check_uri(uri)
     if uri.startswith("sqlite:"):
-        Path(urlsplit(uri).path[1:]).parent.mkdir(parents=True, exist_ok=True)
-        _client(uri).search_experiments(max_results=1)
+        folder = Path(urlsplit(uri).path[1:]).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(folder):
+            _client(uri).search_experiments(max_results=1)
 
 
 def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
@@ -121,7 +124,6 @@ def sync_tree(
     storage: str | os.PathLike[str],
     experiment: str | None,
     uri: str,
-    close_stale: bool = True,
     stale_after_s: float = 600.0,
 ) -> list[SyncResult]:
     """`sync` every run of an experiment (None: of all), and close in MLflow what nobody will end any more.
@@ -133,8 +135,6 @@ def sync_tree(
     root = Path(storage).expanduser().resolve()
     folders = sorted(path.parent for path in root.glob(f"{experiment or '*'}/*/{NAME}"))
     results = [sync(folder, uri) for folder in folders]
-    if not close_stale:
-        return results
     ended = {start["uid"] for folder in folders if (start := _start(folder)) and ending(Journal(folder).read())}
     client = _client(uri)
     for index, result in enumerate(results):
@@ -213,7 +213,7 @@ def _client(uri: str) -> Any:
     try:
         from mlflow import MlflowClient
     except ImportError:
-        raise UsageError("mirroring runs needs MLflow: pip install 'raytrain[mlflow]'") from None
+        raise UsageError("mirroring runs needs MLflow: pip install '.[mlflow]'") from None
     for noisy in ("alembic", "mlflow.store.db.utils"):  # every table of a new store would be a line
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return MlflowClient(uri)
@@ -221,7 +221,7 @@ def _client(uri: str) -> Any:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two processes that mirror one run take turns, or both would create it; a file system without locks is trusted."""
+    """Two processes that mirror one run, or make one store, take turns; a file system without locks is trusted."""
     with open(folder / ".mlflow.lock", "a") as file:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)

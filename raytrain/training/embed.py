@@ -25,10 +25,8 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 @torch.no_grad()
-def score_split(
-    model: Method, split: Split, feed: Feed, device: torch.device, precision: str = "fp32", chunk: int = 1024
-) -> Tensor:
-    """(M, N) float32 scores of the split's captions against its images, on the CPU.
+def score_split(model: Method, split: Split, feed: Feed, device: torch.device, chunk: int = 1024) -> Tensor:
+    """(M, N) scores of the split's captions against its images, on the CPU; float32 whatever a run trains in.
 
     Each rank encodes a share of the split; every rank gets the whole matrix's embeddings and rank 0 the matrix.
 
@@ -37,9 +35,8 @@ def score_split(
     """
     was_training = model.training
     model.eval()
-    with autocast(device, precision):
-        query = _encode(model.encode_query, text_batches(_share(split.texts), feed.texts), device)
-        gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.regions), device)
+    query = _encode(model.encode_query, text_batches(_share(split.texts), feed.texts), device)
+    gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.regions), device)
     query, gallery = _gather_uneven(query, len(split.texts)), _gather_uneven(gallery, len(split.items))
     model.train(was_training)
     if rank() != 0:

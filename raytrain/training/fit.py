@@ -70,13 +70,15 @@ def fit(
     device = device or default_device()
     journal = Journal(config.folder) if rank() == 0 else None
     run = Run(config, tables, device)
-    if resume_from is not None:
-        run.restore(checkpoint.load(resume_from))
-    _open_journal(journal, run, resume_from, parent)
+    saved = checkpoint.load(resume_from) if resume_from is not None else None
+    if saved is not None:
+        run.restore(saved)
+    _open_journal(journal, run, saved, parent)
     try:
         metrics: dict[str, float] = {}
         with _sigterm() as stop:
-            while run.epoch < config.optim.num_epochs and not run.out_of_steps():
+            # an epoch that was cut short at its last step has still to be judged
+            while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
                 run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder))
                 metrics = run.validate()
                 folder = run.save(checkpoint_root or config.folder, metrics)
@@ -89,9 +91,11 @@ def fit(
         if journal:
             status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
+            journal.close()
         raise
     if journal:
         journal.write("end", status="finished", error=None, metrics={"best": run.best})
+        journal.close()
     return metrics
 
 
@@ -125,8 +129,6 @@ class Run:
             self.parallel = DistributedDataParallel(
                 self.model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
             )
-        if config.optim.compile:
-            self.parallel = torch.compile(self.parallel)  # type: ignore[assignment]
         self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
@@ -147,6 +149,8 @@ class Run:
         self.model.train()
         started = time.monotonic()
         for batch in self.batches.epoch(self.epoch, self.step_in_epoch):
+            if self.out_of_steps():
+                break
             # dropout by the step, so that a resumed run draws what an uninterrupted one draws
             torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + rank())
             last_part = self._updates_after(self.step_in_epoch)
@@ -175,8 +179,6 @@ class Run:
                 self._spend(started)
                 started = time.monotonic()
                 save()
-            if ended:
-                break
         self._spend(started)
         self.train_metrics = {f"train/{k}": float(v) / self.step_in_epoch for k, v in self.sums.items()}
         self.train_metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
@@ -186,7 +188,7 @@ class Run:
         """Metrics of the epoch that ended; keeps the similarities of the best one. Empty on ranks other than 0."""
         started = time.monotonic()
         with self._averaged():
-            scores = score_split(self.model, self.val, self.feed, self.device, self.config.optim.precision)
+            scores = score_split(self.model, self.val, self.feed, self.device)
         self._spend(started)
         # rank 0 alone holds the scores; all stop together
         if any_rank(not bool(scores.isfinite().all()), self.device):
@@ -296,7 +298,8 @@ def build_method(config: RunConfig, feed: Feed) -> Method:
     return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)  # type: ignore[arg-type]
 
 
-def _open_journal(journal: Journal | None, run: Run, resume_from: Path | None, parent: str | None) -> None:
+def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:
+    """The run's start or resumption, and the epoch of the checkpoint where a kill came before its line."""
     if journal is None:
         return
     config, start = run.config, journal.last("start")
@@ -318,7 +321,12 @@ def _open_journal(journal: Journal | None, run: Run, resume_from: Path | None, p
             parameters=sum(parameter.numel() for parameter in run.model.parameters()),
         )
     else:
-        journal.write("resume", uid=start["uid"], epoch=run.epoch, checkpoint=resume_from and resume_from.name)
+        journal.write("resume", uid=start["uid"], epoch=run.epoch, checkpoint=saved and saved.path.name)
+    told = {event["epoch"] for event in journal.read() if event["event"] == "epoch"}
+    if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in told:
+        journal.write(
+            "epoch", epoch=saved.manifest["epoch"], step=saved.manifest["step"], metrics=saved.manifest["metrics"]
+        )
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
-from raytrain.tracking.journal import Journal
+from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
 from raytrain.training.embed import Method, score_split
 from raytrain.training.feed import Feed, open_feed
@@ -58,12 +58,14 @@ def resumable(config: RunConfig) -> Path | None:
     """The checkpoint to go on from; None for a new run.
 
     Raises:
-        RefusedError: the run's folder belongs to another run.
+        RefusedError: the run's folder belongs to another run, or another process writes to it.
     """
     journal = Journal(config.folder)
     start = journal.last("start")
     if start is None:
         return None
+    if int(os.environ.get("RANK", "0")) == 0:  # other ranks may come when the first writes already
+        _wait_for_former(config.folder)
     given = flatten(config)
     different = [name for name, value in start["config"].items() if given.get(name) != value and name != "storage"]
     if different:
@@ -73,6 +75,15 @@ def resumable(config: RunConfig) -> Path | None:
     if end is not None and end["status"] == "finished":
         raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")
     return checkpoint.latest(config.folder)
+
+
+def _wait_for_former(folder: Path, timeout_s: float = 20.0) -> None:
+    """Until nobody writes to the run; workers outlive a killed driver by some seconds."""
+    deadline = time.monotonic() + timeout_s
+    while has_writer(folder):
+        if time.monotonic() > deadline:
+            raise RefusedError(f"another process is training {folder}; wait for it, or give another name")
+        time.sleep(0.5)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 import warnings
@@ -231,6 +232,16 @@ def test_an_address_keeps_its_password_out_of_the_error() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_processes_that_make_one_store_together_take_turns(tmp_path: Path) -> None:
+    address = default_uri(tmp_path)
+    command = [sys.executable, "-c", f"from raytrain.tracking.mlflow import prepare_store; prepare_store({address!r})"]
+    makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for maker in makers:
+        _, err = maker.communicate(timeout=120)
+        assert maker.returncode == 0, err
+    assert [each.name for each in client(address).search_experiments()] == ["Default"]
+
+
 def test_the_default_store_is_absolute_and_the_environment_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +255,7 @@ def test_a_mirror_without_mlflow_warns_and_lets_the_run_go_on(tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, "mlflow", None)
     start(tmp_path / "x" / "a")
     with (
-        pytest.warns(RuntimeWarning, match=r"raytrain\[mlflow\]"),
+        pytest.warns(RuntimeWarning, match=r"\.\[mlflow\]"),
         Mirror("http://host") as mirror,
     ):
         mirror.due(tmp_path / "x" / "a")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from raytrain.config import RunConfig
+from raytrain.config import RunConfig, flatten
 from raytrain.data.table import Table
-from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.errors import Interrupted, NonFiniteError, RefusedError
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.fit import fit
-from raytrain.training.run import open_tables
+from raytrain.training.run import open_tables, resumable
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -126,6 +129,53 @@ def test_sigterm_writes_a_checkpoint_and_says_resumable(table: Table, tmp_path: 
     end = Journal(config.folder).last("end")
     assert end is not None
     assert end["status"] == "interrupted"
+
+
+def test_an_epoch_whose_line_a_kill_prevented_is_told_on_resuming(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path)
+    kept = tmp_path / "kept"
+    run(config, checkpoint_root=kept)
+    journal = config.folder / "journal.jsonl"
+    start, first, *_ = journal.read_text().splitlines(keepends=True)
+    journal.write_text(start)  # the first checkpoint is complete, its line was never written
+    run(config, resume_from=checkpoint.complete(kept)[0])
+    events = Journal(config.folder).read()
+    assert [(e["event"], e.get("epoch")) for e in events][1:] == [
+        ("resume", 1), ("epoch", 1), ("epoch", 2), ("end", None),
+    ]  # fmt: skip
+    assert events[2]["metrics"] == json.loads(first)["metrics"]
+
+
+def test_a_run_stopped_at_its_very_last_step_is_judged_on_resuming(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, optim__max_steps=4)
+
+    def stop(metrics: dict[str, float], path: Path | None) -> None:
+        if metrics["epoch"] == 1:
+            os.kill(os.getpid(), signal.SIGTERM)  # noticed after step 4, the last
+
+    with pytest.raises(Interrupted):
+        run(config, report=stop)
+    latest = checkpoint.latest(config.folder)
+    assert latest is not None
+    assert checkpoint.load(latest).manifest["step"] == 4
+    metrics = run(config, resume_from=latest)
+    assert metrics["val/rsum"] > 0
+    assert [e["step"] for e in Journal(config.folder).read() if e["event"] == "epoch"] == [3, 4]
+
+
+def test_a_run_that_another_process_trains_is_refused(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    clock = itertools.count(0.0, 5.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    config = tiny(table, tmp_path)
+    other = Journal(config.folder)
+    other.write("start", config=flatten(config), uid="u")
+    with pytest.raises(RefusedError, match="another process is training"):
+        resumable(config)
+    other.close()
+    assert resumable(config) is None
 
 
 def test_max_steps_ends_a_dry_run_early(table: Table, tmp_path: Path) -> None:
