@@ -29,8 +29,8 @@ def main() -> int:
     step("images", "data", "encode", str(TABLE), "--backbone", "lite0", "--if-missing")
     step("texts", "data", "encode", str(TABLE), "--backbone", "minilm", "--if-missing")
     step(
-        "sweep", "sweep", "dvse", "--recipe", "dvse_emoji", "--trials", str(TRIALS), "--workers", "2", "--gpu", "no", "--name", sweep,
-        *place,
+        "sweep", "sweep", "dvse", "--recipe", "dvse_emoji", "--trials", str(TRIALS), "--workers", "2", "--gpu", "no",
+        "--name", sweep, *place,
     )  # fmt: skip
     step("baseline", "train", "vse_infinity_emoji", f"name={baseline}", *place)
     step("temperatures", "rerank", str(STORAGE / "emoji" / baseline))

@@ -44,7 +44,14 @@ class LocalCluster:
 
     def start_node(self, *arguments: str) -> None:
         ports = ["--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port"]
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", *arguments]
+        command = [
+            str(Path(sys.executable).with_name("ray")),
+            "start",
+            "--block",
+            "--num-cpus=1",
+            "--num-gpus=0",
+            *arguments,
+        ]
         command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
         command += [f"{name}={free_port()}" for name in ports]
         # a session of its own: whatever it starts can be ended with it
@@ -129,6 +136,7 @@ def start_cluster() -> LocalCluster:
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     }
     cluster = LocalCluster(folder, free_port(), free_port(), env)

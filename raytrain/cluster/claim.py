@@ -51,9 +51,14 @@ def identify(folder: Path, now: dict[str, Any]) -> None:
 
 
 def open_journal(
-    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], workers: int, trials: int
+    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], options: Mapping[str, Any]
 ) -> str:
-    """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid."""
+    """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid.
+
+    Args:
+        search: settings that a resumed sweep must share.
+        options: every setting of `sweep`, which a resumption takes where it is not told otherwise.
+    """
     import ray
 
     from raytrain.training import provenance
@@ -78,8 +83,8 @@ def open_journal(
         commit=provenance.commit(),
         fingerprint=fingerprint,
         seed=search["seed"],
-        workers=workers,
-        trials=trials,
+        workers=options["workers"],
+        options=options,
         device=None,
         versions=provenance.versions(),
         ray=here,

@@ -15,13 +15,12 @@ from raytrain.errors import RefusedError, UsageError
 LOCAL_OBJECT_STORE_BYTES = 1 << 30  # features are memory-mapped from the table: only metrics and encoding pass through
 
 
-def connect(address: str | None = None, *, num_cpus: int | None = None) -> dict[str, Any]:
+def connect(address: str | None = None) -> dict[str, Any]:
     """Connect to a cluster, or start one here, with token authentication; a no-op when already connected.
 
     Args:
         address: "auto" for the cluster this machine belongs to, "host:port", or None: RAY_ADDRESS where that is set
             (it is inside a submitted job), otherwise a cluster of this process alone, which ends with it.
-        num_cpus: CPUs a cluster that is started here offers; default all.
 
     Returns:
         Facts for a log: {"address": ..., "started": bool}.
@@ -48,7 +47,6 @@ def connect(address: str | None = None, *, num_cpus: int | None = None) -> dict[
         else:
             ray.init(
                 address="local",
-                num_cpus=num_cpus,
                 dashboard_host="127.0.0.1",
                 include_dashboard=True,  # without it Ray's cleaner floods the log
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,

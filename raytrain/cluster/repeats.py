@@ -35,6 +35,7 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
             config = override(config, {"name": f"{config.name}-s{seed}", "seed": seed})
             done = progress(config.folder, ledger.select)
             if outcome(done) is None:
+                ledger.repeating = config.folder
                 say(f"{config.name}: repeats {event['run']} with seed {seed}")
                 try:
                     done = train_on_ray(
@@ -49,6 +50,7 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
                 except RaytrainError as error:
                     say(f"{config.name} failed: {error}")
                     done = progress(config.folder, ledger.select)
+                ledger.repeating = None
             if done.status == "finished" and done.best is not None:
                 values.append(done.best)
             for unit in cost:

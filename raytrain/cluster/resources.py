@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raytrain.cluster.follow import say
 from raytrain.errors import UsageError
 
 HEAD = "node:__internal_head__"
@@ -12,6 +13,32 @@ HEAD = "node:__internal_head__"
 def per_worker(use_gpu: bool, asked: Mapping[str, float] | None = None) -> dict[str, float]:
     """Resources of one training worker: one CPU, one GPU where GPUs are used, and what was asked for."""
     return {"CPU": 1.0, **({"GPU": 1.0} if use_gpu else {}), **(asked or {})}
+
+
+def room(
+    nodes: Sequence[Mapping[str, float]],
+    workers: int,
+    use_gpu: bool | None,
+    asked: Mapping[str, float] | None = None,
+    concurrent: int | None = None,
+) -> tuple[bool, dict[str, float], int]:
+    """Whether workers take GPUs, the resources of one, and how many trials fit at a time.
+
+    Args:
+        use_gpu: None takes GPUs where a trial fits on them, and otherwise CPUs.
+
+    Raises:
+        UsageError: not even one trial fits.
+    """
+    if use_gpu is None:
+        try:
+            worker = per_worker(True, asked)
+            return True, worker, concurrency(nodes, workers, worker, concurrent)
+        except UsageError:
+            if any(node.get("GPU", 0.0) for node in nodes):
+                say(f"{workers} workers with a GPU each do not fit this cluster: training on CPUs")
+    worker = per_worker(bool(use_gpu), asked)
+    return bool(use_gpu), worker, concurrency(nodes, workers, worker, concurrent)
 
 
 def concurrency(
@@ -53,7 +80,3 @@ def live_nodes() -> list[dict[str, float]]:
     import ray
 
     return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-
-
-def gpus(nodes: Sequence[Mapping[str, float]]) -> float:
-    return sum(node.get("GPU", 0.0) for node in nodes)

@@ -98,16 +98,25 @@ def sweep(
     search = {"seed": seed, "grace_epochs": grace, "reduction": reduction}
     with claim(folder, resume):
         connect()
-        nodes = resources.live_nodes()
-        gpu = resources.gpus(nodes) > 0 if use_gpu is None else use_gpu
-        worker = resources.per_worker(gpu, resources_per_worker)
-        at_once = resources.concurrency(nodes, workers, worker, concurrent)
+        gpu, _, at_once = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker, concurrent)
         identify(folder, identity(space, base, fingerprint, search))
         if tracking_uri:
             from raytrain.tracking import mlflow
 
             mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
-        uid = open_journal(folder, base, fingerprint, search, workers, trials)
+        options = {
+            "trials": trials,
+            "workers": workers,
+            "concurrent": concurrent,
+            **search,
+            "rerank_trials": rerank_trials,
+            "use_gpu": use_gpu,
+            "resources_per_worker": dict(resources_per_worker or {}),
+            "max_failures": max_failures,
+            "repeat_best": repeat_best,
+            "repeat_seeds": repeat_seeds,
+        }
+        uid = open_journal(folder, base, fingerprint, search, options)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
         ledger = Ledger(base, name, trials, mirror)
@@ -212,7 +221,12 @@ def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
     """
     from optuna.trial import TrialState
 
-    stored = study.get_trials(deepcopy=False)
+    stored = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in ledger.recorded]
+    for trial in study.get_trials(deepcopy=False):
+        # the kill came after the record and before the study was told
+        if trial.state == TrialState.RUNNING and trial.number in ledger.recorded:
+            value = ledger.recorded[trial.number]["value"]
+            study.tell(trial.number, value, state=TrialState.COMPLETE if value is not None else TrialState.FAIL)
     runs = {trial.number: ledger.progress(trial.number) for trial in stored if trial.state == TrialState.RUNNING}
     interrupted = settle(study, runs)
     for trial in study.get_trials(deepcopy=False):
@@ -294,9 +308,9 @@ def stoppable(ledger: Ledger) -> Iterator[None]:
         return
 
     def stop(number: int, frame: object) -> None:
-        for trial in list(ledger.running):
-            close(ledger.run_folder(trial), "interrupted", f"signal {number}")
-            ledger.mirror.due(ledger.run_folder(trial))
+        for run in ledger.training():
+            close(run, "interrupted", f"signal {number}")
+            ledger.mirror.due(run)
         ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
         ledger.mirror.due(ledger.folder)
         say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")

@@ -68,6 +68,7 @@ class Ledger:
         self.journal = Journal(self.folder)
         self.recorded = {int(e["number"]): e for e in self.journal.read() if e["event"] == "trial"}
         self.running: dict[int, Mapping[str, Any]] = {}
+        self.repeating: Path | None = None
         self.said: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -76,6 +77,10 @@ class Ledger:
 
     def run_folder(self, number: int) -> Path:
         return self.base.folder.parent / f"{self.sweep}-t{number:03d}"
+
+    def training(self) -> list[Path]:
+        """The runs that train now: trials, or the repetition of one."""
+        return [self.run_folder(number) for number in self.running] + ([self.repeating] if self.repeating else [])
 
     def progress(self, number: int) -> Progress:
         return progress(self.run_folder(number), self.select)
@@ -105,10 +110,11 @@ class Ledger:
         folder = self.run_folder(number)
         if error is not None or self.progress(number).best is None:
             close(folder, "failed", error or "no metrics were reported")
-        else:
-            close(folder, "pruned")
+        elif outcome(self.progress(number)) is None:
+            # stopped early; workers that lost their driver may have called that a failure before
+            Journal(folder).write("end", status="pruned", error=None, metrics={})
         run = self.progress(number)
-        state = "failed" if error is not None or run.best is None else (outcome(run) or "pruned")
+        state = "failed" if error is not None or run.best is None else outcome(run)
         event = {
             "number": number,
             "run": folder.name,
@@ -126,9 +132,9 @@ class Ledger:
         self.mirror.due(self.folder)
 
     def leader(self) -> dict[str, Any] | None:
-        """The best recorded trial; the earlier one of equals."""
+        """The best trial of the full budget, else the best that was stopped early; the earlier one of equals."""
         scored = [event for _, event in sorted(self.recorded.items()) if event["value"] is not None]
-        return max(scored, key=lambda event: event["value"], default=None)
+        return max(scored, key=lambda event: (event["state"] == "complete", event["value"]), default=None)
 
     def counts(self) -> dict[str, int]:
         states = [event["state"] for event in self.recorded.values()]

@@ -37,12 +37,14 @@ def add_verbs(subparsers: Any) -> None:
     sweep.add_argument("--concurrent", type=int, help="at most so many trials at a time; default all that fit")
     sweep.add_argument("--resume", metavar="NAME", help="go on with this sweep: its name, or its folder")
     sweep.add_argument("--grace-epochs", type=int, help="epochs before a trial may be stopped; default a quarter")
-    sweep.add_argument("--reduction", type=int, default=3, help="one trial of so many passes a rung of ASHA")
-    sweep.add_argument("--search-seed", type=int, default=0, help="seed of the search; the runs' own is seed=...")
-    sweep.add_argument("--rerank-trials", type=int, default=200, help="re-ranking settings of stage two; 0: none")
-    sweep.add_argument("--repeat-best", type=int, default=0, help="train so many of the best again with more seeds")
-    sweep.add_argument("--repeat-seeds", type=int, default=2, help="how many more seeds")
+    sweep.add_argument("--reduction", type=int, help="one trial of so many passes a rung of ASHA; default 3")
+    sweep.add_argument("--search-seed", type=int, help="seed of the search; the runs' own is seed=...")
+    sweep.add_argument("--rerank-trials", type=int, help="re-ranking settings of stage two; default 200, 0: none")
+    sweep.add_argument("--repeat-best", type=int, help="train so many of the best again with more seeds")
+    sweep.add_argument("--repeat-seeds", type=int, help="how many more seeds; default 2")
     _cluster(sweep)
+    # not given: what the resumed sweep was started with, else the defaults of `sweep`
+    sweep.set_defaults(gpu=None, cpus_per_worker=None, max_failures=None)
 
     doctor = _verb(
         subparsers, "doctor", "check versions, cluster, authentication, storage, GPU and MLflow", run_doctor,
@@ -77,9 +79,9 @@ def run_train(args: argparse.Namespace) -> dict[str, Any]:
         with Follower(config, _tracking(args, config.storage)):
             train(config)
         done = progress(config.folder, config.evaluation.select)
-    else:
+    else:  # torchrun's other ranks: the first one speaks
         train(config)
-        done = progress(config.folder, config.evaluation.select)
+        return {}
     val = {name: value for name, value in done.best_metrics.items() if name.startswith("val/")}
     best = f"{done.best:.2f}" if done.best is not None else "none"
     print(f"{config.folder}: {done.epochs} epochs, best {config.evaluation.select} {best}")
@@ -102,32 +104,32 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     base, name, started = _sweep_base(args)
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
-    trials = args.trials or int(started.get("trials") or 24)
-    workers = args.workers or int(started.get("workers") or 1)
+    options = {"trials": 24, "workers": 1} | started.get("options", {}) | _sweep_options(args)
     connect(args.address)
     result = sweep(
         SPACES[args.space],
         base,
         name=name,
-        trials=trials,
-        workers=workers,
-        concurrent=args.concurrent,
-        grace_epochs=args.grace_epochs,
-        reduction=args.reduction,
         resume=bool(args.resume),
-        seed=args.search_seed,
-        rerank_trials=args.rerank_trials,
         tracking_uri=_tracking(args, base.storage),
-        use_gpu=_use_gpu(args),
-        resources_per_worker=_resources(args),
-        max_failures=args.max_failures,
-        repeat_best=args.repeat_best,
-        repeat_seeds=args.repeat_seeds,
+        **options,
     )
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
     print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
     return {**result, "exit_code": 0 if best else 1}
+
+
+def _sweep_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for on the command line, by the names of `sweep`."""
+    names = ("trials", "workers", "concurrent", "grace_epochs", "reduction", "rerank_trials", "repeat_best",
+             "repeat_seeds", "max_failures")  # fmt: skip
+    given: dict[str, Any] = {name: getattr(args, name) for name in names} | {"seed": args.search_seed}
+    if args.gpu is not None:
+        given["use_gpu"] = _use_gpu(args)
+    if args.cpus_per_worker is not None:
+        given["resources_per_worker"] = _resources(args)
+    return {name: value for name, value in given.items() if value is not None or name == "use_gpu"}
 
 
 def run_doctor(args: argparse.Namespace) -> dict[str, Any]:

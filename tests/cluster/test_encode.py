@@ -26,7 +26,7 @@ from raytrain.cluster.connect import connect
 from raytrain.cluster.encode import encode
 from raytrain.errors import RaytrainError
 
-connect(num_cpus=2)
+connect()
 import torch
 torch.set_num_threads(1)  # as Ray's workers have; sums in another order differ in the last bit
 for call in json.loads(sys.argv[1]):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raytrain.cluster.resources import concurrency, per_worker
+from raytrain.cluster.resources import concurrency, per_worker, room
 from raytrain.errors import UsageError
 
 
@@ -33,3 +33,15 @@ def test_tenths_are_counted_exactly() -> None:
 def test_a_trial_that_does_not_fit_is_an_error_that_says_what_there_is() -> None:
     with pytest.raises(UsageError, match=r"4 workers \(CPU 1, GPU 1 each\).*CPU 8, GPU 2 on 1 nodes.*room for 2"):
         concurrency([{"CPU": 8.0, "GPU": 2.0}], 4, per_worker(True))
+
+
+def test_left_to_itself_a_trial_takes_gpus_where_it_fits_on_them_and_cpus_where_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert room([{"CPU": 8.0, "GPU": 2.0}], 2, None) == (True, {"CPU": 1.0, "GPU": 1.0}, 1)
+    assert not capsys.readouterr().err
+    assert room([{"CPU": 8.0, "GPU": 1.0}], 2, None) == (False, {"CPU": 1.0}, 4)
+    assert "training on CPUs" in capsys.readouterr().err
+    assert room([{"CPU": 8.0}], 2, None) == (False, {"CPU": 1.0}, 4)
+    with pytest.raises(UsageError, match="GPU 1 each"):
+        room([{"CPU": 8.0, "GPU": 1.0}], 2, True)

@@ -66,6 +66,29 @@ def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger)
     assert ledger.counts() == {"total": 3, "complete": 1, "pruned": 1, "failed": 1}
 
 
+def test_a_trial_recorded_before_the_study_was_told_is_not_run_again(ledger: Ledger) -> None:
+    study = open_study(ledger.folder, "s", 0, 6)
+    for number in range(2):
+        rate(study.ask())
+        write_run(ledger.run_folder(number), [4.0], "failed", "ActorDiedError: gone")
+    ledger.ended(0, {}, None)  # an early stop whose workers called the loss of their driver a failure
+    ledger.ended(1, {}, "its driver was lost")
+    assert progress(ledger.run_folder(0), "val/rsum").status == "pruned"
+    again = Ledger(ledger.base, "s", 6, Mirror(None))
+    assert take_stock(open_study(ledger.folder, "s", 0, 6), rate, again) == []
+    assert [(trial.state, trial.value) for trial in study.get_trials()] == [(COMPLETE, 4.0), (FAIL, None)]
+    assert again.counts() == {"total": 2, "complete": 0, "pruned": 1, "failed": 1}
+
+
+def test_a_trial_of_the_full_budget_leads_before_one_that_was_cut_short(ledger: Ledger) -> None:
+    for number, (value, status) in enumerate([(9.0, "pruned"), (5.0, "finished"), (6.0, "finished")]):
+        write_run(ledger.run_folder(number), [value], status)
+        ledger.ended(number, {})
+    leader = ledger.leader()
+    assert leader is not None
+    assert leader["number"] == 2
+
+
 def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
     study = open_study(ledger.folder, "s", 0, 6)
     rate(study.ask())
