@@ -26,7 +26,7 @@ class BiGRU(nn.GRU):
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__(features, hidden, bidirectional=True)
 
-    def forward(self, rows: Tensor, batch_sizes: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, batch_sizes: Tensor) -> Tensor:  # type: ignore[override]
         """Hidden states of packed words.
 
         Args:
@@ -39,7 +39,7 @@ class BiGRU(nn.GRU):
         """
         if rows.device.type != "cpu":
             both = super().forward(PackedSequence(rows, batch_sizes))[0].data
-            return both.view(len(rows), 2, -1).mean(1)  # type: ignore[no-any-return]
+            return both.view(len(rows), 2, -1).mean(1)
         sizes = batch_sizes.tolist()
         states = [
             _Recurrence.apply(  # type: ignore[no-untyped-call]
