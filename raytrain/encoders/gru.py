@@ -20,7 +20,7 @@ class BiGRU(nn.GRU):
 
     On a GPU it is cuDNN's. On a CPU torch records every step of the recurrence for autograd and adds each step's
     gradient to one as large as the batch; here the steps' gradients are written where they belong, and the recurrent
-    weight's is one product at the end. benchmarks/epoch.py shows what it brings.
+    weight's is one product at the end (benchmarks/gru.py).
     """
 
     def __init__(self, features: int, hidden: int) -> None:

@@ -1,0 +1,66 @@
+"""The BiGRU of captions against torch's own on the same packed batch: forward and backward, on this CPU.
+
+    python benchmarks/gru.py --threads 2
+
+Captions have the lengths of a Flickr batch (4 to 26 words, 13 on average). The two take turns, so that a busy machine
+slows both; the ratio is of their medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from raytrain.encoders.gru import BiGRU
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--features", type=int, default=300)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    ours = BiGRU(args.features, args.hidden)
+    torchs = nn.GRU(args.features, args.hidden, bidirectional=True)
+    torchs.load_state_dict(ours.state_dict())
+    lengths = (4 + 22 * torch.rand(args.batch).square()).round().long()
+    words = torch.randn(args.batch, int(lengths.max()), args.features)
+    packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+    rows = packed.data.requires_grad_()
+
+    def of_ours() -> torch.Tensor:
+        return ours(rows, packed.batch_sizes)
+
+    def of_torch() -> torch.Tensor:
+        both = torchs(PackedSequence(rows, packed.batch_sizes))[0].data
+        return (both[:, : args.hidden] + both[:, args.hidden :]) / 2
+
+    difference = float((of_ours() - of_torch()).abs().max())
+    times: dict[str, list[float]] = {"ours": [], "torch": []}
+    for _ in range(args.rounds + 1):
+        for name, states in (("ours", of_ours), ("torch", of_torch)):
+            times[name].append(seconds(states))
+    ours_s, torch_s = (statistics.median(times[name][1:]) for name in ("ours", "torch"))
+    print(f"threads {args.threads}, {args.batch} captions, {len(rows)} words, {args.features} -> {args.hidden}")
+    print(f"largest difference {difference:.1e}")
+    print(f"ours {ours_s * 1e3:.1f} ms, torch {torch_s * 1e3:.1f} ms, ratio {torch_s / ours_s:.2f}")
+
+
+def seconds(states: Callable[[], torch.Tensor]) -> float:
+    started = time.perf_counter()
+    states().sum().backward()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
