@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -125,10 +126,13 @@ class Run:
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
         self.parallel: nn.Module = self.model
         if world_size() > 1:
-            # batch norm statistics are already global: nothing to broadcast
-            self.parallel = DistributedDataParallel(
-                self.model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
-            )
+            # batch norm statistics are already global: nothing to broadcast. Newer torch renames the switch, with a
+            # warning on every rank; older torch knows this name alone
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)
+                self.parallel = DistributedDataParallel(
+                    self.model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
+                )
         self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
