@@ -276,6 +276,29 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return leaves("", config.model_dump(mode="json"))
 
 
+def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat settings of a recorded run, with the fields that came after it at their defaults.
+
+    A field is added to a part with a default that leaves earlier runs what they were, so that runs from before and
+    after are the same setting.
+    """
+    parts: dict[str, type[Part] | None] = {
+        "data": DataConfig,
+        "encoder": EncoderConfig,
+        "encoder.text": _TEXTS.get(str(recorded.get("encoder.text.kind"))),
+        "method": _METHODS.get(str(recorded.get("method.kind"))),
+        "optim": OptimConfig,
+        "evaluation": EvaluationConfig,
+    }
+    found = dict(recorded)
+    for place, part in parts.items():
+        for name, field in part.model_fields.items() if part else ():
+            if field.default_factory is None and not field.is_required():
+                value = list(field.default) if isinstance(field.default, tuple) else field.default
+                found.setdefault(f"{place}.{name}", value)
+    return found
+
+
 _METHODS: dict[str, type[Part]] = {"vse_infinity": VSEInfinityConfig, "dvse": DVSEConfig}
 _TEXTS: dict[str, type[Part]] = {"bigru": BiGRUText, "tokens": TokenText, "transformer": TransformerText}
 _KINDS = {**_METHODS, **_TEXTS}

@@ -10,6 +10,7 @@ from raytrain.config import (
     DVSEConfig,
     RunConfig,
     TransformerText,
+    completed,
     flatten,
     from_yaml,
     override,
@@ -84,6 +85,14 @@ def test_a_bad_yaml_file_is_named_in_the_error(text: str, tmp_path: Path) -> Non
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"bad\.yaml"):
         from_yaml(path)
+
+
+def test_a_recorded_config_is_completed_by_defaults_and_otherwise_left(config: RunConfig) -> None:
+    flat = flatten(config)
+    assert completed(flat) == flat
+    missing = {name: value for name, value in flat.items() if name not in ("optim.clip_norm", "data.max_words")}
+    assert completed(missing) == flat
+    assert completed({"optim.lr": 1.0})["optim.lr"] == 1.0
 
 
 def test_the_test_split_cannot_be_trained_or_selected_on(config: RunConfig) -> None:

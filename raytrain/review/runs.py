@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raytrain.config import completed
 from raytrain.evaluation.report import read_evaluations
 from raytrain.tracking.journal import NAME, Journal
 from raytrain.tracking.replay import ending
@@ -82,7 +83,7 @@ def read_run(folder: Path) -> RunRecord | None:
     start = next((event for event in events if event["event"] == "start"), None)
     if start is None or start.get("kind") == "sweep":
         return None
-    config = dict(start.get("config") or {})
+    config = completed(start.get("config") or {})
     lines = {int(event["epoch"]): event for event in events if event["event"] == "epoch"}
     epochs = {epoch: line.get("metrics") or {} for epoch, line in sorted(lines.items())}
     select = config.get("evaluation.select", "val/rsum")

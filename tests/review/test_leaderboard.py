@@ -59,6 +59,13 @@ def test_of_a_seed_that_was_run_twice_the_later_run_counts(tmp_path: Path) -> No
     assert row["test/rsum"] is not None
 
 
+def test_a_run_from_before_a_field_existed_is_the_same_setting(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "old", seed=0)
+    make_run(tmp_path / "e" / "new", seed=1, **{"optim.decay_epochs": [15], "method.orth_schedule": "adaptive"})
+    (row,) = rows(tmp_path)
+    assert row["seeds"] == [0, 1]
+
+
 def test_validation_by_another_protocol_does_not_take_the_place_of_the_whole_split(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "a", temperatures=FR)
     folder = tmp_path / "e" / "a" / "evaluation"
