@@ -5,7 +5,7 @@ Letters: B batch, n local features of an item, F their size, K elements, H heads
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class SetPrediction(nn.Module):
         slots = self._start(len(local))
         read: tuple[Tensor, Tensor] | None = None
         for step in range(self.iterations):
-            block = self.blocks[step % len(self.blocks)]
+            block = cast(SlotBlock, self.blocks[step % len(self.blocks)])
             if read is None or len(self.blocks) > 1:
                 # a shared block reads the same inputs each time: its keys and values are computed once
                 read = block.read(local, codes)
@@ -157,7 +157,7 @@ class SlotBlock(nn.Module):
 
     def _by_head(self, rows: Tensor) -> Tensor:
         """(B, m, inner) -> (B, H, m, inner / H)"""
-        return rows.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return rows.view(*rows.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def place_codes(mask: Tensor, dim: int) -> Tensor:
