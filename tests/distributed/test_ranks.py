@@ -29,9 +29,16 @@ from tests.runs import tiny
 from tests.tables import make_table
 
 CPU = torch.device("cpu")
+DIVE: dict[str, Any] = {
+    "method__kind": "dive", "method__dropout": 0.0, "method__head_dim": 4, "method__mean_warmup_epochs": 1,
+    "optim__batch_size": 6,
+}  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"method__kind": "vse_infinity"},
     "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
+    "dive": DIVE,
+    "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
+    "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
     "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
 }
 
@@ -47,8 +54,9 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     if world_size() > 1:
         parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
     batches = TrainBatches(
-        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size()
-    )
+        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size(),
+        config.batch_by,
+    )  # fmt: skip
     losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
     losses["loss"].backward()
     found = {f"loss/{name}": value.detach() for name, value in losses.items()}
