@@ -69,7 +69,7 @@ TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discrimina
 
 
 class EncoderConfig(Part):
-    """The two encoders that VSE-infinity and DVSE share."""
+    """The two encoders that VSE-infinity and DVSE share; DivE reads `dim` and `text` alone."""
 
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"
@@ -123,7 +123,7 @@ class DivEConfig(Part):
     """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
 
     kind: Literal["dive"] = "dive"
-    elements: int = Field(4, ge=1, le=64, description="K")
+    views: int = Field(4, ge=1, le=64, description="K, embeddings an image and a caption")
     similarity: Literal["smooth_chamfer", "chamfer", "max", "match_probability"] = "smooth_chamfer"
     alpha: float = Field(16.0, gt=0, description="scale of smooth_chamfer")
     match_trainable: bool = Field(True, description="train scale and shift of match_probability")

@@ -24,7 +24,7 @@ def dive(trial: optuna.Trial) -> None:
     trial.suggest_float("method.dropout", 0.0, 0.3)
     trial.suggest_float("data.region_drop", 0.1, 0.3)
     trial.suggest_float("data.word_drop", 0.1, 0.3)
-    if trial.suggest_categorical("method.elements", [1, 2, 3, 4, 5, 6]) == 1:
+    if trial.suggest_categorical("method.views", [1, 2, 3, 4, 5, 6]) == 1:
         return
     trial.suggest_float("method.diversity_weight", 1e-3, 1e-1, log=True)
     trial.suggest_categorical("method.diversity_of", ["residual", "final"])

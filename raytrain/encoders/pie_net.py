@@ -41,7 +41,8 @@ class PIENet(nn.Module):
         Returns:
             (B, K, D) elements, L2-normalised, and (B, K, D) the residuals that were added to the global feature.
         """
-        scores = self.scores(local).float().masked_fill(~mask[..., None], -torch.inf)
-        found = scores.softmax(1).to(local.dtype).transpose(1, 2) @ local  # (B, K, F)
+        scores = self.scores(local).masked_fill(~mask[..., None], -torch.inf)
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        found = scores.softmax(1, dtype=wide).to(local.dtype).transpose(1, 2) @ local  # (B, K, F)
         residual = self.dropout(torch.sigmoid(self.linear(found)))
         return normalize(self.norm(whole[:, None] + residual), dim=-1), residual

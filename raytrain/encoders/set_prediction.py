@@ -145,8 +145,8 @@ class SlotBlock(nn.Module):
         return slots + self.mlp(slots)  # type: ignore[no-any-return]
 
     def weights(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) weights, float32, a row's sum 1 over the inputs."""
-        logits, padded = logits.float(), ~mask[:, None, None, :]
+        """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) float32 weights, each row's sum 1."""
+        logits, padded = logits.to(torch.promote_types(logits.dtype, torch.float32)), ~mask[:, None, None, :]
         if self.attention == "transformer":
             return logits.masked_fill(padded, -torch.inf).softmax(-1)
         if self.mask_mode == "official":
@@ -166,5 +166,5 @@ def place_codes(mask: Tensor, dim: int) -> Tensor:
     Sines at even places of a code, cosines at odd ones, base 10000 (the codes of DETR, in one dimension).
     """
     place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
-    angle = place[..., None].float() * position_rates(dim, mask.device)
+    angle = place[..., None] * position_rates(dim, mask.device)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(2)[..., :dim]

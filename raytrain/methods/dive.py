@@ -105,9 +105,9 @@ class DivE(nn.Module):
 def set_head(features: int, dim: int, config: DivEConfig, positions: bool = False) -> nn.Module:
     """What makes K elements of local features of that size and a global one: slots, Transformer or PIE-Net."""
     if config.aggregator == "pie_net":
-        return PIENet(features, dim, config.elements, config.dropout)
+        return PIENet(features, dim, config.views, config.dropout)
     return SetPrediction(
-        features, dim, config.elements, config.iterations, config.shared_block, config.aggregator, config.mask_mode,
+        features, dim, config.views, config.iterations, config.shared_block, config.aggregator, config.mask_mode,
         config.slots, positions, config.heads, config.head_dim, config.dropout,
     )  # fmt: skip
 

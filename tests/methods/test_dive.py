@@ -30,7 +30,7 @@ def batch(words: bool = False) -> dict[str, torch.Tensor]:
 
 def build(encoder: EncoderConfig = ENCODER, **changes: Any) -> DivE:
     torch.manual_seed(0)
-    small = {"elements": 3, "head_dim": 4, "iterations": 2, "dropout": 0.0}
+    small = {"views": 3, "head_dim": 4, "iterations": 2, "dropout": 0.0}
     return DivE(encoder, DivEConfig(**{**small, **changes}), INPUTS)
 
 
@@ -64,10 +64,10 @@ def switches() -> list[dict[str, Any]]:
     return [*changes, *more, {"similarity": "match_probability", "match_trainable": False}]
 
 
-@pytest.mark.parametrize("elements", [1, 3])
+@pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
-def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], elements: int) -> None:
-    method = build(elements=elements, **change)
+def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
+    method = build(views=views, **change)
     found = method(batch(), Moment(5.0, 10))
     found["loss"].backward()
     assert torch.isfinite(found["loss"])

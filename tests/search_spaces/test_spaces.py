@@ -48,5 +48,5 @@ def test_one_view_leaves_nothing_to_weigh_or_to_keep_apart() -> None:
 
 def test_one_element_leaves_nothing_to_compare_or_to_keep_apart() -> None:
     for _, answers, _ in walk(SPACES["dive"]):
-        assert (answers["method.elements"] == 1) == ("method.similarity" not in answers)
+        assert (answers["method.views"] == 1) == ("method.similarity" not in answers)
         assert ("method.alpha" in answers) == (answers.get("method.similarity") == "smooth_chamfer")
