@@ -37,6 +37,9 @@ class DataConfig(Part):
     max_words: int = Field(64, ge=2, description="longer captions are cut")
     region_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of regions dropped")
     word_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of words changed")
+    batch_by: Literal["method", "pair", "image"] = Field(
+        "method", description="pair: captions at random; image: images with all their captions; method: its own way"
+    )
 
 
 class BiGRUText(Part):
@@ -66,7 +69,7 @@ TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discrimina
 
 
 class EncoderConfig(Part):
-    """The two encoders that VSE-infinity and DVSE share."""
+    """The two encoders that VSE-infinity and DVSE share; DivE reads `dim` and `text` alone."""
 
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"
@@ -116,7 +119,38 @@ class DVSEConfig(Part):
         return self
 
 
-MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig, Field(discriminator="kind")]
+class DivEConfig(Part):
+    """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
+
+    kind: Literal["dive"] = "dive"
+    views: int = Field(4, ge=1, le=64, description="K, embeddings an image and a caption")
+    similarity: Literal["smooth_chamfer", "chamfer", "max", "match_probability"] = "smooth_chamfer"
+    alpha: float = Field(16.0, gt=0, description="scale of smooth_chamfer")
+    match_trainable: bool = Field(True, description="train scale and shift of match_probability")
+    margin: float = Field(0.2, ge=0)
+    mining: Literal["hardest", "mean", "semi_hard"] = "hardest"
+    mean_warmup_epochs: float = Field(
+        3, ge=0, description="epochs on the mean over all negatives first; published 0, which collapses on small data"
+    )
+    mmd_weight: float = Field(0.01, ge=0, description="of the discrepancy between image and text elements")
+    diversity_weight: float = Field(0.01, ge=0)
+    diversity: Literal["exponential", "gram"] = Field("exponential", description="DivE's form, or PVSE's")
+    diversity_of: Literal["residual", "final"] = Field("residual", description="before or after adding the global part")
+    aggregator: Literal["slots", "transformer", "pie_net"] = "slots"
+    iterations: int = Field(4, ge=1, le=16, description="refinements of the slots")
+    shared_block: bool = Field(True, description="one block for all refinements")
+    slots: Literal["learned", "sampled"] = "learned"
+    mask_mode: Literal["proper", "official"] = Field("proper", description="official: padding takes part, as published")
+    heads: int = Field(4, ge=1)
+    head_dim: int = Field(512, ge=1, description="inner width of the slots' attention is heads * head_dim")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    text_global: Literal["max", "cls"] = Field("max", description="global feature of token states")
+    text_global_linear: bool = Field(False, description="a second linear layer for it")
+    image_lr_scale: float = Field(0.1, gt=0, description="learning rate of the image encoder / optim.lr")
+    set_lr_scale: float = Field(0.1, gt=0, description="learning rate of the text's set module / optim.lr")
+
+
+MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig | DivEConfig, Field(discriminator="kind")]
 
 
 class OptimConfig(Part):
@@ -124,7 +158,9 @@ class OptimConfig(Part):
 
     lr: float = Field(5e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    batch_size: int = Field(128, ge=2, description="caption-image pairs a step, over all workers")
+    batch_size: int = Field(
+        128, ge=2, description="caption-image pairs a step, or images where data.batch_by is image; over all workers"
+    )
     num_epochs: int = Field(25, ge=1)
     schedule: Literal["step", "cosine", "constant"] = "step"
     decay_epochs: tuple[int, ...] = Field((15,), description="schedule step: lr is divided by decay_factor at these")
@@ -168,7 +204,16 @@ class RunConfig(Part):
             raise ValueError("training and selection never read the test split; use `raytrain evaluate --split test`")
         if self.encoder.text.kind == "tokens" and self.data.text_features is None:
             raise ValueError("encoder.text.kind=tokens reads data.text_features; name a text feature of the table")
+        kind, ways = self.method.kind, _BATCH_BY.get(self.method.kind, ("pair",))
+        if self.data.batch_by not in ("method", *ways):
+            raise ValueError(f"{kind} does not train with data.batch_by={self.data.batch_by}; choose {', '.join(ways)}")
         return self
+
+    @property
+    def batch_by(self) -> str:
+        """What a batch is made of: "pair" or "image"."""
+        ways = _BATCH_BY.get(self.method.kind, ("pair",))
+        return ways[0] if self.data.batch_by == "method" else self.data.batch_by
 
     @property
     def folder(self) -> Path:
@@ -299,7 +344,9 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-_METHODS: dict[str, type[Part]] = {"vse_infinity": VSEInfinityConfig, "dvse": DVSEConfig}
+_METHODS: dict[str, type[Part]] = {"vse_infinity": VSEInfinityConfig, "dvse": DVSEConfig, "dive": DivEConfig}
+_BATCH_BY: dict[str, tuple[str, ...]] = {"dive": ("image", "pair")}
+"""Ways a method can take its batches, its own first; ("pair",) where it is not named."""
 _TEXTS: dict[str, type[Part]] = {"bigru": BiGRUText, "tokens": TokenText, "transformer": TransformerText}
 _KINDS = {**_METHODS, **_TEXTS}
 

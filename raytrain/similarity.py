@@ -1,6 +1,10 @@
 """Similarities between queries and gallery items, as pure functions of L2-normalised embeddings.
 
 Letters: Q queries, G gallery items, K embeddings a query, J embeddings a gallery item, D dimensions.
+
+The similarities of two sets are computed in float32 at least, also under autocast: exp(alpha C) overflows fp16 from
+alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers at
+once; who has many queries calls them in chunks of queries.
 """
 
 from __future__ import annotations
@@ -49,3 +53,65 @@ def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Ten
         assert weights is not None
         return similarity @ weights
     raise ValueError(f"no view score '{score}'; there are max, mean, log_mean_exp and learned")
+
+
+def max_similarity(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) largest cosine of any two elements (MIL; PVSE, Song and Soleymani, CVPR 2019).
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+    """
+    return element_cosines(query, gallery).amax((1, 3))
+
+
+def match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) mean of sigmoid(scale C + shift) over all pairs of elements.
+
+    PCME's matching probability (Chun et al., CVPR 2021) on cosines, as DivE's table compares it (CVPR 2023, table 3).
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+        scale: () factor of the cosine.
+        shift: () added to it.
+    """
+    return torch.sigmoid(scale * element_cosines(query, gallery) + shift).mean((1, 3))
+
+
+def chamfer(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G): each element against its closest, averaged over either set, then over both.
+
+    DivE (Kim et al., CVPR 2023, section 3.3); the limit of `smooth_chamfer` as alpha grows.
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+    """
+    cosines = element_cosines(query, gallery)
+    return (cosines.amax(3).mean(1) + cosines.amax(1).mean(2)) / 2
+
+
+def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) smooth-Chamfer similarity (DivE, Kim et al., CVPR 2023, equation 2).
+
+    s = 1/(2 alpha K) sum_k log sum_j exp(alpha C_kj) + 1/(2 alpha J) sum_j log sum_k exp(alpha C_kj).
+    The inner sum is no mean: a score can exceed 1 by log(max(K, J)) / alpha. At K = J = 1 it is the cosine.
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+        alpha: scale of the cosines; the larger, the nearer to `chamfer`.
+    """
+    scaled = alpha * element_cosines(query, gallery)
+    by_query = torch.logsumexp(scaled, 3).mean(1)
+    by_gallery = torch.logsumexp(scaled, 1).mean(2)
+    return (by_query + by_gallery) / (2 * alpha)
+
+
+def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) cosine of each pair of elements, float32 or wider."""
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
+        left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
+        return (left @ right.T).view(*query.shape[:2], *gallery.shape[:2])

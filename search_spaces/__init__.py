@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.dive import dive
 from search_spaces.dvse import dvse
 from search_spaces.vse_infinity import vse_infinity
 
 if TYPE_CHECKING:
     import optuna
 
-SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {"dvse": dvse, "vse_infinity": vse_infinity}
+SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
+    "dive": dive,
+    "dvse": dvse,
+    "vse_infinity": vse_infinity,
+}

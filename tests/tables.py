@@ -20,16 +20,20 @@ def make_table(
     features: int = 16,
     token_features: int = 12,
     seed: int = 0,
+    ragged: bool = False,
 ) -> Table:
-    """A table with image feature "lite0", text feature "minilm" and words; half train, a quarter val and test."""
+    """A table with image feature "lite0", text feature "minilm" and words; half train, a quarter val and test.
+
+    `ragged`: images have one caption, two, and so on up to `texts_per_item`, then one again.
+    """
     random = np.random.default_rng(seed)
     hidden = random.standard_normal((items, 6))
     split = ["train" if i % 4 < 2 else "val" if i % 4 == 2 else "test" for i in range(items)]
     item_rows = [[f"i{i}", f"{i}.jpg", split[i], f"g{i % 3}", ""] for i in range(items)]
-    words = [
-        [WORDS[w] for w in random.integers(0, len(WORDS), random.integers(3, 8))] for _ in range(items * texts_per_item)
-    ]
-    text_rows = [[f"t{t}", t // texts_per_item, " ".join(words[t]), words[t]] for t in range(len(words))]
+    counts = 1 + np.arange(items) % texts_per_item if ragged else np.full(items, texts_per_item)
+    item_of = np.repeat(np.arange(items), counts)
+    words = [[WORDS[w] for w in random.integers(0, len(WORDS), random.integers(3, 8))] for _ in item_of]
+    text_rows = [[f"t{t}", int(item_of[t]), " ".join(words[t]), words[t]] for t in range(len(words))]
     lengths = np.array([len(w) + 2 for w in words])
     to_image = random.standard_normal((6, features))
     to_text = random.standard_normal((6, token_features))
@@ -38,7 +42,7 @@ def make_table(
         with writer.array("lite0", "image", (items, regions, features), "float16", {"backbone": "made up"}) as rows:
             rows[...] = (hidden @ to_image)[:, None] + 0.5 * random.standard_normal((items, regions, features))
         shape = (int(lengths.sum()), token_features)
-        owner = np.repeat(np.arange(len(words)) // texts_per_item, lengths)
+        owner = np.repeat(item_of, lengths)
         with writer.array("minilm", "text", shape, "float16", {"backbone": "made up"}) as rows:
             rows[...] = (hidden @ to_text)[owner] + 0.5 * random.standard_normal(shape)
         np.save(writer.path / "features" / "minilm.offsets.npy", np.concatenate([[0], lengths.cumsum()]))

@@ -106,6 +106,15 @@ def test_a_learned_score_without_a_gradient_is_refused(config: RunConfig) -> Non
         override(config, {"method.score": "learned"})
 
 
+def test_a_method_takes_its_batches_its_own_way_and_refuses_those_it_cannot(config: RunConfig) -> None:
+    assert config.batch_by == "pair"
+    sets = override(config, {"method.kind": "dive"})
+    assert sets.batch_by == "image"
+    assert override(sets, {"data.batch_by": "pair"}).batch_by == "pair"
+    with pytest.raises(UsageError, match=r"dvse does not train with data\.batch_by=image; choose pair"):
+        override(config, {"data.batch_by": "image"})
+
+
 def test_flatten_names_every_leaf(config: RunConfig) -> None:
     flat = flatten(config)
     assert flat["optim.lr"] == 5e-4

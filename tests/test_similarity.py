@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raytrain.similarity import cosine, pool_views, view_similarity
+from raytrain.similarity import (
+    chamfer,
+    cosine,
+    match_probability,
+    max_similarity,
+    pool_views,
+    smooth_chamfer,
+    view_similarity,
+)
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -55,3 +64,76 @@ def test_log_mean_exp_is_finite_at_large_scales_in_half_precision() -> None:
 def test_an_unknown_score_shows_the_scores() -> None:
     with pytest.raises(ValueError, match="max, mean, log_mean_exp and learned"):
         pool_views(torch.zeros(1, 1, 1), "median")
+
+
+def by_hand(name: str, x: list[list[float]], y: list[list[float]], alpha: float) -> float:
+    """The similarity of two sets as the equations print it, one pair of vectors at a time."""
+    c = [[sum(a * b for a, b in zip(p, q, strict=True)) for q in y] for p in x]
+    columns = [list(column) for column in zip(*c, strict=True)]
+    if name == "max":
+        return max(max(row) for row in c)
+    if name == "match":
+        return sum(1 / (1 + math.exp(-(3.0 * value - 0.5))) for row in c for value in row) / (len(x) * len(y))
+    if name == "chamfer":
+        return sum(max(row) for row in c) / len(x) / 2 + sum(max(column) for column in columns) / len(y) / 2
+    left = sum(math.log(sum(math.exp(alpha * value) for value in row)) for row in c)
+    right = sum(math.log(sum(math.exp(alpha * value) for value in column)) for column in columns)
+    return left / (2 * alpha * len(x)) + right / (2 * alpha * len(y))
+
+
+SETS: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
+    "max": lambda query, gallery, _: max_similarity(query, gallery),
+    "match": lambda query, gallery, _: match_probability(query, gallery, 3.0, -0.5),
+    "chamfer": lambda query, gallery, _: chamfer(query, gallery),
+    "smooth_chamfer": smooth_chamfer,
+}
+
+
+@pytest.mark.parametrize("alpha", [1.0, 16.0, 200.0])
+@pytest.mark.parametrize("name", list(SETS))
+@pytest.mark.parametrize(("k", "j"), [(1, 1), (4, 4), (2, 5)])
+def test_similarities_of_sets_equal_the_published_sums(name: str, alpha: float, k: int, j: int) -> None:
+    query, gallery = unit(3, k, 8), unit(4, j, 8, seed=1)
+    expected = [[by_hand(name, q, g, alpha) for g in gallery.tolist()] for q in query.tolist()]
+    found = SETS[name](query, gallery, alpha)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["max", "chamfer", "smooth_chamfer"])
+def test_sets_of_one_are_compared_by_their_cosine(name: str) -> None:
+    query, gallery = unit(3, 1, 8), unit(4, 1, 8, seed=1)
+    torch.testing.assert_close(SETS[name](query, gallery, 16.0), cosine(query[:, 0], gallery[:, 0]))
+
+
+def test_smooth_chamfer_becomes_chamfer_as_alpha_grows() -> None:
+    query, gallery = unit(3, 4, 8), unit(4, 4, 8, seed=1)
+    gaps = [(smooth_chamfer(query, gallery, a) - chamfer(query, gallery)).abs().max().item() for a in (4, 40, 400)]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < math.log(4) / 400
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("alpha", [1.0, 16.0, 200.0])
+@pytest.mark.parametrize("name", list(SETS))
+@pytest.mark.parametrize("case", ["one element", "equal vectors", "apart"])
+def test_gradients_of_sets_are_finite(case: str, name: str, alpha: float, dtype: torch.dtype) -> None:
+    query, gallery = unit(2, 3, 8), unit(2, 3, 8, seed=1)
+    if case == "one element":
+        query, gallery = query[:, :1], gallery[:, :1]
+    if case == "equal vectors":
+        query = gallery = query[:1, :1].expand(2, 3, 8)
+    query, gallery = (x.to(dtype).requires_grad_() for x in (query.clone(), gallery.clone()))
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = SETS[name](query, gallery, alpha)
+    assert scores.dtype == torch.float32
+    scores.sum().backward()
+    for x in (query, gallery):
+        assert x.grad is not None
+        assert torch.isfinite(x.grad).all()
+
+
+def test_autocast_does_not_coarsen_the_scores_of_sets() -> None:
+    query, gallery = unit(3, 4, 8).float(), unit(4, 4, 8, seed=1).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = smooth_chamfer(query, gallery, 16.0)
+    torch.testing.assert_close(scores, smooth_chamfer(query, gallery, 16.0))

@@ -3,7 +3,7 @@
 Everything random is a function of (seed, epoch, step) and is drawn for the whole batch before a rank takes its slice:
 a run gives the same batches on one rank and on many, and a resumed one the same as an uninterrupted one.
 
-Letters: B pairs of this rank, R regions, F features, T tokens.
+Letters: B pairs or images of this rank, S captions where they are more than B, R regions, F features, T tokens.
 """
 
 from __future__ import annotations
@@ -144,14 +144,17 @@ class Regions:
 
 
 class TrainBatches:
-    """The training split as caption-image pairs, shuffled anew each epoch; the last short batch is left out.
+    """The training split, shuffled anew each epoch; the last short batch is left out.
 
     Args:
         split: of the table.
         regions, texts: readers of its features.
         config: augmentation.
-        batch_size: pairs a step over all ranks; a multiple of `world`.
+        batch_size: units a step over all ranks; a multiple of `world`.
         seed: of order and augmentation.
+        unit: "pair", a caption and its image; "image", an image with all its captions, however many, so that a batch
+            has B images and S captions and ranks may hold different numbers of captions. Images without a caption
+            are left out.
     """
 
     def __init__(
@@ -164,34 +167,47 @@ class TrainBatches:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        unit: str = "pair",
     ) -> None:
         if batch_size % world:
             raise UsageError(f"optim.batch_size={batch_size} does not divide over {world} workers; use a multiple")
-        if len(split.texts) < batch_size:
-            raise UsageError(
-                f"optim.batch_size={batch_size} is more than the {len(split.texts)} captions of split '{split.name}'"
-            )
         self.split, self.regions, self.texts, self.config = split, regions, texts, config
-        self.batch_size, self.seed = batch_size, seed
-        self.mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
-        self.steps = len(split.texts) // batch_size
+        self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
+        # captions of an image stand together: those of unit u are first[u] to first[u] + counts[u]
+        if unit == "image":
+            self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
+        else:
+            self.images, self.first = split.item_of_text, np.arange(len(split.texts))
+            self.counts = np.ones_like(self.first)
+        if len(self.images) < batch_size:
+            raise UsageError(
+                f"optim.batch_size={batch_size} is more than the {len(self.images)} "
+                f"{'images with captions' if unit == 'image' else 'captions'} of split '{split.name}'"
+            )
+        self.steps = len(self.images) // batch_size
 
     def batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
         """This rank's part of one step."""
-        pairs = order[step * self.batch_size : (step + 1) * self.batch_size][self.mine]
+        units = order[step * self.batch_size : (step + 1) * self.batch_size]
         random = np.random.default_rng([self.seed, epoch, step])
-        region_draws = random.random((self.batch_size, self.regions.features.shape[1]), dtype=np.float32)[self.mine]
-        text_draws = random.random((self.batch_size, self.texts.longest), dtype=np.float32)[self.mine]
-        images = self.split.item_of_text[pairs]
+        region_draws = random.random((self.batch_size, self.regions.features.shape[1]), dtype=np.float32)
+        text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
+        # everything above is the whole batch's; from here on this rank's share of it
+        mine = slice(self.rank * self.batch_size // self.world, (self.rank + 1) * self.batch_size // self.world)
+        before = int(self.counts[units[: mine.start]].sum())
+        units = units[mine]
+        rows = np.concatenate([np.arange(self.first[u], self.first[u] + self.counts[u]) for u in units])
+        images = self.images[units]
         return {
-            **self.regions.read(self.split.items[images], region_draws, self.config.region_drop),
-            **self.texts.read(self.split.texts[pairs], text_draws, self.config.word_drop),
-            "image_id": torch.from_numpy(images.astype(np.int64)),
+            **self.regions.read(self.split.items[images], region_draws[mine], self.config.region_drop),
+            **self.texts.read(self.split.texts[rows], text_draws[before : before + len(rows)], self.config.word_drop),
+            "image_id": torch.from_numpy(self.split.item_of_text[rows].astype(np.int64)),
+            "item_id": torch.from_numpy(images.astype(np.int64)),
         }
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from `first_step` on, each read while the one before it trains."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.split.texts))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
         return read_ahead(lambda step: self.batch(order, epoch, step), range(first_step, self.steps))
 
 

@@ -76,8 +76,13 @@ def pooling(kind: str, gpo_dim: int = 32) -> nn.Module:
 def position_codes(count: int, dim: int, device: torch.device | None = None) -> Tensor:
     """(count, dim) sinusoidal codes of 0..count-1, base 10000: sines at even places, cosines at odd ones."""
     position = torch.arange(count, dtype=torch.float32, device=device)[:, None]
-    rate = torch.exp(torch.arange(0, dim, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / dim))
+    rate = position_rates(dim, device)
     codes = torch.zeros(count, dim, device=device)
     codes[:, 0::2] = torch.sin(position * rate)
     codes[:, 1::2] = torch.cos(position * rate)[:, : dim // 2]
     return codes
+
+
+def position_rates(dim: int, device: torch.device | None = None) -> Tensor:
+    """(dim / 2, rounded up) angles a unit of position, from 1 down to nearly 1 / 10000."""
+    return torch.exp(torch.arange(0, dim, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / dim))

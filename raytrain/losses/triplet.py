@@ -40,6 +40,42 @@ def triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.2, hardest:
     return text_to_image.sum() + image_to_text.sum()
 
 
+def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mining: str = "hardest") -> Tensor:
+    """() hinges of both directions when a batch holds several captions an image (DivE, CVPR 2023; official code).
+
+    For every positive pair (q, g): its score against the other captions' scores with image g, and against the other
+    images' scores with caption q. Each direction is a mean, over positive pairs, so that the loss does not grow with
+    the batch; the two are added. A collapsed model costs twice the margin under "hardest" and "mean".
+
+    Args:
+        similarity: (Q, G) scores, larger is closer.
+        positives: (Q, G) bool, True where the caption describes the image; all other pairs are negatives. Any number
+            of captions an image. A pair without a negative costs nothing.
+        margin: required gap, in the units of `similarity`.
+        mining: "hardest", the hardest negative of each positive pair; "mean", the mean over all (positive, negative)
+            hinges; "semi_hard", hinges cut at the margin (a negative above its positive has no gradient) and averaged
+            over those that are not zero.
+    """
+    query, image = positives.nonzero(as_tuple=True)
+    own = similarity[query, image][:, None]
+    total = similarity.new_zeros(())
+    for scores, others in (
+        (similarity[query], ~positives[query]),  # (P, G) text to image
+        (similarity.T[image], ~positives.T[image]),  # (P, Q) image to text
+    ):
+        costs = (margin + scores - own).clamp(min=0).masked_fill(~others, 0.0)
+        if mining == "hardest":
+            total = total + costs.amax(1).sum() / max(len(query), 1)
+        elif mining == "mean":
+            total = total + costs.sum() / others.sum().clamp(min=1)
+        elif mining == "semi_hard":
+            costs = costs.clamp(max=margin)
+            total = total + costs.sum() / (costs > 0).sum().clamp(min=1)
+        else:
+            raise ValueError(f"no mining '{mining}'; there are hardest, mean and semi_hard")
+    return total
+
+
 def batch_negatives(image_id: Tensor, same_image: str) -> Tensor:
     """(B, B) bool: which image of the batch is a negative of which caption.
 

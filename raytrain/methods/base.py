@@ -13,7 +13,8 @@ from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
 
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
-image_id (B)."""
+image_id (B) of each caption. Where batches hold images with all their captions, B images have S captions: text
+(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B) says which image each row of regions is."""
 
 
 def alone(tensor: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ class Moment:
     Args:
         epoch: epochs done, with the fraction of this one: 1.5 is the middle of the second.
         num_epochs: of the whole run.
-        gather: (B / W, ...) of this rank -> (B, ...) of all ranks, in rank order, with gradient.
+        gather: the rows of this rank -> those of all ranks, in rank order, with gradient.
     """
 
     epoch: float = 0.0
@@ -58,13 +59,18 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
         assert inputs.words is not None
         return BiGRUCaptions(inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim)
     if isinstance(text, TransformerText):
-        from raytrain.encoders.tokens import load_text_model
-
-        transformer, _ = load_text_model(text.path)
-        for name, parameter in transformer.named_parameters():
-            # pooled outputs are not used; DDP waits for the gradient of every parameter that wants one
-            parameter.requires_grad_("pooler" not in name)
-        width = int(cast(Any, transformer).config.hidden_size)
+        transformer, width = load_transformer(text.path)
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
     assert inputs.token_features is not None
     return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)
+
+
+def load_transformer(path: str) -> tuple[nn.Module, int]:
+    """A text model that trains with the rest, and the width of its states."""
+    from raytrain.encoders.tokens import load_text_model
+
+    transformer, _ = load_text_model(path)
+    for name, parameter in transformer.named_parameters():
+        # pooled outputs are not used; DDP waits for the gradient of every parameter that wants one
+        parameter.requires_grad_("pooler" not in name)
+    return transformer, int(cast(Any, transformer).config.hidden_size)

@@ -6,7 +6,7 @@ minilm`; `make demo` does all of it. It shows the whole road in minutes and is n
 
 from __future__ import annotations
 
-from raytrain.config import DataConfig, DVSEConfig, EncoderConfig, OptimConfig, RunConfig, VSEInfinityConfig
+from raytrain.config import DataConfig, DivEConfig, DVSEConfig, EncoderConfig, OptimConfig, RunConfig, VSEInfinityConfig
 
 TABLE = "tables/emoji"
 
@@ -25,3 +25,13 @@ def vse_infinity_emoji() -> RunConfig:
 def dvse_emoji() -> RunConfig:
     """DVSE with K = 4. Run: `raytrain train dvse_emoji`."""
     return vse_infinity_emoji().model_copy(update={"method": DVSEConfig(views=4)})
+
+
+def dive_emoji() -> RunConfig:
+    """DivE with K = 4: images with all their names, eight epochs. Run: `raytrain train dive_emoji`."""
+    return vse_infinity_emoji().model_copy(
+        update={
+            "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0),
+            "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
+        }
+    )

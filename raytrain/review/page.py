@@ -16,6 +16,8 @@ METHOD_LEGEND = {
     "the hardest negative (Chen et al., CVPR 2021).",
     "dvse": "K views an image against one vector a caption, each view's loss weighted by the variance of its "
     "negatives, views kept apart by an orthogonality term (our reading of the published abstracts).",
+    "dive": "K elements an image and K a caption, each set predicted by slots that compete for the input, compared by "
+    "smooth-Chamfer similarity (Kim et al., CVPR 2023).",
 }
 
 STYLE = """

@@ -20,12 +20,13 @@ from raytrain.config import RunConfig, flatten
 from raytrain.data.batches import TrainBatches, to_device
 from raytrain.data.table import Split
 from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.evaluation.diagnostics import set_diagnostics
 from raytrain.evaluation.recall import image_text_metrics
 from raytrain.methods import METHODS
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import Method, autocast, score_split
+from raytrain.training.embed import Method, autocast, embed_split, score
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
@@ -119,7 +120,7 @@ class Run:
         synchronise_batch_norm(self.model)
         self.batches = TrainBatches(
             tables["train"], self.feed.regions, self.feed.texts, config.data, config.optim.batch_size, config.seed,
-            rank(), world_size(),
+            rank(), world_size(), config.batch_by,
         )  # fmt: skip
         self.optimizer = make_optimizer(self.model, config, device)
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
@@ -187,12 +188,20 @@ class Run:
         self.train_metrics = {f"train/{k}": float(v) / self.step_in_epoch for k, v in self.sums.items()}
         self.train_metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
+        if self.train_metrics.get("train/collapsed") == 1.0 and rank() == 0:
+            warnings.warn(
+                f"{self.config.name}: in every step of epoch {self.epoch} the hardest negatives cost what equal scores "
+                "would, twice the margin: the embeddings have collapsed. Raise method.mean_warmup_epochs, lower "
+                "optim.lr, or take larger batches.",
+                stacklevel=2,
+            )
 
     def validate(self) -> dict[str, float]:
         """Metrics of the epoch that ended; keeps the similarities of the best one. Empty on ranks other than 0."""
         started = time.monotonic()
         with self._averaged():
-            scores = score_split(self.model, self.val, self.feed, self.device)
+            query, gallery = embed_split(self.model, self.val, self.feed, self.device)
+            scores = score(self.model, query, gallery) if rank() == 0 else torch.empty(0)
         self._spend(started)
         # rank 0 alone holds the scores; all stop together
         if any_rank(not bool(scores.isfinite().all()), self.device):
@@ -201,6 +210,7 @@ class Run:
             return {}
         found = image_text_metrics(scores, torch.from_numpy(self.val.item_of_text))
         metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
+        metrics |= set_diagnostics(query, gallery)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics[self.config.evaluation.select]

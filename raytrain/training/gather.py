@@ -23,24 +23,29 @@ def rank() -> int:
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, tensor: Tensor) -> Tensor:
-        context.rows = len(tensor)
-        parts = [torch.empty_like(tensor) for _ in range(world_size())]
-        dist.all_gather(parts, tensor.contiguous())
-        return torch.cat(parts)
+    def forward(context: Any, tensor: Tensor, sizes: list[int]) -> Tensor:
+        context.mine = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
+        longest = max(sizes)
+        # collectives want equal sizes: shorter shares travel padded
+        padded = torch.cat([tensor, tensor.new_zeros(longest - len(tensor), *tensor.shape[1:])])
+        parts = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         # each rank computed the same loss, so this slice is already complete: no communication is needed
-        start = rank() * context.rows
-        return gradient[start : start + context.rows] * world_size()
+        return gradient[context.mine] * world_size(), None
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """(B / W, ...) of each rank, equal sizes -> (B, ...) in rank order. One process: the tensor itself."""
+    """The rows of each rank, however many -> those of all ranks, in rank order. One process: the tensor itself."""
     if world_size() == 1:
         return tensor
-    return _Gather.apply(tensor)  # type: ignore[no-any-return, no-untyped-call]
+    mine = torch.tensor([len(tensor)], device=tensor.device)
+    sizes = [torch.empty_like(mine) for _ in range(world_size())]
+    dist.all_gather(sizes, mine)
+    return _Gather.apply(tensor, torch.cat(sizes).tolist())  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _AllReduceSum(torch.autograd.Function):

@@ -12,20 +12,21 @@ from raytrain.config import RunConfig, TransformerText
 
 
 def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
-    """AdamW with the text encoder in a group of its own.
+    """AdamW with a group for each learning rate.
 
     `encoder.text.lr_scale` multiplies the learning rate of the text branch; where a transformer is trained, of the
-    transformer alone, as in VSE-infinity's code.
+    transformer alone, as in VSE-infinity's code. A method with an attribute `lr_scales`, {start of parameter names:
+    factor}, has more of them; a parameter belongs to the longest start that fits. The first group has the base rate.
     """
     text = config.encoder.text
     prefix = "text.transformer." if isinstance(text, TransformerText) else "text."
-    scaled: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
+    more: dict[str, float] = getattr(model, "lr_scales", {})
+    scales = {"": 1.0, prefix: text.lr_scale, **more}
+    members: dict[str, list[nn.Parameter]] = {start: [] for start in scales}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        (scaled if name.startswith(prefix) else rest).append(parameter)
-    groups = [{"params": rest, "scale": 1.0}, {"params": scaled, "scale": text.lr_scale}]
+        if parameter.requires_grad:
+            members[max((start for start in scales if name.startswith(start)), key=len)].append(parameter)
+    groups = [{"params": found, "scale": scales[start]} for start, found in members.items()]
     return torch.optim.AdamW(
         groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=device.type in ("cpu", "cuda")
     )

@@ -11,11 +11,13 @@ from raytrain.data.words import Vocabulary
 from raytrain.errors import UsageError
 
 
-def batches(table: Table, rank: int = 0, world: int = 1, size: int = 20, seed: int = 0) -> TrainBatches:
+def batches(
+    table: Table, rank: int = 0, world: int = 1, size: int = 20, seed: int = 0, unit: str = "pair"
+) -> TrainBatches:
     split = table.split("train")
     config = DataConfig(table="t", region_drop=0.4, word_drop=0.4)
     texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
-    return TrainBatches(split, Regions(table, "lite0"), texts, config, size, seed, rank, world)
+    return TrainBatches(split, Regions(table, "lite0"), texts, config, size, seed, rank, world, unit)
 
 
 def test_an_epoch_sees_each_pair_at_most_once_and_leaves_out_the_short_batch(table: Table) -> None:
@@ -25,20 +27,42 @@ def test_an_epoch_sees_each_pair_at_most_once_and_leaves_out_the_short_batch(tab
     assert np.bincount(seen.numpy()).max() <= 5
 
 
-def test_two_ranks_hold_the_halves_of_what_one_rank_holds(table: Table) -> None:
-    whole = list(batches(table).epoch(3))
-    parts = [list(batches(table, rank, 2).epoch(3)) for rank in range(2)]
+def test_a_batch_of_images_holds_every_caption_of_each_and_no_other(table: Table) -> None:
+    split = table.split("train")
+    keep = np.sort(np.random.default_rng(0).permutation(len(split.texts))[:30])
+    split.texts, split.item_of_text = split.texts[keep], split.item_of_text[keep]  # one to five captions an image
+    counts = np.bincount(split.item_of_text, minlength=len(split))
+    feed = batches(table, size=2, unit="image")
+    feed = TrainBatches(split, feed.regions, feed.texts, feed.config, 2, 0, unit="image")
+    seen = []
+    for batch in feed.epoch(0):
+        assert len(batch["regions"]) == len(batch["item_id"]) == 2
+        assert len(batch["text"]) == len(batch["image_id"]) == counts[batch["item_id"].numpy()].sum()
+        expected = np.repeat(batch["item_id"].numpy(), counts[batch["item_id"].numpy()])
+        assert batch["image_id"].tolist() == expected.tolist()
+        seen += batch["item_id"].tolist()
+    assert len(set(counts.tolist())) > 2
+    assert len(set(seen)) == len(seen) == 2 * ((counts > 0).sum() // 2)
+
+
+@pytest.mark.parametrize(("unit", "size"), [("pair", 20), ("image", 4)])
+def test_two_ranks_hold_the_halves_of_what_one_rank_holds(unit: str, size: int, table: Table) -> None:
+    whole = list(batches(table, size=size, unit=unit).epoch(3))
+    parts = [list(batches(table, rank, 2, size, unit=unit).epoch(3)) for rank in range(2)]
     for one, left, right in zip(whole, *parts, strict=True):
-        for name in ("regions", "region_mask", "image_id"):
+        for name in ("regions", "region_mask", "image_id", "item_id"):
             torch.testing.assert_close(torch.cat([left[name], right[name]]), one[name])
-        for half, rows in ((left, slice(0, 10)), (right, slice(10, 20))):
+        middle = len(left["text"])
+        for half, rows in ((left, slice(0, middle)), (right, slice(middle, None))):
             width = half["text"].shape[1]
             torch.testing.assert_close(half["text"], one["text"][rows, :width])
             assert not one["text_mask"][rows, width:].any()
 
 
-def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(table: Table) -> None:
-    whole, rest = list(batches(table).epoch(1)), list(batches(table).epoch(1, first_step=2))
+@pytest.mark.parametrize(("unit", "size"), [("pair", 20), ("image", 3)])
+def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(unit: str, size: int, table: Table) -> None:
+    feed = batches(table, size=size, unit=unit)
+    whole, rest = list(feed.epoch(1)), list(feed.epoch(1, first_step=2))
     assert len(rest) == len(whole) - 2
     for a, b in zip(whole[2:], rest, strict=True):
         for name in a:
@@ -57,6 +81,8 @@ def test_a_batch_that_does_not_fit_is_refused(table: Table) -> None:
         batches(table, 0, 3)
     with pytest.raises(UsageError, match="more than the 60 captions"):
         batches(table, size=80)
+    with pytest.raises(UsageError, match="more than the 12 images with captions"):
+        batches(table, size=14, unit="image")
 
 
 def test_about_the_asked_share_of_regions_is_dropped_and_never_all(table: Table) -> None:

@@ -29,9 +29,17 @@ from tests.runs import tiny
 from tests.tables import make_table
 
 CPU = torch.device("cpu")
+DIVE: dict[str, Any] = {
+    "method__kind": "dive", "method__dropout": 0.0, "method__head_dim": 4, "method__mean_warmup_epochs": 1,
+    "optim__batch_size": 6,
+}  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"method__kind": "vse_infinity"},
     "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
+    "dive": DIVE,
+    "dive-ragged": {**DIVE, "method__diversity_of": "final", "optim__batch_size": 4},
+    "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
+    "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
     "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
 }
 
@@ -47,8 +55,9 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     if world_size() > 1:
         parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
     batches = TrainBatches(
-        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size()
-    )
+        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size(),
+        config.batch_by,
+    )  # fmt: skip
     losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
     losses["loss"].backward()
     found = {f"loss/{name}": value.detach() for name, value in losses.items()}
@@ -56,6 +65,11 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     found |= {f"buffer/{name}": b.clone() for name, b in model.named_buffers()}
     found["scores"] = score_split(model, splits["val"], feed, CPU)
     return found
+
+
+def table_for(name: str, table: Table) -> Table:
+    """The table whose images have different numbers of captions, for the methods that should see one."""
+    return Table(table.path.parent / "ragged") if "ragged" in name else table
 
 
 def work(number: int, folder: str, table: str) -> None:
@@ -66,7 +80,7 @@ def work(number: int, folder: str, table: str) -> None:
     found: dict[str, Any] = {}
     for name, changes in METHODS.items():
         for epoch in (0.0, 2.0):
-            found[f"{name} {epoch}"] = one_step(tiny(opened, Path(folder), **changes), epoch)
+            found[f"{name} {epoch}"] = one_step(tiny(table_for(name, opened), Path(folder), **changes), epoch)
     found["any"] = [any_rank(number == 1, CPU), any_rank(False, CPU)]
 
     # a whole run, resumed half way, and a NaN that only rank 1 reads
@@ -101,6 +115,7 @@ def _poison_rank_1(metrics: dict[str, float], path: Path | None) -> None:
 def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]], Table]:
     folder = tmp_path_factory.mktemp("ranks")
     table = make_table(folder / "table", items=27)  # uneven shares of the validation split
+    make_table(folder / "ragged", items=27, ragged=True)  # two ranks hold different numbers of captions
     mp.spawn(work, (str(folder), str(table.path)), nprocs=2)  # type: ignore[no-untyped-call]
     return folder, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)], table
 
@@ -109,7 +124,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_two_ranks_of_half_the_batch_equal_one_rank(method: str, epoch: float, two: Any, tmp_path: Path) -> None:
     _, found, table = two
-    whole = one_step(tiny(table, tmp_path, **METHODS[method]), epoch)
+    whole = one_step(tiny(table_for(method, table), tmp_path, **METHODS[method]), epoch)
     assert any(value.abs().max() > 0 for name, value in whole.items() if name.startswith("gradient"))
     for number in range(2):
         part = found[number][f"{method} {epoch}"]

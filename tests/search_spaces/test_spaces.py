@@ -44,3 +44,9 @@ def test_dvse_searches_what_the_paper_leaves_open() -> None:
 def test_one_view_leaves_nothing_to_weigh_or_to_keep_apart() -> None:
     for _, answers, _ in walk(SPACES["dvse"]):
         assert (answers["method.views"] == 1) == ("method.orth_weight" not in answers)
+
+
+def test_one_element_leaves_nothing_to_compare_or_to_keep_apart() -> None:
+    for _, answers, _ in walk(SPACES["dive"]):
+        assert (answers["method.views"] == 1) == ("method.similarity" not in answers)
+        assert ("method.alpha" in answers) == (answers.get("method.similarity") == "smooth_chamfer")

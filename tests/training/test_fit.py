@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import RunConfig, flatten, override
 from raytrain.data.table import Table
 from raytrain.errors import Interrupted, NonFiniteError, RefusedError
 from raytrain.tracking.journal import Journal
@@ -21,6 +21,8 @@ from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, resumable
 from tests.runs import tiny
 from tests.tables import make_table
+
+DIVE: dict[str, Any] = {"method.kind": "dive", "method.head_dim": 4, "method.iterations": 2, "optim.batch_size": 4}
 
 
 def run(config: RunConfig, **more: Any) -> dict[str, float]:
@@ -33,7 +35,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(path).weights
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive"])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=60)
@@ -41,6 +43,9 @@ def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_p
         table, tmp_path, method__kind=method, encoder__text__kind=text, optim__num_epochs=6, optim__lr=5e-3,
         data__word_drop=0.0,
     )  # fmt: skip
+    if method == "dive":
+        rates = {"optim.lr": 3e-3, "method.image_lr_scale": 1.0, "method.set_lr_scale": 1.0}
+        config = override(config, DIVE | rates | {"optim.num_epochs": 12})
     reported: list[dict[str, float]] = []
     run(config, report=lambda metrics, _: reported.append(metrics))
     assert reported[-1]["train/loss"] < reported[1]["train/loss"] / 1.2
@@ -66,15 +71,39 @@ def test_the_run_folder_holds_its_whole_story(table: Table, tmp_path: Path) -> N
     assert reported[-1][0]["cost/gpu_seconds"] == 0 or torch.cuda.is_available()
 
 
+@pytest.mark.filterwarnings("ignore:tiny")
+def test_a_run_of_sets_journals_their_variance(table: Table, tmp_path: Path) -> None:
+    metrics = run(override(tiny(table, tmp_path, method__kind="dive"), DIVE))
+    assert metrics["diagnostics/set_log_variance"] < 0
+    assert metrics["diagnostics/query_set_log_variance"] < 0
+    assert 0 <= metrics["train/collapsed"] <= 1
+
+
+def test_a_collapse_that_lasts_an_epoch_is_told(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table")
+    for name in ("lite0", "minilm"):  # images and captions that nothing tells apart
+        features = np.load(table.path / "features" / f"{name}.npy", mmap_mode="r+")
+        features[...] = 1.0
+    changes = {"optim.lr": 1e-7, "method.mean_warmup_epochs": 1, "method.dropout": 0.0}
+    config = override(tiny(table, tmp_path, method__kind="dive"), DIVE | changes)
+    with pytest.warns(UserWarning, match="tiny: in every step of epoch 2 .*mean_warmup_epochs") as told:
+        run(config)
+    assert len(told) == 1
+
+
 class StopHere(Exception):
     """Ends a run from its report."""
 
 
-@pytest.mark.parametrize("changes", [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, {"method__kind": "dive"}]
+)
 @pytest.mark.parametrize("place", ["epoch", "step"])
 def test_resumed_equals_uninterrupted_bit_for_bit(
     place: str, changes: dict[str, Any], table: Table, tmp_path: Path
 ) -> None:
+    if "method__kind" in changes:  # batches of images, dropout drawn by step
+        changes = {name.replace(".", "__"): value for name, value in DIVE.items()} | changes
     whole = tiny(table, tmp_path / "whole", optim__num_epochs=3, **changes)
     run(whole)
 

@@ -25,9 +25,15 @@ def losses(table: Table, storage: Path, device: str, **changes: object) -> list[
     return found
 
 
-def test_bf16_follows_fp32_on_the_cpu(table: Table, tmp_path: Path) -> None:
-    whole = losses(table, tmp_path / "fp32", "cpu")
-    half = losses(table, tmp_path / "bf16", "cpu", optim__precision="bf16")
+DIVE: dict[str, object] = {
+    "method__kind": "dive", "method__head_dim": 4, "method__dropout": 0.0, "optim__batch_size": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", [{}, DIVE, DIVE | {"encoder__text__kind": "bigru"}], ids=["dvse", "dive", "words"])
+def test_bf16_follows_fp32_on_the_cpu(method: dict[str, object], table: Table, tmp_path: Path) -> None:
+    whole = losses(table, tmp_path / "fp32", "cpu", **method)
+    half = losses(table, tmp_path / "bf16", "cpu", optim__precision="bf16", **method)
     assert half == pytest.approx(whole, rel=0.05)
     assert half != whole
 
@@ -36,10 +42,11 @@ def test_bf16_follows_fp32_on_the_cpu(table: Table, tmp_path: Path) -> None:
 @gpu
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-2), ("bf16", 0.05), ("fp16", 0.05)])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
+@pytest.mark.parametrize("method", [{}, DIVE], ids=["dvse", "dive"])
 def test_the_gpu_trains_as_the_cpu_does(
-    text: str, precision: str, tolerance: float, table: Table, tmp_path: Path
+    method: dict[str, object], text: str, precision: str, tolerance: float, table: Table, tmp_path: Path
 ) -> None:
-    kind = {"encoder__text__kind": text}
+    kind = {"encoder__text__kind": text, **method}
     whole = losses(table, tmp_path / "cpu", "cpu", **kind)
     found = losses(table, tmp_path / "gpu", "cuda", optim__precision=precision, **kind)
     assert found == pytest.approx(whole, rel=tolerance)

@@ -39,3 +39,19 @@ def test_the_text_encoder_learns_at_its_own_rate(table: Table, tmp_path: Path) -
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         assert rates[id(parameter)] == pytest.approx(1e-4 if name.startswith("text.") else 1e-3), name
+
+
+def test_parts_of_a_method_learn_at_their_own_rates(table: Table, tmp_path: Path) -> None:
+    config = tiny(
+        table, tmp_path, method__kind="dive", method__similarity="match_probability", method__head_dim=4,
+        method__image_lr_scale=0.5, method__set_lr_scale=0.25, encoder__text__lr_scale=2.0,
+    )  # fmt: skip
+    model = build_method(config, open_feed(config, table))
+    optimizer = make_optimizer(model, config, torch.device("cpu"))
+    set_lr(optimizer, 1e-3)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    scales = {"image.": 0.5, "text.sets.": 0.25, "text.linear.": 2.0, "match_": 1.0}
+    for name, parameter in model.named_parameters():
+        scale = next(value for start, value in scales.items() if name.startswith(start))
+        assert rates[id(parameter)] == pytest.approx(1e-3 * scale), name

@@ -20,14 +20,15 @@ from tests.runs import tiny
 pytest.importorskip("transformers", reason="needs the extra `encode`")
 
 
+@pytest.mark.parametrize("method", ["dvse", "dive"])
 @pytest.mark.parametrize("model", [bert, clip])
 def test_a_transformer_trains_is_saved_and_evaluates(
-    model: Callable[[Path], Path], table: Table, tmp_path: Path
+    model: Callable[[Path], Path], method: str, table: Table, tmp_path: Path
 ) -> None:
     path = model(tmp_path / "model")
     config = tiny(
         table, tmp_path, encoder__text__kind="transformer", encoder__text__path=str(path), encoder__text__lr_scale=1.0,
-        data__max_words=12,
+        data__max_words=12, method__kind=method, optim__batch_size=20 if method == "dvse" else 4,
     )  # fmt: skip
     before = build_method(config, open_feed(config, table)).state_dict()
     fit(config, open_tables(config))

@@ -1,0 +1,48 @@
+"""PIE-Net: K embeddings of an item by K attentions over its local features (Song and Soleymani, CVPR 2019).
+
+Letters: B batch, n local features, F their size, K elements, D dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class PIENet(nn.Module):
+    """normalize(LayerNorm(global + residual)), residual = dropout(sigmoid(Linear(A^T x))), A = softmax(tanh(x W1) W2).
+
+    Args:
+        features: F; W1 is F x F/2, W2 is F/2 x K, both without bias.
+        dim: D.
+        elements: K.
+        dropout: of the residual.
+    """
+
+    def __init__(self, features: int, dim: int, elements: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        hidden = max(features // 2, 1)
+        self.scores = nn.Sequential(
+            nn.Linear(features, hidden, bias=False), nn.Tanh(), nn.Linear(hidden, elements, bias=False)
+        )
+        self.linear = nn.Linear(features, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, local: Tensor, mask: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of a batch of items.
+
+        Args:
+            local: (B, n, F) local features.
+            mask: (B, n) bool, True at real ones, at least one a row.
+            whole: (B, D) global feature.
+
+        Returns:
+            (B, K, D) elements, L2-normalised, and (B, K, D) the residuals that were added to the global feature.
+        """
+        scores = self.scores(local).masked_fill(~mask[..., None], -torch.inf)
+        wide = torch.promote_types(scores.dtype, torch.float32)
+        found = scores.softmax(1, dtype=wide).to(local.dtype).transpose(1, 2) @ local  # (B, K, F)
+        residual = self.dropout(torch.sigmoid(self.linear(found)))
+        return normalize(self.norm(whole[:, None] + residual), dim=-1), residual

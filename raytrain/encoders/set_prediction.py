@@ -1,0 +1,170 @@
+"""A set of K embeddings from local features and a global one: DivE's set prediction and its Transformer ablation.
+
+Letters: B batch, n local features of an item, F their size, K elements, H heads, D dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from raytrain.encoders.pooling import position_rates
+
+Attention = Literal["slots", "transformer"]
+MaskMode = Literal["proper", "official"]
+
+
+class SetPrediction(nn.Module):
+    """K slots that compete for the local features, each added to the global feature (DivE, CVPR 2023, section 3.2).
+
+    Output: normalize(E + LayerNorm(global)), where E is the slots after `iterations` blocks and a last LayerNorm.
+
+    Args:
+        features: F.
+        dim: D.
+        elements: K.
+        iterations: how many times the slots are refined.
+        shared: one block applied each time (official code), or one block for each.
+        attention: "slots", a softmax over slots, renormalised over inputs; "transformer", a softmax over inputs.
+        mask_mode: what padded inputs get under "slots". "proper": nothing. "official": every slot's logit is the lowest
+            number, which a softmax over slots turns into 1 / K, so that padding takes part, as in the official code.
+        slots: "learned" vectors, or "sampled" from a learned normal distribution: anew for each item in training, the
+            same K draws for all items in evaluation.
+        positions: add sinusoidal codes of the places to the keys (words have an order, regions have none).
+        heads, head_dim: the inner width is heads * head_dim, whatever D is (4 * 512 in the official code).
+        dropout: of the block's two branches.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        dim: int,
+        elements: int = 4,
+        iterations: int = 4,
+        shared: bool = True,
+        attention: Attention = "slots",
+        mask_mode: MaskMode = "proper",
+        slots: Literal["learned", "sampled"] = "learned",
+        positions: bool = False,
+        heads: int = 4,
+        head_dim: int = 512,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.iterations, self.positions = iterations, positions
+        if slots == "learned":
+            self.slots = nn.Parameter(torch.randn(1, elements, dim))
+        else:
+            self.slots = nn.Parameter(torch.randn(1, 1, dim))
+            self.log_sigma = nn.Parameter(torch.zeros(1, 1, dim))
+            self.register_buffer("fixed_noise", torch.randn(1, elements, dim))
+        self.sampled = slots == "sampled"
+        self.blocks = nn.ModuleList(
+            SlotBlock(features, dim, attention, mask_mode, heads, head_dim, dropout)
+            for _ in range(1 if shared else iterations)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.norm_global = nn.LayerNorm(dim)
+
+    def forward(self, local: Tensor, mask: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of a batch of items.
+
+        Args:
+            local: (B, n, F) local features.
+            mask: (B, n) bool, True at real ones, at least one a row.
+            whole: (B, D) global feature.
+
+        Returns:
+            (B, K, D) elements, L2-normalised, and (B, K, D) the slots E that were added to the global feature.
+        """
+        codes = place_codes(mask, local.shape[-1]).to(local.dtype) if self.positions else None
+        slots = self._start(len(local))
+        read: tuple[Tensor, Tensor] | None = None
+        for step in range(self.iterations):
+            block = cast(SlotBlock, self.blocks[step % len(self.blocks)])
+            if read is None or len(self.blocks) > 1:
+                # a shared block reads the same inputs each time: its keys and values are computed once
+                read = block.read(local, codes)
+            slots = block(slots, *read, mask)
+        residual = self.norm(slots)
+        return normalize(residual + self.norm_global(whole)[:, None], dim=-1), residual
+
+    def _start(self, items: int) -> Tensor:
+        """(B, K, D) slots before the first block."""
+        if not self.sampled:
+            return self.slots.expand(items, -1, -1)
+        fixed: Tensor = self.fixed_noise  # type: ignore[assignment]
+        noise = torch.randn_like(fixed.expand(items, -1, -1)) if self.training else fixed.expand(items, -1, -1)
+        return self.slots + self.log_sigma.exp() * noise
+
+
+class SlotBlock(nn.Module):
+    """One refinement of the slots: attention to the inputs, then an MLP, each after a LayerNorm and added back.
+
+    Args: as of `SetPrediction`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        dim: int,
+        attention: Attention = "slots",
+        mask_mode: MaskMode = "proper",
+        heads: int = 4,
+        head_dim: int = 512,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.attention, self.mask_mode, self.heads = attention, mask_mode, heads
+        inner = heads * head_dim
+        self.norm_slots = nn.LayerNorm(dim)
+        self.norm_inputs = nn.LayerNorm(features)
+        self.query = nn.Linear(dim, inner, bias=False)
+        self.key = nn.Linear(features, inner, bias=False)
+        self.value = nn.Linear(features, inner, bias=False)
+        self.out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim)
+        )
+
+    def read(self, local: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, n, F) inputs and (B, n, F) codes of their places -> keys and values, (B, H, n, inner / H) each."""
+        inputs = self.norm_inputs(local)
+        keys = self.key(inputs if codes is None else inputs + codes)
+        return self._by_head(keys), self._by_head(self.value(inputs))
+
+    def forward(self, slots: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """(B, K, D) slots, keys and values of `read`, (B, n) bool mask -> (B, K, D)."""
+        queries = self._by_head(self.query(self.norm_slots(slots)))
+        logits = queries @ keys.transpose(-2, -1) * keys.shape[-1] ** -0.5
+        found = self.weights(logits, mask).to(values.dtype) @ values  # (B, H, K, inner / H)
+        slots = slots + self.out(found.transpose(1, 2).flatten(2))
+        return slots + self.mlp(slots)  # type: ignore[no-any-return]
+
+    def weights(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) float32 weights, each row's sum 1."""
+        logits, padded = logits.to(torch.promote_types(logits.dtype, torch.float32)), ~mask[:, None, None, :]
+        if self.attention == "transformer":
+            return logits.masked_fill(padded, -torch.inf).softmax(-1)
+        if self.mask_mode == "official":
+            shares = logits.masked_fill(padded, torch.finfo(logits.dtype).min).softmax(-2)
+        else:
+            shares = logits.softmax(-2).masked_fill(padded, 0.0)
+        return shares / (shares.sum(-1, keepdim=True) + 1e-7)
+
+    def _by_head(self, rows: Tensor) -> Tensor:
+        """(B, m, inner) -> (B, H, m, inner / H)"""
+        return rows.view(*rows.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def place_codes(mask: Tensor, dim: int) -> Tensor:
+    """(B, n) bool mask -> (B, n, dim) sinusoidal codes of the real words' places, scaled to (0, 2 pi] by their number.
+
+    Sines at even places of a code, cosines at odd ones, base 10000 (the codes of DETR, in one dimension).
+    """
+    place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
+    angle = place[..., None] * position_rates(dim, mask.device)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(2)[..., :dim]

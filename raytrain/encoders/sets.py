@@ -1,0 +1,112 @@
+"""Images and captions as local features and a global one, for the encoders of sets (DivE, PVSE).
+
+Letters: B batch, R regions, T tokens, F features, K elements, D dimensions. `head` is what makes a set of them: called
+with local features, their mask and the global feature, it returns elements and residuals, (B, K, D) each.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from raytrain.encoders.pooling import MaxPooling
+from raytrain.encoders.regions import region_mlp
+
+
+class RegionSets(nn.Module):
+    """Region or grid features of an image -> K elements (DivE's encoder of BUTD regions, official code).
+
+    h = Linear(x), local = h + MLP(h), MLP = Linear(D -> D/2), BatchNorm, ReLU, Linear(D/2 -> D); the global feature is
+    the largest value over regions in each dimension. Batch norm sees the real regions only (see RegionViews).
+
+    Args:
+        features: F.
+        dim: D, also the size of the local features.
+        head: makes the set.
+        dropout: drawn once for the local features and once for the global one.
+    """
+
+    def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.base = nn.Linear(features, dim)
+        self.mlp = region_mlp(dim, dim)
+        self.pool = MaxPooling()
+        self.dropout = nn.Dropout(dropout)
+        self.sets = head
+
+    def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, R, F) features, (B, R) bool mask -> (B, K, D) elements, L2-normalised, and (B, K, D) residuals."""
+        base = self.base(regions[mask])
+        real = base + self.mlp(base)
+        local = real.new_zeros(*mask.shape, real.shape[-1])
+        local[mask] = real
+        return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
+
+
+class WordSets(nn.Module):
+    """Words of a caption -> K elements: word embeddings are the local features, a BiGRU's last states the global one.
+
+    DivE's BiGRU encoder (official code): only the GRU's two last states are used, and averaged.
+
+    Args:
+        words: size of the vocabulary.
+        word_dim: size of a word's embedding, F of the head.
+        dim: D.
+        head: makes the set.
+        dropout: of the embeddings and of the global feature.
+    """
+
+    def __init__(self, words: int, word_dim: int, dim: int, head: nn.Module, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, word_dim)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.gru = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
+        self.dropout = nn.Dropout(dropout)
+        self.sets = head
+
+    def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, K, D) elements and residuals."""
+        local = self.dropout(self.embedding(words))
+        packed = pack_padded_sequence(local, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        _, last = self.gru(packed)  # (2, B, D): where each direction ends
+        return self.sets(local, mask, self.dropout(last.mean(0)))  # type: ignore[no-any-return]
+
+
+class TokenSets(nn.Module):
+    """Token states of a transformer -> K elements: Linear(states) are the local features (DivE, BERT text).
+
+    Args:
+        features: F, width of a token state.
+        dim: D, also the size of the local features.
+        head: makes the set.
+        whole: the global feature: "max" over the tokens, or "cls", the first token.
+        whole_linear: a second linear layer for the global feature.
+        transformer: trained with the rest; None where batches hold the states of a frozen one.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        dim: int,
+        head: nn.Module,
+        whole: Literal["max", "cls"] = "max",
+        whole_linear: bool = False,
+        transformer: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.linear = nn.Linear(features, dim)
+        self.whole = whole
+        self.whole_linear = nn.Linear(dim, dim) if whole_linear else nn.Identity()
+        self.pool = MaxPooling()
+        self.sets = head
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, F) states, or (B, T) ids where the transformer trains; (B, T) bool mask -> (B, K, D) twice."""
+        if self.transformer is not None:
+            tokens = self.transformer(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        local = self.linear(tokens)
+        pooled = local[:, 0] if self.whole == "cls" else self.pool(local, mask)
+        return self.sets(local, mask, self.whole_linear(pooled))  # type: ignore[no-any-return]

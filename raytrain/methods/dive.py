@@ -1,0 +1,127 @@
+"""DivE: K embeddings an image against K embeddings a caption, as sets (Kim, Kim and Kwak, CVPR 2023).
+
+Losses and modules follow the official code where it says more than the paper, or other things (docs/methods.md).
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from raytrain import losses, similarity
+from raytrain.config import BiGRUText, DivEConfig, EncoderConfig, TransformerText
+from raytrain.encoders.pie_net import PIENet
+from raytrain.encoders.set_prediction import SetPrediction
+from raytrain.encoders.sets import RegionSets, TokenSets, WordSets
+from raytrain.methods.base import Batch, Inputs, Moment, load_transformer
+
+COLLAPSE_TOLERANCE = 0.02
+"""How near the hardest-negative loss must be to twice the margin, which is what equal scores cost, to count as it."""
+
+
+class DivE(nn.Module):
+    """The method: captions are queries, images the gallery; a batch holds images with all their captions.
+
+    `lr_scales` multiplies the learning rate of the parameters whose names start so.
+    """
+
+    def __init__(self, encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+        self.image = RegionSets(
+            inputs.region_features, encoder.dim, set_head(encoder.dim, encoder.dim, config), config.dropout
+        )
+        self.text = text_sets(encoder, config, inputs)
+        self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
+        if config.similarity == "match_probability":
+            # parameters, or buffers: the official code moves them to the GPU in a way that leaves them untrained
+            for name, value in (("match_scale", 1.0), ("match_shift", 0.0)):
+                if config.match_trainable:
+                    self.register_parameter(name, nn.Parameter(torch.tensor(value)))
+                else:
+                    self.register_buffer(name, torch.tensor(value))
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(S, T[, F]) captions -> (S, K, D)."""
+        return self.text(batch["text"], batch["text_mask"])[0]  # type: ignore[no-any-return]
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, K, D)."""
+        return self.image(batch["regions"], batch["region_mask"])[0]  # type: ignore[no-any-return]
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, K, D), (G, K, D) -> (Q, G)."""
+        kind = self.config.similarity
+        if kind == "smooth_chamfer":
+            return similarity.smooth_chamfer(query, gallery, self.config.alpha)
+        if kind == "chamfer":
+            return similarity.chamfer(query, gallery)
+        if kind == "max":
+            return similarity.max_similarity(query, gallery)
+        scale, shift = cast(Tensor, self.match_scale), cast(Tensor, self.match_shift)
+        return similarity.match_probability(query, gallery, scale, shift)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity.
+
+        "collapsed" is 1 where the hardest negatives cost what equal scores would, twice the margin to within 2 %.
+        """
+        config, moment = self.config, moment or Moment()
+        texts, text_residuals = self.text(batch["text"], batch["text_mask"])
+        images, image_residuals = self.image(batch["regions"], batch["region_mask"])
+        query, gallery = moment.gather(texts.float()), moment.gather(images.float())
+        caption_of = moment.gather(batch["image_id"])
+        item = moment.gather(batch.get("item_id", batch["image_id"]))
+
+        mining = "mean" if moment.epoch < config.mean_warmup_epochs else config.mining
+        positives = caption_of[:, None] == item[None, :]
+        triplet = losses.set_triplet(self.similarity(query, gallery), positives, config.margin, mining)
+        discrepancy = losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+        if config.diversity_of == "residual":
+            spread = [moment.gather(part.float()) for part in (text_residuals, image_residuals)]
+        else:
+            spread = [query, gallery]
+        diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity
+        diversity = sum((diverse(nn.functional.normalize(part, dim=-1)) for part in spread), triplet.new_zeros(()))
+
+        return {
+            "loss": triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity,
+            "triplet": triplet.detach(),
+            "discrepancy": discrepancy.detach(),
+            "diversity": diversity.detach(),
+            "collapsed": self._collapsed(triplet.detach(), mining),
+        }
+
+    def _collapsed(self, triplet: Tensor, mining: str) -> Tensor:
+        """() 1 or 0."""
+        if mining != "hardest" or self.config.margin == 0:
+            return torch.zeros_like(triplet)
+        chance = 2 * self.config.margin
+        return ((triplet - chance).abs() <= COLLAPSE_TOLERANCE * chance).float()
+
+
+def set_head(features: int, dim: int, config: DivEConfig, positions: bool = False) -> nn.Module:
+    """What makes K elements of local features of that size and a global one: slots, Transformer or PIE-Net."""
+    if config.aggregator == "pie_net":
+        return PIENet(features, dim, config.views, config.dropout)
+    return SetPrediction(
+        features, dim, config.views, config.iterations, config.shared_block, config.aggregator, config.mask_mode,
+        config.slots, positions, config.heads, config.head_dim, config.dropout,
+    )  # fmt: skip
+
+
+def text_sets(encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> nn.Module:
+    """The caption branch that the config names: (S, T[, F]), (S, T) -> (S, K, D) elements and residuals."""
+    text, dim = encoder.text, encoder.dim
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        head = set_head(text.word_dim, dim, config, positions=True)
+        return WordSets(inputs.words, text.word_dim, dim, head, config.dropout)
+    head = set_head(dim, dim, config, positions=True)
+    transformer, width = None, inputs.token_features
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+    assert width is not None
+    return TokenSets(width, dim, head, config.text_global, config.text_global_linear, transformer)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from raytrain import losses, similarity
+from raytrain.config import BiGRUText, DivEConfig, EncoderConfig
+from raytrain.methods import DivE
+from raytrain.methods.base import Inputs, Moment
+
+ENCODER = EncoderConfig(dim=8)
+INPUTS = Inputs(region_features=6, token_features=5, words=20)
+
+
+def batch(words: bool = False) -> dict[str, torch.Tensor]:
+    """Three images with one, two and three captions."""
+    generator = torch.Generator().manual_seed(0)
+    text = torch.randn(6, 5, 5, generator=generator)
+    return {
+        "regions": torch.randn(3, 4, 6, generator=generator),
+        "region_mask": torch.tensor([[True, True, True, False]] * 3),
+        "text": torch.randint(20, (6, 5), generator=generator) if words else text,
+        "text_mask": torch.tensor([[True] * 5, [True, True, True, False, False]] * 3),
+        "image_id": torch.tensor([7, 4, 4, 9, 9, 9]),
+        "item_id": torch.tensor([7, 4, 9]),
+    }
+
+
+def build(encoder: EncoderConfig = ENCODER, **changes: Any) -> DivE:
+    torch.manual_seed(0)
+    small = {"views": 3, "head_dim": 4, "iterations": 2, "dropout": 0.0}
+    return DivE(encoder, DivEConfig(**{**small, **changes}), INPUTS)
+
+
+def test_the_loss_is_the_sum_of_its_published_parts() -> None:
+    method = build(alpha=8.0, mean_warmup_epochs=1)
+    query, gallery = method.encode_query(batch()), method.encode_gallery(batch())
+    positives = torch.tensor([[True, False, False], *[[False, True, False]] * 2, *[[False, False, True]] * 3])
+    scores = similarity.smooth_chamfer(query, gallery, 8.0)
+    torch.testing.assert_close(method.similarity(query, gallery), scores)
+    text, image = (batch()[name] for name in ("text", "regions"))
+    parts = (method.text(text, batch()["text_mask"])[1], method.image(image, batch()["region_mask"])[1])
+    residuals = [torch.nn.functional.normalize(part, dim=-1) for part in parts]
+    rest = 0.01 * losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+    rest = rest + 0.01 * sum(losses.exponential_diversity(part) for part in residuals)
+    for epoch, mining in ((0.5, "mean"), (1.0, "hardest")):
+        found = method(batch(), Moment(epoch, 4))
+        expected = losses.set_triplet(scores, positives, 0.2, mining)
+        torch.testing.assert_close(found["triplet"], expected)
+        torch.testing.assert_close(found["loss"], expected + rest)
+
+
+def switches() -> list[dict[str, Any]]:
+    """Every choice of every named switch, one at a time."""
+    changes: list[dict[str, Any]] = [
+        {name: choice}
+        for name, field in DivEConfig.model_fields.items()
+        for choice in get_args(field.annotation)
+        if name != "kind" and isinstance(choice, str)
+    ]
+    more: list[dict[str, Any]] = [{"shared_block": False}, {"text_global_linear": True}, {"alpha": 200.0}]
+    return [*changes, *more, {"similarity": "match_probability", "match_trainable": False}]
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
+def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
+    method = build(views=views, **change)
+    found = method(batch(), Moment(5.0, 10))
+    found["loss"].backward()
+    assert torch.isfinite(found["loss"])
+    for name, parameter in method.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("aggregator", ["slots", "transformer", "pie_net"])
+def test_words_make_sets_too(aggregator: str) -> None:
+    method = build(EncoderConfig(dim=8, text=BiGRUText(word_dim=6)), aggregator=aggregator)
+    assert method.encode_query(batch(words=True)).shape == (6, 3, 8)
+    method(batch(words=True))["loss"].backward()
+    assert all(parameter.grad is not None for parameter in method.parameters())
+
+
+def test_batches_of_pairs_work_as_well() -> None:
+    pairs = batch()
+    pairs["regions"], pairs["region_mask"] = (pairs[n][[0, 1, 1, 2, 2, 2]] for n in ("regions", "region_mask"))
+    del pairs["item_id"]
+    method = build()
+    whole, doubled = method(batch(), Moment(9, 10)), method(pairs, Moment(9, 10))
+    # each caption now meets its image as often as the image has captions: 1 + 2 * 2 + 3 * 3 positive pairs
+    assert torch.isfinite(doubled["loss"])
+    assert whole["triplet"] != doubled["triplet"]
+
+
+def test_match_probability_learns_its_scale_and_shift_unless_told_not_to() -> None:
+    names = dict(build(similarity="match_probability").named_parameters())
+    assert {"match_scale", "match_shift"} <= set(names)
+    fixed = build(similarity="match_probability", match_trainable=False)
+    assert "match_scale" not in dict(fixed.named_parameters())
+    assert "match_scale" in fixed.state_dict()
+
+
+def test_equal_embeddings_are_called_a_collapse_only_under_hardest_negatives() -> None:
+    method = build(mean_warmup_epochs=1)
+    assert method(batch(), Moment(2, 4))["collapsed"] == 0
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.zero_()
+        for sets in (method.image.sets, method.text.sets):  # type: ignore[union-attr]
+            sets.norm.bias.fill_(1.0)  # type: ignore[union-attr, operator]
+    assert method(batch(), Moment(2, 4))["triplet"].item() == pytest.approx(0.4)
+    assert method(batch(), Moment(2, 4))["collapsed"] == 1
+    assert method(batch(), Moment(0, 4))["collapsed"] == 0
