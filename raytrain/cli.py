@@ -127,7 +127,7 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
         "fingerprint": table.fingerprint,
         "items": len(table.items),
         "texts": len(table.texts),
-        "queries": len(table.texts),
+        "queries": len(table.texts if table.queries is None else table.queries),
         "missing": len(table.description["missing"]),
         "splits": table.splits,
     }

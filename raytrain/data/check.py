@@ -13,6 +13,7 @@ from raytrain.data.images import decode
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.queries import check_queries
 from raytrain.data.table import SPLITS, Feature, Table, open_array
 from raytrain.errors import DataError, Problem
 from raytrain.files import sha256
@@ -38,6 +39,7 @@ def check(path: str | os.PathLike[str], progress: Say | None = to_stderr, images
         _hashes(table, problems)
         _references(table, problems)
         _splits(table, problems)
+        check_queries(table, problems)
     except DataError as error:
         # without items and texts the rest cannot be asked
         return [*problems.list(), *error.problems]
@@ -75,7 +77,9 @@ def _references(table: Table, problems: Problems) -> None:
         problems.add("item", Problem(texts, row, f"item {owner[row]} of {len(table.items)} items", _AGAIN))
     for row in np.flatnonzero(np.diff(owner) < 0).tolist():
         problems.add("order", Problem(texts, row + 1, "texts are not grouped in the order of items", _AGAIN))
-    for row in np.setdiff1d(np.arange(len(table.items)), owner).tolist():
+    # in a composed table an image may be there to be found alone
+    silent = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
+    for row in silent:
         problems.add("no text", Problem(items, row, "an image without a text", _AGAIN))
     for file, column in ((items, table.items["id"]), (texts, table.texts["id"])):
         for row, value in _repeats(column.to_pylist()):
@@ -97,14 +101,20 @@ def _splits(table: Table, problems: Problems) -> None:
     names = np.array(split, object)
     for name, said in table.splits.items():
         found = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
+        if table.queries is not None:
+            found["queries"] = int((table.queries["split"].to_numpy() == name).sum())
         if found != said:
             what = f"split {name} has {found}, table.json says {said}"
             problems.add("counts", Problem(str(table.path / "table.json"), None, what, _AGAIN))
     first: dict[str, int] = {}
+    shared = []
     for row, file in enumerate(table.items["file"].to_pylist()):
         other = first.setdefault(file, row)
         if file and split[other] != split[row]:
-            what = f"file {file!r} is in {split[row]} and, row {other}, in {split[other]}"
+            shared.append((row, f"file {file!r} is in {split[row]} and, row {other}, in {split[other]}"))
+    # a benchmark published with such images is built as it is; its source counts them
+    if len(shared) != table.description["source"].get("shared_files", 0):
+        for row, what in shared:
             problems.add("overlap", Problem(items, row, what, "Keep an image in one split and build again."))
 
 

@@ -3,11 +3,13 @@
     table.json            schema, source, counts, what is missing, features, sha256 of every file
     items.arrow           one row an image: id, file, split, group, attribution
     texts.arrow           one row a caption: id, item (row of items), text, tokens
+    queries.arrow         composed retrieval only, one row a query (raytrain/data/queries.py)
     features/<name>.npy   (N, R, F) regions an image, or (sum T, F) token states beside <name>.offsets.npy (M + 1)
     images/               only where the source ships its own graphics
 
-Texts are grouped by item, in item order. The fingerprint covers items and texts, so it names the gallery, the queries
-and what is relevant; each feature array has its own sha256, since encoders differ while the benchmark stays the same.
+Texts are grouped by item, in item order. The fingerprint covers items, texts and queries, so it names the gallery, the
+queries and what is relevant; each feature array has its own sha256, since encoders differ while the benchmark stays
+the same.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from raytrain.data.queries import QUERIES, Gallery, QuerySplit
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.files import sha256, write_json
 
@@ -106,7 +109,7 @@ class Table:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over items and texts, 64 hex digits."""
+        """sha256 over items, texts and queries, 64 hex digits."""
         return str(self.description["fingerprint"])
 
     @property
@@ -122,6 +125,16 @@ class Table:
     @cached_property
     def texts(self) -> pa.Table:
         return self._read("texts.arrow", TEXTS)
+
+    @cached_property
+    def queries(self) -> pa.Table | None:
+        """Composed queries in the columns of QUERIES; None for a table of images and captions."""
+        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description["files"] else None
+
+    @property
+    def gallery(self) -> Gallery:
+        """What a composed query is ranked against: its whole "split", or the items of its reference's "group" there."""
+        return "group" if self.description.get("gallery") == "group" else "split"
 
     @property
     def features(self) -> dict[str, Feature]:
@@ -160,11 +173,26 @@ class Table:
         Raises:
             RefusedError: the test split, unless `allow_test` (which only final evaluation passes).
         """
+        self._open(name, allow_test)
+        return Split(self, name)
+
+    def query_split(self, name: str, allow_test: bool = False) -> QuerySplit:
+        """The composed queries of one split, with its items as gallery.
+
+        Raises:
+            RefusedError: the test split, unless `allow_test` (which only final evaluation passes).
+            UsageError: a table of images and captions, or a split that does not exist.
+        """
+        if self.queries is None:
+            raise UsageError(f"{self.path} has no composed queries; it holds images and captions")
+        self._open(name, allow_test)
+        return QuerySplit(self, name)
+
+    def _open(self, name: str, allow_test: bool) -> None:
         if name not in self.splits:
             raise UsageError(f"{self.path} has no split '{name}'. Splits: {', '.join(self.splits)}.")
         if name == "test" and not allow_test:
             raise RefusedError("the test split opens only to `raytrain evaluate --split test`")
-        return Split(self, name)
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
         path = self.path / name
@@ -232,8 +260,10 @@ class TableWriter:
         self.features: dict[str, dict[str, Any]] = {}
         return self
 
-    def write(self, items: pa.Table, texts: pa.Table) -> None:
-        """Items and texts, in the columns of ITEMS and TEXTS; texts grouped by item."""
+    def write(
+        self, items: pa.Table, texts: pa.Table, queries: pa.Table | None = None, gallery: Gallery = "split"
+    ) -> None:
+        """Items and texts, in the columns of ITEMS and TEXTS; texts grouped by item. Composed: QUERIES and gallery."""
         owner = texts["item"].to_numpy()
         assert items.schema == ITEMS and texts.schema == TEXTS
         assert (np.diff(owner) >= 0).all() and (len(owner) == 0 or 0 <= owner[0] <= owner[-1] < len(items))
@@ -242,7 +272,16 @@ class TableWriter:
         for name in SPLITS:
             if (names == name).any():
                 self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
-        for name, table in (("items.arrow", items), ("texts.arrow", texts)):
+        self.tables = {"items.arrow": items, "texts.arrow": texts}
+        self.composed: dict[str, Any] = {}
+        if queries is not None:
+            assert queries.schema == QUERIES
+            self.tables["queries.arrow"] = queries
+            self.composed = {"gallery": gallery}
+            asked = queries["split"].to_numpy()
+            for name, counts in self.splits.items():
+                counts["queries"] = int((asked == name).sum())
+        for name, table in self.tables.items():
             with pa.OSFile(str(self.path / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
                 out.write_table(table)
 
@@ -259,16 +298,17 @@ class TableWriter:
         if kind is not None:
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        files = {name: sha256(self.path / name) for name in ("items.arrow", "texts.arrow")}
+        files = {name: sha256(self.path / name) for name in self.tables}
         description = {
             "schema": SCHEMA_VERSION,
             "source": self.source,
             "image_root": self.image_root,
             "splits": self.splits,
             "missing": self.missing,
+            **self.composed,
             "features": self.features,
             "files": files,
-            "fingerprint": hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest(),
+            "fingerprint": hashlib.sha256(json.dumps({**files, **self.composed}, sort_keys=True).encode()).hexdigest(),
         }
         write_json(self.path / "table.json", description)
         if self.out.exists():

@@ -1,0 +1,233 @@
+"""Composed queries as a source gathers them: what sources of triplets share between annotation and table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from raytrain.data.paths import contained
+from raytrain.data.problems import Problems
+from raytrain.data.queries import QUERIES, Gallery
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table, TableWriter
+from raytrain.errors import DataError, Problem, UsageError
+
+_ANNOTATION = "Correct the entry."
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an annotation stands: its file, and its row from 0."""
+
+    file: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """One composed query.
+
+    Args:
+        id: unique in the table.
+        split: "train", "val" or "test".
+        reference: id of an item.
+        texts: what to change; all say the same, the first is the one that is evaluated.
+        targets: ids of the items that answer it; empty where they are not published.
+        subset: ids of items that are ranked among themselves as well, or empty.
+        place: of its annotation, for errors.
+    """
+
+    id: str
+    split: str
+    reference: str
+    texts: list[str]
+    targets: list[str]
+    place: Place
+    subset: list[str] = field(default_factory=list)
+
+
+def read_json(path: Path, kind: type, fix: str) -> Any:
+    """The non-empty list or dict in a JSON file.
+
+    Raises:
+        DataError: missing, no UTF-8, no JSON, or of another kind; `fix` says what the file should be.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(Problem(str(path), None, "not found", fix)) from None
+    except json.JSONDecodeError as error:
+        raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
+    if not isinstance(value, kind) or not value:
+        what = f"holds {'nothing' if not value else type(value).__name__}, expected a {kind.__name__} with entries"
+        raise DataError(Problem(str(path), None, what, fix))
+    return value
+
+
+def text_of(entry: Any, key: str, place: Place, problems: Problems) -> str:
+    """The non-empty string under `key`, blanks collapsed; "" after adding a problem."""
+    value = entry.get(key) if isinstance(entry, Mapping) else None
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not text:
+        what = f"no text under {key!r}" if isinstance(entry, Mapping) else "entry is no object"
+        problems.add(key, Problem(place.file, place.row, what, _ANNOTATION))
+    return text
+
+
+def strings_of(entry: Mapping[str, Any], key: str, place: Place, problems: Problems) -> list[str]:
+    """The non-empty list of strings under `key`; [] after adding a problem."""
+    value = entry.get(key)
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return value
+    problems.add(key, Problem(place.file, place.row, f"no list of strings under {key!r}", _ANNOTATION))
+    return []
+
+
+def write(
+    out: str | os.PathLike[str],
+    source: Mapping[str, Any],
+    image_root: Path,
+    items: Sequence[Item],
+    places: Mapping[str, Place],
+    queries: Sequence[Query],
+    problems: Problems,
+    allow_missing: float,
+    gallery: Gallery = "split",
+) -> Table:
+    """Checks what a source has gathered and writes the table.
+
+    An image that is absent is left out and listed under `missing`. A query keeps the targets that are there; without
+    its reference, any target or a member of its subset it is left out and listed under the source's `missing_queries`.
+
+    Args:
+        source: name and options, for table.json.
+        image_root: folder that the items' files are relative to.
+        items: without texts.
+        places: of each item's annotation.
+        queries: in any order.
+        problems: what the source has found wrong so far; nothing is written if there is any.
+        allow_missing: share of the items in [0, 1] whose image may be absent.
+        gallery: what a query is ranked against.
+
+    Raises:
+        DataError: everything wrong, at once.
+    """
+    if not 0 <= allow_missing <= 1:
+        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    if not image_root.is_dir():
+        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    _check(items, places, queries, gallery, problems)
+    present, missing = _present(items, places, image_root, allow_missing, problems)
+    problems.raise_if_any()
+    kept, dropped = _answerable(queries, {item.id for item in present})
+    if not kept:
+        what = "no query has its reference and a target among the images that are there"
+        raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
+    said: dict[str, Any] = {**source, "missing_queries": dropped}
+    if shared := _shared_files(present):
+        said["shared_files"] = shared
+    with TableWriter(out, said, image_root=image_root, missing=missing) as writer:
+        writer.write(*to_tables(present, kept), gallery)
+    return Table(out)
+
+
+def to_tables(items: Sequence[Item], queries: Sequence[Query]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """(items, texts, queries) in the columns of a table; queries in the order given, texts in that of references."""
+    row = {item.id: number for number, item in enumerate(items)}
+    texts: dict[str, list[tuple[str, str]]] = {item.id: [] for item in items}
+    first, start = {}, 0
+    for query in sorted(queries, key=lambda query: row[query.reference]):  # stable: as given within a reference
+        first[query.id] = start
+        start += len(query.texts)
+        texts[query.reference] += [(f"{query.id}#{number}", text) for number, text in enumerate(query.texts)]
+    columns: dict[str, list[Any]] = {
+        "id": [query.id for query in queries],
+        "split": [query.split for query in queries],
+        "reference": [row[query.reference] for query in queries],
+        "text": [first[query.id] for query in queries],
+        "phrasings": [len(query.texts) for query in queries],
+        "targets": [[row[target] for target in query.targets] for query in queries],
+        "subset": [[row[member] for member in query.subset] for query in queries],
+    }
+    spoken = [replace(item, texts=texts[item.id]) for item in items]
+    return *to_arrow(spoken), pa.table(columns, schema=QUERIES)
+
+
+def _check(
+    items: Sequence[Item], places: Mapping[str, Place], queries: Sequence[Query], gallery: Gallery, problems: Problems
+) -> None:
+    """References, targets and subsets are annotated items of the query's gallery; ids are unique."""
+    by_id: dict[str, Item] = {}
+    for item in items:
+        if by_id.setdefault(item.id, item) is not item:
+            place = places[item.id]
+            problems.add("item id", Problem(place.file, place.row, f"image {item.id!r} appears twice", "Keep one."))
+    seen: set[str] = set()
+    for query in queries:
+
+        def bad(kind: str, what: str, place: Place = query.place) -> None:
+            problems.add(kind, Problem(place.file, place.row, what, _ANNOTATION))
+
+        if query.id in seen:
+            bad("query id", f"query {query.id!r} appears twice")
+        seen.add(query.id)
+        home = by_id.get(query.reference)
+        for kind, ids in (("reference", [query.reference]), ("target", query.targets), ("member", query.subset)):
+            for name in ids:
+                item_of = by_id.get(name)
+                if item_of is None or item_of.split != query.split:
+                    where = "not annotated" if item_of is None else f"of split {item_of.split}"
+                    bad(f"{kind} id", f"{kind} {name!r} is {where}; the query is of split {query.split}")
+                elif gallery == "group" and home is not None and item_of.group != home.group:
+                    bad(f"{kind} group", f"{kind} {name!r} is of {item_of.group!r}, the reference of {home.group!r}")
+        if query.reference in query.targets:
+            bad("self", f"reference {query.reference!r} is its own target")
+
+
+def _present(
+    items: Sequence[Item], places: Mapping[str, Place], root: Path, allow_missing: float, problems: Problems
+) -> tuple[list[Item], list[str]]:
+    present, absent, missing = [], [], Problems()
+    for item in items:
+        place = places[item.id]
+        try:
+            path = contained(root, item.file)
+        except DataError as error:
+            problems.add("path", replace(error.problems[0], file=place.file, row=place.row))
+            continue
+        if path.is_file():
+            present.append(item)
+            continue
+        absent.append(item.id)
+        fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
+        missing.add("missing", Problem(place.file, place.row, f"image {path} not found", fix))
+    if len(absent) > allow_missing * len(items):
+        for problem in missing.list():
+            problems.add("missing", problem)
+    return present, absent
+
+
+def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query], list[str]]:
+    kept, dropped = [], []
+    for query in queries:
+        targets = [target for target in query.targets if target in present]
+        answered = bool(targets) or not query.targets
+        if answered and query.reference in present and present.issuperset(query.subset):
+            kept.append(replace(query, targets=targets))
+        else:
+            dropped.append(query.id)
+    return kept, dropped
+
+
+def _shared_files(items: Sequence[Item]) -> int:
+    """How many items show a file that an earlier item of another split shows."""
+    first: dict[str, str] = {}
+    return sum(first.setdefault(item.file, item.split) != item.split for item in items)

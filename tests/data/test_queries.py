@@ -1,0 +1,138 @@
+"""Composed queries of a table: reading them, and what `data check` finds wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raytrain.data.check import check
+from raytrain.data.composed import Place, Query, to_tables
+from raytrain.data.queries import QUERIES
+from raytrain.data.rows import Item
+from raytrain.data.table import Table, TableWriter
+from raytrain.errors import RefusedError, UsageError
+
+HERE = Place("made.json", 0)
+ITEMS = [
+    Item(f"i{n}", f"{n}.jpg", split, group=f"g{n % 2}")
+    for n, split in enumerate(["train"] * 4 + ["val"] * 4 + ["test"] * 2)
+]
+QUERIES_MADE = [
+    Query("q0", "val", "i6", ["redder", "more red"], ["i4"], HERE),
+    Query("q1", "train", "i2", ["bluer"], ["i0"], HERE),
+    Query("q2", "val", "i5", ["larger"], ["i7"], HERE, subset=["i7", "i5"]),
+    Query("q3", "val", "i6", ["smaller"], ["i4"], HERE),
+    Query("q4", "test", "i9", ["rounder"], [], HERE),
+]
+
+
+def made(path: Path, gallery: Any = "group", **changes: list[Any]) -> Table:
+    """The table of the queries above; changes replace columns of queries.arrow."""
+    items, texts, queries = to_tables(ITEMS, QUERIES_MADE)
+    columns = queries.to_pydict() | changes
+    with TableWriter(path, {"name": "made up"}) as writer:
+        writer.write(items, texts, pa.table(columns, schema=QUERIES), gallery)
+    return Table(path)
+
+
+def test_queries_read_back_in_their_order_with_texts_grouped_by_reference(tmp_path: Path) -> None:
+    table = made(tmp_path / "t")
+    assert table.splits["val"] == {"items": 4, "texts": 4, "queries": 3}
+    assert table.texts["id"].to_pylist() == ["q1#0", "q2#0", "q0#0", "q0#1", "q3#0", "q4#0"]
+    assert table.texts["item"].to_pylist() == [2, 5, 6, 6, 6, 9]
+    val = table.query_split("val")
+    assert len(val) == 3
+    assert val.rows.tolist() == [0, 2, 3]
+    assert val.items.tolist() == [4, 5, 6, 7]
+    assert val.reference.tolist() == [2, 1, 2]
+    assert [table.texts["text"][row].as_py() for row in val.text] == ["redder", "larger", "smaller"]
+    assert val.phrasings.tolist() == [2, 1, 1]
+    assert val.relevant().astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
+    assert val.in_subset().astype(int).tolist() == [[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
+    assert val.candidates().astype(int).tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]
+    assert check(table.path, None, images=False) == []
+
+
+def test_a_gallery_that_is_whole_has_one_part(tmp_path: Path) -> None:
+    assert made(tmp_path / "t", "split").query_split("val").candidates().all()
+    assert made(tmp_path / "u", "group").fingerprint != Table(tmp_path / "t").fingerprint
+
+
+def test_the_test_split_is_closed_and_has_no_targets(tmp_path: Path) -> None:
+    table = made(tmp_path / "t")
+    with pytest.raises(RefusedError, match="evaluate --split test"):
+        table.query_split("test")
+    test = table.query_split("test", allow_test=True)
+    assert test.relevant().tolist() == [[False, False]]
+    with pytest.raises(UsageError, match="Splits: train, val, test"):
+        table.query_split("dev")
+
+
+def test_a_table_of_images_and_captions_has_no_queries_and_its_files_know_nothing_of_them(table: Table) -> None:
+    assert table.queries is None
+    assert not (table.path / "queries.arrow").exists()
+    with pytest.raises(UsageError, match="no composed queries"):
+        table.query_split("val")
+    description = json.loads((table.path / "table.json").read_text())
+    assert "gallery" not in description
+    assert all("queries" not in counts for counts in description["splits"].values())
+    # as before there were queries: a changed fingerprint would set runs apart that belong together
+    assert set(description["files"]) == {"items.arrow", "texts.arrow"}
+    files = json.dumps(description["files"], sort_keys=True).encode()
+    assert table.fingerprint == hashlib.sha256(files).hexdigest()
+
+
+def test_the_fingerprint_covers_the_queries(tmp_path: Path) -> None:
+    other = made(tmp_path / "u", targets=[[4], [0], [7], [6], []])
+    assert made(tmp_path / "t").fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "what"),
+    [
+        ({"reference": [6, 2, 5, 6, 99]}, 4, "reference points outside"),
+        ({"targets": [[4], [0], [-1], [4], []]}, 2, "targets points outside"),
+        ({"targets": [[4], [4], [7], [4], []]}, 1, "targets in another split"),
+        ({"targets": [[4], [0], [4], [4], []]}, 2, "targets in another part of the gallery"),
+        ({"targets": [[4], [0], [], [4], []]}, 2, "no target, though"),
+        ({"targets": [[6], [0], [7], [4], []]}, 0, "its own target"),
+        ({"subset": [[], [], [7, 2], [], []]}, 2, "subset in another split"),
+        ({"text": [2, 0, 1, 2, 5]}, 3, None),
+        ({"phrasings": [3, 1, 1, 1, 1]}, None, None),
+        ({"phrasings": [2, 1, 1, 0, 1]}, 3, "text points outside"),
+        ({"text": [2, 1, 1, 4, 5]}, 1, "belongs to another reference"),
+        ({"id": ["q0", "q1", "q2", "q1", "q4"]}, 3, "id appears twice"),
+    ],
+)
+def test_wrong_queries_are_found_by_row(
+    changes: dict[str, list[Any]], row: int | None, what: str | None, tmp_path: Path
+) -> None:
+    table = made(tmp_path / "t", **changes)
+    found = [(p.row, p.what) for p in check(table.path, None, images=False) if p.file.endswith("queries.arrow")]
+    if what is None:  # a text that two queries of one reference share is no fault
+        assert found == []
+    else:
+        assert (row, True) in [(at, what in said) for at, said in found]
+
+
+def test_a_changed_byte_of_the_queries_is_found(tmp_path: Path) -> None:
+    table = made(tmp_path / "t")
+    path = table.path / "queries.arrow"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert any(p.file == str(path) for p in check(table.path, None, images=False))
+
+
+def test_offsets_of_lists_survive_several_chunks(tmp_path: Path) -> None:
+    from raytrain.data.queries import lists
+
+    column = pa.chunked_array([[[1, 2], []], [[3]]], pa.list_(pa.int32()))
+    values, offsets = lists(column)
+    np.testing.assert_array_equal(values, [1, 2, 3])
+    np.testing.assert_array_equal(offsets, [0, 2, 2, 3])
