@@ -1,0 +1,105 @@
+"""CIRR rc2: real-life pairs of NLVR2 photographs with one sentence on what changes (Liu et al., ICCV 2021).
+
+    captions/cap.rc2.{train,val,test1}.json         [{"pairid", "reference", "target_hard", "caption",
+                                                      "img_set": {"members": [6 names]}}, ...]
+    image_splits/split.rc2.{train,val,test1}.json   {name: "./dev/name.png"}
+    img_raw/                                        what those paths start at
+
+The gallery is all images of the split. The subset holds the six members of a query's image set, its reference and
+target among them. Targets of test1 are not published: its scores come from the benchmark's server, which knows a query
+by its pairid, the query's id here. test1 becomes the split "test".
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
+from raytrain.data.problems import Problems
+from raytrain.data.rows import Item
+from raytrain.data.table import Table
+from raytrain.errors import Problem, UsageError
+
+SPLIT_OF = {"train": "train", "val": "val", "test1": "test"}
+EMPTY = "."  # one published query of test1 has no caption; it is ranked by its reference, as the server asks for it
+_FIX = "Get the annotations again from the CIRR repository, or leave the split out with splits=NAMES."
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    images: str = "img_raw",
+    splits: str = "train,val,test1",
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of the annotations and the images that are there.
+
+    Args:
+        root: folder with captions/ and image_splits/.
+        out: folder of the new table.
+        images: folder that the annotated paths start at, relative to root or absolute.
+        splits: which, separated by commas.
+        allow_missing: share of the annotated images in [0, 1] that may be absent.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    names = [name.strip() for name in splits.split(",")]
+    if unknown := [name for name in names if name not in SPLIT_OF]:
+        raise UsageError(f"no split {unknown[0]!r}. Splits: {', '.join(SPLIT_OF)}.")
+    folder, problems = Path(root).expanduser().resolve(), Problems()
+    items: list[Item] = []
+    places: dict[str, Place] = {}
+    queries: list[Query] = []
+    for name in dict.fromkeys(names):
+        some, where = read_images(folder, name, problems)
+        items += some
+        places |= where
+        queries += read_pairs(folder, name, problems)
+    empty = sum(query.texts == [EMPTY] for query in queries)
+    source = {"name": "cirr", "splits": names, "empty_captions": empty}
+    return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing)
+
+
+def read_images(folder: Path, name: str, problems: Problems) -> tuple[list[Item], dict[str, Place]]:
+    """The images of a split as items, and the place of each; rows count the entries."""
+    path = folder / "image_splits" / f"split.rc2.{name}.json"
+    files: dict[str, Any] = read_json(path, dict, _FIX)
+    items, places = [], {}
+    for row, (identity, file) in enumerate(files.items()):
+        if not isinstance(file, str):
+            problems.add("path", Problem(str(path), row, f"{identity}: {file!r} is no path", _FIX))
+            continue
+        items.append(Item(identity, file.removeprefix("./"), SPLIT_OF[name]))
+        places[identity] = Place(str(path), row)
+    return items, places
+
+
+def read_pairs(folder: Path, name: str, problems: Problems) -> list[Query]:
+    """The queries of a split; rows count the entries."""
+    path = folder / "captions" / f"cap.rc2.{name}.json"
+    entries: list[Any] = read_json(path, list, _FIX)
+    queries = []
+    for row, entry in enumerate(entries):
+        place = Place(str(path), row)
+        before = len(problems)
+        reference = text_of(entry, "reference", place, problems)
+        if len(problems) > before:
+            continue
+        target = text_of(entry, "target_hard", place, problems) if name != "test1" else ""
+        unsaid = name == "test1" and str(entry.get("caption", EMPTY)).isspace()
+        caption = EMPTY if unsaid else text_of(entry, "caption", place, problems)
+        group = entry.get("img_set")
+        members = strings_of(group if isinstance(group, dict) else {}, "members", place, problems)
+        number = entry.get("pairid")
+        if not isinstance(number, int) or isinstance(number, bool):
+            problems.add("pairid", Problem(place.file, row, f"pairid {number!r} is no integer", _FIX))
+        if len(problems) == before and not {reference, target or reference} <= set(members):
+            problems.add("members", Problem(place.file, row, "img_set lacks the reference or the target", _FIX))
+        if len(problems) == before:
+            targets = [target] if target else []
+            queries.append(Query(str(number), SPLIT_OF[name], reference, [caption], targets, place, members))
+    return queries

@@ -1,0 +1,73 @@
+"""Catalogue photos with attributes, and triplets derived from them.
+
+    products.json                       [{"id", "file", "split", "type", ...}, ...]
+    triplets.{train,val,test}.json      [{"reference", "caption", "kind", "targets": [ids]}, ...]
+    images/
+
+Reference and targets differ in one attribute, which the caption names ("same but in off white"); every product of the
+split with the wanted attributes is a target. Captions are templates made from attributes, nothing a person said: call
+results "attribute-derived".
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
+from raytrain.data.problems import Problems
+from raytrain.data.rows import Item
+from raytrain.data.table import SPLITS, Table
+from raytrain.errors import Problem
+
+
+def build(
+    root: str | os.PathLike[str], out: str | os.PathLike[str], *, images: str = "images", allow_missing: float = 0.0
+) -> Table:
+    """The table of products.json and its triplets; the images stay where they are. A product's group is its type.
+
+    Args:
+        root: folder with products.json and triplets.*.json.
+        out: folder of the new table.
+        images: folder of the images, relative to root or absolute.
+        allow_missing: share of the products in [0, 1] whose image may be absent.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    folder, problems = Path(root).expanduser().resolve(), Problems()
+    items, places = read_products(folder / "products.json", problems)
+    queries = [query for split in SPLITS for query in read_triplets(folder / f"triplets.{split}.json", split, problems)]
+    source = {"name": "products", "relevance": "attribute-derived"}
+    return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing)
+
+
+def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str, Place]]:
+    """Products as items without texts, and the place of each."""
+    entries: list[Any] = read_json(path, list, "It is a list of {id, file, split, type}.")
+    items, places = [], {}
+    for row, entry in enumerate(entries):
+        place = Place(str(path), row)
+        identity, file, split = (text_of(entry, key, place, problems) for key in ("id", "file", "split"))
+        if split and split not in SPLITS:
+            what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
+            problems.add("split", Problem(place.file, row, what, "Correct the entry."))
+        kind = entry.get("type", "") if isinstance(entry, dict) else ""
+        items.append(Item(identity, file, split, group=kind if isinstance(kind, str) else ""))
+        places[identity] = place
+    return items, places
+
+
+def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
+    """Triplets of a split as queries with all their targets."""
+    entries: list[Any] = read_json(path, list, "It is a list of {reference, caption, targets}.")
+    queries = []
+    for row, entry in enumerate(entries):
+        place = Place(str(path), row)
+        before = len(problems)
+        reference, caption = (text_of(entry, key, place, problems) for key in ("reference", "caption"))
+        targets = strings_of(entry, "targets", place, problems) if isinstance(entry, dict) else []
+        if len(problems) == before:
+            queries.append(Query(f"{split}{row}", split, reference, [caption], list(dict.fromkeys(targets)), place))
+    return queries

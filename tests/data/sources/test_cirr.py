@@ -1,0 +1,86 @@
+"""CIRR rc2: subsets, paths below the image root, a test split without targets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raytrain.data.build import build
+from raytrain.data.check import check
+from raytrain.data.problems import Problems
+from raytrain.data.sources.cirr import read_images, read_pairs
+from raytrain.errors import DataError, UsageError
+from tests.data.pictures import left_behind
+from tests.data.triplets import change, cirr, dump
+
+
+def test_subsets_and_targets_are_rows_of_the_split(tmp_path: Path) -> None:
+    table = build("cirr", cirr(tmp_path / "root"), tmp_path / "table")
+    assert table.splits["val"] == {"items": 8, "texts": 2, "queries": 2}
+    val = table.query_split("val")
+    assert val.reference.tolist() == [7, 0]
+    assert val.targets.tolist() == [2, 5]
+    assert val.in_subset().astype(int).tolist() == [[0, 0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 0, 0]]
+    assert table.items["file"].to_pylist()[8] == "dev/val-0-img0.png"
+    assert check(table.path, None) == []
+
+
+def test_test1_keeps_its_pairids_and_the_query_without_a_caption(tmp_path: Path) -> None:
+    table = build("cirr", cirr(tmp_path / "root"), tmp_path / "table")
+    test = table.query_split("test", allow_test=True)
+    assert test.relevant().sum() == 0
+    assert table.queries is not None
+    assert [table.queries["id"][row].as_py() for row in test.rows] == ["20", "21"]
+    assert [table.texts["text"][row].as_py() for row in test.text] == ["three bottles", "."]
+    assert table.description["source"]["empty_captions"] == 1
+
+
+def test_a_split_whose_captions_are_absent_can_be_left_out(tmp_path: Path) -> None:
+    root = cirr(tmp_path / "root")
+    (root / "captions" / "cap.rc2.train.json").unlink()
+    with pytest.raises(DataError, match=r"cap\.rc2\.train\.json: not found.*splits=NAMES"):
+        build("cirr", root, tmp_path / "table")
+    assert list(build("cirr", root, tmp_path / "table", splits="val,test1").splits) == ["val", "test"]
+    with pytest.raises(UsageError, match="Splits: train, val, test1"):
+        build("cirr", root, tmp_path / "other", splits="dev")
+
+
+def test_bad_entries_are_named_by_row_and_nothing_is_left(tmp_path: Path) -> None:
+    root = cirr(tmp_path / "root")
+    val = root / "captions" / "cap.rc2.val.json"
+    change(val, 0, img_set={"members": ["val-2-img0"]})
+    change(val, 1, caption=" ", pairid="x")
+    files = root / "image_splits" / "split.rc2.train.json"
+    dump(files, json.loads(files.read_text()) | {"train-1-img0": "/etc/passwd"})
+    with pytest.raises(DataError) as error:
+        build("cirr", root, tmp_path / "table")
+    found = {(Path(p.file).name, p.row, p.what.split()[0]) for p in error.value.problems}
+    assert found == {
+        ("cap.rc2.val.json", 0, "img_set"),
+        ("cap.rc2.val.json", 1, "no"),
+        ("cap.rc2.val.json", 1, "pairid"),
+        ("split.rc2.train.json", 1, "absolute"),
+    }
+    assert left_behind(tmp_path) == ["root"]
+
+
+def test_a_query_with_a_missing_member_is_left_out_and_counted(tmp_path: Path) -> None:
+    root = cirr(tmp_path / "root")
+    (root / "img_raw" / "dev" / "val-6-img0.png").unlink()  # a member of the first subset alone
+    table = build("cirr", root, tmp_path / "table", allow_missing=0.1)
+    assert table.description["missing"] == ["val-6-img0"]
+    assert table.description["source"]["missing_queries"] == ["10"]
+    assert table.query_split("val").reference.tolist() == [0]
+
+
+def test_the_real_annotations_have_their_counts(real_data: Path) -> None:
+    root, problems = real_data / "cirr", Problems()
+    val, test = (read_pairs(root, name, problems) for name in ("val", "test1"))
+    assert (len(val), len(test)) == (4181, 4148)
+    assert (val[0].id, test[0].id) == ("12060", "12063")
+    assert {len(query.subset) for query in (*val, *test)} == {6}
+    images = [len(read_images(root, name, problems)[0]) for name in ("train", "val", "test1")]
+    assert images == [16939, 2297, 2315]
+    assert len(problems) == 0

@@ -1,0 +1,93 @@
+"""FashionIQ: categories, pairs of captions, images that are gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raytrain.data.build import build
+from raytrain.data.check import check
+from raytrain.data.problems import Problems
+from raytrain.data.sources.fashion_iq import CATEGORIES, phrasings, read_images, read_pairs
+from raytrain.errors import DataError, UsageError
+from tests.data.pictures import left_behind
+from tests.data.triplets import change, fashion_iq
+
+
+def test_captions_are_joined_as_the_protocol_joins_them() -> None:
+    assert phrasings(["is red.", " has long  sleeves"], "train") == [
+        "Is red and has long sleeves",
+        "Has long sleeves and is red",
+        "Is red",
+        "Has long sleeves",
+    ]
+    assert phrasings(["is red.", "has sleeves"], "val") == ["Is red and has sleeves", "Has sleeves and is red"]
+    assert phrasings(["", "is red?"], "train") == phrasings(["is red", ". "], "val") == ["Is red"]
+    assert phrasings(["", "."], "train") == []
+
+
+def test_each_category_is_a_gallery_of_its_own(tmp_path: Path) -> None:
+    table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
+    assert table.splits["val"] == {"items": 9, "texts": 9, "queries": 6}
+    assert table.gallery == "group"
+    val = table.query_split("val")
+    ids = table.items["id"].to_pylist()
+    first = [ids[val.items[position]] for position in (val.reference[0], val.targets[0])]
+    assert first == ["dress/dval2", "dress/dval0"]
+    assert val.candidates().sum(1).tolist() == [3] * 6
+    assert (val.candidates() & val.relevant()).sum(1).tolist() == [1] * 6
+    assert table.query_split("train").phrasings.tolist() == [4, 1] * 3
+    assert val.phrasings.tolist() == [2, 1] * 3
+    assert table.query_split("test", allow_test=True).relevant().sum() == 0
+
+
+def test_an_image_that_two_categories_publish_in_two_splits_is_counted(tmp_path: Path) -> None:
+    table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
+    assert table.description["source"]["shared_files"] == 1
+    assert check(table.path, None) == []
+    one = build("fashion_iq", tmp_path / "root", tmp_path / "one", categories="dress")
+    assert "shared_files" not in one.description["source"]
+    assert one.splits["train"] == {"items": 3, "texts": 5, "queries": 2}
+
+
+def test_missing_images_are_counted(tmp_path: Path) -> None:
+    root = fashion_iq(tmp_path / "root")
+    (root / "images" / "dval0.jpg").unlink()
+    with pytest.raises(DataError, match=r"split\.dress\.val\.json, row 0: image .*dval0\.jpg not found"):
+        build("fashion_iq", root, tmp_path / "table")
+    assert left_behind(tmp_path) == ["root"]
+    table = build("fashion_iq", root, tmp_path / "table", allow_missing=0.1)
+    assert table.description["missing"] == ["dress/dval0"]
+    assert table.description["source"]["missing_queries"] == ["dress-val0", "dress-val1"]
+    assert table.splits["val"]["queries"] == 4
+
+
+def test_bad_pairs_are_named_by_row(tmp_path: Path) -> None:
+    root = fashion_iq(tmp_path / "root")
+    change(root / "captions" / "cap.shirt.val.json", 0, captions=["", " . "])
+    change(root / "captions" / "cap.shirt.val.json", 1, target="elsewhere")
+    change(root / "captions" / "cap.dress.train.json", 1, captions="is red")
+    with pytest.raises(DataError) as error:
+        build("fashion_iq", root, tmp_path / "table")
+    assert {(Path(p.file).name, p.row) for p in error.value.problems} == {
+        ("cap.shirt.val.json", 0),
+        ("cap.shirt.val.json", 1),
+        ("cap.dress.train.json", 1),
+    }
+    with pytest.raises(UsageError, match="Categories: dress, shirt, toptee"):
+        build("fashion_iq", root, tmp_path / "table", categories="dress,shoes")
+    assert left_behind(tmp_path) == ["root"]
+
+
+def test_the_real_annotations_have_their_counts(real_data: Path) -> None:
+    root, problems = real_data / "fashioniq", Problems()
+    pairs = {(c, s): read_pairs(root, c, s, problems) for c in CATEGORIES for s in ("train", "val", "test")}
+    totals = [sum(len(found) for (_, split), found in pairs.items() if split == s) for s in ("train", "val", "test")]
+    assert totals == [18000, 6016, 6118]
+    assert len(pairs["dress", "val"]) == 2017
+    assert pairs["dress", "val"][0].targets == ["dress/B0084Y8XIU"]
+    assert len(read_images(root, "dress", "val", ".jpg", problems)[0]) == 3817
+    seen = {name for query in pairs["dress", "val"] for name in (query.reference, *query.targets)}
+    assert len(seen) == 2628
+    assert len(problems) == 0
