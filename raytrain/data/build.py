@@ -15,6 +15,7 @@ SOURCES = {
     "karpathy": "Flickr8k, Flickr30k, COCO: dataset_*.json and an image folder",
     "precomp": "SCAN / VSE-infinity arrays: {split}_ims.npy and {split}_caps.txt",
     "emoji": "the embedded default: Twemoji graphics with names and keywords, from installed packages",
+    "emoji_triplets": "the embedded default of composed retrieval: Twemoji graphics that differ in one attribute",
     "products": "catalogue photos with attribute-derived triplets: products.json, triplets.{split}.json",
     "fashion_iq": "FashionIQ: captions/ and image_splits/ of three categories",
     "cirr": "CIRR rc2: captions/, image_splits/ and NLVR2 images",

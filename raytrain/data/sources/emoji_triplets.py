@@ -1,0 +1,150 @@
+"""The embedded default of composed retrieval: Twemoji graphics that differ in one attribute, from installed packages.
+
+Skin tone, gender, hair, direction and colour are read from the names of the package emoji: "red heart" and "green
+heart" differ in colour, so ("red heart", "in green") asks for "green heart". Each such pair gives a triplet both ways.
+Skin tones make three in four of them and are sampled down. Families and splits are those of the source `emoji`, and a
+sign with a skin tone belongs to the family of the sign without. The texts are templates: a toy, like that source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+
+from raytrain.data.composed import Place, Query, to_tables
+from raytrain.data.progress import to_stderr
+from raytrain.data.rows import Item
+from raytrain.data.sources.emoji import (
+    ATTRIBUTIONS,
+    CREDIT,
+    SKIN_TONES,
+    code_of,
+    families,
+    graphics_of,
+    packages,
+    plain,
+    splits_of,
+)
+from raytrain.data.table import Table, TableWriter
+from raytrain.errors import UsageError
+
+TEMPLATES = {
+    "tone": ("with {} skin tone", "the same in {} skin tone", "change the skin tone to {}"),
+    "gender": ("as a {}", "the same but a {}", "change it to a {}"),
+    "hair": ("with {}", "the same but with {}", "change it to {}"),
+    "direction": ("{} instead", "turned {}", "change the direction to {}"),
+    "colour": ("in {}", "the same but {}", "change the colour to {}"),
+}
+_TONE = re.compile(r" (light|medium-light|medium|medium-dark|dark) skin tone")
+_ONE = re.compile(r"\b(man|woman|person)\b")
+_MANY = re.compile(r"\b(men|women|people)\b")
+_SINGULAR = {"men": "man", "women": "woman", "people": "person"}
+_HAIR = re.compile(r"\b(red hair|curly hair|white hair|blond hair|bald)\b")
+_DIRECTION = re.compile(r"(?<!\w)((?:up|down)-(?:left|right)|left|right|up|down)(?!\w)")
+_COLOUR = re.compile(r"\b(light blue|red|orange|yellow|green|blue|purple|brown|black|white|grey|pink)\b(?! hair)")
+
+
+def build(out: str | os.PathLike[str], *, tone_share: float = 0.3) -> Table:
+    """The table of triplets: gallery = all graphics of the split with at most one skin tone, group = family.
+
+    Args:
+        out: folder of the new table.
+        tone_share: largest share in [0, 1) of a split's triplets that change the skin tone.
+
+    Raises:
+        UsageError: a package is not installed.
+    """
+    if not 0 <= tone_share < 1:
+        raise UsageError(f"tone_share is a share in [0, 1); given: {tone_share}")
+    folder, names, _ = packages(most_tones=1)
+    files = graphics_of(names, folder)
+    signs = [sign for sign in names if files[sign].is_file()]
+    family = families({sign: names[sign][0] for sign in signs if not SKIN_TONES & set(sign)})
+    split = splits_of(family)
+    bare = {sign.replace("\ufe0f", ""): sign for sign in family}
+    base = {sign: bare.get("".join(c for c in sign if c not in SKIN_TONES and c != "\ufe0f")) for sign in signs}
+    group = {sign: family[plain_sign] for sign, plain_sign in base.items() if plain_sign is not None}
+    items = [Item(code_of(sign), f"{code_of(sign)}.png", split[name], [], name, CREDIT) for sign, name in group.items()]
+    place = Place("packages", 0)
+    queries = []
+    for kind, source, target, text in triplets({sign: plain(names[sign][0]) for sign in group}):
+        if split[group[source]] == split[group[target]]:
+            reference, answer = code_of(source), code_of(target)
+            name = f"{kind} {reference} {answer}"
+            queries.append(Query(name, split[group[source]], reference, [text], [answer], place))
+    queries = sample(queries, tone_share)
+    source_facts = {"name": "emoji_triplets", "tone_share": tone_share, "attributions": list(ATTRIBUTIONS)}
+    with TableWriter(out, source_facts) as writer:
+        (writer.path / "images").mkdir()
+        for sign in group:
+            shutil.copyfile(files[sign], writer.path / "images" / f"{code_of(sign)}.png")
+        writer.write(*to_tables(items, queries))
+    for line in ATTRIBUTIONS:
+        to_stderr(line)
+    return Table(out)
+
+
+def triplets(names: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """(kind, source sign, target sign, text) of all pairs whose names differ in one attribute, both ways.
+
+    Args:
+        names: sign -> name, "woman astronaut dark skin tone".
+    """
+    found = []
+    for kind, templates in TEMPLATES.items():
+        alike: dict[str, dict[str, str]] = {}
+        for sign, name in names.items():
+            for core, value in attribute(kind, name):
+                alike.setdefault(core, {}).setdefault(value, sign)
+        for core, by_value in alike.items():
+            for start, source in by_value.items():
+                for end, target in by_value.items():
+                    if start != end:
+                        # a hash, so that the wording does not follow the order of the package
+                        template = templates[_number(f"{core} {start} {end}") % len(templates)]
+                        found.append((kind, source, target, template.format(end)))
+    return found
+
+
+def attribute(kind: str, name: str) -> list[tuple[str, str]]:
+    """(name without the attribute, its value), or [] where the name says nothing of that kind.
+
+    attribute("colour", "red heart") -> [("* heart", "red")]
+    """
+    if kind == "tone":
+        tone = _TONE.search(name)
+        return [(_TONE.sub("", name), tone[1] if tone else "plain yellow")]
+    if kind == "gender":
+        for pattern, sign in ((_ONE, "*"), (_MANY, "**")):
+            found = pattern.findall(name)
+            if found:
+                return [(pattern.sub(sign, name), _SINGULAR.get(found[0], found[0]))] if len(found) == 1 else []
+        return [(f"* {name}", "person")]  # "astronaut" beside "woman astronaut"
+    if kind == "direction":
+        if " facing right" in name:
+            return [(name.replace(" facing right", ""), "right")]
+        found = _DIRECTION.findall(name)
+        if len(found) == 1:
+            return [(_DIRECTION.sub("*", name), found[0])]
+        return [] if found else [(name, "left")]  # who walks, walks to the left unless the name says otherwise
+    pattern = _HAIR if kind == "hair" else _COLOUR
+    found = pattern.findall(name)
+    return [(pattern.sub("*", name), found[0])] if len(found) == 1 else []
+
+
+def sample(queries: Sequence[Query], tone_share: float) -> list[Query]:
+    """All queries but those of tones beyond their share of each split; which are kept depends on their ids alone."""
+    kept = []
+    for split in dict.fromkeys(query.split for query in queries):
+        here = [query for query in queries if query.split == split]
+        tones = sorted((query for query in here if query.id.startswith("tone ")), key=lambda query: _number(query.id))
+        rest = [query for query in here if not query.id.startswith("tone ")]
+        kept += [*rest, *tones[: int(len(rest) * tone_share / (1 - tone_share))]]
+    return kept
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
