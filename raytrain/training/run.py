@@ -35,8 +35,14 @@ def named(config: RunConfig) -> RunConfig:
 
 
 def open_tables(config: RunConfig) -> dict[str, Split]:
-    """{"train": ..., "val": ...} of the config's table; the test split stays closed."""
+    """{"train": ..., "val": ...} of the config's table; the test split stays closed.
+
+    Raises:
+        UsageError: a table of composed queries, whose texts ask for changes and describe no image.
+    """
     table = Table(config.data.table)
+    if table.queries is not None:
+        raise UsageError(f"{table.path} holds composed queries; {config.method.kind} trains on images with captions")
     return {"train": table.split(config.data.train_split), "val": table.split(config.data.val_split)}
 
 

@@ -54,8 +54,9 @@ def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str,
             what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
             problems.add("split", Problem(place.file, row, what, "Correct the entry."))
         kind = entry.get("type", "") if isinstance(entry, dict) else ""
-        items.append(Item(identity, file, split, group=kind if isinstance(kind, str) else ""))
-        places[identity] = place
+        if identity:
+            items.append(Item(identity, file, split, group=kind if isinstance(kind, str) else ""))
+            places[identity] = place
     return items, places
 
 
