@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tables" / "emoji"
 STORAGE = ROOT / "runs"
-TRIALS = 6
+TRIALS = 5
 
 
 def main() -> int:

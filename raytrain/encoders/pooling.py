@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.gru import BiGRU
+
 
 class GPO(nn.Module):
     """Generalised pooling operator (Chen et al., CVPR 2021, section 3.2).
@@ -28,21 +30,19 @@ class GPO(nn.Module):
         super().__init__()
         self.code_dim = code_dim
         self.temperature = temperature
-        self.gru = nn.GRU(code_dim, hidden, batch_first=True, bidirectional=True)
+        self.gru = BiGRU(code_dim, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)
 
     def weights(self, lengths: Tensor, longest: int) -> Tensor:
         """(B) lengths -> (B, longest) weights, zero at and after each length; each row sums to 1."""
         distinct, which = torch.unique(lengths, return_inverse=True)
-        codes = position_codes(longest, self.code_dim, lengths.device).expand(len(distinct), -1, -1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            codes.to(self.score.weight.dtype), distinct.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=longest)
-        forward, backward = states.chunk(2, dim=-1)
-        scores = self.score((forward + backward) / 2).squeeze(-1).float()
-        outside = torch.arange(longest, device=lengths.device) >= distinct[:, None]
-        return torch.softmax(scores.masked_fill(outside, -10000.0) / self.temperature, -1)[which]
+        places = torch.arange(len(distinct) * longest, device=lengths.device).view(-1, longest)
+        packed = nn.utils.rnn.pack_padded_sequence(places, distinct.cpu(), batch_first=True, enforce_sorted=False)
+        codes = position_codes(longest, self.code_dim, lengths.device).to(self.score.weight.dtype)
+        scores = self.score(self.gru(codes[packed.data % longest], packed.batch_sizes)).squeeze(-1).float()
+        outside = scores.new_full((places.numel(),), -10000.0)  # what no position takes the place of
+        scores = outside.index_copy(0, packed.data, scores).view_as(places)
+        return torch.softmax(scores / self.temperature, -1)[which]
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D) features and (B, R) bool mask of the real ones, at least one a row -> (B, D)."""

@@ -51,13 +51,16 @@ class RegionViews(nn.Module):
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
         real = regions[mask]  # (sum of lengths, F): nothing is computed for dropped or padded regions
         base = self.base(real)
-        views = []
-        for k, mlp in enumerate(self.mlps):
-            local = base + mlp(real)
-            padded = local.new_zeros(*mask.shape, local.shape[-1])
-            padded[mask] = local
-            views.append(self.pools[k % len(self.pools)](padded, mask))
-        return normalize(torch.stack(views, 1), dim=-1)
+        local = torch.stack([base + mlp(real) for mlp in self.mlps], 1)  # (sum of lengths, K, D)
+        padded = local.new_zeros(*mask.shape, *local.shape[1:])
+        padded[mask] = local
+        items, views = len(mask), len(self.mlps)
+        if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths alone
+            sets = padded.transpose(1, 2).flatten(0, 1)
+            pooled = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
+        else:
+            pooled = torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
+        return normalize(pooled, dim=-1)
 
 
 def region_mlp(features: int, dim: int) -> nn.Sequential:

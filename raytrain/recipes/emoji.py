@@ -16,9 +16,9 @@ def vse_infinity_emoji() -> RunConfig:
     return RunConfig(
         experiment="emoji",
         data=DataConfig(table=TABLE),
-        encoder=EncoderConfig(dim=256),
+        encoder=EncoderConfig(dim=128),
         method=VSEInfinityConfig(),
-        optim=OptimConfig(lr=1e-3, batch_size=128, num_epochs=4, decay_epochs=(3,)),
+        optim=OptimConfig(lr=1e-3, batch_size=128, num_epochs=3, decay_epochs=(2,)),
     )
 
 
@@ -31,7 +31,7 @@ def dive_emoji() -> RunConfig:
     """DivE with K = 4: images with all their names, eight epochs. Run: `raytrain train dive_emoji`."""
     return vse_infinity_emoji().model_copy(
         update={
-            "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0),
+            "method": DivEConfig(head_dim=64, image_lr_scale=1.0, set_lr_scale=1.0),
             "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
         }
     )

@@ -16,7 +16,9 @@ def gpo_by_hand(gpo: GPO, features: torch.Tensor) -> torch.Tensor:
         for i in range(0, gpo.code_dim, 2):
             codes[p, i] = math.sin(p / 10000 ** (i / gpo.code_dim))
             codes[p, i + 1] = math.cos(p / 10000 ** (i / gpo.code_dim))
-    states = gpo.gru(codes[None])[0][0]
+    torchs = torch.nn.GRU(gpo.code_dim, gpo.gru.hidden_size, bidirectional=True)
+    torchs.load_state_dict(gpo.gru.state_dict())
+    states = torchs(codes[:, None])[0][:, 0]
     half = states.shape[-1] // 2
     scores = [gpo.score((states[p, :half] + states[p, half:]) / 2).item() / 0.1 for p in range(n)]
     weights = [math.exp(s - max(scores)) for s in scores]
