@@ -45,7 +45,7 @@ def main() -> None:
         both = torchs(PackedSequence(rows, packed.batch_sizes))[0].data
         return (both[:, : args.hidden] + both[:, args.hidden :]) / 2
 
-    difference = float((of_ours() - of_torch()).abs().max())
+    difference = float((of_ours() - of_torch()).detach().abs().max())
     times: dict[str, list[float]] = {"ours": [], "torch": []}
     for _ in range(args.rounds + 1):
         for name, states in (("ours", of_ours), ("torch", of_torch)):
