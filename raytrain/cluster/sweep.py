@@ -221,13 +221,12 @@ def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
     """
     from optuna.trial import TrialState
 
-    stored = [trial for trial in study.get_trials(deepcopy=False) if trial.number not in ledger.recorded]
-    for trial in study.get_trials(deepcopy=False):
-        # the kill came after the record and before the study was told
-        if trial.state == TrialState.RUNNING and trial.number in ledger.recorded:
-            value = ledger.recorded[trial.number]["value"]
-            study.tell(trial.number, value, state=TrialState.COMPLETE if value is not None else TrialState.FAIL)
-    runs = {trial.number: ledger.progress(trial.number) for trial in stored if trial.state == TrialState.RUNNING}
+    running = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
+    for number in running:
+        if number in ledger.recorded:  # the kill came after the record and before the study was told
+            value = ledger.recorded[number]["value"]
+            study.tell(number, value, state=TrialState.COMPLETE if value is not None else TrialState.FAIL)
+    runs = {number: ledger.progress(number) for number in running if number not in ledger.recorded}
     interrupted = settle(study, runs)
     for trial in study.get_trials(deepcopy=False):
         if trial.state.is_finished() and trial.number not in ledger.recorded:

@@ -3,7 +3,7 @@
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
     start       uid, kind ("run" | "sweep"), run, experiment, parent (uid of the sweep or None), config (flat),
-                commit, fingerprint, seed, workers, device, versions
+                commit, fingerprint, seed, workers, device, versions; of a sweep also options and ray
     resume      uid, epoch (epochs already done), checkpoint
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
@@ -30,7 +30,7 @@ NAME = "journal.jsonl"
 class Journal:
     """Appends to a run's journal; a line is on disk when `write` returns.
 
-    From its first line on, a writer holds a shared lock on the file for as long as it lives: the kernel lets go of it
+    From its first line on, a writer holds a shared lock on the file until it is closed; the kernel lets go of it
     however the process ends, so `has_writer` tells a run that trains slowly from one that was killed.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,13 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
+from raytrain.cli import main  # noqa: E402
 from raytrain.cluster.claim import claim, identify  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
 from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
-from raytrain.cluster.sweep import take_stock  # noqa: E402
+from raytrain.cluster.sweep import stoppable, take_stock  # noqa: E402
 from raytrain.cluster.trial import Ledger  # noqa: E402
-from raytrain.config import override  # noqa: E402
+from raytrain.config import flatten, override  # noqa: E402
 from raytrain.errors import RefusedError, UsageError  # noqa: E402
 from raytrain.tracking.journal import Journal  # noqa: E402
 from raytrain.tracking.mirror import Mirror  # noqa: E402
@@ -87,6 +90,45 @@ def test_a_trial_of_the_full_budget_leads_before_one_that_was_cut_short(ledger: 
     leader = ledger.leader()
     assert leader is not None
     assert leader["number"] == 2
+
+
+def test_a_stopped_sweep_closes_the_trials_and_the_repetition_that_train(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(ledger.run_folder(0), [4.0], None)
+    write_run(ledger.folder.parent / "s-t001-s1", [5.0], None)
+    ledger.running[0] = {}
+    ledger.repeating = ledger.folder.parent / "s-t001-s1"
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    with stoppable(ledger):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert left == [75]  # the signal arrived
+    for folder in (ledger.run_folder(0), ledger.repeating):
+        assert progress(folder, "val/rsum").status == "interrupted"
+    end = ledger.journal.last("end")
+    assert end is not None
+    assert end["status"] == "interrupted"
+
+
+def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"trials": 6, "workers": 2, "reduction": 4, "seed": 7, "use_gpu": False, "repeat_best": 3}
+    ledger.journal.write("start", uid="u", kind="sweep", config=flatten(ledger.base), options=options)
+    asked: dict[str, Any] = {}
+
+    def instead(space: Any, base: Any, **more: Any) -> dict[str, Any]:
+        asked.update(more)
+        return {"folder": "", "trials": {}, "best": None}
+
+    monkeypatch.setattr("raytrain.cluster.sweep.sweep", instead)
+    monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
+    resume = ["sweep", "dvse", "--resume", str(ledger.folder), "--tracking", "none"]
+    assert main([*resume, "--trials", "9", "--gpu", "auto", "--cpus-per-worker", "2"]) == 1  # no trial, no best
+    assert {name: asked[name] for name in options} == options | {"trials": 9, "use_gpu": None}
+    assert asked["resources_per_worker"] == {"CPU": 2.0}
+    assert asked["resume"] is True
 
 
 def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
