@@ -1,13 +1,18 @@
-"""The methods, one nn.Module each. A new one is a file here, a config in raytrain/config.py and a line in METHODS."""
+"""The methods, one nn.Module each. A new one is a file here, a config in raytrain/config/ and a line in METHODS."""
 
+from collections.abc import Callable
+from typing import Any
+
+from raytrain.config import EncoderConfig
+from raytrain.methods.base import Inputs, Method
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
 from raytrain.methods.vse_infinity import VSEInfinity
 
-METHODS: dict[str, type[VSEInfinity] | type[DVSE] | type[DivE]] = {
+METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "vse_infinity": VSEInfinity,
     "dvse": DVSE,
     "dive": DivE,
 }
 
-__all__ = ["DVSE", "METHODS", "DivE", "VSEInfinity"]
+__all__ = ["DVSE", "METHODS", "DivE", "Method", "VSEInfinity"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -50,6 +51,31 @@ class Inputs:
     region_features: int
     token_features: int | None = None
     words: int | None = None
+
+
+class Method(nn.Module):
+    """A method: how queries and gallery items are embedded and compared, and what training minimises.
+
+    `lr_scales` multiplies the learning rate of the parameters whose names start so.
+    """
+
+    lr_scales: Mapping[str, float] = MappingProxyType({})
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """Queries of the batch -> (Q, ...)."""
+        raise NotImplementedError
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """Gallery items of the batch -> (G, ...)."""
+        raise NotImplementedError
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """What the two made -> (Q, G) scores, larger is closer."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """{"loss": of the global batch, and its parts by name, which every rank finds alike}."""
+        raise NotImplementedError
 
 
 def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:

@@ -15,17 +15,14 @@ from raytrain.config import BiGRUText, DivEConfig, EncoderConfig, TransformerTex
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
 from raytrain.encoders.sets import RegionSets, TokenSets, WordSets
-from raytrain.methods.base import Batch, Inputs, Moment, load_transformer
+from raytrain.methods.base import Batch, Inputs, Method, Moment, load_transformer
 
 COLLAPSE_TOLERANCE = 0.02
 """How near the hardest-negative loss must be to twice the margin, which is what equal scores cost, to count as it."""
 
 
-class DivE(nn.Module):
-    """The method: captions are queries, images the gallery; a batch holds images with all their captions.
-
-    `lr_scales` multiplies the learning rate of the parameters whose names start so.
-    """
+class DivE(Method):
+    """The method: captions are queries, images the gallery; a batch holds images with all their captions."""
 
     def __init__(self, encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> None:
         super().__init__()

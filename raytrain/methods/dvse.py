@@ -14,10 +14,10 @@ from raytrain.config import DVSEConfig, EncoderConfig
 from raytrain.encoders.regions import RegionViews
 from raytrain.losses.orthogonality import mean_overlap, sibling_cosine
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
 
 
-class DVSE(nn.Module):
+class DVSE(Method):
     """The method: captions are queries, images the gallery. At K = 1 without extra losses it is VSE-infinity."""
 
     def __init__(self, encoder: EncoderConfig, config: DVSEConfig, inputs: Inputs) -> None:

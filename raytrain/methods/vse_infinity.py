@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, VSEInfinityConfig
 from raytrain.encoders.regions import RegionViews
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
 
 
-class VSEInfinity(nn.Module):
+class VSEInfinity(Method):
     """The method: captions are queries, images the gallery."""
 
     def __init__(self, encoder: EncoderConfig, config: VSEInfinityConfig, inputs: Inputs) -> None:

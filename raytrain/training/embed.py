@@ -12,11 +12,9 @@ from torch import Tensor
 
 from raytrain.data.batches import Batch, image_batches, text_batches, to_device
 from raytrain.data.table import Split
-from raytrain.methods import DVSE, DivE, VSEInfinity
+from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
 from raytrain.training.gather import gather, rank, world_size
-
-Method = VSEInfinity | DVSE | DivE
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:

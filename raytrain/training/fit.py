@@ -23,10 +23,10 @@ from raytrain.errors import Interrupted, NonFiniteError
 from raytrain.evaluation.diagnostics import set_diagnostics
 from raytrain.evaluation.recall import image_text_metrics
 from raytrain.methods import METHODS
-from raytrain.methods.base import Moment
+from raytrain.methods.base import Method, Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import Method, autocast, embed_split, score
+from raytrain.training.embed import autocast, embed_split, score
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
@@ -309,7 +309,7 @@ class Run:
 
 def build_method(config: RunConfig, feed: Feed) -> Method:
     """The method of a config, with fresh weights."""
-    return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)  # type: ignore[arg-type]
+    return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)
 
 
 def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:

@@ -19,9 +19,10 @@ from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
+from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import Method, score_split
+from raytrain.training.embed import score_split
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, build_method, default_device, fit, no_report
 

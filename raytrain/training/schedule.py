@@ -9,19 +9,19 @@ import torch
 from torch import nn
 
 from raytrain.config import RunConfig, TransformerText
+from raytrain.methods.base import Method
 
 
-def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
+def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
     """AdamW with a group for each learning rate.
 
     `encoder.text.lr_scale` multiplies the learning rate of the text branch; where a transformer is trained, of the
-    transformer alone, as in VSE-infinity's code. A method with an attribute `lr_scales`, {start of parameter names:
-    factor}, has more of them; a parameter belongs to the longest start that fits. The first group has the base rate.
+    transformer alone, as in VSE-infinity's code. A method may name more in its `lr_scales`, {start of parameter names:
+    factor}; a parameter belongs to the longest start that fits. The first group has the base rate.
     """
     text = config.encoder.text
     prefix = "text.transformer." if isinstance(text, TransformerText) else "text."
-    more: dict[str, float] = getattr(model, "lr_scales", {})
-    scales = {"": 1.0, prefix: text.lr_scale, **more}
+    scales = {"": 1.0, prefix: text.lr_scale, **model.lr_scales}
     members: dict[str, list[nn.Parameter]] = {start: [] for start in scales}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,0 +1,98 @@
+"""The settings of each method."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from raytrain.config.parts import Part
+
+
+class MethodPart(Part):
+    """The settings of a method.
+
+    batch_ways: what its training batches can be made of (`data.batch_by`), its own way first.
+    """
+
+    batch_ways: ClassVar[tuple[str, ...]] = ("pair",)
+
+
+class VSEInfinityConfig(MethodPart):
+    """Generalised pooling with a hardest-negative triplet loss (Chen et al., CVPR 2021)."""
+
+    kind: Literal["vse_infinity"] = "vse_infinity"
+    margin: float = Field(0.2, ge=0)
+    mean_warmup_epochs: float = Field(1, ge=0, description="epochs on the sum over all negatives before the hardest")
+    same_image: Literal["masked", "negative"] = Field(
+        "masked", description="another caption of the same image in the batch: no negative, or one (official code)"
+    )
+
+
+class DVSEConfig(MethodPart):
+    """K visual sub-embeddings against one text vector; the open choices of the paper are named switches."""
+
+    kind: Literal["dvse"] = "dvse"
+    margin: float = Field(0.2, ge=0)
+    mean_warmup_epochs: float = Field(1, ge=0)
+    same_image: Literal["masked", "negative"] = "masked"
+    views: int = Field(4, ge=1, le=64, description="K")
+    view_pooling: Literal["shared", "per_view"] = Field("shared", description="one aggregator, or one a view")
+    score: Literal["max", "mean", "log_mean_exp", "learned"] = Field("max", description="K view scores -> one score")
+    score_scale: float = Field(16.0, gt=0, description="a of log_mean_exp")
+    weight_fn: Literal["inv", "softmax_neg", "var", "softmax_pos", "kendall", "none"] = Field(
+        "inv", description="variance of a view's negatives -> weight of its loss"
+    )
+    weight_tau: float = Field(0.01, gt=0, description="temperature of softmax_neg and softmax_pos")
+    weight_gradient: bool = Field(False, description="let the gradient through the weights")
+    variance: Literal["population", "unbiased"] = "population"
+    fused_weight: float = Field(
+        0.0, ge=0, description="weight of the triplet loss on the pooled score, beside the view losses"
+    )
+    orth_weight: float = Field(0.1, ge=0, description="lambda_o")
+    orth_penalty: Literal["square", "abs", "frobenius", "margin"] = "square"
+    orth_schedule: Literal["adaptive", "constant", "ramp_up", "decay"] = "adaptive"
+
+    @model_validator(mode="after")
+    def _learned_score_learns(self) -> DVSEConfig:
+        if self.score == "learned" and self.fused_weight == 0:
+            raise ValueError("score=learned has no gradient unless fused_weight is above 0")
+        return self
+
+
+class DivEConfig(MethodPart):
+    """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
+
+    batch_ways: ClassVar[tuple[str, ...]] = ("image", "pair")
+    kind: Literal["dive"] = "dive"
+    views: int = Field(4, ge=1, le=64, description="K, embeddings an image and a caption")
+    similarity: Literal["smooth_chamfer", "chamfer", "max", "match_probability"] = "smooth_chamfer"
+    alpha: float = Field(16.0, gt=0, description="scale of smooth_chamfer")
+    match_trainable: bool = Field(True, description="train scale and shift of match_probability")
+    margin: float = Field(0.2, ge=0)
+    mining: Literal["hardest", "mean", "semi_hard"] = "hardest"
+    mean_warmup_epochs: float = Field(
+        3, ge=0, description="epochs on the mean over all negatives first; published 0, which collapses on small data"
+    )
+    mmd_weight: float = Field(0.01, ge=0, description="of the discrepancy between image and text elements")
+    diversity_weight: float = Field(0.01, ge=0)
+    diversity: Literal["exponential", "gram"] = Field("exponential", description="DivE's form, or PVSE's")
+    diversity_of: Literal["residual", "final"] = Field("residual", description="before or after adding the global part")
+    aggregator: Literal["slots", "transformer", "pie_net"] = "slots"
+    iterations: int = Field(4, ge=1, le=16, description="refinements of the slots")
+    shared_block: bool = Field(True, description="one block for all refinements")
+    slots: Literal["learned", "sampled"] = "learned"
+    mask_mode: Literal["proper", "official"] = Field("proper", description="official: padding takes part, as published")
+    heads: int = Field(4, ge=1)
+    head_dim: int = Field(512, ge=1, description="inner width of the slots' attention is heads * head_dim")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    text_global: Literal["max", "cls"] = Field("max", description="global feature of token states")
+    text_global_linear: bool = Field(False, description="a second linear layer for it")
+    image_lr_scale: float = Field(0.1, gt=0, description="learning rate of the image encoder / optim.lr")
+    set_lr_scale: float = Field(0.1, gt=0, description="learning rate of the text's set module / optim.lr")
+
+
+MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig | DivEConfig, Field(discriminator="kind")]
+METHOD_CONFIGS: dict[str, type[MethodPart]] = {
+    config.model_fields["kind"].default: config for config in get_args(get_args(MethodConfig)[0])
+}

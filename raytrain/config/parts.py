@@ -1,0 +1,97 @@
+"""The parts of a run that all methods share: data, encoders, optimizer, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Part(BaseModel):
+    """A frozen group of settings that refuses unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Part):
+    """Which table and features a run reads, and how captions and regions become a batch."""
+
+    table: str = Field(description="folder of the table")
+    image_features: str = Field("lite0", description="name of an image feature array of the table")
+    text_features: str | None = Field("minilm", description="token states of the table; None trains on words")
+    train_split: str = "train"
+    val_split: str = "val"
+    min_word_count: int = Field(4, ge=1, description="rarer words of the training captions become <unk>")
+    max_words: int = Field(64, ge=2, description="longer captions are cut")
+    region_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of regions dropped")
+    word_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of words changed")
+    batch_by: Literal["method", "pair", "image"] = Field(
+        "method", description="pair: captions at random; image: images with all their captions; method: its own way"
+    )
+
+
+class BiGRUText(Part):
+    """Words, learned embeddings, a bidirectional GRU whose directions are averaged (VSE-infinity, SCAN family)."""
+
+    kind: Literal["bigru"] = "bigru"
+    word_dim: int = Field(300, ge=1)
+    lr_scale: float = Field(1.0, gt=0, description="learning rate of the text encoder / optim.lr")
+
+
+class TokenText(Part):
+    """Token states of a frozen transformer, read from the table, through one linear layer."""
+
+    kind: Literal["tokens"] = "tokens"
+    lr_scale: float = Field(1.0, gt=0)
+
+
+class TransformerText(Part):
+    """A transformers text model trained with the rest (BERT in the papers), through one linear layer."""
+
+    kind: Literal["transformer"] = "transformer"
+    path: str = Field(description="folder or hub name that transformers' AutoModel loads (safetensors only)")
+    lr_scale: float = Field(0.1, gt=0, description="learning rate of the transformer / optim.lr")
+
+
+TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discriminator="kind")]
+
+
+class EncoderConfig(Part):
+    """The two encoders that VSE-infinity and DVSE share; DivE reads `dim` and `text` alone."""
+
+    dim: int = Field(1024, ge=2, description="D, size of the joint space")
+    pooling: Literal["gpo", "mean", "max"] = "gpo"
+    gpo_dim: int = Field(32, ge=2, description="size of GPO's position codes and hidden state")
+    text: TextConfig = Field(default_factory=TokenText)
+
+
+class OptimConfig(Part):
+    """The optimizer, its schedule and the precision."""
+
+    lr: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    batch_size: int = Field(
+        128, ge=2, description="caption-image pairs a step, or images where data.batch_by is image; over all workers"
+    )
+    num_epochs: int = Field(25, ge=1)
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    decay_epochs: tuple[int, ...] = Field((15,), description="schedule step: lr is divided by decay_factor at these")
+    decay_factor: float = Field(10.0, ge=1)
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up of the learning rate")
+    clip_norm: float = Field(2.0, ge=0, description="largest gradient norm; 0 turns clipping off")
+    accumulation: int = Field(1, ge=1, description="steps whose gradients are summed; negatives stay within a step")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="evaluate an exponential moving average; 0 turns it off")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps, for a dry run")
+    checkpoint_steps: int | None = Field(None, ge=1, description="also checkpoint every so many steps in an epoch")
+
+
+class EvaluationConfig(Part):
+    """How a run is judged on the validation split, each epoch."""
+
+    select: str = Field(
+        "val/rsum",
+        pattern=r"^val/(rsum|pessimistic_rsum|(i2t|t2i)/recall_at_(1|5|10))$",
+        description="metric whose best epoch is kept; the larger is the better",
+    )
+    keep_similarity: bool = Field(True, description="cache the best epoch's validation similarities for `rerank`")

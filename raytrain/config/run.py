@@ -1,0 +1,215 @@
+"""RunConfig and its parts: everything that decides a run, as one frozen, checked value.
+
+A recipe returns one; a command line, a search space or a YAML file changes copies of it by dotted names
+("optim.lr", "method.views"). A name that does not exist is an error that shows the names that do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from raytrain.config.methods import METHOD_CONFIGS, MethodConfig
+from raytrain.config.parts import DataConfig, EncoderConfig, EvaluationConfig, OptimConfig, Part, TextConfig
+from raytrain.errors import UsageError
+
+
+class RunConfig(Part):
+    """One run. `storage` and names place it: `<storage>/<experiment>/<name>/`."""
+
+    name: str = Field("", pattern=r"^[A-Za-z0-9._-]*$", description="made from method, seed and time where empty")
+    experiment: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$")
+    storage: str = "runs"
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    method: MethodConfig
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @model_validator(mode="after")
+    def _combinations(self) -> RunConfig:
+        if self.data.val_split == "test" or self.data.train_split == "test":
+            raise ValueError("training and selection never read the test split; use `raytrain evaluate --split test`")
+        if self.encoder.text.kind == "tokens" and self.data.text_features is None:
+            raise ValueError("encoder.text.kind=tokens reads data.text_features; name a text feature of the table")
+        kind, ways = self.method.kind, self.method.batch_ways
+        if self.data.batch_by not in ("method", *ways):
+            raise ValueError(f"{kind} does not train with data.batch_by={self.data.batch_by}; choose {', '.join(ways)}")
+        return self
+
+    @property
+    def batch_by(self) -> str:
+        """What a batch is made of: "pair" or "image"."""
+        return self.method.batch_ways[0] if self.data.batch_by == "method" else self.data.batch_by
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        assert self.name, "a run is named before it is placed"
+        return Path(self.storage).expanduser().resolve() / self.experiment / self.name
+
+
+def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """A copy of `config` with dotted names changed: {"optim.lr": 1e-4, "method.views": 4}.
+
+    A change of `method.kind` or `encoder.text.kind` starts that part afresh and keeps the fields both kinds have.
+
+    Raises:
+        UsageError: a name that does not exist, or a value out of bounds.
+    """
+    values = config.model_dump()
+    # kinds first: they decide which names exist beside them
+    for name, value in sorted(changes.items(), key=lambda change: (not change[0].endswith(".kind"), change[0])):
+        *path, last = name.split(".")
+        here: Any = values
+        for depth, key in enumerate(path):
+            if not isinstance(here, dict) or key not in here:
+                raise UsageError(_no_such_field(".".join(path[:depth]) or "RunConfig", key, here))
+            here = here[key]
+        if not isinstance(here, dict) or last not in here:
+            raise UsageError(_no_such_field(".".join(path) or "RunConfig", last, here))
+        if last == "kind" and value != here["kind"]:
+            _switch_kind(here, name, value)
+        else:
+            here[last] = value
+    return validate(values)
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, Any]:
+    """["optim.lr=1e-4", "data.text_features=null"] -> {"optim.lr": 1e-4, "data.text_features": None}.
+
+    Values are read as YAML; `1e-4`, which YAML 1.1 takes for a string, is a number here.
+    """
+    changes: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if not equals or not name:
+            raise UsageError(f"'{argument}' is no override; write name=value, for example optim.lr=1e-4")
+        value = yaml.safe_load(text) if text else ""
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = float(value)
+        changes[name] = value
+    return changes
+
+
+def validate(values: Mapping[str, Any]) -> RunConfig:
+    """A RunConfig from plain values.
+
+    Raises:
+        UsageError: every wrong field, one line each.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            place = [str(part) for part in item["loc"] if not (isinstance(part, str) and part in _KINDS)]
+            if item["type"] == "extra_forbidden":
+                parent: Any = values
+                for key in place[:-1]:
+                    parent = parent.get(key, {}) if isinstance(parent, Mapping) else {}
+                lines.append(
+                    _no_such_field(".".join(place[:-1]) or "RunConfig", place[-1], _fields(place[:-1], parent))
+                )
+            else:
+                lines.append(f"{'.'.join(place) or 'RunConfig'}: {item['msg']} (given: {item['input']!r:.80})")
+        raise UsageError("\n".join(lines)) from None
+
+
+def to_yaml(config: RunConfig) -> str:
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def from_yaml(path: str | os.PathLike[str]) -> RunConfig:
+    """The config of a YAML file; errors name the file."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{path} holds {type(values).__name__}, not the fields of a RunConfig")
+    try:
+        return validate(values)
+    except UsageError as error:
+        raise UsageError(f"{path}:\n{error}") from None
+
+
+def flatten(config: RunConfig) -> dict[str, Any]:
+    """{"optim.lr": 5e-4, ...}: every leaf by its dotted name, for trackers and tables."""
+
+    def leaves(prefix: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {
+            k: v for key, part in value.items() for k, v in leaves(f"{prefix}.{key}" if prefix else key, part).items()
+        }
+
+    return leaves("", config.model_dump(mode="json"))
+
+
+def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat settings of a recorded run, with the fields that came after it at their defaults.
+
+    A field is added to a part with a default that leaves earlier runs what they were, so that runs from before and
+    after are the same setting.
+    """
+    parts: dict[str, type[Part] | None] = {
+        "data": DataConfig,
+        "encoder": EncoderConfig,
+        "encoder.text": _TEXTS.get(str(recorded.get("encoder.text.kind"))),
+        "method": METHOD_CONFIGS.get(str(recorded.get("method.kind"))),
+        "optim": OptimConfig,
+        "evaluation": EvaluationConfig,
+    }
+    found = dict(recorded)
+    for place, part in parts.items():
+        for name, field in part.model_fields.items() if part else ():
+            if field.default_factory is None and not field.is_required():
+                value = list(field.default) if isinstance(field.default, tuple) else field.default
+                found.setdefault(f"{place}.{name}", value)
+    return found
+
+
+_TEXTS: dict[str, type[Part]] = {part.model_fields["kind"].default: part for part in get_args(get_args(TextConfig)[0])}
+_KINDS = {**METHOD_CONFIGS, **_TEXTS}
+
+
+def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
+    choices: Mapping[str, type[Part]] = METHOD_CONFIGS if name == "method.kind" else _TEXTS
+    if kind not in choices:
+        raise UsageError(f"{name} has no choice {kind!r}. Choices: {', '.join(choices)}.")
+    fields = choices[kind].model_fields
+    kept = {key: value for key, value in here.items() if key in fields and key not in ("kind", "lr_scale")}
+    here.clear()
+    # a required field is None until it is set: then its name exists, and leaving it out is an error
+    here.update({key: None if field.is_required() else field.default for key, field in fields.items()})
+    here.update(kept | {"kind": kind})
+
+
+def _fields(place: list[str], given: Any) -> list[str]:
+    """Names that exist at a place of the tree, for an error."""
+    part: Any = RunConfig
+    for key in place:
+        fields = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else {}
+        part = fields[key].annotation if key in fields else None
+        if not (isinstance(part, type) and issubclass(part, BaseModel)):
+            part = _KINDS.get(given.get("kind", "")) if isinstance(given, Mapping) else None
+    return list(part.model_fields) if part is not None else []
+
+
+def _no_such_field(place: str, name: str, fields: Any) -> str:
+    names = list(fields) if isinstance(fields, (dict, list)) else []
+    if not names:
+        return f"{place} is a single value; it has no field '{name}'."
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"{place} has no field '{name}'{hint} Fields: {', '.join(names)}."
