@@ -1,0 +1,90 @@
+"""Softmax losses over the global batch: InfoNCE, and RAU's cross-sample uncertainty (CSU).
+
+Letters: B queries and their B targets. Row i of a similarity matrix is query i, column j the target of query j; pairs
+stand on the diagonal. A temperature tau is a scale of 1 / tau.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def info_nce(similarity: Tensor, scale: Tensor | float, symmetric: bool = False) -> Tensor:
+    """() mean over queries of -log softmax of the own target (van den Oord et al., 2018, equation 4).
+
+    Args:
+        similarity: (B, B) cosines, larger is closer.
+        scale: what scores are multiplied with: 100 in CLIP4Cir (Baldrati et al., CVPRW 2022), 1 / 0.07 in RAU.
+        symmetric: mean of both directions; composed retrieval takes query -> target alone.
+    """
+    logits = similarity * scale
+    own = torch.arange(len(logits), device=logits.device)
+    if symmetric:
+        return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+    return cross_entropy(logits, own)
+
+
+def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -> Tensor:
+    """(B, B) bool without gradient: the own target of each query, and targets as similar as theta (RAU, P_i).
+
+    Args:
+        similarity: (B, B) cosines.
+        theta: "absolute": the least cosine of a further positive. "quantile": the least of the off-diagonal cosines
+            that this share of them, in [0, 1], does not exceed: cosine scales differ between encoders.
+        mode: "absolute" or "quantile".
+
+    Raises:
+        ValueError: another mode, or a quantile outside [0, 1].
+    """
+    scores = similarity.detach().float()
+    own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    if mode == "absolute":
+        return own | (scores >= theta)
+    if mode != "quantile":
+        raise ValueError(f"no theta mode '{mode}'; there are absolute and quantile")
+    if not 0 <= theta <= 1:
+        raise ValueError(f"theta is a quantile in [0, 1]; given: {theta}")
+    others = scores[~own]
+    if len(others) == 0:
+        return own
+    # kthvalue and not torch.quantile, which takes 16 million numbers at most: a batch of 4,096 has more
+    threshold = others.kthvalue(1 + math.ceil(theta * (len(others) - 1))).values
+    return own | (scores >= threshold)
+
+
+def cross_sample(similarity: Tensor, positives: Tensor, scale: Tensor | float, form: str = "soft") -> Tensor:
+    """() mean over queries of RAU's cross-sample loss; InfoNCE where each query has its own target alone.
+
+    With p_ij the softmax of row i and P_i its positives:
+        soft      -log sum_{j in P_i} p_ij: further positives are not pushed away, and need not come closer
+        supcon    mean over P_i of -log p_ij: all of them come closer (Khosla et al., NeurIPS 2020, L_out)
+
+    Args:
+        similarity: (B, B) cosines.
+        positives: (B, B) bool; the diagonal counts as positive whatever it says.
+        scale: what scores are multiplied with.
+        form: "soft" or "supcon".
+
+    Raises:
+        ValueError: another form.
+    """
+    logits = similarity * scale
+    positives = positives | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    if form == "soft":
+        among = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
+        return (logits.logsumexp(1) - among).mean()
+    if form == "supcon":
+        costs = -logits.log_softmax(1)
+        return (costs.masked_fill(~positives, 0.0).sum(1) / positives.sum(1)).mean()
+    raise ValueError(f"no form '{form}'; there are soft and supcon")
+
+
+def further_positives(positives: Tensor) -> Tensor:
+    """() share of the pairs off the diagonal that are positive, without gradient; zero at B = 1."""
+    count = len(positives)
+    further = positives.sum() - positives.diagonal().sum()
+    return further.float() / max(count * (count - 1), 1)

@@ -1,0 +1,46 @@
+"""MGUR: targets blurred by Gaussian noise early in training, exact ones later (Chen et al., arXiv 2211.07394).
+
+Letters: B queries and their B targets, D dimensions. Features have the norm that the method gives them, 4 in the
+published code, and similarities are plain dot products.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import layer_norm
+
+from raytrain.losses.contrastive import info_nce
+
+
+def blurred(targets: Tensor, noise: Tensor) -> Tensor:
+    """(B, D) targets, each normalised over its dimensions, then scaled and shifted at random (section 3.2).
+
+    With m and s the mean and the standard deviation of a target's numbers: alpha * normalised + beta, where
+    alpha ~ N(1, s) and beta ~ N(m, s) for each dimension. m and s take no gradient here, as in the published code.
+
+    Args:
+        targets: (B, D), D at least 2.
+        noise: (2, B, D) standard normal, of alpha and of beta.
+    """
+    spread, mean = torch.std_mean(targets.detach(), dim=1, keepdim=True)
+    normalised = layer_norm(targets, targets.shape[1:], eps=1e-5)
+    return (1 + spread * noise[0]) * normalised + mean + spread * noise[1]
+
+
+def multi_grained(query: Tensor, targets: Tensor, blurred_targets: Tensor, progress: float) -> Tensor:
+    """() gamma L_u + (1 - gamma) InfoNCE(query, targets), gamma = exp(-progress) (section 3.3).
+
+    L_u = (exp(-s) InfoNCE(query, blurred) + s) / 2, where s is the standard deviation of all numbers of the blurred
+    targets.
+
+    Args:
+        query, targets, blurred_targets: (B, D)
+        progress: epochs done / epochs of the run, in [0, 1].
+    """
+    spread = blurred_targets.std()
+    coarse = ((-spread).exp() * info_nce(query @ blurred_targets.T, 1.0) + spread) / 2
+    gamma = math.exp(-progress)
+    return gamma * coarse + (1 - gamma) * info_nce(query @ targets.T, 1.0)

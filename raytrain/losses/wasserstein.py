@@ -1,0 +1,25 @@
+"""Distance between diagonal Gaussians: RAU's distribution regularisation (DR)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def wasserstein(mean: Tensor, log_variance: Tensor, mean_to: Tensor, log_variance_to: Tensor, root: bool) -> Tensor:
+    """(...) 2-Wasserstein distance of diagonal Gaussians, squared unless `root`.
+
+    ||mean - mean_to||^2 + ||sigma - sigma_to||^2 with sigma = exp(log_variance / 2): what the distance of Gaussians
+    becomes where covariances are diagonal (Dowson and Landau, J. Multivariate Analysis 12, 1982).
+
+    Args:
+        mean, log_variance, mean_to, log_variance_to: (..., D)
+        root: the distance itself. Its gradient is zero, and not undefined, where both Gaussians are the same.
+    """
+    sigma, sigma_to = (log_variance / 2).exp(), (log_variance_to / 2).exp()
+    squared = (mean - mean_to).square().sum(-1) + (sigma - sigma_to).square().sum(-1)
+    if not root:
+        return squared
+    # the root is taken of ones where the distance is zero: its gradient there would be infinite times zero
+    apart = squared > 0
+    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
