@@ -1,0 +1,133 @@
+"""Reference image and modification text become one query vector.
+
+Each module takes (B, D) image and (B, D) text features of the same width and returns (B, D), not normalised.
+Letters: B queries, D dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class Sum(nn.Module):
+    """Element-wise sum (the query of CLIP4Cir's first stage, Baldrati et al., CVPRW 2022)."""
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        return image + text
+
+
+class Fusion(nn.Module):
+    """Concatenation through two layers, added to the sum (RAU): h = MLP([image; text]) + image + text.
+
+    Args:
+        dim: D.
+        dropout: between the layers.
+        residual: add image + text, so that training begins near the sum.
+        activation: "relu" or "gelu".
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.5, residual: bool = True, activation: str = "relu") -> None:
+        super().__init__()
+        act = {"relu": nn.ReLU, "gelu": nn.GELU}[activation]
+        self.residual = residual
+        self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), act(), nn.Dropout(dropout), nn.Linear(2 * dim, dim))
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        fused: Tensor = self.mlp(torch.cat([image, text], -1))
+        return fused + image + text if self.residual else fused
+
+
+class Combiner(nn.Module):
+    """CLIP4Cir's Combiner: a learned mixture of both features and a hidden layer's (Baldrati et al., CVPRW 2022).
+
+    t' = dropout(ReLU(Linear(text))), i' likewise, y = [t'; i'], w = sigmoid(Linear(dropout(ReLU(Linear(y))))) and
+    out = Linear(dropout(ReLU(Linear(y)))) + w text + (1 - w) image.
+
+    Args:
+        dim: D.
+        projection: width of t' and i'; 4 D in the published models.
+        hidden: width of the hidden layers; 8 D there.
+        dropout: after each hidden layer.
+    """
+
+    def __init__(
+        self, dim: int, projection: int | None = None, hidden: int | None = None, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        projection, hidden = projection or 4 * dim, hidden or 8 * dim
+        self.text = _hidden(dim, projection, dropout)
+        self.image = _hidden(dim, projection, dropout)
+        self.mixed = nn.Sequential(_hidden(2 * projection, hidden, dropout), nn.Linear(hidden, dim))
+        self.weight = nn.Sequential(_hidden(2 * projection, hidden, dropout), nn.Linear(hidden, 1), nn.Sigmoid())
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        both = torch.cat([self.text(text), self.image(image)], -1)
+        weight: Tensor = self.weight(both)  # (B, 1)
+        mixed: Tensor = self.mixed(both)
+        return mixed + weight * text + (1 - weight) * image
+
+
+class TIRG(nn.Module):
+    """Text-image residual gating (Vo et al., CVPR 2019, equations 2 to 4, as in the published code).
+
+    With x = [image; text]: w_g sigmoid(Linear(ReLU(BN(x)))) image + w_r Linear(ReLU(Linear(ReLU(BN(x))))). The weights
+    are learned, from 1 and 10. Batch norm needs two queries in training. The paper scales queries and targets to a
+    learned norm: `ScaledNorm`.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.BatchNorm1d(2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.residual = nn.Sequential(
+            nn.BatchNorm1d(2 * dim), nn.ReLU(), nn.Linear(2 * dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim)
+        )
+        self.gate_weight = nn.Parameter(torch.tensor(1.0))
+        self.residual_weight = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        both = torch.cat([image, text], -1)
+        gated: Tensor = self.gate(both).sigmoid() * image * self.gate_weight
+        changed: Tensor = self.residual(both) * self.residual_weight
+        return gated + changed
+
+
+class ScaledNorm(nn.Module):
+    """(..., D) -> (..., D) of a learned L2 norm (TIRG, Vo et al., CVPR 2019, published code).
+
+    Args:
+        scale: the norm at the start.
+    """
+
+    def __init__(self, scale: float = 4.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.scale * normalize(features, dim=-1)
+
+
+def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True) -> nn.Module:
+    """The composition of that name: "fusion", "combiner", "tirg" or "sum".
+
+    Args:
+        dropout: of fusion and combiner.
+        residual: of fusion.
+    """
+    if kind == "fusion":
+        return Fusion(dim, dropout, residual)
+    if kind == "combiner":
+        return Combiner(dim, dropout=dropout)
+    if kind == "tirg":
+        return TIRG(dim)
+    if kind == "sum":
+        return Sum()
+    raise ValueError(f"no composition '{kind}'; there are fusion, combiner, tirg and sum")
+
+
+def _hidden(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout))

@@ -1,0 +1,93 @@
+"""RAU's uncertainty-aware blocks: a feature becomes a Gaussian, and samples of it.
+
+Letters: n blocks, B batch, D dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+LOG_VARIANCE = (-10.0, 5.0)  # clamp: sigma from 0.007 to 12
+
+
+class Gaussians(NamedTuple):
+    """What n blocks say of B features.
+
+    Args:
+        mean: (n, B, D)
+        log_variance: (n, B, D) in [-10, 5].
+        sample: (n, B, D) mean + noise * exp(log_variance / 2).
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    sample: Tensor
+
+
+class UncertaintyBlock(nn.Module):
+    """One block: mean and log variance, each a linear layer over the layer-normed input (RAU).
+
+    The bias of the log variance starts at -4, a sigma of 0.14: samples begin near the mean.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.mean = nn.Linear(dim, dim)
+        self.log_variance = nn.Linear(dim, dim)
+        nn.init.constant_(self.log_variance.bias, -4.0)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) -> mean (B, D), log variance (B, D)."""
+        normed = self.norm(features)
+        return self.mean(normed), self.log_variance(normed).clamp(*LOG_VARIANCE)
+
+
+class UncertaintyBlocks(nn.Module):
+    """n blocks for one side, source or target; both sides may hold the same module. For training only.
+
+    Args:
+        dim: D.
+        blocks: n.
+        wiring: "chain", block b reads a_b = a_{b-1} + z_{b-1}, the sample of the block before added to its input;
+            "parallel", all read a_0.
+    """
+
+    def __init__(self, dim: int, blocks: int = 2, wiring: str = "chain") -> None:
+        super().__init__()
+        if wiring not in ("chain", "parallel") or blocks < 1:
+            raise ValueError(f"wiring is chain or parallel and blocks at least 1; given: {wiring!r}, {blocks}")
+        self.wiring = wiring
+        self.blocks = nn.ModuleList(UncertaintyBlock(dim) for _ in range(blocks))
+
+    def forward(
+        self, features: Tensor, noise: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Gaussians:
+        """The Gaussians of (B, D) features.
+
+        Args:
+            features: a_0.
+            noise: (n, B, D) standard normal. Ranks that draw it for each sample by what identifies the sample, and
+                not in the order of their own batch, get together what one process gets.
+            generator: draws the noise where none is given, on its own device; None takes torch's own.
+        """
+        if noise is None:
+            shape = (len(self.blocks), *features.shape)
+            device = features.device if generator is None else generator.device
+            noise = torch.randn(shape, generator=generator, device=device)
+        noise = noise.to(features)
+        found = []
+        state = features
+        for block, drawn in zip(self.blocks, noise, strict=True):
+            mean, log_variance = block(state)
+            sample = mean + drawn * (log_variance / 2).exp()
+            found.append((mean, log_variance, sample))
+            state = state + sample if self.wiring == "chain" else features
+        means, log_variances, samples = zip(*found, strict=True)
+        return Gaussians(torch.stack(means), torch.stack(log_variances), torch.stack(samples))
