@@ -1,6 +1,6 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
-from raytrain.config.methods import DivEConfig, DVSEConfig, MethodConfig, MethodPart, VSEInfinityConfig
+from raytrain.config.methods import DivEConfig, DVSEConfig, MethodConfig, MethodPart, RAUConfig, VSEInfinityConfig
 from raytrain.config.parts import (
     BiGRUText,
     DataConfig,
@@ -34,6 +34,7 @@ __all__ = [
     "MethodPart",
     "OptimConfig",
     "Part",
+    "RAUConfig",
     "RunConfig",
     "TextConfig",
     "TokenText",

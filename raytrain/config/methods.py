@@ -92,7 +92,51 @@ class DivEConfig(MethodPart):
     set_lr_scale: float = Field(0.1, gt=0, description="learning rate of the text's set module / optim.lr")
 
 
-MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig | DivEConfig, Field(discriminator="kind")]
+class RAUConfig(MethodPart):
+    """Ranking-aware uncertainty for composed retrieval (arXiv 2308.08131); the open choices are named switches.
+
+    With the weights of the three uncertainty losses at 0 it is InfoNCE on the composition: the baselines sum, TIRG and
+    CLIP4Cir's Combiner.
+    """
+
+    batch_ways: ClassVar[tuple[str, ...]] = ("query",)
+    kind: Literal["rau"] = "rau"
+    composition: Literal["fusion", "combiner", "tirg", "sum"] = Field(
+        "fusion", description="reference and text -> query"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="of fusion and combiner")
+    residual: bool = Field(True, description="fusion: add reference and text, so that training begins near their sum")
+    scale: float = Field(1 / 0.07, gt=0, description="1 / tau: what cosines are multiplied with")
+    scale_learned: bool = Field(False, description="learn the scale, from there and up to 100")
+    symmetric: bool = Field(False, description="base loss in both directions; else query -> target alone")
+    base_weight: float = Field(1.0, ge=0, description="InfoNCE of the deterministic features")
+    blocks: int = Field(2, ge=1, le=8, description="n, uncertainty-aware blocks of each side")
+    wiring: Literal["chain", "parallel"] = Field("chain", description="a block reads the one before, or the features")
+    shared_blocks: bool = Field(False, description="one stack of blocks for source and target")
+    isu_weight: float = Field(1.0, ge=0, description="in-sample uncertainty: InfoNCE of the samples")
+    isu_sides: Literal["both", "source"] = Field("both", description="sampled targets, or deterministic ones")
+    csu_weight: float = Field(1.0, ge=0, description="cross-sample uncertainty: similar targets are positives too")
+    csu_form: Literal["soft", "supcon"] = Field("soft", description="-log of their summed share, or their mean -log")
+    csu_mask: Literal["deterministic", "sampled"] = Field("deterministic", description="features that theta looks at")
+    theta: float = Field(0.8, ge=-1, le=1, description="least cosine of a further positive, or its quantile")
+    theta_mode: Literal["absolute", "quantile"] = "absolute"
+    theta_warmup_epochs: float = Field(1, ge=0, description="epochs without further positives")
+    dr_weight: float = Field(0.1, ge=0, description="distribution regularisation: 2-Wasserstein, source to target")
+    dr_root: bool = Field(False, description="the distance and not its square")
+    dr_blocks: Literal["all", "last"] = Field("all", description="blocks that are regularised")
+
+    @model_validator(mode="after")
+    def _everything_learns(self) -> RAUConfig:
+        if self.base_weight + self.isu_weight + self.csu_weight == 0:
+            raise ValueError("one of base_weight, isu_weight and csu_weight is above 0: nothing else ranks")
+        if self.theta_mode == "quantile" and self.theta < 0:
+            raise ValueError("theta_mode=quantile takes theta in [0, 1]")
+        if self.isu_weight + self.csu_weight == 0 and self.wiring == "parallel" and self.dr_blocks == "last":
+            raise ValueError("dr_blocks=last leaves parallel blocks without a gradient unless isu or csu trains them")
+        return self
+
+
+MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig | DivEConfig | RAUConfig, Field(discriminator="kind")]
 METHOD_CONFIGS: dict[str, type[MethodPart]] = {
     config.model_fields["kind"].default: config for config in get_args(get_args(MethodConfig)[0])
 }

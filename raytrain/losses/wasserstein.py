@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def wasserstein(mean: Tensor, log_variance: Tensor, mean_to: Tensor, log_variance_to: Tensor, root: bool) -> Tensor:
+def wasserstein(
+    mean: Tensor, log_variance: Tensor, mean_to: Tensor, log_variance_to: Tensor, *, root: bool = False
+) -> Tensor:
     """(...) 2-Wasserstein distance of diagonal Gaussians, squared unless `root`.
 
     ||mean - mean_to||^2 + ||sigma - sigma_to||^2 with sigma = exp(log_variance / 2): what the distance of Gaussians

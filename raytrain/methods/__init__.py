@@ -7,12 +7,14 @@ from raytrain.config import EncoderConfig
 from raytrain.methods.base import Inputs, Method
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
+from raytrain.methods.rau import RAU
 from raytrain.methods.vse_infinity import VSEInfinity
 
 METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "vse_infinity": VSEInfinity,
     "dvse": DVSE,
     "dive": DivE,
+    "rau": RAU,
 }
 
-__all__ = ["DVSE", "METHODS", "DivE", "Method", "VSEInfinity"]
+__all__ = ["DVSE", "METHODS", "RAU", "DivE", "Method", "VSEInfinity"]
