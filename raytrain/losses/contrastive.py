@@ -21,7 +21,7 @@ def info_nce(similarity: Tensor, scale: Tensor | float, symmetric: bool = False)
         scale: what scores are multiplied with: 100 in CLIP4Cir (Baldrati et al., CVPRW 2022), 1 / 0.07 in RAU.
         symmetric: mean of both directions; composed retrieval takes query -> target alone.
     """
-    logits = similarity * scale
+    logits = _logits(similarity, scale)
     own = torch.arange(len(logits), device=logits.device)
     if symmetric:
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
@@ -72,7 +72,7 @@ def cross_sample(similarity: Tensor, positives: Tensor, scale: Tensor | float, f
     Raises:
         ValueError: another form.
     """
-    logits = similarity * scale
+    logits = _logits(similarity, scale)
     positives = positives | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if form == "soft":
         among = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
@@ -88,3 +88,8 @@ def further_positives(positives: Tensor) -> Tensor:
     count = len(positives)
     further = positives.sum() - positives.diagonal().sum()
     return further.float() / max(count * (count - 1), 1)
+
+
+def _logits(similarity: Tensor, scale: Tensor | float) -> Tensor:
+    """Scaled scores in 32 bits at least: a sum of exponentials in bfloat16 keeps two digits."""
+    return similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale

@@ -124,3 +124,11 @@ def test_names_that_do_not_exist_are_refused() -> None:
         likely_positives(cosines(), 1.5, "quantile")
     with pytest.raises(ValueError, match="soft and supcon"):
         cross_sample(cosines(), torch.eye(5, dtype=torch.bool), 1.0, "hard")
+
+
+@pytest.mark.parametrize("form", ["soft", "supcon"])
+def test_half_precision_scores_lose_nothing_more_in_the_sums(form: str) -> None:
+    half = cosines(16).bfloat16()
+    positives = likely_positives(half, 0.8, "quantile")
+    assert torch.equal(cross_sample(half, positives, 100.0, form), cross_sample(half.float(), positives, 100.0, form))
+    assert torch.equal(info_nce(half, 100.0), info_nce(half.float(), 100.0))
