@@ -252,7 +252,7 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_tri
         run = ledger.progress(leader["number"])
         val = {name: value for name, value in run.best_metrics.items() if name.startswith("val/")}
         best = {"run": leader["run"], "params": leader["params"], "value": leader["value"], "val": val}
-        if rerank_trials and ledger.base.evaluation.keep_similarity:
+        if rerank_trials and ledger.base.evaluation.keep_similarity and ledger.base.batch_by != "query":
             from raytrain.review.rerank import rerank_run
 
             reranked = rerank_run(ledger.run_folder(leader["number"]), rerank_trials, seed)

@@ -1,6 +1,14 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
-from raytrain.config.methods import DivEConfig, DVSEConfig, MethodConfig, MethodPart, RAUConfig, VSEInfinityConfig
+from raytrain.config.methods import (
+    ComposedConfig,
+    DivEConfig,
+    DVSEConfig,
+    MethodConfig,
+    MethodPart,
+    RAUConfig,
+    VSEInfinityConfig,
+)
 from raytrain.config.parts import (
     BiGRUText,
     DataConfig,
@@ -25,6 +33,7 @@ from raytrain.config.run import (
 
 __all__ = [
     "BiGRUText",
+    "ComposedConfig",
     "DVSEConfig",
     "DataConfig",
     "DivEConfig",

@@ -92,24 +92,41 @@ class DivEConfig(MethodPart):
     set_lr_scale: float = Field(0.1, gt=0, description="learning rate of the text's set module / optim.lr")
 
 
-class RAUConfig(MethodPart):
-    """Ranking-aware uncertainty for composed retrieval (arXiv 2308.08131); the open choices are named switches.
-
-    With the weights of the three uncertainty losses at 0 it is InfoNCE on the composition: the baselines sum, TIRG and
-    CLIP4Cir's Combiner.
-    """
+class CompositionPart(MethodPart):
+    """How a reference and a modification text become one query, and what ranks its target first."""
 
     batch_ways: ClassVar[tuple[str, ...]] = ("query",)
-    kind: Literal["rau"] = "rau"
-    composition: Literal["fusion", "combiner", "tirg", "sum"] = Field(
-        "fusion", description="reference and text -> query"
+    composition: Literal["fusion", "combiner", "tirg", "sum", "image", "text"] = Field(
+        "fusion", description="reference and text -> query; image and text leave the other out"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="of fusion and combiner")
     residual: bool = Field(True, description="fusion: add reference and text, so that training begins near their sum")
+    base_loss: Literal["info_nce", "multi_grained"] = Field(
+        "info_nce", description="multi_grained: MGUR's, blurred targets first and exact ones later"
+    )
     scale: float = Field(1 / 0.07, gt=0, description="1 / tau: what cosines are multiplied with")
     scale_learned: bool = Field(False, description="learn the scale, from there and up to 100")
-    symmetric: bool = Field(False, description="base loss in both directions; else query -> target alone")
-    base_weight: float = Field(1.0, ge=0, description="InfoNCE of the deterministic features")
+    symmetric: bool = Field(False, description="info_nce in both directions; else query -> target alone")
+    norm: float = Field(4.0, gt=0, description="multi_grained compares features of this norm and has no scale")
+    known_positives: Literal["masked", "negative"] = Field(
+        "masked", description="targets of a query that stand in the batch beside its own: no negatives, or (published)"
+    )
+
+
+class ComposedConfig(CompositionPart):
+    """A composition under one loss: element-wise sum, CLIP4Cir's Combiner, TIRG; any of them under MGUR's loss."""
+
+    kind: Literal["composed"] = "composed"
+
+
+class RAUConfig(CompositionPart):
+    """Ranking-aware uncertainty for composed retrieval (arXiv 2308.08131); the open choices are named switches.
+
+    With the weights of the three uncertainty losses at 0 it is InfoNCE on the composition.
+    """
+
+    kind: Literal["rau"] = "rau"
+    base_weight: float = Field(1.0, ge=0, description="of the loss on the deterministic features")
     blocks: int = Field(2, ge=1, le=8, description="n, uncertainty-aware blocks of each side")
     wiring: Literal["chain", "parallel"] = Field("chain", description="a block reads the one before, or the features")
     shared_blocks: bool = Field(False, description="one stack of blocks for source and target")
@@ -124,11 +141,18 @@ class RAUConfig(MethodPart):
     dr_weight: float = Field(0.1, ge=0, description="distribution regularisation: 2-Wasserstein, source to target")
     dr_root: bool = Field(False, description="the distance and not its square")
     dr_blocks: Literal["all", "last"] = Field("all", description="blocks that are regularised")
+    test_features: Literal["deterministic", "mean"] = Field(
+        "deterministic", description="what is searched: features as they are, or the mean of the last block"
+    )
 
     @model_validator(mode="after")
     def _everything_learns(self) -> RAUConfig:
         if self.base_weight + self.isu_weight + self.csu_weight == 0:
             raise ValueError("one of base_weight, isu_weight and csu_weight is above 0: nothing else ranks")
+        if self.test_features == "mean" and self.isu_weight == 0 and self.csu_weight == 0:
+            raise ValueError("test_features=mean searches what isu or csu trains: one of their weights is above 0")
+        if self.test_features == "mean" and self.csu_weight == 0 and self.isu_sides == "source":
+            raise ValueError("test_features=mean needs blocks of both sides: isu_sides=both, or csu_weight above 0")
         if self.theta_mode == "quantile" and self.theta < 0:
             raise ValueError("theta_mode=quantile takes theta in [0, 1]")
         if self.isu_weight + self.csu_weight == 0 and self.wiring == "parallel" and self.dr_blocks == "last":
@@ -136,7 +160,9 @@ class RAUConfig(MethodPart):
         return self
 
 
-MethodConfig = Annotated[VSEInfinityConfig | DVSEConfig | DivEConfig | RAUConfig, Field(discriminator="kind")]
+MethodConfig = Annotated[
+    VSEInfinityConfig | DVSEConfig | DivEConfig | ComposedConfig | RAUConfig, Field(discriminator="kind")
+]
 METHOD_CONFIGS: dict[str, type[MethodPart]] = {
     config.model_fields["kind"].default: config for config in get_args(get_args(MethodConfig)[0])
 }

@@ -18,6 +18,7 @@ class DataConfig(Part):
 
     table: str = Field(description="folder of the table")
     image_features: str = Field("lite0", description="name of an image feature array of the table")
+    regions: Literal["all", "global"] = Field("all", description="global: the whole-image vector of the array alone")
     text_features: str | None = Field("minilm", description="token states of the table; None trains on words")
     train_split: str = "train"
     val_split: str = "val"
@@ -25,8 +26,10 @@ class DataConfig(Part):
     max_words: int = Field(64, ge=2, description="longer captions are cut")
     region_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of regions dropped")
     word_drop: float = Field(0.2, ge=0, lt=1, description="size augmentation: share of words changed")
-    batch_by: Literal["method", "pair", "image"] = Field(
-        "method", description="pair: captions at random; image: images with all their captions; method: its own way"
+    batch_by: Literal["method", "pair", "image", "query"] = Field(
+        "method",
+        description="pair: captions at random; image: images with all their captions; query: composed queries, each "
+        "with one of its targets; method: its own way",
     )
 
 
@@ -71,7 +74,9 @@ class OptimConfig(Part):
     lr: float = Field(5e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     batch_size: int = Field(
-        128, ge=2, description="caption-image pairs a step, or images where data.batch_by is image; over all workers"
+        128,
+        ge=2,
+        description="caption-image pairs a step, images where data.batch_by is image, or queries; over all workers",
     )
     num_epochs: int = Field(25, ge=1)
     schedule: Literal["step", "cosine", "constant"] = "step"
@@ -91,7 +96,7 @@ class EvaluationConfig(Part):
 
     select: str = Field(
         "val/rsum",
-        pattern=r"^val/(rsum|pessimistic_rsum|(i2t|t2i)/recall_at_(1|5|10))$",
-        description="metric whose best epoch is kept; the larger is the better",
+        pattern=r"^val/(rsum|pessimistic_rsum|(i2t|t2i)/recall_at_(1|5|10)|recall_at_(1|10|50)|map_at_r)$",
+        description="metric whose best epoch is kept; the larger is the better; the last two are of composed queries",
     )
     keep_similarity: bool = Field(True, description="cache the best epoch's validation similarities for `rerank`")

@@ -86,9 +86,11 @@ class QuerySplit:
         """(Q, N) bool: members of each query's subset, its reference and target included."""
         return _filled(self.subset, self.subset_offsets, len(self.items))
 
-    def candidates(self) -> np.ndarray:
-        """(Q, N) bool: items of the query's part of the gallery, its reference included."""
-        return np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])
+    def candidates(self, reference: bool = False) -> np.ndarray:
+        """(Q, N) bool: items of the query's part of the gallery; its reference where it is asked for."""
+        found = np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])
+        found[np.arange(len(self)), self.reference] &= reference
+        return found
 
 
 def lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -228,6 +228,9 @@ class Split:
         return len(self.items)
 
 
+AnySplit = Split | QuerySplit
+
+
 class TableWriter:
     """Writes a table under a temporary name beside its place and renames it when it is complete.
 

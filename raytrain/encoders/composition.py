@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 
 class Sum(nn.Module):
@@ -73,8 +72,8 @@ class TIRG(nn.Module):
     """Text-image residual gating (Vo et al., CVPR 2019, equations 2 to 4, as in the published code).
 
     With x = [image; text]: w_g sigmoid(Linear(ReLU(BN(x)))) image + w_r Linear(ReLU(Linear(ReLU(BN(x))))). The weights
-    are learned, from 1 and 10. Batch norm needs two queries in training. The paper scales queries and targets to a
-    learned norm: `ScaledNorm`.
+    are learned, from 1 and 10. Batch norm needs two queries in training. The published code scales queries and targets
+    to one learned norm that starts at 4: cosines with a learned scale that starts at 16.
 
     Args:
         dim: D.
@@ -96,23 +95,23 @@ class TIRG(nn.Module):
         return gated + changed
 
 
-class ScaledNorm(nn.Module):
-    """(..., D) -> (..., D) of a learned L2 norm (TIRG, Vo et al., CVPR 2019, published code).
+class One(nn.Module):
+    """One of the two alone: what the other is worth.
 
     Args:
-        scale: the norm at the start.
+        of: "image" or "text".
     """
 
-    def __init__(self, scale: float = 4.0) -> None:
+    def __init__(self, of: str) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(scale))
+        self.of = of
 
-    def forward(self, features: Tensor) -> Tensor:
-        return self.scale * normalize(features, dim=-1)
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        return image if self.of == "image" else text
 
 
 def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True) -> nn.Module:
-    """The composition of that name: "fusion", "combiner", "tirg" or "sum".
+    """The composition of that name: "fusion", "combiner", "tirg", "sum", "image" or "text".
 
     Args:
         dropout: of fusion and combiner.
@@ -126,7 +125,9 @@ def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True
         return TIRG(dim)
     if kind == "sum":
         return Sum()
-    raise ValueError(f"no composition '{kind}'; there are fusion, combiner, tirg and sum")
+    if kind in ("image", "text"):
+        return One(kind)
+    raise ValueError(f"no composition '{kind}'; there are fusion, combiner, tirg, sum, image and text")
 
 
 def _hidden(inputs: int, outputs: int, dropout: float) -> nn.Sequential:

@@ -73,12 +73,14 @@ class Result:
     Attributes:
         protocol: its name.
         metrics: names as in `recall.metrics_of_counts`, without the split; recalls in percent.
-        queries: {"i2t": images with a caption, "t2i": captions}: the denominators of the recalls.
-        gallery: {"i2t": captions, "t2i": images} that one query is ranked against (in one fold, where there are folds).
+        queries: {"i2t": images with a caption, "t2i": captions} or {"query": composed queries}: the denominators.
+        gallery: {"i2t": captions, "t2i": images} or {"query": candidates} that one query is ranked against (in one
+            fold, where there are folds).
         notes: what a reader has to know beside the numbers.
         rerank: the temperatures that were applied, or None.
-        ranks: {"i2t": (N,), "t2i": (M,)} int64, of every query; -1 where it has no positive.
-        item_of_text: (M,) int64, the matrix's own order: which captions belong together in a bootstrap.
+        ranks: {"i2t": (N,), "t2i": (M,)} or {"query": (Q,)} int64, of every query; -1 where it has no positive.
+        groups: which queries belong together in a bootstrap: {"item_of_text": (M,)}, the image of each caption, or
+            {"reference": (Q,)}.
     """
 
     protocol: str
@@ -88,7 +90,7 @@ class Result:
     notes: Sequence[str] = ()
     rerank: Temperatures | None = None
     ranks: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
-    item_of_text: Tensor = field(default_factory=lambda: torch.empty(0), repr=False, compare=False)
+    groups: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def transductive(self) -> bool:
@@ -129,7 +131,16 @@ def evaluate(
     metrics = {name: sum(one[name] for one in per_fold) / len(per_fold) for name in per_fold[0]}
     queries = {name: int((values >= 0).sum()) for name, values in ranks.items()}
     gallery = {"i2t": similarity.shape[0] // protocol.folds, "t2i": similarity.shape[1] // protocol.folds}
-    return Result(protocol.name, metrics, queries, gallery, _notes(protocol, similarity, queries), rerank, ranks, owner)
+    return Result(
+        protocol.name,
+        metrics,
+        queries,
+        gallery,
+        _notes(protocol, similarity, queries),
+        rerank,
+        ranks,
+        {"item_of_text": owner},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recall, median and mean rank of image-text retrieval, from 0-based ranks."""
+"""Recall, median and mean rank from 0-based ranks, and the metrics of image-text retrieval."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from raytrain.evaluation.ranking import Counts, image_to_text_counts, text_to_im
 Direction = Literal["i2t", "t2i"]
 DIRECTIONS: tuple[Direction, ...] = ("i2t", "t2i")
 KS = (1, 5, 10)
+COMPOSED_KS = (1, 10, 50)
 
 
 def recall_at(ranks: Tensor, k: int) -> float:

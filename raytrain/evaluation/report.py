@@ -43,15 +43,14 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
     folder.mkdir(parents=True, exist_ok=True)
     name = evaluation_name(str(facts["split"]), result)
 
-    ranks = {key: value.cpu().numpy().astype(np.int32) for key, value in result.ranks.items()}
-    owner = result.item_of_text.cpu().numpy().astype(np.int32)
+    kept = {key: value.cpu().numpy().astype(np.int32) for key, value in {**result.ranks, **result.groups}.items()}
     arrays = folder / f"{name}.ranks.npz"
     part = arrays.with_name(f"{arrays.name}.part")
     with open(part, "wb") as file:
-        np.savez_compressed(file, item_of_text=owner, i2t=ranks["i2t"], t2i=ranks["t2i"])
+        np.savez_compressed(file, **kept)  # type: ignore[arg-type]
     os.replace(part, arrays)
 
-    intervals = recall_intervals(ranks, owner, level=INTERVAL_LEVEL)
+    intervals = recall_intervals(kept, level=INTERVAL_LEVEL)
     document = {
         "schema": SCHEMA_VERSION,
         "split": facts["split"],
@@ -97,9 +96,13 @@ def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """{"i2t": (N,), "t2i": (M,), "item_of_text": (M,)} of an evaluation that was read; None where they are lost."""
+    """The arrays of an evaluation that was read; None where they are lost.
+
+    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} of composed queries.
+    """
     try:
         with np.load(Path(evaluation["file"]).parent / Path(evaluation["ranks"]).name, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("i2t", "t2i", "item_of_text")}
+            names = ("query", "reference") if "query" in arrays else ("i2t", "t2i", "item_of_text")
+            return {name: arrays[name] for name in names}
     except (OSError, KeyError, ValueError):
         return None

@@ -1,7 +1,8 @@
 """How far a recall could move by chance of the queries: bootstrap over images, captions of an image together.
 
 The queries of a test set are a sample, and the five captions of an image are no five independent ones: whole images
-are drawn with replacement (a cluster bootstrap). Two systems are compared on the same draws (paired). numpy only.
+are drawn with replacement (a cluster bootstrap). Two systems are compared on the same draws (paired). Of composed
+queries those of one reference are drawn together.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from raytrain.evaluation.recall import COMPOSED_KS, KS
+
 Floats = NDArray[np.float64]
+Ranks = Mapping[str, ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -69,38 +73,32 @@ def paired_difference(
 
 
 def recall_intervals(
-    ranks: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
-    item_of_text: ArrayLike,
-    ks: Sequence[int] = (1, 5, 10),
-    level: float = 0.95,
-    samples: int = 1000,
-    seed: int = 0,
+    ranks: Ranks | Sequence[Ranks], level: float = 0.95, samples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """{"i2t/recall_at_1": (low, high), ..., "rsum": (low, high)}; both directions use the same drawn images.
 
     Args:
-        ranks: {"i2t": (N,), "t2i": (M,)} 0-based, -1 without a positive; several of them, one a seed, are averaged.
-        item_of_text: (M,) position of the image that each text belongs to.
+        ranks: 0-based, -1 without a positive; several of them, one a seed, are averaged. Either {"i2t": (N,), "t2i":
+            (M,), "item_of_text": (M,) position of the image that each text belongs to}, or {"query": (Q,),
+            "reference": (Q,)} of composed queries, whose metrics are "recall_at_1", ..., "rsum".
     """
-    draws = _draw_recalls(_mean_hits(ranks, ks), item_of_text, samples, seed)
+    draws = _draw_recalls(_mean_hits(ranks), _one(ranks), samples, seed)
     draws["rsum"] = np.sum(list(draws.values()), axis=0)
     return {name: _interval(values, level) for name, values in draws.items()}
 
 
 def paired_recall_differences(
-    ranks_a: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
-    ranks_b: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]],
-    item_of_text: ArrayLike,
-    ks: Sequence[int] = (1, 5, 10),
+    ranks_a: Ranks | Sequence[Ranks],
+    ranks_b: Ranks | Sequence[Ranks],
     level: float = 0.95,
     samples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Difference]:
-    """{"i2t/recall_at_1": a minus b, ..., "rsum": ...} over the same drawn images; arguments as `recall_intervals`."""
+    """{"i2t/recall_at_1": a minus b, ..., "rsum": ...} over the same draws; arguments as `recall_intervals`."""
     draws, means = [], []
     for ranks in (ranks_a, ranks_b):
-        hits = _mean_hits(ranks, ks)
-        draws.append(_draw_recalls(hits, item_of_text, samples, seed))
+        hits = _mean_hits(ranks)
+        draws.append(_draw_recalls(hits, _one(ranks), samples, seed))
         means.append({name: 100 * float(values[~np.isnan(values)].mean()) for name, values in hits.items()})
     found = {}
     for name in [*draws[0], "rsum"]:
@@ -110,29 +108,35 @@ def paired_recall_differences(
     return found
 
 
-def _mean_hits(
-    ranks: Mapping[str, ArrayLike] | Sequence[Mapping[str, ArrayLike]], ks: Sequence[int]
-) -> dict[str, Floats]:
+def _one(ranks: Ranks | Sequence[Ranks]) -> Ranks:
+    return ranks if isinstance(ranks, Mapping) else ranks[0]
+
+
+def _mean_hits(ranks: Ranks | Sequence[Ranks]) -> dict[str, Floats]:
     """{"i2t/recall_at_1": (N,), ...}: share of the runs that found it, NaN for a query without a positive."""
     runs = [ranks] if isinstance(ranks, Mapping) else list(ranks)
     hits: dict[str, Floats] = {}
-    for direction in ("i2t", "t2i"):
-        stacked = np.stack([np.asarray(run[direction]) for run in runs])
+    for kind, prefix, ks in (("i2t", "i2t/", KS), ("t2i", "t2i/", KS), ("query", "", COMPOSED_KS)):
+        if kind not in runs[0]:
+            continue
+        stacked = np.stack([np.asarray(run[kind]) for run in runs])
         for k in ks:
             found = ((stacked >= 0) & (stacked < k)).mean(0)
-            hits[f"{direction}/recall_at_{k}"] = np.where((stacked < 0).any(0), np.nan, found)
+            hits[f"{prefix}recall_at_{k}"] = np.where((stacked < 0).any(0), np.nan, found)
     return hits
 
 
-def _draw_recalls(hits: Mapping[str, Floats], item_of_text: ArrayLike, samples: int, seed: int) -> dict[str, Floats]:
-    owner = np.asarray(item_of_text, dtype=np.int64)
-    images = np.arange(len(next(values for name, values in hits.items() if name.startswith("i2t"))))
-    draws = {}
-    for name, values in hits.items():
-        groups = images if name.startswith("i2t") else owner
-        # the same seed and number of images give every metric the same draws
-        draws[name] = _draw_percent(*_by_group(values, groups, len(images)), samples, seed)
-    return draws
+def _draw_recalls(hits: Mapping[str, Floats], ranks: Ranks, samples: int, seed: int) -> dict[str, Floats]:
+    """{name: (samples,)}; the same seed and number of clusters give every metric the same draws."""
+    if "query" in ranks:
+        groups = np.asarray(ranks["reference"], dtype=np.int64)
+        return {name: _draw_percent(*_by_group(values, groups), samples, seed) for name, values in hits.items()}
+    owner = np.asarray(ranks["item_of_text"], dtype=np.int64)
+    images = np.arange(len(np.asarray(ranks["i2t"])))
+    return {
+        name: _draw_percent(*_by_group(values, images if name.startswith("i2t") else owner, len(images)), samples, seed)
+        for name, values in hits.items()
+    }
 
 
 def _by_group(hits: ArrayLike, groups: ArrayLike | None, number: int = 0) -> tuple[Floats, Floats]:

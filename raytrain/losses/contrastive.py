@@ -13,15 +13,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 
-def info_nce(similarity: Tensor, scale: Tensor | float, symmetric: bool = False) -> Tensor:
+def info_nce(
+    similarity: Tensor, scale: Tensor | float, symmetric: bool = False, ignored: Tensor | None = None
+) -> Tensor:
     """() mean over queries of -log softmax of the own target (van den Oord et al., 2018, equation 4).
 
     Args:
         similarity: (B, B) cosines, larger is closer.
         scale: what scores are multiplied with: 100 in CLIP4Cir (Baldrati et al., CVPRW 2022), 1 / 0.07 in RAU.
         symmetric: mean of both directions; composed retrieval takes query -> target alone.
+        ignored: (B, B) bool, pairs that are no negatives; the diagonal is never left out.
     """
-    logits = _logits(similarity, scale)
+    logits = _logits(similarity, scale, ignored)
     own = torch.arange(len(logits), device=logits.device)
     if symmetric:
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
@@ -56,7 +59,13 @@ def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -
     return own | (scores >= threshold)
 
 
-def cross_sample(similarity: Tensor, positives: Tensor, scale: Tensor | float, form: str = "soft") -> Tensor:
+def cross_sample(
+    similarity: Tensor,
+    positives: Tensor,
+    scale: Tensor | float,
+    form: str = "soft",
+    ignored: Tensor | None = None,
+) -> Tensor:
     """() mean over queries of RAU's cross-sample loss; InfoNCE where each query has its own target alone.
 
     With p_ij the softmax of row i and P_i its positives:
@@ -68,11 +77,14 @@ def cross_sample(similarity: Tensor, positives: Tensor, scale: Tensor | float, f
         positives: (B, B) bool; the diagonal counts as positive whatever it says.
         scale: what scores are multiplied with.
         form: "soft" or "supcon".
+        ignored: (B, B) bool, pairs that are neither positives nor negatives; the diagonal is never left out.
 
     Raises:
         ValueError: another form.
     """
-    logits = _logits(similarity, scale)
+    logits = _logits(similarity, scale, ignored)
+    if ignored is not None:
+        positives = positives & ~ignored
     positives = positives | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if form == "soft":
         among = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
@@ -90,6 +102,10 @@ def further_positives(positives: Tensor) -> Tensor:
     return further.float() / max(count * (count - 1), 1)
 
 
-def _logits(similarity: Tensor, scale: Tensor | float) -> Tensor:
-    """Scaled scores in 32 bits at least: a sum of exponentials in bfloat16 keeps two digits."""
-    return similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale
+def _logits(similarity: Tensor, scale: Tensor | float, ignored: Tensor | None = None) -> Tensor:
+    """Scaled scores in 32 bits at least: a sum of exponentials in bfloat16 keeps two digits. Ignored ones are -inf."""
+    logits = similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale
+    if ignored is None:
+        return logits
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    return logits.masked_fill(ignored & ~own, -torch.inf)

@@ -30,7 +30,9 @@ def blurred(targets: Tensor, noise: Tensor) -> Tensor:
     return (1 + spread * noise[0]) * normalised + mean + spread * noise[1]
 
 
-def multi_grained(query: Tensor, targets: Tensor, blurred_targets: Tensor, progress: float) -> Tensor:
+def multi_grained(
+    query: Tensor, targets: Tensor, blurred_targets: Tensor, progress: float, ignored: Tensor | None = None
+) -> Tensor:
     """() gamma L_u + (1 - gamma) InfoNCE(query, targets), gamma = exp(-progress) (section 3.3).
 
     L_u = (exp(-s) InfoNCE(query, blurred) + s) / 2, where s is the standard deviation of all numbers of the blurred
@@ -39,8 +41,9 @@ def multi_grained(query: Tensor, targets: Tensor, blurred_targets: Tensor, progr
     Args:
         query, targets, blurred_targets: (B, D)
         progress: epochs done / epochs of the run, in [0, 1].
+        ignored: (B, B) bool, pairs that are no negatives.
     """
     spread = blurred_targets.std()
-    coarse = ((-spread).exp() * info_nce(query @ blurred_targets.T, 1.0) + spread) / 2
+    coarse = ((-spread).exp() * info_nce(query @ blurred_targets.T, 1.0, ignored=ignored) + spread) / 2
     gamma = math.exp(-progress)
-    return gamma * coarse + (1 - gamma) * info_nce(query @ targets.T, 1.0)
+    return gamma * coarse + (1 - gamma) * info_nce(query @ targets.T, 1.0, ignored=ignored)

@@ -5,6 +5,7 @@ from typing import Any
 
 from raytrain.config import EncoderConfig
 from raytrain.methods.base import Inputs, Method
+from raytrain.methods.composed import Composed
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
 from raytrain.methods.rau import RAU
@@ -14,7 +15,8 @@ METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "vse_infinity": VSEInfinity,
     "dvse": DVSE,
     "dive": DivE,
+    "composed": Composed,
     "rau": RAU,
 }
 
-__all__ = ["DVSE", "METHODS", "RAU", "DivE", "Method", "VSEInfinity"]
+__all__ = ["DVSE", "METHODS", "RAU", "Composed", "DivE", "Method", "VSEInfinity"]

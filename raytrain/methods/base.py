@@ -15,7 +15,8 @@ from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
 image_id (B) of each caption. Where batches hold images with all their captions, B images have S captions: text
-(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B) says which image each row of regions is."""
+(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B) says which image each row of regions is. Batches of
+composed queries: raytrain/methods/composed.py. Everywhere noise (B, *noise_shape), where a method samples."""
 
 
 def alone(tensor: Tensor) -> Tensor:
@@ -56,9 +57,11 @@ class Inputs:
 class Method(nn.Module):
     """A method: how queries and gallery items are embedded and compared, and what training minimises.
 
-    `lr_scales` multiplies the learning rate of the parameters whose names start so.
+    `lr_scales` multiplies the learning rate of the parameters whose names start so. `noise_shape` is what training
+    batches hold of standard normal numbers for each unit; () for a method that does not sample.
     """
 
+    noise_shape: tuple[int, ...] = ()
     lr_scales: Mapping[str, float] = MappingProxyType({})
 
     def encode_query(self, batch: Batch) -> Tensor:

@@ -4,85 +4,79 @@ The paper's full text could not be read and no code is public. What its abstract
 cross-sample uncertainty, distribution regularisation, blocks that give mean and variance, deterministic features at
 test time); what it leaves open is a switch of RAUConfig.
 
-Letters: B queries in the global batch, W ranks, R regions, F features, T tokens, n blocks, D dimensions. A training
-batch holds the target under regions and region_mask, as everything that is searched does, and beside it
-reference (B, R, F), reference_mask (B, R) and text, text_mask; noise (B, 2 n, D), standard normal, source first, where
-the sampler draws it for the whole batch: then W ranks train as one does.
+Letters as in raytrain/methods/composed.py, and n blocks; a batch's noise has 2 n rows a query, source first.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, RAUConfig
-from raytrain.encoders.composition import composition
 from raytrain.encoders.gaussian import Gaussians, UncertaintyBlocks
-from raytrain.encoders.regions import RegionViews
 from raytrain.losses.contrastive import further_positives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Moment
+from raytrain.methods.composed import Composed
 
 
-class RAU(Method):
-    """The method: a reference and a modification text are the query, images the gallery.
-
-    Blocks exist where a loss needs them and serve training alone; what is searched is deterministic.
-    """
+class RAU(Composed):
+    """The method. Blocks exist where a loss needs them; what is searched is deterministic."""
 
     def __init__(self, encoder: EncoderConfig, config: RAUConfig, inputs: Inputs) -> None:
-        super().__init__()
+        super().__init__(encoder, config, inputs)
         self.config = config
-        self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
-        self.text = text_encoder(encoder, inputs)
-        self.composition = composition(config.composition, encoder.dim, config.dropout, config.residual)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale))) if config.scale_learned else None
         both = config.csu_weight > 0 or config.dr_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
         self.source_blocks: UncertaintyBlocks | None = None
         self.target_blocks: UncertaintyBlocks | None = None
         if both or config.isu_weight > 0:
             self.source_blocks = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring)
+            self.first_noise = self.noise_shape[0] if self.noise_shape else 0
+            self.noise_shape = (self.first_noise + 2 * config.blocks, encoder.dim)
         if both:
             apart = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring) if not config.shared_blocks else None
             self.target_blocks = apart or self.source_blocks
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Reference (B, R, F) and text (B, T[, F]) -> (B, D), L2-normalised."""
-        return normalize(self._source(batch), dim=-1)
+        return self._searched(self.compose(batch), self.source_blocks)
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D), L2-normalised."""
-        return self.image(batch["regions"], batch["region_mask"])[:, 0]  # type: ignore[no-any-return]
+        return self._searched(super().encode_gallery(batch), self.target_blocks)
 
-    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """(Q, D), (G, D) -> (Q, G)."""
-        return similarity.cosine(query, gallery)
+    def _searched(self, features: Tensor, blocks: UncertaintyBlocks | None) -> Tensor:
+        """(B, D) features as they are, or the mean of the last block without noise."""
+        if self.config.test_features == "mean" and blocks is not None:
+            features = blocks(features, features.new_zeros(self.config.blocks, *features.shape)).mean[-1]
+        return normalize(features, dim=-1)
 
     def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is their weighted sum, the parts come unweighted."""
         config, moment = self.config, moment or Moment()
-        source, target = self._source(batch).float(), self.encode_gallery(batch).float()
-        scores = similarity.cosine(moment.gather(normalize(source, dim=-1)), moment.gather(target))
-        scale = self._scale()
-        base = losses.info_nce(scores, scale, config.symmetric)
+        source, target = self.compose(batch).float(), super().encode_gallery(batch).float()
+        query, gallery = moment.gather(normalize(source, dim=-1)), moment.gather(target)
+        ignored, scale = self.ignored(batch, moment), self.scale()
+        base = self.base_loss(query, gallery, ignored, batch, moment)
         total, parts = config.base_weight * base, {"base": base.detach()}
         if self.source_blocks is None:
             return {"loss": total, **parts}
+        scores = similarity.cosine(query, gallery)
         noise = batch.get("noise")
-        from_source = self._blocks(self.source_blocks, source, noise, 0, moment)
+        from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, moment)
         to_target = None
         if self.target_blocks is not None:
-            to_target = self._blocks(self.target_blocks, target, noise, config.blocks, moment)
+            to_target = self._blocks(self.target_blocks, target, noise, self.first_noise + config.blocks, moment)
         if config.isu_weight:
-            whole = moment.gather(target) if to_target is None or config.isu_sides == "source" else to_target.sample
+            whole = gallery if to_target is None or config.isu_sides == "source" else to_target.sample
             by_block = _cosines(from_source.sample, whole)
-            isu = torch.stack([losses.info_nce(block, scale) for block in by_block]).mean()
+            isu = torch.stack([losses.info_nce(block, scale, ignored=ignored) for block in by_block]).mean()
             total, parts["isu"] = total + config.isu_weight * isu, isu.detach()
         if config.csu_weight and to_target is not None:
-            csu, further = self._cross_sample(_cosines(from_source.sample, to_target.sample), scores, scale, moment)
+            csu, further = self._cross_sample(
+                _cosines(from_source.sample, to_target.sample), scores, scale, ignored, moment
+            )
             total = total + config.csu_weight * csu
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:
@@ -97,15 +91,6 @@ class RAU(Method):
             total, parts["dr"] = total + config.dr_weight * dr, dr.detach()
         return {"loss": total, **parts, "sigma": (from_source.log_variance.detach() / 2).exp().mean()}
 
-    def _source(self, batch: Batch) -> Tensor:
-        """(B, D) composed query h, not normalised."""
-        image = self.image(batch["reference"], batch["reference_mask"])[:, 0]
-        return self.composition(image, self.text(batch["text"], batch["text_mask"]))  # type: ignore[no-any-return]
-
-    def _scale(self) -> Tensor | float:
-        # at most 100, as CLIP bounds its logit scale
-        return self.config.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
-
     def _blocks(
         self, blocks: UncertaintyBlocks, features: Tensor, noise: Tensor | None, first: int, moment: Moment
     ) -> Gaussians:
@@ -117,7 +102,7 @@ class RAU(Method):
         return Gaussians(*everywhere.unbind(0))
 
     def _cross_sample(
-        self, by_block: Tensor, scores: Tensor, scale: Tensor | float, moment: Moment
+        self, by_block: Tensor, scores: Tensor, scale: Tensor | float, ignored: Tensor | None, moment: Moment
     ) -> tuple[Tensor, Tensor]:
         """Mean over blocks of the cross-sample loss, and the share of further positives."""
         config = self.config
@@ -128,7 +113,7 @@ class RAU(Method):
             # similarities say nothing at first
             if moment.epoch >= config.theta_warmup_epochs:
                 positives = losses.likely_positives(seen, config.theta, config.theta_mode)
-            found.append(losses.cross_sample(block, positives, scale, config.csu_form))
+            found.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
             shares.append(further_positives(positives))
         return torch.stack(found).mean(), torch.stack(shares).mean()
 

@@ -7,6 +7,15 @@ from raytrain.recipes.coco import dive_coco, dvse_coco, vse_infinity_coco
 from raytrain.recipes.emoji import dive_emoji, dvse_emoji, vse_infinity_emoji
 from raytrain.recipes.flickr8k import dive_flickr8k, dvse_flickr8k, vse_infinity_flickr8k, vse_infinity_flickr8k_bigru
 from raytrain.recipes.flickr30k import dive_flickr30k, dvse_flickr30k, vse_infinity_flickr30k
+from raytrain.recipes.products import (
+    combiner_products,
+    image_products,
+    mgur_products,
+    rau_products,
+    sum_products,
+    text_products,
+    tirg_products,
+)
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
@@ -19,6 +28,13 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         dvse_emoji,
         dvse_flickr30k,
         dvse_flickr8k,
+        combiner_products,
+        image_products,
+        mgur_products,
+        rau_products,
+        sum_products,
+        text_products,
+        tirg_products,
         vse_infinity_coco,
         vse_infinity_emoji,
         vse_infinity_flickr30k,
@@ -29,6 +45,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 
 __all__ = [
     "RECIPES",
+    "combiner_products",
     "dive_coco",
     "dive_emoji",
     "dive_flickr8k",
@@ -37,6 +54,12 @@ __all__ = [
     "dvse_emoji",
     "dvse_flickr8k",
     "dvse_flickr30k",
+    "image_products",
+    "mgur_products",
+    "rau_products",
+    "sum_products",
+    "text_products",
+    "tirg_products",
     "vse_infinity_coco",
     "vse_infinity_emoji",
     "vse_infinity_flickr8k",

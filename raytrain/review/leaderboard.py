@@ -23,7 +23,16 @@ from raytrain.evaluation.report import read_ranks
 from raytrain.evaluation.significance import recall_intervals
 from raytrain.review.runs import RunRecord, read_runs
 
-RECALLS = tuple(f"{direction}/recall_at_{k}" for direction in ("i2t", "t2i") for k in (1, 5, 10))
+Group = tuple[str, tuple[str, ...]]
+IMAGE_TEXT: tuple[Group, ...] = tuple(
+    (title, tuple(f"{direction}/recall_at_{k}" for k in (1, 5, 10)))
+    for direction, title in (("i2t", "image to text"), ("t2i", "text to image"))
+)
+COMPOSED: tuple[Group, ...] = (
+    ("image and text to image", ("recall_at_1", "recall_at_10", "recall_at_50", "map_at_r")),
+)
+"""What a row shows beside its rsum, by what its queries are."""
+METRICS = tuple(name for group in (*IMAGE_TEXT, *COMPOSED) for name in group[1])
 NOT_SETTINGS = ("name", "seed", "storage", "experiment", "data.table")  # the fingerprint stands for the table
 UNTOLD = ("method.kind", "method.views")  # columns of their own
 
@@ -51,10 +60,11 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     """Rows and counts of an experiment, or of all experiments in a storage.
 
     A row has: rank, fingerprint (12 digits), protocol, experiment, method, views, settings (what differs between rows
-    of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... recalls and rsum in
-    percent (None where not every run of the row was evaluated), val/rsum_sd and test/rsum_sd over seeds (None for
-    one), interval_split, rsum_low and rsum_high (95 % over queries), worker_seconds and gpu_seconds (mean a run),
-    epochs, commit. Failed, pruned and unfinished runs are counted and have no row.
+    of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... METRICS and rsum in
+    percent (None where not every run of the row was evaluated, or the metric is of another kind of query),
+    val/rsum_sd and test/rsum_sd over seeds (None for one), interval_split, rsum_low and rsum_high (95 % over queries),
+    worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs are counted and have
+    no row.
     """
     runs = read_runs(storage, experiment)
     groups: dict[str, list[RunRecord]] = {}
@@ -142,8 +152,9 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
         "fingerprint": str(first.start.get("fingerprint") or "unknown")[:12],
         "protocol": protocol,
         "experiment": first.start.get("experiment"),
-        "method": first.config.get("method.kind", "unknown"),
+        "method": _method(first.config),
         "views": first.config.get("method.views", 1),
+        "composed": "recall_at_1" in first.val,
         "settings": "",
         "rerank": _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}) if transductive else None,
         "transductive": transductive,
@@ -162,27 +173,45 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
     return row
 
 
+def groups(row: Mapping[str, Any]) -> tuple[Group, ...]:
+    """The metrics that a row shows, in groups."""
+    return COMPOSED if row["composed"] else IMAGE_TEXT
+
+
 def _means(split: str, metrics: Sequence[Mapping[str, float] | None]) -> dict[str, Any]:
     """Means over the runs of a row, and the spread of rsum; None throughout where a run is missing."""
-    whole = [one for one in metrics if one is not None and all(name in one for name in (*RECALLS, "rsum"))]
-    if len(whole) < len(metrics):
-        return {f"{split}/{name}": None for name in (*RECALLS, "rsum", "rsum_sd")}
+    whole = [one for one in metrics if one is not None and "rsum" in one]
+    complete = len(whole) == len(metrics)
     means: dict[str, Any] = {
-        f"{split}/{name}": statistics.fmean(one[name] for one in whole) for name in (*RECALLS, "rsum")
+        f"{split}/{name}": statistics.fmean(one[name] for one in whole)
+        if complete and all(name in one for one in whole)
+        else None
+        for name in (*METRICS, "rsum")
     }
     sums = [one["rsum"] for one in whole]
-    return means | {f"{split}/rsum_sd": statistics.stdev(sums) if len(sums) > 1 else None}
+    return means | {f"{split}/rsum_sd": statistics.stdev(sums) if complete and len(sums) > 1 else None}
 
 
 def _interval(split: str, evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """95 % over queries, from the ranks that every run of the row kept."""
     found = [read_ranks(one) if one else None for one in evaluations]
     ranks = [one for one in found if one is not None]
-    same = bool(ranks) and all(np.array_equal(one["item_of_text"], ranks[0]["item_of_text"]) for one in ranks)
+    same = bool(ranks) and all(
+        one.keys() == ranks[0].keys() and np.array_equal(one[name], ranks[0][name])
+        for one in ranks
+        for name in ("item_of_text", "reference")
+        if name in ranks[0]
+    )
     if len(ranks) < len(found) or not same:
         return {"interval_split": None, "rsum_low": None, "rsum_high": None}
-    low, high = recall_intervals(ranks, ranks[0]["item_of_text"])["rsum"]
+    low, high = recall_intervals(ranks)["rsum"]
     return {"interval_split": split, "rsum_low": low, "rsum_high": high}
+
+
+def _method(config: Mapping[str, Any]) -> str:
+    """The method's kind; the baselines of composed retrieval are known by their composition."""
+    kind = str(config.get("method.kind", "unknown"))
+    return f"composed/{config.get('method.composition')}" if kind == "composed" else kind
 
 
 def _told(settings: Iterable[str]) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from raytrain.review.leaderboard import RECALLS, Board
+from raytrain.review.leaderboard import Board, groups
 from raytrain.review.plots import history, temperature_curve
-from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, summary
+from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, short_name, summary
 
 METHOD_LEGEND = {
     "vse_infinity": "One vector an image and a caption, regions and words pooled by learned weights; triplet loss on "
@@ -125,17 +125,17 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
     top = [("", 4, False)]
     heads = [("#", "rank", ""), ("Method", "method", "left"), ("K", "views", ""), ("Seeds", "seeds", "")]
     for split in splits:
-        top += [(f"{split} image to text", 3, True), (f"{split} text to image", 3, True), (split, 1, True)]
-        for name in RECALLS:
-            first = "first" if name.endswith("_1") else ""
-            heads.append((f"R@{name.rpartition('_')[2]}", f"{split}/{name}", first))
+        for title, names in groups(table[0]):
+            top.append((f"{split} {title}", len(names), True))
+            heads += [(short_name(name), f"{split}/{name}", "first" if name == names[0] else "") for name in names]
+        top.append((split, 1, True))
         heads.append(("rsum", f"{split}/rsum", "first"))
     top.append(("cost a run", 2, True))
     heads += [("Worker s", "worker_seconds", "first"), ("GPU s", "gpu_seconds", "")]
     top.append(("", 1, True))
     heads += [("Commit", "commit", "left first")]
 
-    groups = "".join(
+    over = "".join(
         f'<th colspan="{span}"{" class=group" if framed else ""}>{escape(text)}</th>' for text, span, framed in top
     )
     columns = "".join(
@@ -152,7 +152,7 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
     shown = table[0]
     return (
         f"<h2>Protocol {escape(str(shown['protocol']))} <code>data {escape(shown['fingerprint'])}</code></h2>"
-        f'<div class="card"><table><thead><tr>{groups}</tr><tr>{columns}</tr></thead>'
+        f'<div class="card"><table><thead><tr>{over}</tr><tr>{columns}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -172,9 +172,10 @@ def _row(row: dict[str, Any], splits: Sequence[str], scale: dict[str, tuple[floa
         _cell(len(row["seeds"]), str(len(row["seeds"])), tooltip="seeds " + ", ".join(map(str, row["seeds"]))),
     ]
     for split in splits:
-        for name in RECALLS:
-            value = row[f"{split}/{name}"]
-            cells.append(_cell(value, number(value), "first" if name.endswith("_1") else ""))
+        for _, names in groups(row):
+            for name in names:
+                value = row[f"{split}/{name}"]
+                cells.append(_cell(value, number(value), "first" if name == names[0] else ""))
         cells.append(_bar(row, split, scale[split]))
     cells += [
         _cell(row["worker_seconds"], number(row["worker_seconds"], 0), "first"),

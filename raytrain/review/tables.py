@@ -7,18 +7,22 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from raytrain.review.leaderboard import RECALLS, Board
+from raytrain.review.leaderboard import METRICS, Board, groups
 
-METHOD_NAMES = {"vse_infinity": "VSE-infinity", "dvse": "DVSE", "dive": "DivE"}
+METHOD_NAMES = {
+    "vse_infinity": "VSE-infinity", "dvse": "DVSE", "dive": "DivE", "rau": "RAU", "composed/combiner": "Combiner",
+    "composed/fusion": "Fusion", "composed/image": "Image only", "composed/sum": "Sum", "composed/text": "Text only",
+    "composed/tirg": "TIRG",
+}  # fmt: skip
 CSV_COLUMNS = (
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
-    *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, "rsum", "rsum_sd")),
+    *(f"{split}/{name}" for split in ("val", "test") for name in (*METRICS, "rsum", "rsum_sd")),
     "interval_split", "rsum_low", "rsum_high", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
 )  # fmt: skip
 EXPLANATION = (
-    "Recalls in percent, rsum their sum; ordered by validation rsum. ± spread over seeds, [ ] 95 % interval over "
-    "queries (bootstrap over images). FR rows are re-ranked with all queries at hand (transductive). Seconds are means "
-    "a run, over all its workers."
+    "Recalls and mAP@R in percent, rsum the sum of the recalls; ordered by validation rsum. ± spread over seeds, [ ] "
+    "95 % interval over queries (bootstrap over images). FR rows are re-ranked with all queries at hand "
+    "(transductive). Seconds are means a run, over all its workers."
 )
 
 
@@ -83,15 +87,18 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
     """Head and rows of the shorter forms: the rsum of each split that any row has, and the recalls of some."""
     shown = [split for split in ("val", "test") if any(row[f"{split}/rsum"] is not None for row in table)]
     head = ["#", "method", "K", "FR", "seeds"]
+    shown_metrics = groups(table[0])
     for split in shown:
-        head += [f"{split} i2t R@1/5/10", "t2i R@1/5/10"] if split in recalls_of else []
+        if split in recalls_of:
+            first, *rest = (_head(names) for _, names in shown_metrics)
+            head += [f"{split} {first}", *rest]
         head += [f"{split} rsum"]
     lines = []
     for row in table:
         line = [str(row["rank"]), method_name(row), str(row["views"]), row["rerank"] or "", str(len(row["seeds"]))]
         for split in shown:
             if split in recalls_of:
-                line += [_three(row, split, RECALLS[:3]), _three(row, split, RECALLS[3:])]
+                line += [_values(row, split, names) for _, names in shown_metrics]
             line.append(with_spread(row, split))
         line += [interval(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
         lines.append([*line, short_commit(row), row["settings"]])
@@ -101,7 +108,19 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
     return [[line[i] for i in kept] for line in (head, *lines)]
 
 
-def _three(row: dict[str, Any], split: str, names: Sequence[str]) -> str:
+def _head(names: Sequence[str]) -> str:
+    """ "i2t R@1/5/10" of its names."""
+    direction, _, _ = names[0].rpartition("/")
+    ks = "/".join(name.rpartition("_")[2] for name in names if "recall_at_" in name)
+    return " ".join([*([direction] if direction else []), f"R@{ks}", *(["mAP@R"] if "map_at_r" in names else [])])
+
+
+def short_name(metric: str) -> str:
+    """ "R@10" of "t2i/recall_at_10"."""
+    return "mAP@R" if metric == "map_at_r" else f"R@{metric.rpartition('_')[2]}"
+
+
+def _values(row: dict[str, Any], split: str, names: Sequence[str]) -> str:
     return " / ".join(number(row[f"{split}/{name}"]) for name in names) if row[f"{split}/rsum"] is not None else ""
 
 

@@ -28,7 +28,7 @@ def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = N
         vocabulary: of the run being evaluated; None counts the words of the training split.
     """
     data, text = config.data, config.encoder.text
-    regions = Regions(table, data.image_features)
+    regions = Regions(table, data.image_features, data.regions)
     features = regions.features.shape[-1]
     if text.kind == "bigru":
         vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)

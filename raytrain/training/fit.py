@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raytrain.config import RunConfig, flatten
-from raytrain.data.batches import TrainBatches, to_device
-from raytrain.data.table import Split
-from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.data.batches import Batches, QueryBatches, TrainBatches, to_device
+from raytrain.data.queries import QuerySplit
+from raytrain.data.table import AnySplit, Table
+from raytrain.errors import Interrupted, NonFiniteError, UsageError
 from raytrain.evaluation.diagnostics import set_diagnostics
-from raytrain.evaluation.recall import image_text_metrics
 from raytrain.methods import METHODS
 from raytrain.methods.base import Method, Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import autocast, embed_split, score
+from raytrain.training.embed import autocast, embed_split, score, split_metrics
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
@@ -41,7 +41,7 @@ def no_report(metrics: dict[str, float], checkpoint_dir: Path | None) -> None:
 
 def fit(
     config: RunConfig,
-    tables: Mapping[str, Split],
+    tables: Mapping[str, AnySplit],
     report: Report = no_report,
     *,
     checkpoint_root: Path | None = None,
@@ -111,17 +111,14 @@ def default_device() -> torch.device:
 class Run:
     """A run's state: model, optimizer and position; what a checkpoint holds."""
 
-    def __init__(self, config: RunConfig, tables: Mapping[str, Split], device: torch.device) -> None:
+    def __init__(self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device) -> None:
         self.config, self.device = config, device
         self.val = tables["val"]
         self.feed: Feed = open_feed(config, tables["train"].table)
         torch.manual_seed(config.seed)
         self.model = build_method(config, self.feed).to(device)
         synchronise_batch_norm(self.model)
-        self.batches = TrainBatches(
-            tables["train"], self.feed.regions, self.feed.texts, config.data, config.optim.batch_size, config.seed,
-            rank(), world_size(), config.batch_by,
-        )  # fmt: skip
+        self.batches = open_batches(config, tables["train"], self.feed, self.model.noise_shape)
         self.optimizer = make_optimizer(self.model, config, device)
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
@@ -208,17 +205,22 @@ class Run:
             raise NonFiniteError(f"epoch {self.epoch}: the validation similarities are not finite; check the features")
         if rank() != 0:
             return {}
-        found = image_text_metrics(scores, torch.from_numpy(self.val.item_of_text))
+        found = split_metrics(scores, self.val)
         metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
         metrics |= set_diagnostics(query, gallery)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
-        value = metrics[self.config.evaluation.select]
+        value = metrics.get(self.config.evaluation.select)
+        if value is None:
+            raise UsageError(
+                f"evaluation.select={self.config.evaluation.select} is no metric of this table; it has "
+                f"{', '.join(name for name in metrics if name.startswith('val/'))}"
+            )
         if not math.isfinite(value):
             raise NonFiniteError(f"{self.config.evaluation.select} is {value} after epoch {self.epoch}")
         if value > self.best:
             self.best = value
-            if self.config.evaluation.keep_similarity:
+            if self.config.evaluation.keep_similarity and not isinstance(self.val, QuerySplit):
                 keep_similarity(self.config.folder, scores, self.val, self.step)
         return metrics
 
@@ -310,6 +312,27 @@ class Run:
 def build_method(config: RunConfig, feed: Feed) -> Method:
     """The method of a config, with fresh weights."""
     return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)
+
+
+def refuse_other_task(config: RunConfig, table: Table) -> None:
+    """Nothing where the method trains on what the table holds.
+
+    Raises:
+        UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
+    """
+    composed = table.queries is not None
+    if composed != (config.batch_by == "query"):
+        holds, wants = ("composed queries", "images with captions")[:: 1 if composed else -1]
+        raise UsageError(f"{table.path} holds {holds}; {config.method.kind} trains on {wants}")
+
+
+def open_batches(config: RunConfig, split: AnySplit, feed: Feed, noise: tuple[int, ...]) -> Batches:
+    """This rank's training batches, of what the table holds."""
+    refuse_other_task(config, split.table)
+    same = (config.data, config.optim.batch_size, config.seed, rank(), world_size())
+    if isinstance(split, QuerySplit):
+        return QueryBatches(split, feed.regions, feed.texts, *same, noise)
+    return TrainBatches(split, feed.regions, feed.texts, *same, config.batch_by, noise)
 
 
 def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:

@@ -14,17 +14,16 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import RunConfig, flatten, from_yaml, override
-from raytrain.data.table import Split, Table
+from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
-from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import score_split
+from raytrain.training.embed import score_split, split_result
 from raytrain.training.feed import Feed, open_feed
-from raytrain.training.fit import Report, build_method, default_device, fit, no_report
+from raytrain.training.fit import Report, build_method, default_device, fit, no_report, refuse_other_task
 
 
 def named(config: RunConfig) -> RunConfig:
@@ -35,16 +34,21 @@ def named(config: RunConfig) -> RunConfig:
     return override(config, {"name": f"{config.method.kind}-{Path(config.data.table).name}-s{config.seed}-{stamp}"})
 
 
-def open_tables(config: RunConfig) -> dict[str, Split]:
+def open_tables(config: RunConfig) -> dict[str, AnySplit]:
     """{"train": ..., "val": ...} of the config's table; the test split stays closed.
 
     Raises:
-        UsageError: a table of composed queries, whose texts ask for changes and describe no image.
+        UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
     """
     table = Table(config.data.table)
-    if table.queries is not None:
-        raise UsageError(f"{table.path} holds composed queries; {config.method.kind} trains on images with captions")
-    return {"train": table.split(config.data.train_split), "val": table.split(config.data.val_split)}
+    refuse_other_task(config, table)
+    names = {"train": config.data.train_split, "val": config.data.val_split}
+    return {which: open_split(table, name) for which, name in names.items()}
+
+
+def open_split(table: Table, name: str, allow_test: bool = False) -> AnySplit:
+    """A split of whatever the table holds."""
+    return table.split(name, allow_test) if table.queries is None else table.query_split(name, allow_test)
 
 
 def train(config: RunConfig, report: Report = no_report, parent: str | None = None) -> dict[str, float]:
@@ -149,9 +153,8 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
             f"{saved.manifest['fingerprint'][:12]}); numbers on other data are not this run's"
         )
     openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
-    rows = table.split(split, allow_test=True)
+    rows = open_split(table, split, allow_test=True)
     scores = score_split(model, rows, feed, default_device())
-    owner = torch.from_numpy(rows.item_of_text)
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
@@ -165,7 +168,7 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
     for temperatures in (None, searched_temperatures(folder)):
         if temperatures is None and found:
             break
-        result = evaluate(scores, owner, protocol or f"split/{split}", temperatures)
+        result = split_result(scores, rows, protocol or f"split/{split}", temperatures)
         file = write_evaluation(folder, result, facts)
         files.append(str(file))
         kind = "rerank" if temperatures else "metrics"

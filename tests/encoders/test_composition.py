@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raytrain.encoders.composition import TIRG, Combiner, Fusion, ScaledNorm, Sum, composition
+from raytrain.encoders.composition import TIRG, Combiner, Fusion, Sum, composition
 
 D = 4
 
@@ -87,14 +87,6 @@ def test_tirg_equals_its_equations() -> None:
         assert module(image, text)[i].tolist() == pytest.approx(expected, rel=1e-10)
 
 
-def test_scaled_norm_starts_at_four_and_learns() -> None:
-    module = ScaledNorm()
-    out = module(torch.randn(3, D))
-    torch.testing.assert_close(out.norm(dim=-1), torch.full((3,), 4.0))
-    out.sum().backward()
-    assert module.scale.grad is not None
-
-
 def test_the_sum_is_the_sum() -> None:
     image, text = features()
     assert torch.equal(Sum()(image, text), image + text)
@@ -114,5 +106,5 @@ def test_every_parameter_gets_a_gradient_and_evaluation_is_deterministic(kind: s
 
 
 def test_a_name_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="fusion, combiner, tirg and sum"):
+    with pytest.raises(ValueError, match="fusion, combiner, tirg, sum, image and text"):
         composition("concat", D)

@@ -16,7 +16,8 @@ from raytrain.evaluation.significance import (
 def ranks(images: int = 40, each: int = 5, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     generator = np.random.default_rng(seed)
     owner = np.repeat(np.arange(images), each)
-    return {"i2t": generator.integers(0, 12, images), "t2i": generator.integers(0, 20, images * each)}, owner
+    i2t, t2i = generator.integers(0, 12, images), generator.integers(0, 20, images * each)
+    return {"i2t": i2t, "t2i": t2i, "item_of_text": owner}, owner
 
 
 def interval_by_loop(hits: np.ndarray, groups: np.ndarray, samples: int, seed: int) -> tuple[float, float]:
@@ -46,8 +47,8 @@ def test_captions_that_agree_within_an_image_widen_the_interval() -> None:
 
 
 def test_rsum_is_drawn_from_the_same_images_as_its_recalls() -> None:
-    found, owner = ranks()
-    intervals = recall_intervals(found, owner)
+    found, _ = ranks()
+    intervals = recall_intervals(found)
     assert list(intervals)[-1] == "rsum"
     value = sum(100 * np.mean(found[d] < k) for d in ("i2t", "t2i") for k in (1, 5, 10))
     low, high = intervals["rsum"]
@@ -57,28 +58,31 @@ def test_rsum_is_drawn_from_the_same_images_as_its_recalls() -> None:
 
 
 def test_queries_without_a_positive_are_left_out() -> None:
-    found, owner = ranks()
-    longer = {"i2t": np.append(found["i2t"], [-1, -1]), "t2i": found["t2i"]}
-    low, high = recall_intervals(longer, owner)["i2t/recall_at_5"]
+    found, _ = ranks()
+    longer = {**found, "i2t": np.append(found["i2t"], [-1, -1])}
+    low, high = recall_intervals(longer)["i2t/recall_at_5"]
     assert low < 100 * np.mean(found["i2t"] < 5) < high
 
 
 def test_several_seeds_are_averaged_a_query() -> None:
-    (one, owner), (two, _) = ranks(seed=0), ranks(seed=1)
-    narrow = recall_intervals([one, two, *(ranks(seed=s)[0] for s in range(2, 8))], owner)["rsum"]
-    wide = recall_intervals(one, owner)["rsum"]
+    (one, _), (two, _) = ranks(seed=0), ranks(seed=1)
+    narrow = recall_intervals([one, two, *(ranks(seed=s)[0] for s in range(2, 8))])["rsum"]
+    wide = recall_intervals(one)["rsum"]
     assert narrow[1] - narrow[0] < wide[1] - wide[0]
 
 
 def test_pairs_show_a_difference_that_two_intervals_hide() -> None:
-    found, owner = ranks(200)
-    better = {name: np.maximum(values - (np.arange(len(values)) % 4 == 0), 0) for name, values in found.items()}
-    change = paired_recall_differences(better, found, owner)["rsum"]
+    found, _ = ranks(200)
+    better = {
+        name: np.maximum(values - (np.arange(len(values)) % 4 == 0), 0) if name in ("i2t", "t2i") else values
+        for name, values in found.items()
+    }
+    change = paired_recall_differences(better, found)["rsum"]
     assert change.significant
     assert change.low < change.mean < change.high
-    a, b = (recall_intervals(one, owner)["rsum"] for one in (better, found))
+    a, b = (recall_intervals(one)["rsum"] for one in (better, found))
     assert a[0] < b[1]  # taken apart, the intervals overlap
-    nothing = paired_recall_differences(found, found, owner)["rsum"]
+    nothing = paired_recall_differences(found, found)["rsum"]
     assert (nothing.mean, nothing.low, nothing.high, nothing.significant) == (0, 0, 0, False)
 
 
@@ -91,7 +95,19 @@ def test_a_paired_difference_of_hits_is_its_mean_and_keeps_its_sign() -> None:
 
 
 def test_equal_seeds_give_equal_intervals_and_a_level_has_to_be_a_share() -> None:
-    found, owner = ranks()
-    assert recall_intervals(found, owner, seed=3) == recall_intervals(found, owner, seed=3)
+    found, _ = ranks()
+    assert recall_intervals(found, seed=3) == recall_intervals(found, seed=3)
     with pytest.raises(ValueError, match="level"):
         bootstrap_interval(found["i2t"] < 1, level=95)
+
+
+def test_composed_queries_of_one_reference_are_drawn_together() -> None:
+    reference = np.repeat(np.arange(40), 5)
+    query = np.repeat(np.arange(40) % 2 * 30, 5)  # a reference's queries agree: rank 0 or 30
+    intervals = recall_intervals({"query": query, "reference": reference})
+    assert list(intervals) == ["recall_at_1", "recall_at_10", "recall_at_50", "rsum"]
+    assert intervals["recall_at_1"] == bootstrap_interval(query < 1, reference)
+    assert intervals["recall_at_50"] == (100, 100)
+    alone = recall_intervals({"query": query, "reference": np.arange(200)})["rsum"]
+    together = intervals["rsum"]
+    assert together[1] - together[0] > 1.8 * (alone[1] - alone[0])

@@ -119,7 +119,8 @@ def switches() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], blocks: int) -> None:
     method = build(blocks=blocks, **change)
-    found = method(batch(blocks), Moment(epoch=1.5))
+    given = {**batch(), "noise": torch.randn(B, *method.noise_shape)}
+    found = method(given, Moment(epoch=1.5, num_epochs=2))
     found["loss"].backward()
     assert torch.isfinite(found["loss"])
     for name, parameter in method.named_parameters():

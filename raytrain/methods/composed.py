@@ -1,0 +1,88 @@
+"""Composed retrieval: a reference image and a modification text ask for an image (CLIP4Cir, TIRG, MGUR and the sum).
+
+Letters: B queries in the global batch, W ranks, R regions, F features, T tokens, D dimensions. A training batch holds
+the target under regions and region_mask, as everything that is searched does, and beside it reference (B, R, F),
+reference_mask (B, R), text and text_mask; known_positives (B / W, B) bool, which targets of the global batch answer
+each query; noise (B, N, D), standard normal, drawn for the whole batch: then W ranks train as one does.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from raytrain import losses, similarity
+from raytrain.config import ComposedConfig, EncoderConfig, RAUConfig
+from raytrain.encoders.composition import composition
+from raytrain.encoders.regions import RegionViews
+from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+
+
+class Composed(Method):
+    """The method: a reference and a modification text are the query, images the gallery; one image encoder for both."""
+
+    def __init__(self, encoder: EncoderConfig, config: ComposedConfig | RAUConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.base = config
+        self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
+        # a branch that no loss reaches would keep DDP waiting for its gradient
+        self.text = None if config.composition == "image" else text_encoder(encoder, inputs)
+        self.composition = composition(config.composition, encoder.dim, config.dropout, config.residual)
+        learned = config.scale_learned and config.base_loss == "info_nce"
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.scale))) if learned else None
+        if config.base_loss == "multi_grained":
+            self.noise_shape = (2, encoder.dim)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """Reference (B, R, F) and text (B, T[, F]) -> (B, D), L2-normalised."""
+        return normalize(self.compose(batch), dim=-1)
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, D), L2-normalised."""
+        return self.image(batch["regions"], batch["region_mask"])[:, 0]  # type: ignore[no-any-return]
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, D), (G, D) -> (Q, G)."""
+        return similarity.cosine(query, gallery)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training loss over the global batch."""
+        moment = moment or Moment()
+        query, target = self.compose(batch).float(), self.encode_gallery(batch).float()
+        query, target = moment.gather(normalize(query, dim=-1)), moment.gather(target)
+        loss = self.base_loss(query, target, self.ignored(batch, moment), batch, moment)
+        return {"loss": loss, "base": loss.detach()}
+
+    def compose(self, batch: Batch) -> Tensor:
+        """(B, D) composed query, not normalised."""
+        if self.text is None:
+            return self.image(batch["reference"], batch["reference_mask"])[:, 0]  # type: ignore[no-any-return]
+        text = self.text(batch["text"], batch["text_mask"])
+        if self.base.composition == "text":
+            return text  # type: ignore[no-any-return]
+        image = self.image(batch["reference"], batch["reference_mask"])[:, 0]
+        return self.composition(image, text)  # type: ignore[no-any-return]
+
+    def scale(self) -> Tensor | float:
+        """What cosines are multiplied with; at most 100, as CLIP bounds its own."""
+        return self.base.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
+
+    def ignored(self, batch: Batch, moment: Moment) -> Tensor | None:
+        """(B, B) bool, targets beside a query's own that answer it too; None where they are taken for negatives."""
+        if self.base.known_positives == "negative" or "known_positives" not in batch:
+            return None
+        return moment.gather(batch["known_positives"])
+
+    def base_loss(self, query: Tensor, target: Tensor, ignored: Tensor | None, batch: Batch, moment: Moment) -> Tensor:
+        """() of the global batch's (B, D) queries and targets."""
+        if self.base.base_loss == "info_nce":
+            scores = similarity.cosine(query, target)
+            return losses.info_nce(scores, self.scale(), self.base.symmetric, ignored)
+        drawn = torch.randn(len(target), 2, target.shape[1], device=target.device)
+        noise = moment.gather(batch["noise"][:, :2]) if "noise" in batch else drawn
+        query, target = self.base.norm * query, self.base.norm * target
+        blurred = losses.blurred(target, noise.transpose(0, 1).to(target))
+        return losses.multi_grained(query, target, blurred, moment.epoch / moment.num_epochs, ignored)

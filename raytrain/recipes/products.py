@@ -1,0 +1,62 @@
+"""Catalogue photos and attribute-derived triplets, on frozen EfficientNet-Lite0 and MiniLM features: small enough for a
+CPU, with several targets a query.
+
+Table: `raytrain data build products --root DIR --out TABLE`, then `raytrain data encode TABLE --backbone lite0` and
+`--backbone minilm`. Images: the global vector (1,280); texts: MiniLM token states (384), averaged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig
+
+TABLE = "tables/products"
+
+
+def rau_products() -> RunConfig:
+    """RAU with two blocks a side and the defaults of its reading. Run: `raytrain train rau_products data.table=TABLE`.
+
+    Results: docs/log.md.
+    """
+    return RunConfig(
+        experiment="products",
+        data=DataConfig(table=TABLE, regions="global", region_drop=0.0, word_drop=0.0),
+        encoder=EncoderConfig(dim=256, pooling="mean"),
+        method=RAUConfig(theta=0.99, theta_mode="quantile"),
+        optim=OptimConfig(lr=1e-3, batch_size=512, num_epochs=10, schedule="cosine"),
+    )
+
+
+def combiner_products() -> RunConfig:
+    """CLIP4Cir's Combiner with trained input layers, on the budget of `rau_products`; cosines times 100."""
+    return _composed(composition="combiner", scale=100.0)
+
+
+def tirg_products() -> RunConfig:
+    """TIRG, on the budget of `rau_products`; a learned scale that starts at 16, its norm of 4 squared."""
+    return _composed(composition="tirg", scale=16.0, scale_learned=True)
+
+
+def sum_products() -> RunConfig:
+    """Element-wise sum of reference and text, on the budget of `rau_products`."""
+    return _composed(composition="sum")
+
+
+def mgur_products() -> RunConfig:
+    """MGUR's loss on the fusion of RAU, on the budget of `rau_products`."""
+    return _composed(composition="fusion", base_loss="multi_grained")
+
+
+def image_products() -> RunConfig:
+    """The reference alone asks: what the text is worth."""
+    return _composed(composition="image")
+
+
+def text_products() -> RunConfig:
+    """The modification text alone asks: what the reference is worth."""
+    return _composed(composition="text")
+
+
+def _composed(**settings: Any) -> RunConfig:
+    return rau_products().model_copy(update={"method": ComposedConfig(**settings)})
