@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from raytrain.data.queries import QUERIES
 from raytrain.data.table import ITEMS, TEXTS, Table, TableWriter
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "sleeps", "jumps", "on", "grass", "sand"]
@@ -46,6 +47,44 @@ def make_table(
         with writer.array("minilm", "text", shape, "float16", {"backbone": "made up"}) as rows:
             rows[...] = (hidden @ to_text)[owner] + 0.5 * random.standard_normal(shape)
         np.save(writer.path / "features" / "minilm.offsets.npy", np.concatenate([[0], lengths.cumsum()]))
+    return Table(path)
+
+
+def make_query_table(path: Path, bases: int = 5, features: int = 16, token_features: int = 12, seed: int = 0) -> Table:
+    """A table of composed queries: "that thing in this colour", which two items of each split answer.
+
+    A split has `bases` things in three colours, two of each; every item asks for its two other colours.
+    """
+    random = np.random.default_rng(seed)
+    things, colours = random.standard_normal((bases, 8)), random.standard_normal((3, 8))
+    item_rows: list[list[object]] = []
+    text_rows: list[list[object]] = []
+    query_rows: list[list[object]] = []
+    hidden, asked = [], []
+    for split in ("train", "val", "test"):
+        first = len(item_rows)
+        places = [(thing, colour) for thing in range(bases) for colour in range(3) for _ in range(2)]
+        for thing, colour in places:
+            row = len(item_rows)
+            item_rows.append([f"i{row}", f"{row}.jpg", split, f"g{thing}", ""])
+            hidden.append(things[thing] + colours[colour])
+            for wanted in {0, 1, 2} - {colour}:
+                right = [first + at for at, place in enumerate(places) if place == (thing, wanted)]
+                query_rows.append([f"q{len(query_rows)}", split, row, len(text_rows), 2, right, []])
+                for words in (["in", WORDS[wanted]], [WORDS[wanted], "please"]):
+                    text_rows.append([f"t{len(text_rows)}", row, " ".join(words), words])
+                    asked.append(colours[wanted])
+    to_image = random.standard_normal((8, features))
+    to_text = random.standard_normal((8, token_features))
+    with TableWriter(path, source={"name": "made up", "seed": seed}) as writer:
+        writer.write(_arrow(item_rows, ITEMS), _arrow(text_rows, TEXTS), _arrow(query_rows, QUERIES))
+        shape = (len(item_rows), 3, features)
+        with writer.array("lite0", "image", shape, "float16", {"backbone": "made up", "global_index": 2}) as rows:
+            rows[...] = (np.array(hidden) @ to_image)[:, None] + 0.2 * random.standard_normal(shape)
+        states = np.repeat(np.array(asked) @ to_text, 2, 0)
+        with writer.array("minilm", "text", states.shape, "float16", {"backbone": "made up"}) as rows:
+            rows[...] = states + 0.2 * random.standard_normal(states.shape)
+        np.save(writer.path / "features" / "minilm.offsets.npy", 2 * np.arange(len(text_rows) + 1))
     return Table(path)
 
 

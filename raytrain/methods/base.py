@@ -72,6 +72,10 @@ class Method(nn.Module):
         """Gallery items of the batch -> (G, ...)."""
         raise NotImplementedError
 
+    def uncertainty(self, batch: Batch) -> Tensor | None:
+        """Queries of the batch -> (Q,), how uncertain the method says it is; None for one that does not say."""
+        return None
+
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """What the two made -> (Q, G) scores, larger is closer."""
         raise NotImplementedError

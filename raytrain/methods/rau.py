@@ -46,6 +46,15 @@ class RAU(Composed):
         """(B, R, F) regions -> (B, D), L2-normalised."""
         return self._searched(super().encode_gallery(batch), self.target_blocks)
 
+    def uncertainty(self, batch: Batch) -> Tensor | None:
+        """(B,) mean standard deviation of the source's last block; None without blocks."""
+        if self.source_blocks is None:
+            return None
+        features = self.compose(batch)
+        silent = features.new_zeros(self.config.blocks, *features.shape)
+        found: Gaussians = self.source_blocks(features, silent)
+        return (found.log_variance[-1] / 2).exp().mean(-1)
+
     def _searched(self, features: Tensor, blocks: UncertaintyBlocks | None) -> Tensor:
         """(B, D) features as they are, or the mean of the last block without noise."""
         if self.config.test_features == "mean" and blocks is not None:

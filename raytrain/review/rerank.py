@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.config.methods import METHOD_CONFIGS, MethodPart
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.temperature_search import search_temperatures
@@ -96,6 +97,9 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     """
     path = folder / "evaluation" / "similarity_val.npy"
     if not path.exists():
+        start = Journal(folder).last("start") or {}
+        if METHOD_CONFIGS.get(str(start.get("config", {}).get("method.kind")), MethodPart).batch_ways == ("query",):
+            raise RefusedError(f"{folder.name} answers composed queries; Fast Re-ranking is of images and captions")
         if not (folder / "journal.jsonl").exists():
             raise UsageError(f"{folder} is not the folder of a run")
         raise UsageError(f"{folder} kept no validation similarities. {AGAIN}")

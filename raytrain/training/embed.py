@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -13,8 +13,10 @@ from torch import Tensor
 from raytrain.data.batches import Batch, image_batches, query_batches, text_batches, to_device
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit
-from raytrain.evaluation.composed import composed_metrics, evaluate_composed
+from raytrain.evaluation.composed import composed_metrics, evaluate_composed, query_ranks
+from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics
 from raytrain.evaluation.protocols import Result, evaluate
+from raytrain.evaluation.ranking import text_to_image_counts
 from raytrain.evaluation.recall import image_text_metrics
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
@@ -36,14 +38,28 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
     """
     was_training = model.training
     model.eval()
-    if isinstance(split, QuerySplit):
-        asked = query_batches(split, _share(np.arange(len(split))), feed.regions, feed.texts)
-    else:
-        asked = text_batches(_share(split.texts), feed.texts)
-    query = _encode(model.encode_query, asked, device)
+    query = _encode(model.encode_query, _asked(split, feed), device)
     gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.regions), device)
     model.train(was_training)
     return gather(query), gather(gallery)
+
+
+@torch.no_grad()
+def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor | None:
+    """(M,) how uncertain the method is of each query of the split; None for one that does not say."""
+    was_training = model.training
+    model.eval()
+    parts = [model.uncertainty(to_device(batch, device)) for batch in _asked(split, feed)]
+    model.train(was_training)
+    said = [part.float() for part in parts if part is not None]
+    return gather(torch.cat(said)).cpu() if said else None
+
+
+def _asked(split: AnySplit, feed: Feed) -> Iterator[Batch]:
+    """The queries of the split that this rank encodes."""
+    if isinstance(split, QuerySplit):
+        return query_batches(split, _share(np.arange(len(split))), feed.regions, feed.texts)
+    return text_batches(_share(split.texts), feed.texts)
 
 
 @torch.no_grad()
@@ -70,6 +86,21 @@ def split_metrics(scores: Tensor, split: AnySplit) -> dict[str, float]:
     if isinstance(split, QuerySplit):
         return composed_metrics(scores, torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates()))
     return image_text_metrics(scores, torch.from_numpy(split.item_of_text))
+
+
+def diagnostics(
+    scores: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
+) -> dict[str, float]:
+    """What the embeddings of a split look like, and whether the uncertain queries are those that rank badly."""
+    owner = None if isinstance(split, QuerySplit) else torch.from_numpy(split.item_of_text).to(gallery.device)
+    found = set_diagnostics(query, gallery, owner)
+    if uncertainty is not None:
+        if isinstance(split, QuerySplit):
+            ranks = query_ranks(scores, torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates()))
+        else:
+            ranks = text_to_image_counts(scores, torch.from_numpy(split.item_of_text)).ranks()
+        found["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
+    return found
 
 
 def split_result(scores: Tensor, split: AnySplit, protocol: str, temperatures: Temperatures | None = None) -> Result:

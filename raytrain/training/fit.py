@@ -21,12 +21,11 @@ from raytrain.data.batches import Batches, QueryBatches, TrainBatches, to_device
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
-from raytrain.evaluation.diagnostics import set_diagnostics
 from raytrain.methods import METHODS
 from raytrain.methods.base import Method, Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import autocast, embed_split, score, split_metrics
+from raytrain.training.embed import autocast, diagnostics, embed_split, query_uncertainty, score, split_metrics
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
@@ -199,6 +198,7 @@ class Run:
         with self._averaged():
             query, gallery = embed_split(self.model, self.val, self.feed, self.device)
             scores = score(self.model, query, gallery) if rank() == 0 else torch.empty(0)
+            uncertainty = query_uncertainty(self.model, self.val, self.feed, self.device)
         self._spend(started)
         # rank 0 alone holds the scores; all stop together
         if any_rank(not bool(scores.isfinite().all()), self.device):
@@ -207,7 +207,7 @@ class Run:
             return {}
         found = split_metrics(scores, self.val)
         metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
-        metrics |= set_diagnostics(query, gallery)
+        metrics |= diagnostics(scores, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics.get(self.config.evaluation.select)

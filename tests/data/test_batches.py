@@ -1,14 +1,27 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from raytrain.config import DataConfig
-from raytrain.data.batches import Regions, TokenIds, TokenStates, TrainBatches, image_batches, read_ahead, text_batches
+from raytrain.data.batches import (
+    QueryBatches,
+    Regions,
+    TokenIds,
+    TokenStates,
+    TrainBatches,
+    image_batches,
+    query_batches,
+    read_ahead,
+    text_batches,
+)
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
 from raytrain.errors import UsageError
+from tests.tables import make_query_table
 
 
 def batches(
@@ -142,3 +155,66 @@ def test_read_ahead_keeps_order_and_passes_errors_on() -> None:
     assert list(read_ahead(lambda step: step, range(0, 0))) == []
     with pytest.raises(ZeroDivisionError):
         list(read_ahead(lambda step: 1 // (2 - step), range(5)))
+
+
+def queries(table: Table, rank: int = 0, world: int = 1, size: int = 10, **changes: float) -> QueryBatches:
+    config = DataConfig(table="t", region_drop=0.4, **{"word_drop": 0.4, **changes})  # type: ignore[arg-type]
+    texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
+    split = table.query_split("train")
+    return QueryBatches(split, Regions(table, "lite0"), texts, config, size, 0, rank, world, (3, 2))
+
+
+def test_a_batch_of_queries_knows_which_of_its_targets_answer_which_query(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    feed = queries(table, size=20, word_drop=0.0)
+    split, features, ids = feed.split, table.array("lite0").astype(np.float32), feed.texts.ids  # type: ignore[attr-defined]
+    relevant, phrasings = split.relevant(), set()
+    for batch in feed.epoch(0):
+        place = [int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["regions"]]
+        asked = [int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["reference"]]
+        words = [row[mask].tolist() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)]
+        for reference, said, known, own in zip(asked, words, batch["known_positives"], place, strict=True):
+            # the query is the one of this reference whose two phrasings hold these words
+            q = next(
+                q
+                for q in np.flatnonzero(split.reference == reference)
+                if said in [ids[split.text[q]].tolist(), ids[split.text[q] + 1].tolist()]
+            )
+            phrasings.add(said == ids[split.text[q]].tolist())
+            assert relevant[q, own]
+            assert known.tolist() == relevant[q, place].tolist()
+        assert not torch.equal(batch["region_mask"], batch["reference_mask"])
+        assert batch["noise"].shape == (20, 3, 2)
+    assert phrasings == {True, False}
+
+
+def test_two_ranks_hold_the_halves_of_a_batch_of_queries(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    whole = list(queries(table).epoch(3))
+    parts = [list(queries(table, rank, 2).epoch(3)) for rank in range(2)]
+    assert len(whole) == 6
+    for one, left, right in zip(whole, *parts, strict=True):
+        for name in ("regions", "region_mask", "reference", "reference_mask", "known_positives", "noise"):
+            torch.testing.assert_close(torch.cat([left[name], right[name]]), one[name])
+    again = next(queries(table).epoch(4))
+    assert not torch.equal(again["noise"], whole[0]["noise"])
+
+
+def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    split = table.query_split("val")
+    texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
+    read = list(query_batches(split, np.arange(len(split)), Regions(table, "lite0"), texts, size=25))
+    assert [len(batch["text"]) for batch in read] == [25, 25, 10]
+    reference = torch.cat([batch["reference"] for batch in read]).numpy()
+    np.testing.assert_array_equal(reference, table.array("lite0")[split.items[split.reference]].astype(np.float32))
+    assert read[0]["text"][0].tolist() == texts.ids[split.text[0]].tolist()
+    assert all(batch["reference_mask"].all() and batch["text_mask"].all() for batch in read)
+
+
+def test_the_global_region_alone_can_be_read(tmp_path: Path, table: Table) -> None:
+    composed = make_query_table(tmp_path / "table")
+    alone = Regions(composed, "lite0", "global").read(np.arange(4), None, 0.0)
+    np.testing.assert_array_equal(alone["regions"].numpy(), composed.array("lite0")[:4, 2:].astype(np.float32))
+    with pytest.raises(UsageError, match="global_index"):
+        Regions(table, "lite0", "global")

@@ -14,7 +14,6 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from raytrain.config import RunConfig
-from raytrain.data.batches import TrainBatches
 from raytrain.data.table import Table
 from raytrain.errors import NonFiniteError
 from raytrain.methods.base import Moment
@@ -22,17 +21,18 @@ from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.embed import score_split
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method, fit
+from raytrain.training.fit import build_method, fit, open_batches
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.run import open_tables
 from tests.runs import tiny
-from tests.tables import make_table
+from tests.tables import make_query_table, make_table
 
 CPU = torch.device("cpu")
 DIVE: dict[str, Any] = {
     "method__kind": "dive", "method__dropout": 0.0, "method__head_dim": 4, "method__mean_warmup_epochs": 1,
     "optim__batch_size": 6,
 }  # fmt: skip
+QUERY: dict[str, Any] = {"method__kind": "composed", "method__dropout": 0.0, "optim__batch_size": 12}
 METHODS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"method__kind": "vse_infinity"},
     "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
@@ -41,6 +41,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
     "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
     "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
+    "query-rau": {**QUERY, "method__kind": "rau", "method__theta": 0.5, "method__theta_mode": "quantile"},
+    "query-rau-words": {**QUERY, "method__kind": "rau", "method__shared_blocks": True, "encoder__text__kind": "bigru"},
+    "query-tirg": {**QUERY, "method__composition": "tirg", "method__scale_learned": True},
+    "query-mgur": {**QUERY, "method__composition": "fusion", "method__base_loss": "multi_grained"},
+    "query-image": {**QUERY, "method__composition": "image"},
 }
 
 
@@ -54,10 +59,7 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     parallel: torch.nn.Module = model
     if world_size() > 1:
         parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
-    batches = TrainBatches(
-        splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size(),
-        config.batch_by,
-    )  # fmt: skip
+    batches = open_batches(config, splits["train"], feed, model.noise_shape)
     losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
     losses["loss"].backward()
     found = {f"loss/{name}": value.detach() for name, value in losses.items()}
@@ -68,8 +70,9 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
 
 
 def table_for(name: str, table: Table) -> Table:
-    """The table whose images have different numbers of captions, for the methods that should see one."""
-    return Table(table.path.parent / "ragged") if "ragged" in name else table
+    """The table that the name asks for: of composed queries, or whose images have different numbers of captions."""
+    kind = name.partition("-")[0 if name.startswith("query") else 2]
+    return Table(table.path.parent / kind) if kind in ("query", "ragged") else table
 
 
 def work(number: int, folder: str, table: str) -> None:
@@ -116,6 +119,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
     folder = tmp_path_factory.mktemp("ranks")
     table = make_table(folder / "table", items=27)  # uneven shares of the validation split
     make_table(folder / "ragged", items=27, ragged=True)  # two ranks hold different numbers of captions
+    make_query_table(folder / "query")
     mp.spawn(work, (str(folder), str(table.path)), nprocs=2)  # type: ignore[no-untyped-call]
     return folder, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)], table
 
