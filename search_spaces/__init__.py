@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.composed import composed
 from search_spaces.dive import dive
 from search_spaces.dvse import dvse
+from search_spaces.rau import rau
 from search_spaces.vse_infinity import vse_infinity
 
 if TYPE_CHECKING:
     import optuna
 
 SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
+    "composed": composed,
     "dive": dive,
     "dvse": dvse,
+    "rau": rau,
     "vse_infinity": vse_infinity,
 }

@@ -9,11 +9,9 @@ from raytrain.recipes.flickr8k import dive_flickr8k, dvse_flickr8k, vse_infinity
 from raytrain.recipes.flickr30k import dive_flickr30k, dvse_flickr30k, vse_infinity_flickr30k
 from raytrain.recipes.products import (
     combiner_products,
-    image_products,
     mgur_products,
     rau_products,
     sum_products,
-    text_products,
     tirg_products,
 )
 
@@ -29,11 +27,9 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         dvse_flickr30k,
         dvse_flickr8k,
         combiner_products,
-        image_products,
         mgur_products,
         rau_products,
         sum_products,
-        text_products,
         tirg_products,
         vse_infinity_coco,
         vse_infinity_emoji,
@@ -54,11 +50,9 @@ __all__ = [
     "dvse_emoji",
     "dvse_flickr8k",
     "dvse_flickr30k",
-    "image_products",
     "mgur_products",
     "rau_products",
     "sum_products",
-    "text_products",
     "tirg_products",
     "vse_infinity_coco",
     "vse_infinity_emoji",

@@ -39,23 +39,16 @@ def tirg_products() -> RunConfig:
 
 
 def sum_products() -> RunConfig:
-    """Element-wise sum of reference and text, on the budget of `rau_products`."""
+    """Element-wise sum of reference and text, on the budget of `rau_products`.
+
+    `method.composition=image` and `method.composition=text` show what each half of the query is worth.
+    """
     return _composed(composition="sum")
 
 
 def mgur_products() -> RunConfig:
     """MGUR's loss on the fusion of RAU, on the budget of `rau_products`."""
     return _composed(composition="fusion", base_loss="multi_grained")
-
-
-def image_products() -> RunConfig:
-    """The reference alone asks: what the text is worth."""
-    return _composed(composition="image")
-
-
-def text_products() -> RunConfig:
-    """The modification text alone asks: what the reference is worth."""
-    return _composed(composition="text")
 
 
 def _composed(**settings: Any) -> RunConfig:
