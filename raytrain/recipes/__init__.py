@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from raytrain.config import RunConfig
+from raytrain.recipes.cirr import combiner_cirr, rau_cirr
 from raytrain.recipes.coco import dive_coco, dvse_coco, vse_infinity_coco
-from raytrain.recipes.emoji import dive_emoji, dvse_emoji, vse_infinity_emoji
+from raytrain.recipes.emoji import dive_emoji, dvse_emoji, rau_emoji, sum_emoji, vse_infinity_emoji
+from raytrain.recipes.fashion_iq import combiner_fashion_iq, rau_fashion_iq
 from raytrain.recipes.flickr8k import dive_flickr8k, dvse_flickr8k, vse_infinity_flickr8k, vse_infinity_flickr8k_bigru
 from raytrain.recipes.flickr30k import dive_flickr30k, dvse_flickr30k, vse_infinity_flickr30k
 from raytrain.recipes.products import (
@@ -18,6 +20,9 @@ from raytrain.recipes.products import (
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     recipe.__name__: recipe
     for recipe in (
+        combiner_cirr,
+        combiner_fashion_iq,
+        combiner_products,
         dive_coco,
         dive_emoji,
         dive_flickr30k,
@@ -26,9 +31,12 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
         dvse_emoji,
         dvse_flickr30k,
         dvse_flickr8k,
-        combiner_products,
         mgur_products,
+        rau_cirr,
+        rau_emoji,
+        rau_fashion_iq,
         rau_products,
+        sum_emoji,
         sum_products,
         tirg_products,
         vse_infinity_coco,
@@ -41,6 +49,8 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
 
 __all__ = [
     "RECIPES",
+    "combiner_cirr",
+    "combiner_fashion_iq",
     "combiner_products",
     "dive_coco",
     "dive_emoji",
@@ -51,7 +61,11 @@ __all__ = [
     "dvse_flickr8k",
     "dvse_flickr30k",
     "mgur_products",
+    "rau_cirr",
+    "rau_emoji",
+    "rau_fashion_iq",
     "rau_products",
+    "sum_emoji",
     "sum_products",
     "tirg_products",
     "vse_infinity_coco",

@@ -6,7 +6,17 @@ minilm`; `make demo` does all of it. It shows the whole road in minutes and is n
 
 from __future__ import annotations
 
-from raytrain.config import DataConfig, DivEConfig, DVSEConfig, EncoderConfig, OptimConfig, RunConfig, VSEInfinityConfig
+from raytrain.config import (
+    ComposedConfig,
+    DataConfig,
+    DivEConfig,
+    DVSEConfig,
+    EncoderConfig,
+    OptimConfig,
+    RAUConfig,
+    RunConfig,
+    VSEInfinityConfig,
+)
 
 TABLE = "tables/emoji"
 
@@ -35,3 +45,22 @@ def dive_emoji() -> RunConfig:
             "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
         }
     )
+
+
+def rau_emoji() -> RunConfig:
+    """RAU on graphics that differ in one attribute: tone, gender, hair, direction or colour.
+
+    Table: `raytrain data build emoji_triplets --out TABLE`, encoded as above. Run: `raytrain train rau_emoji`.
+    """
+    return RunConfig(
+        experiment="emoji_triplets",
+        data=DataConfig(table="tables/emoji_triplets", region_drop=0.0, word_drop=0.0),
+        encoder=EncoderConfig(dim=128, pooling="mean"),
+        method=RAUConfig(theta=0.99, theta_mode="quantile"),
+        optim=OptimConfig(lr=1e-3, batch_size=256, num_epochs=5, schedule="cosine"),
+    )
+
+
+def sum_emoji() -> RunConfig:
+    """Element-wise sum of reference and text, on the budget of `rau_emoji`. Run: `raytrain train sum_emoji`."""
+    return rau_emoji().model_copy(update={"method": ComposedConfig(composition="sum")})

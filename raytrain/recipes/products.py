@@ -29,12 +29,18 @@ def rau_products() -> RunConfig:
 
 
 def combiner_products() -> RunConfig:
-    """CLIP4Cir's Combiner with trained input layers, on the budget of `rau_products`; cosines times 100."""
+    """CLIP4Cir's Combiner with trained input layers, on the budget of `rau_products`; cosines times 100.
+
+    Run: `raytrain train combiner_products data.table=TABLE`.
+    """
     return _composed(composition="combiner", scale=100.0)
 
 
 def tirg_products() -> RunConfig:
-    """TIRG, on the budget of `rau_products`; a learned scale that starts at 16, its norm of 4 squared."""
+    """TIRG, on the budget of `rau_products`; a learned scale that starts at 16, its norm of 4 squared.
+
+    Run: `raytrain train tirg_products data.table=TABLE`.
+    """
     return _composed(composition="tirg", scale=16.0, scale_learned=True)
 
 
@@ -42,12 +48,16 @@ def sum_products() -> RunConfig:
     """Element-wise sum of reference and text, on the budget of `rau_products`.
 
     `method.composition=image` and `method.composition=text` show what each half of the query is worth.
+    Run: `raytrain train sum_products data.table=TABLE`.
     """
     return _composed(composition="sum")
 
 
 def mgur_products() -> RunConfig:
-    """MGUR's loss on the fusion of RAU, on the budget of `rau_products`."""
+    """MGUR's loss on the fusion of RAU, on the budget of `rau_products`.
+
+    Run: `raytrain train mgur_products data.table=TABLE`.
+    """
     return _composed(composition="fusion", base_loss="multi_grained")
 
 
