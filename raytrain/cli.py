@@ -114,6 +114,9 @@ def _add_data(verbs: Any) -> None:
     encode.add_argument("--batch-size", type=int, default=64)
     encode.add_argument("--workers", type=int, default=0, help="Ray Data actors; 0 encodes in this process")
     encode.add_argument("--allow-missing", type=float, default=0.0, help="share of unreadable images to put up with")
+    encode.add_argument(
+        "--target-pad", type=float, metavar="RATIO", help="pad images that are longer than this ratio of their sides"
+    )
     encode.add_argument("--if-missing", action="store_true", help="do nothing where the features are there already")
 
 
@@ -157,7 +160,7 @@ def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
         return {"features": name, "items_per_second": None}
     return encode(
         args.table, args.backbone, name=args.name, kind=args.kind, dtype=args.dtype, batch_size=args.batch_size,
-        workers=args.workers, allow_missing=args.allow_missing,
+        workers=args.workers, allow_missing=args.allow_missing, pad=args.target_pad,
     )  # fmt: skip
 
 

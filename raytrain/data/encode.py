@@ -33,6 +33,7 @@ def encode(
     batch_size: int = 64,
     device: str | None = None,
     allow_missing: float = 0.0,
+    pad: float | None = None,
     progress: Say | None = to_stderr,
     map_batches: Mapper = in_process,
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def encode(
         device: "cpu", "cuda", ...; by default a GPU where there is one.
         allow_missing: share of images in [0, 1] that may be missing or broken; they get zero features and are
             counted and listed in table.json.
+        pad: ratio of `raytrain.data.images.target_pad` for images; None leaves them as they are.
         progress: receives a line every few seconds; None is silent.
         map_batches: where the work runs.
 
@@ -64,10 +66,12 @@ def encode(
         raise UsageError(f"batch_size {batch_size} is at least 1, allow_missing {allow_missing} a share in [0, 1]")
     table = Table(table_path)
     kind = kind or kind_of(backbone)
+    if pad is not None and (pad < 1 or kind == "text"):
+        raise UsageError(f"pad {pad} is a ratio of an image's sides, at least 1; texts have none")
     folder = Path(tempfile.mkdtemp(prefix=".encode.", dir=table.path))
     try:
         if kind == "image":
-            job = ImageJob(backbone, str(table.image_root), dtype, device)
+            job = ImageJob(backbone, str(table.image_root), dtype, device, pad)
             return _encode_images(table, job, name, batch_size, allow_missing, progress, map_batches, folder)
         return _encode_texts(table, TextJob(backbone, dtype, device), name, batch_size, progress, map_batches, folder)
     finally:
@@ -120,7 +124,7 @@ def _encode_images(
     finite.raise_if_any()
     assert seen.all(), "a batch did not come back"
     identities = table.items["id"].take(sorted(missing)).to_pylist() if missing else []
-    facts = {**encoder.facts, "missing": identities}
+    facts = {**encoder.facts, "missing": identities, **({"target_pad": job.pad} if job.pad else {})}
     add_feature(table, name, "image", facts, {".npy": folder / "rows.npy"})
     return _result(table, name, count, len(missing))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from raytrain.data.images import decode
+from raytrain.data.images import decode, target_pad
 from raytrain.data.paths import contained
 from raytrain.errors import DataError
 
@@ -80,12 +80,13 @@ def in_process(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
 
 @dataclass
 class ImageJob:
-    """Files to regions."""
+    """Files to regions; `pad` is the ratio of `target_pad`, None leaves images as they are."""
 
     backbone: str
     image_root: str
     dtype: str
     device: str | None
+    pad: float | None = None
 
     def open(self) -> None:
         from raytrain.encoders.images import load_image_encoder
@@ -98,7 +99,8 @@ class ImageJob:
         pixels, positions, broken = [], [], []
         for position, file in enumerate(work.inputs):
             try:
-                pixels.append(self.encoder.preprocess(decode(contained(self.image_root, file))))
+                image = decode(contained(self.image_root, file))
+                pixels.append(self.encoder.preprocess(image if self.pad is None else target_pad(image, self.pad)))
                 positions.append(position)
             except DataError as error:
                 broken.append((position, error.problems[0].what))

@@ -48,3 +48,19 @@ def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
         raise
     except Exception as error:  # decoders raise whatever they trip over: OSError, SyntaxError, struct.error, ...
         raise DataError(Problem(file, None, f"truncated or broken image: {error}", _FIX)) from None
+
+
+def target_pad(image: Image, ratio: float) -> Image:
+    """The image with black bars along its long sides where it is longer than `ratio`, so that a centre crop keeps more.
+
+    The bars make the shorter side 1 / `ratio` of the longer one (CLIP4Cir's TargetPad, Baldrati et al., CVPRW 2022,
+    which takes 1.25).
+
+    Args:
+        ratio: longest side by shortest side that is left as it is; at least 1.
+    """
+    from PIL import ImageOps
+
+    wanted = max(image.size) / ratio
+    width, height = (max(int((wanted - side) / 2), 0) for side in image.size)
+    return ImageOps.expand(image, (width, height)) if width or height else image

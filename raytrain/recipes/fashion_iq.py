@@ -1,7 +1,7 @@
 """FashionIQ with frozen features of a CLIP-like model; queries are ranked within their category.
 
 Table: `raytrain data build fashion_iq --root DIR --out TABLE`, then twice `raytrain data encode TABLE --backbone
-openai/clip-vit-base-patch32 --name clip --kind image` and `--name clip_text --kind text`.
+openai/clip-vit-base-patch32 --name clip --kind image --target-pad 1.25` and `--name clip_text --kind text`.
 """
 
 from __future__ import annotations

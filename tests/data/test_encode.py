@@ -13,7 +13,7 @@ from raytrain.data.build import build
 from raytrain.data.check import check
 from raytrain.data.encode import encode
 from raytrain.data.encode_jobs import Done, Job, Work, in_process
-from raytrain.data.images import decode
+from raytrain.data.images import decode, target_pad
 from raytrain.data.table import Table
 from raytrain.encoders.images import load_image_encoder
 from raytrain.encoders.tokens import TokenStates
@@ -55,6 +55,19 @@ def test_image_features_are_those_of_each_file(table: Table, vit: str) -> None:
         np.testing.assert_allclose(rows[row], alone, rtol=1e-4, atol=1e-5)
     facts = Table(table.path).features["vit"].encoder
     assert (facts["global_index"], facts["missing"]) == (16, [])
+
+
+def test_padded_images_are_encoded_padded_and_the_table_says_so(table: Table, vit: str) -> None:
+    encode(table.path, vit, progress=None, dtype="float32")
+    encode(table.path, vit, progress=None, dtype="float32", name="padded", pad=1.01)
+    padded = Table(table.path)
+    assert padded.features["padded"].encoder["target_pad"] == 1.01
+    encoder = load_image_encoder(vit)
+    pixels = encoder.preprocess(target_pad(decode(table.image_root / table.items["file"][0].as_py()), 1.01))
+    np.testing.assert_allclose(padded.array("padded")[0], encoder(pixels[None])[0], atol=1e-5)
+    assert not np.allclose(padded.array("padded")[0], padded.array("vit")[0])
+    with pytest.raises(UsageError, match="ratio"):
+        encode(table.path, vit, pad=0.5)
 
 
 def test_token_states_are_those_of_each_text(table: Table, bert: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raytrain.data.images import decode
+from raytrain.data.images import decode, target_pad
 from raytrain.errors import DataError
 from tests.data.pictures import write_image
 
@@ -73,3 +73,14 @@ def test_a_turned_photo_is_set_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6  # orientation: a quarter turn
     Image.new("RGB", (40, 32)).save(tmp_path / "a.jpg", exif=exif)
     assert decode(tmp_path / "a.jpg").size == (32, 40)
+
+
+def test_a_long_image_gets_bars_until_its_sides_are_in_the_ratio() -> None:
+    tall = Image.new("RGB", (40, 100), "white")
+    padded = target_pad(tall, 1.25)
+    assert padded.size == (80, 100)
+    columns = np.array(padded)[50, :, 0]
+    assert columns.tolist() == [0] * 20 + [255] * 40 + [0] * 20
+    assert target_pad(tall.transpose(Image.Transpose.ROTATE_90), 1.25).size == (100, 80)
+    assert target_pad(Image.new("RGB", (80, 100)), 1.25).size == (80, 100)
+    assert target_pad(tall, 2.5) is tall
