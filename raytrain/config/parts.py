@@ -38,6 +38,7 @@ class BiGRUText(Part):
 
     kind: Literal["bigru"] = "bigru"
     word_dim: int = Field(300, ge=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the words' embeddings; DivE has its own")
     lr_scale: float = Field(1.0, gt=0, description="learning rate of the text encoder / optim.lr")
 
 

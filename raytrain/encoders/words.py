@@ -23,10 +23,14 @@ class BiGRUCaptions(nn.Module):
         dim: D.
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
+        dropout: of the words' embeddings, element by element.
     """
 
-    def __init__(self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32) -> None:
+    def __init__(
+        self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = BiGRU(word_dim, dim)
@@ -37,7 +41,8 @@ class BiGRUCaptions(nn.Module):
         # padding is never computed: real words go through the recurrence by their place in the batch, and back
         places = torch.arange(words.numel(), device=words.device).view_as(words)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        states = self.gru(self.embedding(words.flatten()[packed.data]), packed.batch_sizes)
+        rows = self.dropout(self.embedding(words.flatten()[packed.data]))
+        states = self.gru(rows, packed.batch_sizes)
         padded = states.new_zeros(words.numel(), states.shape[-1]).index_copy(0, packed.data, states)
         return normalize(self.pool(padded.view(*words.shape, -1), mask), dim=-1)
 

@@ -90,7 +90,7 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
     text = config.text
     if isinstance(text, BiGRUText):
         assert inputs.words is not None
-        return BiGRUCaptions(inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim)
+        return BiGRUCaptions(inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim, text.dropout)
     if isinstance(text, TransformerText):
         transformer, width = load_transformer(text.path)
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
