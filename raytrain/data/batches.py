@@ -155,6 +155,7 @@ class TrainBatches:
         unit: "pair", a caption and its image; "image", an image with all its captions, however many, so that a batch
             has B images and S captions and ranks may hold different numbers of captions. Images without a caption
             are left out.
+        noise: shape of the standard normal numbers of each unit, as "noise" of the batch; empty for none.
     """
 
     def __init__(
@@ -168,11 +169,13 @@ class TrainBatches:
         rank: int = 0,
         world: int = 1,
         unit: str = "pair",
+        noise: tuple[int, ...] = (),
     ) -> None:
         if batch_size % world:
             raise UsageError(f"optim.batch_size={batch_size} does not divide over {world} workers; use a multiple")
         self.split, self.regions, self.texts, self.config = split, regions, texts, config
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
+        self.noise = noise
         # captions of an image stand together: those of unit u are first[u] to first[u] + counts[u]
         if unit == "image":
             self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
@@ -192,13 +195,16 @@ class TrainBatches:
         random = np.random.default_rng([self.seed, epoch, step])
         region_draws = random.random((self.batch_size, self.regions.features.shape[1]), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
+        # last, so that what else is drawn does not depend on it
+        noise = random.standard_normal((self.batch_size, *self.noise), dtype=np.float32) if self.noise else None
         # everything above is the whole batch's; from here on this rank's share of it
         mine = slice(self.rank * self.batch_size // self.world, (self.rank + 1) * self.batch_size // self.world)
         before = int(self.counts[units[: mine.start]].sum())
         units = units[mine]
         rows = np.concatenate([np.arange(self.first[u], self.first[u] + self.counts[u]) for u in units])
         images = self.images[units]
-        return {
+        drawn = {} if noise is None else {"noise": torch.from_numpy(noise[mine])}
+        return drawn | {
             **self.regions.read(self.split.items[images], region_draws[mine], self.config.region_drop),
             **self.texts.read(self.split.texts[rows], text_draws[before : before + len(rows)], self.config.word_drop),
             "image_id": torch.from_numpy(self.split.item_of_text[rows].astype(np.int64)),

@@ -120,7 +120,7 @@ class Run:
         synchronise_batch_norm(self.model)
         self.batches = TrainBatches(
             tables["train"], self.feed.regions, self.feed.texts, config.data, config.optim.batch_size, config.seed,
-            rank(), world_size(), config.batch_by,
+            rank(), world_size(), config.batch_by, self.model.noise_shape,
         )  # fmt: skip
         self.optimizer = make_optimizer(self.model, config, device)
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")

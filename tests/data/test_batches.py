@@ -142,3 +142,25 @@ def test_read_ahead_keeps_order_and_passes_errors_on() -> None:
     assert list(read_ahead(lambda step: step, range(0, 0))) == []
     with pytest.raises(ZeroDivisionError):
         list(read_ahead(lambda step: 1 // (2 - step), range(5)))
+
+
+def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Table) -> None:
+    plain = batches(table)
+    whole, other = (
+        TrainBatches(plain.split, plain.regions, plain.texts, plain.config, 8, seed, noise=(2, 3)) for seed in (0, 1)
+    )
+    one, two = whole.batch(np.arange(60), 0, 0), whole.batch(np.arange(60), 0, 1)
+    assert one["noise"].shape == (8, 2, 3)
+    assert abs(float(torch.cat([whole.batch(np.arange(60), 0, s)["noise"] for s in range(7)]).std()) - 1) < 0.2
+    assert not torch.equal(one["noise"], two["noise"])
+    assert not torch.equal(one["noise"], other.batch(np.arange(60), 0, 0)["noise"])
+    without = TrainBatches(plain.split, plain.regions, plain.texts, plain.config, 8, 0).batch(np.arange(60), 0, 0)
+    assert "noise" not in without
+    assert all(torch.equal(one[name], value) for name, value in without.items())
+    halves = [
+        TrainBatches(plain.split, plain.regions, plain.texts, plain.config, 8, 0, rank, 2, noise=(2, 3)).batch(
+            np.arange(60), 0, 0
+        )["noise"]
+        for rank in range(2)
+    ]
+    assert torch.equal(torch.cat(halves), one["noise"])
