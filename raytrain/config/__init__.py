@@ -1,6 +1,17 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
-from raytrain.config.methods import DivEConfig, DVSEConfig, MethodConfig, MethodPart, RAUConfig, VSEInfinityConfig
+from raytrain.config.methods import (
+    DivEConfig,
+    DVSEConfig,
+    MethodConfig,
+    MethodPart,
+    PCMEConfig,
+    PCMEPPConfig,
+    PVSEConfig,
+    RAUConfig,
+    VSEInfinityConfig,
+    VSEPPConfig,
+)
 from raytrain.config.parts import (
     BiGRUText,
     DataConfig,
@@ -33,6 +44,9 @@ __all__ = [
     "MethodConfig",
     "MethodPart",
     "OptimConfig",
+    "PCMEConfig",
+    "PCMEPPConfig",
+    "PVSEConfig",
     "Part",
     "RAUConfig",
     "RunConfig",
@@ -40,6 +54,7 @@ __all__ = [
     "TokenText",
     "TransformerText",
     "VSEInfinityConfig",
+    "VSEPPConfig",
     "completed",
     "flatten",
     "from_yaml",

@@ -40,6 +40,20 @@ METHODS: dict[str, dict[str, Any]] = {
     "dive-ragged": {**DIVE, "method__diversity_of": "final", "optim__batch_size": 4},
     "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
     "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
+    "vsepp": {"method__kind": "vsepp", "method__mean_warmup_epochs": 1, "method__order": True},
+    "vsepp-words": {"method__kind": "vsepp", "encoder__text__kind": "bigru", "method__same_image": "negative"},
+    "pvse": {"method__kind": "pvse", "method__mean_warmup_epochs": 1},
+    # sums over all pairs: the smaller scale keeps their gradients, and what rounding leaves of them, small
+    "pcme": {
+        "method__kind": "pcme",
+        "method__uniformity_weight": 1.0,
+        "method__log_sigma_start": -2.0,
+        "method__match_scale": 2.0,
+        "method__match_shift": 2.0,
+    },
+    "pcme-words": {"method__kind": "pcme", "encoder__text__kind": "bigru", "method__search_by": "match_probability"},
+    "pcmepp": {"method__kind": "pcmepp", "method__vib_weight": 1.0},
+    "pcmepp-words": {"method__kind": "pcmepp", "encoder__text__kind": "bigru", "method__variance_norm": False},
     "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
 }
 
@@ -56,7 +70,7 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
         parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
     batches = TrainBatches(
         splits["train"], feed.regions, feed.texts, config.data, config.optim.batch_size, 0, rank(), world_size(),
-        config.batch_by,
+        config.batch_by, model.noise_shape,
     )  # fmt: skip
     losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
     losses["loss"].backward()

@@ -35,7 +35,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(path).weights
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=60)
