@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain import losses, similarity
-from raytrain.config import EncoderConfig, PCMEPPConfig
+from raytrain.config import EncoderConfig, PCMEPPConfig, TransformerText
 from raytrain.encoders.gaussian_heads import RegionLogVariance, TokenLogVariance
 from raytrain.encoders.regions import RegionViews
 from raytrain.losses.match_probability import pseudo_share
@@ -41,6 +41,8 @@ class PCMEPP(Method):
         self.image_variance = RegionLogVariance(inputs.region_features, encoder.dim, pool, gpo, start, norm)
         self.text = text_encoder(encoder, inputs)
         self.text_variance = TokenLogVariance(self.text.width, encoder.dim, pool, gpo, start, norm)
+        if not isinstance(encoder.text, TransformerText):  # where one trains, its rate is its own alone
+            self.lr_scales = {"text_variance.": encoder.text.lr_scale}
         self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
         self.match_shift = nn.Parameter(torch.tensor(config.match_shift))
 
