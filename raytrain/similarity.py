@@ -1,4 +1,4 @@
-"""Similarities between queries and gallery items, as pure functions of L2-normalised embeddings.
+"""Similarities between queries and gallery items, as pure functions of embeddings, L2-normalised unless said otherwise.
 
 Letters: Q queries, G gallery items, K embeddings a query, J embeddings a gallery item, D dimensions.
 
@@ -13,6 +13,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 def cosine(query: Tensor, gallery: Tensor) -> Tensor:
@@ -79,6 +80,69 @@ def match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shi
     return torch.sigmoid(scale * element_cosines(query, gallery) + shift).mean((1, 3))
 
 
+def match_logits(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) how well two samples match, shift - scale d, float32 or wider.
+
+    d = sqrt(||x - y||^2 + 1e-6). Two samples match with probability e^l / (e^l + e^-l), which is sigmoid(2 l) (PCME,
+    Chun et al., CVPR 2021, equations 2 and 3; official code).
+
+    Args:
+        query, gallery: samples, of any length.
+        scale: () a.
+        shift: () b.
+    """
+    return shift - scale * (squared_distances(query, gallery) + 1e-6).sqrt()
+
+
+def log_match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) log of the mean match probability over all pairs of samples (PCME).
+
+    The logarithm ranks as the probability does, and still tells pairs apart whose probability is too small a number.
+
+    Args:
+        query, gallery: samples, of any length.
+        scale, shift: as in `match_logits`.
+    """
+    logits = match_logits(query, gallery, scale, shift)
+    pairs = query.shape[1] * gallery.shape[1]
+    return logsigmoid(2 * logits).logsumexp((1, 3)) - math.log(pairs)
+
+
+def closed_form_sampled_distance(
+    query: Tensor, query_variance: Tensor, gallery: Tensor, gallery_variance: Tensor
+) -> Tensor:
+    """(Q, G) expected squared distance of two Gaussians' samples: ||mu_q - mu_g||^2 + sum sigma_q^2 + sum sigma_g^2.
+
+    The distance of PCME++ (Chun, ICLR 2024, equation 1); the smaller, the closer.
+
+    Args:
+        query, gallery: (Q, D) and (G, D) means.
+        query_variance, gallery_variance: (Q) and (G) variances, summed over dimensions.
+    """
+    apart = squared_distances(query[:, None], gallery[:, None])[:, 0, :, 0]
+    return apart + query_variance.to(apart.dtype)[:, None] + gallery_variance.to(apart.dtype)[None]
+
+
+def order(query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:
+    """(Q, D) and (G, D) -> (Q, G) minus the order violation ||max(0, query - gallery)|| (Vendrov et al., ICLR 2016).
+
+    The caption is the more general of the two: it should be smaller than its image in every dimension (VSE++, official
+    code). Where nothing is violated the score is zero, and so is its gradient.
+
+    Args:
+        query: (Q, D) captions, no number below zero.
+        gallery: (G, D) images, no number below zero.
+        block: about how many numbers are held at once; queries are taken in chunks.
+    """
+    found = []
+    for part in torch.split(query, max(1, block // max(gallery.numel(), 1))):
+        squared = (part[:, None] - gallery[None]).clamp(min=0).square().sum(-1)
+        # the root is taken of ones where the violation is zero: its gradient there would be infinite times zero
+        violated = squared > 0
+        found.append(torch.where(violated, -torch.where(violated, squared, 1.0).sqrt(), 0.0))
+    return torch.cat(found)
+
+
 def chamfer(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, K, D) and (G, J, D) -> (Q, G): each element against its closest, averaged over either set, then over both.
 
@@ -115,3 +179,15 @@ def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
         left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
         return (left @ right.T).view(*query.shape[:2], *gallery.shape[:2])
+
+
+def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) squared distance of each pair of elements, float32 or wider.
+
+    ||x||^2 + ||y||^2 - 2 x.y, which holds no number a dimension. Rounding is cut at zero.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
+        left, right = query.to(wide), gallery.to(wide)
+        lengths = left.square().sum(-1)[:, :, None, None] + right.square().sum(-1)
+        return (lengths - 2 * element_cosines(left, right)).clamp(min=0)

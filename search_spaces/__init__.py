@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.composed import composed
 from search_spaces.dive import dive
 from search_spaces.dvse import dvse
+from search_spaces.pcme import pcme
+from search_spaces.pcmepp import pcmepp
+from search_spaces.pvse import pvse
 from search_spaces.rau import rau
 from search_spaces.vse_infinity import vse_infinity
+from search_spaces.vsepp import vsepp
 
 if TYPE_CHECKING:
     import optuna
@@ -19,5 +23,9 @@ SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
     "dive": dive,
     "dvse": dvse,
     "rau": rau,
+    "pcme": pcme,
+    "pcmepp": pcmepp,
+    "pvse": pvse,
     "vse_infinity": vse_infinity,
+    "vsepp": vsepp,
 }

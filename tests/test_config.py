@@ -18,6 +18,7 @@ from raytrain.config import (
     to_yaml,
     validate,
 )
+from raytrain.config.methods import METHOD_CONFIGS
 from raytrain.errors import UsageError
 from raytrain.recipes import RECIPES
 
@@ -59,6 +60,13 @@ def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
     assert words.encoder.text == BiGRUText(word_dim=50)
     bert = override(config, {"encoder.text.path": "bert", "encoder.text.kind": "transformer"})
     assert bert.encoder.text == TransformerText(path="bert")
+
+
+@pytest.mark.parametrize("kind", sorted(METHOD_CONFIGS))
+def test_every_method_can_be_changed_into_every_other(kind: str, config: RunConfig) -> None:
+    one = override(config, {"method.kind": kind})
+    for other in METHOD_CONFIGS:
+        assert override(one, {"method.kind": other}).method.kind == other
 
 
 def test_a_kind_that_needs_a_value_says_so(config: RunConfig) -> None:

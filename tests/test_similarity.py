@@ -9,9 +9,13 @@ from torch.nn.functional import normalize
 
 from raytrain.similarity import (
     chamfer,
+    closed_form_sampled_distance,
     cosine,
+    log_match_probability,
+    match_logits,
     match_probability,
     max_similarity,
+    order,
     pool_views,
     smooth_chamfer,
     view_similarity,
@@ -137,3 +141,83 @@ def test_autocast_does_not_coarsen_the_scores_of_sets() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         scores = smooth_chamfer(query, gallery, 16.0)
     torch.testing.assert_close(scores, smooth_chamfer(query, gallery, 16.0))
+
+
+def gaussians(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(15.0, 15.0), (0.5, -1.0)])
+@pytest.mark.parametrize(("k", "j"), [(1, 1), (7, 7), (2, 5)])
+def test_match_probability_of_samples_equals_the_published_sums(k: int, j: int, scale: float, shift: float) -> None:
+    query, gallery = gaussians(3, k, 8), gaussians(4, j, 8, seed=1)
+    logits = match_logits(query, gallery, scale, shift)
+    found = log_match_probability(query, gallery, scale, shift)
+    for q in range(3):
+        for g in range(4):
+            total = 0.0
+            for a, x in enumerate(query[q].tolist()):
+                for b, y in enumerate(gallery[g].tolist()):
+                    one = shift - scale * math.sqrt(math.dist(x, y) ** 2 + 1e-6)
+                    assert logits[q, a, g, b].item() == pytest.approx(one, abs=1e-9)
+                    total += math.exp(one) / (math.exp(one) + math.exp(-one))
+            assert math.exp(found[q, g]) == pytest.approx(total / (k * j), rel=1e-9)
+
+
+def test_the_log_of_a_match_probability_ranks_what_is_far_too_unlikely_to_be_a_number() -> None:
+    query, gallery = torch.zeros(1, 2, 3), torch.tensor([10.0, 20.0, 30.0])[:, None, None].expand(3, 2, 3)
+    found = log_match_probability(query, gallery, 15.0, 15.0)[0]
+    assert (found.exp() == 0).all()
+    assert found[0] > found[1] > found[2]
+
+
+def test_closed_form_sampled_distance_equals_the_published_sums() -> None:
+    (query, gallery), (s_query, s_gallery) = ([gaussians(n, 5, seed=n + m) for n in (3, 4)] for m in (0, 10))
+    found = closed_form_sampled_distance(query, s_query.exp().sum(1), gallery, s_gallery.exp().sum(1))
+    for q in range(3):
+        for g in range(4):
+            apart = sum((a - b) ** 2 for a, b in zip(query[q].tolist(), gallery[g].tolist(), strict=True))
+            spread = sum(math.exp(a) + math.exp(b) for a, b in zip(s_query[q], s_gallery[g], strict=True))
+            assert found[q, g].item() == pytest.approx(apart + spread, abs=1e-9)
+
+
+def test_closed_form_sampled_distance_is_what_samples_are_apart_on_average() -> None:
+    mean, log_variance = gaussians(2, 4), gaussians(2, 4, seed=1)
+    samples = mean[:, None] + gaussians(2, 40_000, 4, seed=2) * (log_variance / 2).exp()[:, None]
+    found = closed_form_sampled_distance(
+        mean[:1], log_variance[:1].exp().sum(1), mean[1:], log_variance[1:].exp().sum(1)
+    )
+    drawn = (samples[0] - samples[1]).square().sum(1).mean()
+    assert found.item() == pytest.approx(drawn.item(), rel=0.02)
+
+
+@pytest.mark.parametrize("block", [1, 100, 2**25])
+def test_order_scores_equal_the_published_sums_in_any_chunks(block: int) -> None:
+    query, gallery = gaussians(5, 8).abs(), gaussians(4, 8, seed=1).abs()
+    found = order(query, gallery, block)
+    for q in range(5):
+        for g in range(4):
+            squares = sum(max(0.0, a - b) ** 2 for a, b in zip(query[q].tolist(), gallery[g].tolist(), strict=True))
+            assert found[q, g].item() == pytest.approx(-math.sqrt(squares), abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("case", ["one", "equal", "apart"])
+def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> None:
+    query, gallery = unit(2, 3, 8), unit(2, 3, 8, seed=1)
+    if case == "one":
+        query, gallery = query[:1, :1], gallery[:1, :1]
+    if case == "equal":
+        query = gallery = query[:1, :1].expand(2, 3, 8)
+    query, gallery = (x.to(dtype).requires_grad_() for x in (query.clone(), gallery.clone()))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [
+            log_match_probability(query, gallery, 15.0, 15.0),
+            order(query[:, 0].abs(), gallery[:, 0].abs()),
+            closed_form_sampled_distance(query[:, 0], query[:, -1, 0].exp(), gallery[:, 0], gallery[:, -1, 0].exp()),
+        ]
+    assert found[0].dtype == found[2].dtype == torch.float32
+    torch.stack([scores.sum() for scores in found]).sum().backward()
+    for x in (query, gallery):
+        assert x.grad is not None
+        assert torch.isfinite(x.grad).all()

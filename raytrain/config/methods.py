@@ -160,8 +160,96 @@ class RAUConfig(CompositionPart):
         return self
 
 
+class VSEPPConfig(MethodPart):
+    """One vector an image and one a caption, hardest-negative triplet loss (VSE++, Faghri et al., BMVC 2018)."""
+
+    kind: Literal["vsepp"] = "vsepp"
+    margin: float = Field(0.2, ge=0)
+    mining: Literal["hardest", "sum"] = Field("hardest", description="sum: over all negatives, the paper's VSE0")
+    mean_warmup_epochs: float = Field(
+        0, ge=0, description="epochs on the sum over all negatives before the hardest; published 0"
+    )
+    same_image: Literal["masked", "negative"] = Field(
+        "masked", description="another caption of the same image in the batch: no negative, or one (official code)"
+    )
+    image: Literal["mean", "global"] = Field(
+        "mean", description="what is projected: the mean of the regions, or the feature of the whole image"
+    )
+    gru: Literal["forward", "both"] = Field(
+        "forward", description="words: last state of one direction (published), or the mean of both directions' last"
+    )
+    order: bool = Field(False, description="order embeddings: absolute values, scored by how far the order is violated")
+
+
+class PVSEConfig(MethodPart):
+    """K embeddings on both sides by PIE-Net, the best pair counts (Song and Soleymani, CVPR 2019)."""
+
+    kind: Literal["pvse"] = "pvse"
+    views: int = Field(2, ge=1, le=64, description="K, embeddings an image and a caption")
+    margin: float = Field(0.1, ge=0)
+    mining: Literal["hardest", "mean"] = Field("hardest", description="mean: over all pairs of the batch")
+    mean_warmup_epochs: float = Field(
+        0, ge=0, description="epochs on the mean over all pairs before the hardest; published 0"
+    )
+    same_image: Literal["masked", "negative"] = "masked"
+    mmd_weight: float = Field(0.01, ge=0, description="of the discrepancy between image and text elements; at K > 1")
+    diversity_weight: float = Field(0.1, ge=0, description="of the residuals' Gram matrices; at K > 1")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    text_global: Literal["max", "cls"] = Field("max", description="global feature of token states")
+
+
+class PCMEConfig(MethodPart):
+    """Gaussians on both sides, matched by sampling (Chun et al., CVPR 2021)."""
+
+    kind: Literal["pcme"] = "pcme"
+    samples: int = Field(7, ge=1, le=64, description="J, samples of an image and of a caption")
+    match_scale: float = Field(15.0, gt=0, description="a of -a d + b at the start; it is trained (CUB 5)")
+    match_shift: float = Field(15.0, description="b of -a d + b at the start; it is trained (CUB 5)")
+    positives: Literal["image", "pair"] = Field(
+        "image", description="an image matches all its captions in the batch, or the one it came with (official code)"
+    )
+    uniformity_weight: float = Field(0.0, ge=0, description="of the samples' uniformity (CUB 10)")
+    vib_weight: float = Field(1e-5, ge=0, description="of the divergence from a standard normal (CUB 1e-3)")
+    vib_form: Literal["exact", "official"] = Field(
+        "exact", description="official: log sigma is put where the formula wants the log variance"
+    )
+    log_sigma_start: float = Field(-4.0, ge=-20, le=5, description="bias of log sigma at the start; published 0")
+    text_sigma: Literal["gru", "mean"] = Field(
+        "gru", description="words: beside the attention, log sigma reads a GRU of its own, or the mean of the words"
+    )
+    search_by: Literal["mean", "matmul", "match_probability"] = Field(
+        "mean", description="rank by the cosine of the means, or by samples: inner products, or how likely they match"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1)
+    text_global: Literal["max", "cls"] = Field("max", description="global feature of token states")
+
+
+class PCMEPPConfig(MethodPart):
+    """Gaussians on both sides, matched by a closed-form distance (Chun, ICLR 2024)."""
+
+    kind: Literal["pcmepp"] = "pcmepp"
+    match_scale: float = Field(5.0, gt=0, description="a of -a d + b at the start; it is trained")
+    match_shift: float = Field(5.0, description="b of -a d + b at the start; it is trained")
+    positives: Literal["image", "pair"] = Field(
+        "image", description="an image matches all its captions in the batch, or the one it came with"
+    )
+    vib_weight: float = Field(1e-4, ge=0, description="of the divergence from a standard normal")
+    pseudo_weight: float = Field(0.1, ge=0, description="of the loss with pseudo-positives")
+    log_variance_start: float = Field(-8.0, ge=-40, le=5, description="log variance of every dimension at the start")
+    variance_norm: bool = Field(True, description="layer norm of the log variance, whose gain starts at 0.01")
+
+
 MethodConfig = Annotated[
-    VSEInfinityConfig | DVSEConfig | DivEConfig | ComposedConfig | RAUConfig, Field(discriminator="kind")
+    VSEInfinityConfig
+    | DVSEConfig
+    | DivEConfig
+    | VSEPPConfig
+    | PVSEConfig
+    | PCMEConfig
+    | PCMEPPConfig
+    | ComposedConfig
+    | RAUConfig,
+    Field(discriminator="kind"),
 ]
 METHOD_CONFIGS: dict[str, type[MethodPart]] = {
     config.model_fields["kind"].default: config for config in get_args(get_args(MethodConfig)[0])

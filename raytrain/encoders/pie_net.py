@@ -22,10 +22,7 @@ class PIENet(nn.Module):
 
     def __init__(self, features: int, dim: int, elements: int, dropout: float = 0.1) -> None:
         super().__init__()
-        hidden = max(features // 2, 1)
-        self.scores = nn.Sequential(
-            nn.Linear(features, hidden, bias=False), nn.Tanh(), nn.Linear(hidden, elements, bias=False)
-        )
+        self.scores = attention_scores(features, elements)
         self.linear = nn.Linear(features, dim)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
@@ -41,8 +38,18 @@ class PIENet(nn.Module):
         Returns:
             (B, K, D) elements, L2-normalised, and (B, K, D) the residuals that were added to the global feature.
         """
-        scores = self.scores(local).masked_fill(~mask[..., None], -torch.inf)
-        wide = torch.promote_types(scores.dtype, torch.float32)
-        found = scores.softmax(1, dtype=wide).to(local.dtype).transpose(1, 2) @ local  # (B, K, F)
-        residual = self.dropout(torch.sigmoid(self.linear(found)))
+        residual = self.dropout(torch.sigmoid(self.linear(attended(self.scores(local), local, mask))))
         return normalize(self.norm(whole[:, None] + residual), dim=-1), residual
+
+
+def attention_scores(features: int, elements: int) -> nn.Sequential:
+    """tanh(x W1) W2: what K attentions say of each local feature, (B, n, F) -> (B, n, K)."""
+    hidden = max(features // 2, 1)
+    return nn.Sequential(nn.Linear(features, hidden, bias=False), nn.Tanh(), nn.Linear(hidden, elements, bias=False))
+
+
+def attended(scores: Tensor, local: Tensor, mask: Tensor) -> Tensor:
+    """(B, n, K) scores, (B, n, F) local features and (B, n) bool mask -> (B, K, F) their weighted sums."""
+    hidden = scores.masked_fill(~mask[..., None], -torch.inf)
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    return hidden.softmax(1, dtype=wide).to(local.dtype).transpose(1, 2) @ local

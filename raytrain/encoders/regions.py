@@ -49,6 +49,10 @@ class RegionViews(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
+        return normalize(self.pooled(regions, mask), dim=-1)
+
+    def pooled(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) and (B, R) -> (B, K, D) of any length."""
         real = regions[mask]  # (sum of lengths, F): nothing is computed for dropped or padded regions
         base = self.base(real)
         local = torch.stack([base + mlp(real) for mlp in self.mlps], 1)  # (sum of lengths, K, D)
@@ -57,10 +61,9 @@ class RegionViews(nn.Module):
         items, views = len(mask), len(self.mlps)
         if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths alone
             sets = padded.transpose(1, 2).flatten(0, 1)
-            pooled = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
-        else:
-            pooled = torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
-        return normalize(pooled, dim=-1)
+            pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
+            return pooled
+        return torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
 
 
 def region_mlp(features: int, dim: int) -> nn.Sequential:

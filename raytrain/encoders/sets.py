@@ -1,7 +1,8 @@
-"""Images and captions as local features and a global one, for the encoders of sets (DivE, PVSE).
+"""Images and captions as local features and a global one, for the encoders of sets (DivE, PVSE, PCME).
 
 Letters: B batch, R regions, T tokens, F features, K elements, D dimensions. `head` is what makes a set of them: called
-with local features, their mask and the global feature, it returns elements and residuals, (B, K, D) each.
+with local features, their mask and the global feature, it returns elements and residuals, (B, K, D) each. PCME's head
+returns a mean and a log sigma in their place.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from typing import Literal
 
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
-from raytrain.encoders.pooling import MaxPooling
-from raytrain.encoders.regions import region_mlp
+from raytrain.encoders.pooling import MaxPooling, MeanPooling
+from raytrain.encoders.regions import region_mlp, xavier_linear
+from raytrain.encoders.words import last_state
 
 
 class RegionSets(nn.Module):
@@ -45,6 +46,31 @@ class RegionSets(nn.Module):
         return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
 
 
+class GridSets(nn.Module):
+    """Grid or region features of an image -> K elements: they are the local features themselves (PVSE, PCME).
+
+    The global feature is a linear layer over their mean, as a CNN's average pooling and its last layer.
+
+    Args:
+        features: F, also the size of the local features.
+        dim: D.
+        head: makes the set.
+        dropout: of the global feature.
+    """
+
+    def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.pool = MeanPooling()
+        self.linear = xavier_linear(features, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.sets = head
+
+    def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, R, F) features, (B, R) bool mask -> what the head makes: (B, K, D) twice."""
+        whole = self.dropout(self.linear(self.pool(regions, mask)))
+        return self.sets(regions, mask, whole)  # type: ignore[no-any-return]
+
+
 class WordSets(nn.Module):
     """Words of a caption -> K elements: word embeddings are the local features, a BiGRU's last states the global one.
 
@@ -69,9 +95,8 @@ class WordSets(nn.Module):
     def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, K, D) elements and residuals."""
         local = self.dropout(self.embedding(words))
-        packed = pack_padded_sequence(local, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        _, last = self.gru(packed)  # (2, B, D): where each direction ends
-        return self.sets(local, mask, self.dropout(last.mean(0)))  # type: ignore[no-any-return]
+        whole = last_state(self.gru, local, mask)
+        return self.sets(local, mask, self.dropout(whole))  # type: ignore[no-any-return]
 
 
 class TokenSets(nn.Module):

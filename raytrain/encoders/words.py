@@ -1,6 +1,6 @@
-"""Captions as words: learned embeddings and a bidirectional GRU.
+"""One vector a caption: from words and a GRU, or from the token states of a transformer.
 
-Letters: B batch, T words, D dimensions.
+Letters: B batch, T words or tokens, F features, D dimensions.
 """
 
 from __future__ import annotations
@@ -14,13 +14,35 @@ from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.pooling import pooling
 
 
-class BiGRUCaptions(nn.Module):
-    """One vector a caption: BiGRU over word embeddings, directions averaged, pooled (VSE-infinity, BiGRU text).
+class Captions(nn.Module):
+    """One vector a caption, in two steps: what is known of each token, and what is made of it.
+
+    `width` is the size of a token's state, `dim` that of the vector.
+    """
+
+    width: int
+    dim: int
+
+    def states(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T[, F]) captions and (B, T) bool mask -> (B, T, width)."""
+        raise NotImplementedError
+
+    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, width) and (B, T) -> (B, dim), L2-normalised."""
+        raise NotImplementedError
+
+    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T[, F]) captions and (B, T) bool mask -> (B, dim), L2-normalised."""
+        return self.embed(self.states(text, mask), mask)
+
+
+class BiGRUCaptions(Captions):
+    """BiGRU over word embeddings, directions averaged, pooled (VSE-infinity, BiGRU text).
 
     Args:
         words: size of the vocabulary.
         word_dim: size of a word's embedding.
-        dim: D.
+        dim: D, also the size of a state.
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
         dropout: of the words' embeddings, element by element.
@@ -31,24 +53,29 @@ class BiGRUCaptions(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
+        self.width = self.dim = dim
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = BiGRU(word_dim, dim)
         self.pool = pooling(pool, gpo_dim)
 
-    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
-        """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
+    def states(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, T, D)."""
         # padding is never computed: real words go through the recurrence by their place in the batch, and back
-        places = torch.arange(words.numel(), device=words.device).view_as(words)
+        places = torch.arange(text.numel(), device=text.device).view_as(text)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        rows = self.dropout(self.embedding(words.flatten()[packed.data]))
-        states = self.gru(rows, packed.batch_sizes)
-        padded = states.new_zeros(words.numel(), states.shape[-1]).index_copy(0, packed.data, states)
-        return normalize(self.pool(padded.view(*words.shape, -1), mask), dim=-1)
+        rows = self.dropout(self.embedding(text.flatten()[packed.data]))
+        states: Tensor = self.gru(rows, packed.batch_sizes)
+        padded = states.new_zeros(text.numel(), states.shape[-1]).index_copy(0, packed.data, states)
+        return padded.view(*text.shape, -1)
+
+    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) and (B, T) -> (B, D), L2-normalised."""
+        return normalize(self.pool(states, mask), dim=-1)
 
 
-class TokenCaptions(nn.Module):
-    """One vector a caption from a transformer's token states: Linear, pooled (VSE-infinity, BERT text).
+class TokenCaptions(Captions):
+    """A transformer's token states, Linear, pooled (VSE-infinity, BERT text).
 
     Args:
         features: F, width of a token state.
@@ -60,15 +87,53 @@ class TokenCaptions(nn.Module):
         self, features: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, transformer: nn.Module | None = None
     ) -> None:
         super().__init__()
+        self.width, self.dim = features, dim
         self.transformer = transformer
         self.linear = nn.Linear(features, dim)
         self.pool = pooling(pool, gpo_dim)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, F) states, or (B, T) token ids where the transformer trains; (B, T) bool mask -> (B, D)."""
-        if self.transformer is not None:
-            tokens = self.transformer(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
-        real = self.linear(tokens[mask])
-        padded = real.new_zeros(*mask.shape, real.shape[-1])
-        padded[mask] = real
-        return normalize(self.pool(padded, mask), dim=-1)
+    def states(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, F) states as they are, or (B, T) token ids through the transformer that trains."""
+        if self.transformer is None:
+            return text
+        return self.transformer(input_ids=text, attention_mask=mask.long()).last_hidden_state  # type: ignore[no-any-return]
+
+    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, F) and (B, T) -> (B, D), L2-normalised."""
+        return normalize(self.pool(each_real(self.linear, states, mask), mask), dim=-1)
+
+
+class LastStateCaptions(nn.Module):
+    """The last state of a GRU over word embeddings (VSE++, Faghri et al., BMVC 2018).
+
+    Args:
+        words: size of the vocabulary.
+        word_dim: size of a word's embedding.
+        dim: D.
+        both: a bidirectional GRU, whose two last states are averaged.
+    """
+
+    def __init__(self, words: int, word_dim: int, dim: int, both: bool = False) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, word_dim)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.gru = nn.GRU(word_dim, dim, batch_first=True, bidirectional=both)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
+        return normalize(last_state(self.gru, self.embedding(words), mask), dim=-1)
+
+
+def last_state(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, F) and (B, T) bool mask, real ones first -> (B, D) where each direction ends, averaged."""
+    packed = pack_padded_sequence(rows, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+    _, last = gru(packed)  # (directions, B, D)
+    return last.mean(0)  # type: ignore[no-any-return]
+
+
+def each_real(layer: nn.Module, rows: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, F) and (B, T) bool mask -> (B, T, D): the layer of each real row, zeros elsewhere."""
+    real = layer(rows[mask])
+    padded = real.new_zeros(*mask.shape, real.shape[-1])
+    padded[mask] = real
+    return padded  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 
 def set_log_variance(sets: Tensor) -> float:
@@ -13,9 +14,9 @@ def set_log_variance(sets: Tensor) -> float:
     so that a collapsed set has -27.6 and not minus infinity.
 
     Args:
-        sets: (N, K, D), L2-normalised, K > 1.
+        sets: (N, K, D), K > 1; directions count, lengths do not.
     """
-    spread = 1 - sets.double().mean(1).norm(dim=-1)
+    spread = 1 - normalize(sets.double(), dim=-1).mean(1).norm(dim=-1)
     return float(torch.log(spread.clamp(min=1e-12)).mean())
 
 
@@ -51,11 +52,12 @@ def set_diagnostics(query: Tensor, gallery: Tensor, item_of_query: Tensor | None
     """What the embeddings that are sets of more than one look like; those of queries under their own name.
 
     Args:
-        query: (Q, D) or (Q, K, D), L2-normalised.
-        gallery: (G, D) or (G, K, D), L2-normalised.
+        query: (Q, D) or (Q, K, D).
+        gallery: (G, D) or (G, K, D).
         item_of_query: (Q,) row of `gallery` that each query belongs to, where there is one.
     """
     found = {}
+    query, gallery = (normalize(side.float(), dim=-1) for side in (query, gallery))
     for name, sets in (("", gallery), ("query_", query)):
         if sets.dim() == 3 and sets.shape[1] > 1:
             found[f"diagnostics/{name}set_log_variance"] = set_log_variance(sets)

@@ -3,9 +3,11 @@
 from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
 from raytrain.losses.discrepancy import discrepancy
 from raytrain.losses.diversity import exponential_diversity, gram_diversity
+from raytrain.losses.gaussian import divergence, uniformity
+from raytrain.losses.match_probability import match_cross_entropy, match_nll, pseudo_positives
 from raytrain.losses.multi_grained import blurred, multi_grained
 from raytrain.losses.orthogonality import view_orthogonality
-from raytrain.losses.triplet import set_triplet, triplet
+from raytrain.losses.triplet import mean_triplet, set_triplet, triplet
 from raytrain.losses.variance_weighting import variance_weighted_triplet, view_weights
 from raytrain.losses.wasserstein import wasserstein
 
@@ -13,13 +15,19 @@ __all__ = [
     "blurred",
     "cross_sample",
     "discrepancy",
+    "divergence",
     "exponential_diversity",
     "gram_diversity",
     "info_nce",
     "likely_positives",
+    "match_cross_entropy",
+    "match_nll",
+    "mean_triplet",
     "multi_grained",
+    "pseudo_positives",
     "set_triplet",
     "triplet",
+    "uniformity",
     "variance_weighted_triplet",
     "view_orthogonality",
     "view_weights",

@@ -40,6 +40,20 @@ def triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.2, hardest:
     return text_to_image.sum() + image_to_text.sum()
 
 
+def mean_triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.1, hardest: bool = True) -> Tensor:
+    """() mean of the hinges of both directions (PVSE, Song and Soleymani, CVPR 2019; official code).
+
+    Args:
+        similarity: (B, B) captions x images, pairs on the diagonal.
+        negatives: (B, B) bool, symmetric.
+        margin: required gap, in the units of `similarity`.
+        hardest: mean over the B hardest negatives of a direction; or else over all B^2 pairs, where those that are no
+            negatives, the diagonal first of all, count as zeros.
+    """
+    count = len(similarity)
+    return triplet(similarity, negatives, margin, hardest) / (count if hardest else count**2)
+
+
 def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mining: str = "hardest") -> Tensor:
     """() hinges of both directions when a batch holds several captions an image (DivE, CVPR 2023; official code).
 
@@ -86,3 +100,13 @@ def batch_negatives(image_id: Tensor, same_image: str) -> Tensor:
     if same_image == "masked":
         return image_id[:, None] != image_id[None, :]
     return ~torch.eye(len(image_id), dtype=torch.bool, device=image_id.device)
+
+
+def batch_positives(image_id: Tensor, positives: str) -> Tensor:
+    """(B, B) bool: which image of the batch matches which caption.
+
+    Args:
+        image_id: (B) the image of each pair.
+        positives: "image", all captions of an image match it; "pair", a pair matches itself alone.
+    """
+    return ~batch_negatives(image_id, "masked" if positives == "image" else "negative")

@@ -8,8 +8,12 @@ from raytrain.methods.base import Inputs, Method
 from raytrain.methods.composed import Composed
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
+from raytrain.methods.pcme import PCME
+from raytrain.methods.pcmepp import PCMEPP
+from raytrain.methods.pvse import PVSE
 from raytrain.methods.rau import RAU
 from raytrain.methods.vse_infinity import VSEInfinity
+from raytrain.methods.vsepp import VSEPP
 
 METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "vse_infinity": VSEInfinity,
@@ -17,6 +21,10 @@ METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "dive": DivE,
     "composed": Composed,
     "rau": RAU,
+    "vsepp": VSEPP,
+    "pvse": PVSE,
+    "pcme": PCME,
+    "pcmepp": PCMEPP,
 }
 
-__all__ = ["DVSE", "METHODS", "RAU", "Composed", "DivE", "Method", "VSEInfinity"]
+__all__ = ["DVSE", "METHODS", "PCME", "PCMEPP", "PVSE", "RAU", "VSEPP", "Composed", "DivE", "Method", "VSEInfinity"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from raytrain.config import BiGRUText, EncoderConfig, TransformerText
-from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
+from raytrain.encoders.sets import TokenSets, WordSets
+from raytrain.encoders.words import BiGRUCaptions, Captions, TokenCaptions
+
+COLLAPSE_TOLERANCE = 0.02
 
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
@@ -47,11 +51,13 @@ class Inputs:
         region_features: F of the image features.
         token_features: F of frozen token states; None where captions come as words.
         words: size of the word vocabulary; None where captions come as token states.
+        global_region: which region is a feature of the whole image; None where none is known to be.
     """
 
     region_features: int
     token_features: int | None = None
     words: int | None = None
+    global_region: int | None = None
 
 
 class Method(nn.Module):
@@ -61,8 +67,8 @@ class Method(nn.Module):
     batches hold of standard normal numbers for each unit; () for a method that does not sample.
     """
 
-    noise_shape: tuple[int, ...] = ()
     lr_scales: Mapping[str, float] = MappingProxyType({})
+    noise_shape: tuple[int, ...] = ()
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...)."""
@@ -85,7 +91,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
 
-def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
+def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
     """The caption branch that the config names: (B, T[, F]), (B, T) -> (B, D)."""
     text = config.text
     if isinstance(text, BiGRUText):
@@ -96,6 +102,47 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
     assert inputs.token_features is not None
     return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)
+
+
+def text_sets(
+    encoder: EncoderConfig,
+    inputs: Inputs,
+    head: Callable[[int], nn.Module],
+    dropout: float = 0.0,
+    whole: Literal["max", "cls"] = "max",
+    whole_linear: bool = False,
+) -> nn.Module:
+    """The caption branch of sets that the config names: (S, T[, F]), (S, T) -> what the head makes, (S, K, D) twice.
+
+    Args:
+        head: size of the local features -> the module that makes sets of them.
+        dropout: of words, see WordSets.
+        whole, whole_linear: of token states, see TokenSets.
+    """
+    text, dim = encoder.text, encoder.dim
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return WordSets(inputs.words, text.word_dim, dim, head(text.word_dim), dropout)
+    made = head(dim)
+    transformer, width = None, inputs.token_features
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+    assert width is not None
+    return TokenSets(width, dim, made, whole, whole_linear, transformer)
+
+
+def collapsed(loss: Tensor, margin: float, hardest: bool) -> Tensor:
+    """() 1 where the hardest negatives cost what equal scores would, twice the margin to within 2 %; else 0.
+
+    Args:
+        loss: () triplet loss of both directions, a mean over queries.
+        margin: of its hinges.
+        hardest: whether it took the hardest negatives; 0 where it did not.
+    """
+    chance = 2 * margin
+    if not hardest or chance == 0:
+        return torch.zeros_like(loss)
+    return ((loss - chance).abs() <= COLLAPSE_TOLERANCE * chance).float()
 
 
 def load_transformer(path: str) -> tuple[nn.Module, int]:

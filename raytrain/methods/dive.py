@@ -11,14 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from raytrain import losses, similarity
-from raytrain.config import BiGRUText, DivEConfig, EncoderConfig, TransformerText
+from raytrain.config import DivEConfig, EncoderConfig
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
-from raytrain.encoders.sets import RegionSets, TokenSets, WordSets
-from raytrain.methods.base import Batch, Inputs, Method, Moment, load_transformer
-
-COLLAPSE_TOLERANCE = 0.02
-"""How near the hardest-negative loss must be to twice the margin, which is what equal scores cost, to count as it."""
+from raytrain.encoders.sets import RegionSets
+from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_sets
 
 
 class DivE(Method):
@@ -30,7 +27,10 @@ class DivE(Method):
         self.image = RegionSets(
             inputs.region_features, encoder.dim, set_head(encoder.dim, encoder.dim, config), config.dropout
         )
-        self.text = text_sets(encoder, config, inputs)
+        self.text = text_sets(
+            encoder, inputs, lambda features: set_head(features, encoder.dim, config, positions=True),
+            config.dropout, config.text_global, config.text_global_linear,
+        )  # fmt: skip
         self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
         if config.similarity == "match_probability":
             # parameters, or buffers: the official code moves them to the GPU in a way that leaves them untrained
@@ -88,15 +88,8 @@ class DivE(Method):
             "triplet": triplet.detach(),
             "discrepancy": discrepancy.detach(),
             "diversity": diversity.detach(),
-            "collapsed": self._collapsed(triplet.detach(), mining),
+            "collapsed": collapsed(triplet.detach(), config.margin, mining == "hardest"),
         }
-
-    def _collapsed(self, triplet: Tensor, mining: str) -> Tensor:
-        """() 1 or 0."""
-        if mining != "hardest" or self.config.margin == 0:
-            return torch.zeros_like(triplet)
-        chance = 2 * self.config.margin
-        return ((triplet - chance).abs() <= COLLAPSE_TOLERANCE * chance).float()
 
 
 def set_head(features: int, dim: int, config: DivEConfig, positions: bool = False) -> nn.Module:
@@ -107,18 +100,3 @@ def set_head(features: int, dim: int, config: DivEConfig, positions: bool = Fals
         features, dim, config.views, config.iterations, config.shared_block, config.aggregator, config.mask_mode,
         config.slots, positions, config.heads, config.head_dim, config.dropout,
     )  # fmt: skip
-
-
-def text_sets(encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> nn.Module:
-    """The caption branch that the config names: (S, T[, F]), (S, T) -> (S, K, D) elements and residuals."""
-    text, dim = encoder.text, encoder.dim
-    if isinstance(text, BiGRUText):
-        assert inputs.words is not None
-        head = set_head(text.word_dim, dim, config, positions=True)
-        return WordSets(inputs.words, text.word_dim, dim, head, config.dropout)
-    head = set_head(dim, dim, config, positions=True)
-    transformer, width = None, inputs.token_features
-    if isinstance(text, TransformerText):
-        transformer, width = load_transformer(text.path)
-    assert width is not None
-    return TokenSets(width, dim, head, config.text_global, config.text_global_linear, transformer)

@@ -6,7 +6,14 @@ Table: `raytrain data build precomp --root DIR/coco_precomp --out TABLE`.
 from __future__ import annotations
 
 from raytrain.config import DVSEConfig, RunConfig
-from raytrain.recipes.flickr30k import dive_flickr30k, vse_infinity_flickr30k
+from raytrain.recipes.flickr30k import (
+    dive_flickr30k,
+    pcme_flickr30k,
+    pcmepp_flickr30k,
+    pvse_flickr30k,
+    vse_infinity_flickr30k,
+    vsepp_flickr30k,
+)
 
 
 def vse_infinity_coco() -> RunConfig:
@@ -15,9 +22,7 @@ def vse_infinity_coco() -> RunConfig:
     Run: `raytrain train vse_infinity_coco data.table=TABLE --workers 1`. Not reproduced here: it needs the released
     features and a GPU.
     """
-    base = vse_infinity_flickr30k()
-    data = base.data.model_copy(update={"table": "tables/coco"})
-    return base.model_copy(update={"experiment": "coco", "data": data})
+    return _on_coco(vse_infinity_flickr30k())
 
 
 def dvse_coco() -> RunConfig:
@@ -32,7 +37,30 @@ def dive_coco() -> RunConfig:
     `dive_flickr30k`. Run: `raytrain train dive_coco data.table=TABLE --workers 1`. Not reproduced here: it needs the
     released features and a GPU.
     """
-    base = dive_flickr30k()
+    base = _on_coco(dive_flickr30k())
+    return base.model_copy(update={"optim": base.optim.model_copy(update={"batch_size": 200})})
+
+
+def vsepp_coco() -> RunConfig:
+    """VSE++ as in `vsepp_flickr30k`. Run: `raytrain train vsepp_coco data.table=TABLE`."""
+    return _on_coco(vsepp_flickr30k())
+
+
+def pvse_coco() -> RunConfig:
+    """PVSE as in `pvse_flickr30k`: K = 2, batch 256. Run: `raytrain train pvse_coco data.table=TABLE`."""
+    return _on_coco(pvse_flickr30k())
+
+
+def pcme_coco() -> RunConfig:
+    """PCME as in `pcme_flickr30k`. Run: `raytrain train pcme_coco data.table=TABLE`."""
+    return _on_coco(pcme_flickr30k())
+
+
+def pcmepp_coco() -> RunConfig:
+    """PCME++ as in `pcmepp_flickr30k`. Run: `raytrain train pcmepp_coco data.table=TABLE`."""
+    return _on_coco(pcmepp_flickr30k())
+
+
+def _on_coco(base: RunConfig) -> RunConfig:
     data = base.data.model_copy(update={"table": "tables/coco"})
-    optim = base.optim.model_copy(update={"batch_size": 200})
-    return base.model_copy(update={"experiment": "coco", "data": data, "optim": optim})
+    return base.model_copy(update={"experiment": "coco", "data": data})

@@ -30,12 +30,15 @@ def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = N
     data, text = config.data, config.encoder.text
     regions = Regions(table, data.image_features, data.regions)
     features = regions.features.shape[-1]
+    whole = table.feature(data.image_features, "image").encoder.get("global_index")
     if text.kind == "bigru":
         vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)
         words = TokenIds.from_words(table, vocabulary, data.max_words)
-        return Feed(regions, words, Inputs(features, words=len(vocabulary)), vocabulary)
+        return Feed(regions, words, Inputs(features, words=len(vocabulary), global_region=whole), vocabulary)
     if isinstance(text, TransformerText):
-        return Feed(regions, TokenIds.from_transformer(table, text.path, data.max_words), Inputs(features), None)
+        ids = TokenIds.from_transformer(table, text.path, data.max_words)
+        return Feed(regions, ids, Inputs(features, global_region=whole), None)
     assert data.text_features is not None
     states = TokenStates(table, data.text_features, data.max_words)
-    return Feed(regions, states, Inputs(features, token_features=states.states.shape[1]), None)
+    inputs = Inputs(features, token_features=states.states.shape[1], global_region=whole)
+    return Feed(regions, states, inputs, None)

@@ -8,6 +8,7 @@ import torch
 
 from raytrain.config import DataConfig
 from raytrain.data.batches import (
+    Batch,
     QueryBatches,
     Regions,
     TokenIds,
@@ -218,3 +219,22 @@ def test_the_global_region_alone_can_be_read(tmp_path: Path, table: Table) -> No
     np.testing.assert_array_equal(alone["regions"].numpy(), composed.array("lite0")[:4, 2:].astype(np.float32))
     with pytest.raises(UsageError, match="global_index"):
         Regions(table, "lite0", "global")
+
+
+def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Table) -> None:
+    plain = batches(table)
+
+    def epoch(seed: int = 0, rank: int = 0, world: int = 1, noise: tuple[int, ...] = (2, 3)) -> list[Batch]:
+        parts = (plain.split, plain.regions, plain.texts, plain.config)
+        return list(TrainBatches(*parts, 8, seed, rank, world, noise=noise).epoch(0))
+
+    one, without = epoch(), epoch(noise=())
+    assert one[0]["noise"].shape == (8, 2, 3)
+    assert abs(float(torch.cat([batch["noise"] for batch in one]).std()) - 1) < 0.2
+    assert not torch.equal(one[0]["noise"], one[1]["noise"])
+    assert not torch.equal(one[0]["noise"], epoch(seed=1)[0]["noise"])
+    assert "noise" not in without[0]
+    for batch, same in zip(one, without, strict=True):
+        assert all(torch.equal(batch[name], value) for name, value in same.items())
+    halves = [epoch(rank=rank, world=2)[0]["noise"] for rank in range(2)]
+    assert torch.equal(torch.cat(halves), one[0]["noise"])

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raytrain.losses import triplet
-from raytrain.losses.triplet import batch_negatives
+from raytrain.losses import mean_triplet, triplet
+from raytrain.losses.triplet import batch_negatives, batch_positives
 
 
 def triplet_by_hand(s: list[list[float]], negative: list[list[bool]], margin: float, hardest: bool) -> float:
@@ -46,3 +46,27 @@ def test_another_caption_of_the_image_is_a_negative_only_where_asked() -> None:
     ids = torch.tensor([3, 3, 5])
     assert batch_negatives(ids, "masked").tolist() == [[False, False, True], [False, False, True], [True, True, False]]
     assert batch_negatives(ids, "negative").tolist()[0] == [False, True, True]
+
+
+@pytest.mark.parametrize("hardest", [True, False])
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3], [0, 0, 1, 2], [7, 7, 7, 7]])
+@pytest.mark.parametrize("same_image", ["masked", "negative"])
+def test_mean_triplet_averages_hinges_whose_diagonal_counts_as_zero(
+    ids: list[int], hardest: bool, same_image: str
+) -> None:
+    scores = torch.rand(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    negatives = batch_negatives(torch.tensor(ids), same_image)
+    expected = 0.0
+    for transposed in (scores, scores.T):
+        s = transposed.tolist()
+        rows = [
+            [max(0.0, 0.1 + s[i][j] - s[i][i]) if bool(negatives[i, j]) else 0.0 for j in range(4)] for i in range(4)
+        ]
+        expected += sum(max(row) for row in rows) / 4 if hardest else sum(sum(row) for row in rows) / 16
+    assert mean_triplet(scores, negatives, 0.1, hardest).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_captions_of_one_image_match_it_unless_a_pair_matches_itself_alone() -> None:
+    ids = torch.tensor([3, 3, 5])
+    assert batch_positives(ids, "image").tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+    assert batch_positives(ids, "pair").tolist() == torch.eye(3, dtype=torch.bool).tolist()

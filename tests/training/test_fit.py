@@ -35,7 +35,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(path).weights
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=60)
@@ -96,13 +96,14 @@ class StopHere(Exception):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, {"method__kind": "dive"}]
+    "changes",
+    [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, {"method__kind": "dive"}, {"method__kind": "pcme"}],
 )
 @pytest.mark.parametrize("place", ["epoch", "step"])
 def test_resumed_equals_uninterrupted_bit_for_bit(
     place: str, changes: dict[str, Any], table: Table, tmp_path: Path
 ) -> None:
-    if "method__kind" in changes:  # batches of images, dropout drawn by step
+    if changes.get("method__kind") == "dive":  # batches of images, dropout drawn by step
         changes = {name.replace(".", "__"): value for name, value in DIVE.items()} | changes
     whole = tiny(table, tmp_path / "whole", optim__num_epochs=3, **changes)
     run(whole)

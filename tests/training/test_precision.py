@@ -28,9 +28,13 @@ def losses(table: Table, storage: Path, device: str, **changes: object) -> list[
 DIVE: dict[str, object] = {
     "method__kind": "dive", "method__head_dim": 4, "method__dropout": 0.0, "optim__batch_size": 4,
 }  # fmt: skip
+KINDS = ["vsepp", "pvse", "pcme", "pcmepp"]
+BASELINES: list[dict[str, object]] = [{"method__kind": kind} for kind in KINDS]
 
 
-@pytest.mark.parametrize("method", [{}, DIVE, DIVE | {"encoder__text__kind": "bigru"}], ids=["dvse", "dive", "words"])
+@pytest.mark.parametrize(
+    "method", [{}, DIVE, DIVE | {"encoder__text__kind": "bigru"}, *BASELINES], ids=["dvse", "dive", "words", *KINDS]
+)
 def test_bf16_follows_fp32_on_the_cpu(method: dict[str, object], table: Table, tmp_path: Path) -> None:
     whole = losses(table, tmp_path / "fp32", "cpu", **method)
     half = losses(table, tmp_path / "bf16", "cpu", optim__precision="bf16", **method)
@@ -42,7 +46,7 @@ def test_bf16_follows_fp32_on_the_cpu(method: dict[str, object], table: Table, t
 @gpu
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-2), ("bf16", 0.05), ("fp16", 0.05)])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
-@pytest.mark.parametrize("method", [{}, DIVE], ids=["dvse", "dive"])
+@pytest.mark.parametrize("method", [{}, DIVE, *BASELINES], ids=["dvse", "dive", *KINDS])
 def test_the_gpu_trains_as_the_cpu_does(
     method: dict[str, object], text: str, precision: str, tolerance: float, table: Table, tmp_path: Path
 ) -> None:

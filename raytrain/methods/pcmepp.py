@@ -1,0 +1,113 @@
+"""PCME++: images and captions as Gaussians, matched by a distance in closed form (Chun, ICLR 2024).
+
+Letters: B pairs in the global batch, D dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from raytrain import losses, similarity
+from raytrain.config import EncoderConfig, PCMEPPConfig, TransformerText
+from raytrain.encoders.gaussian_heads import RegionLogVariance, TokenLogVariance
+from raytrain.encoders.regions import RegionViews
+from raytrain.losses.match_probability import pseudo_share
+from raytrain.losses.triplet import batch_positives
+from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+
+
+class Items(NamedTuple):
+    """Items of one side: mean (B, D), L2-normalised, and log_variance (B, D)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+
+class PCMEPP(Method):
+    """The method: captions are queries, images the gallery. Means are those of VSE-infinity.
+
+    What is searched is (B, D + 1): the mean and, last, the sum of the variances.
+    """
+
+    def __init__(self, encoder: EncoderConfig, config: PCMEPPConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+        pool, gpo = encoder.pooling, encoder.gpo_dim
+        start, norm = config.log_variance_start, config.variance_norm
+        self.image = RegionViews(inputs.region_features, encoder.dim, 1, pool, gpo_dim=gpo)
+        self.image_variance = RegionLogVariance(inputs.region_features, encoder.dim, pool, gpo, start, norm)
+        self.text = text_encoder(encoder, inputs)
+        self.text_variance = TokenLogVariance(self.text.width, encoder.dim, pool, gpo, start, norm)
+        if not isinstance(encoder.text, TransformerText):  # where one trains, its rate is its own alone
+            self.lr_scales = {"text_variance.": encoder.text.lr_scale}
+        self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
+        self.match_shift = nn.Parameter(torch.tensor(config.match_shift))
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(B, T[, F]) captions -> (B, D + 1)."""
+        return _with_variance(self._texts(batch))
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, D + 1)."""
+        return _with_variance(self._images(batch))
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, D + 1), (G, D + 1) -> (Q, G) minus the closed-form sampled distance."""
+        return -similarity.closed_form_sampled_distance(
+            query[:, :-1], query[:, -1], gallery[:, :-1], gallery[:, -1]
+        )  # fmt: skip
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training losses over the global batch; "loss" is 2 match + weighted vib + weighted pseudo.
+
+        The matching loss of both directions is the same number, so it counts twice; pseudo-positives are found once a
+        direction. "text_sigma" and "image_sigma" are means over items and dimensions, "pseudo_positives" the share of
+        pairs that became some, a mean of both directions.
+        """
+        config, moment = self.config, moment or Moment()
+        text, image = (
+            Items(*moment.gather(torch.stack([part.float() for part in side], 1)).unbind(1))
+            for side in (self._texts(batch), self._images(batch))
+        )
+        matched = batch_positives(moment.gather(batch["image_id"]), config.positives)
+        scores = self.similarity(_with_variance(text), _with_variance(image))
+        logits = self.match_scale * scores + self.match_shift
+        match = losses.match_cross_entropy(logits, matched)
+        total, parts = 2 * match, {"match": match.detach()}
+        if config.vib_weight:
+            # a mean over dimensions too, as the released code has it
+            vib = torch.stack([losses.divergence(*side).mean() for side in (text, image)]).sum() / text.mean.shape[1]
+            total, parts["vib"] = total + config.vib_weight * vib, vib.detach()
+        if config.pseudo_weight:
+            directions = [(logits, matched), (logits.T, matched.T)]
+            by_direction = [
+                losses.match_cross_entropy(one, losses.pseudo_positives(one, labels)) for one, labels in directions
+            ]
+            pseudo = by_direction[0] + by_direction[1]
+            total, parts["pseudo"] = total + config.pseudo_weight * pseudo, pseudo.detach()
+            parts["pseudo_positives"] = torch.stack([pseudo_share(*each) for each in directions]).mean()
+        return {
+            "loss": total,
+            **parts,
+            "text_sigma": (text.log_variance.detach() / 2).exp().mean(),
+            "image_sigma": (image.log_variance.detach() / 2).exp().mean(),
+            "match_scale": self.match_scale.detach().clone(),
+            "match_shift": self.match_shift.detach().clone(),
+        }
+
+    def _texts(self, batch: Batch) -> Items:
+        mask = batch["text_mask"]
+        states = self.text.states(batch["text"], mask)
+        return Items(self.text.embed(states, mask), self.text_variance(states, mask))
+
+    def _images(self, batch: Batch) -> Items:
+        regions, mask = batch["regions"], batch["region_mask"]
+        return Items(self.image(regions, mask)[:, 0], self.image_variance(regions, mask))
+
+
+def _with_variance(items: Items) -> Tensor:
+    """(B, D + 1) the means beside the summed variances."""
+    return torch.cat([items.mean, items.log_variance.exp().sum(1, keepdim=True).to(items.mean)], 1)

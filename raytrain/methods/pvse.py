@@ -1,0 +1,63 @@
+"""PVSE: K embeddings an image and a caption by PIE-Net, compared by their best pair (Song and Soleymani, CVPR 2019)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from raytrain import losses, similarity
+from raytrain.config import EncoderConfig, PVSEConfig
+from raytrain.encoders.pie_net import PIENet
+from raytrain.encoders.sets import GridSets
+from raytrain.losses.triplet import batch_negatives
+from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_sets
+
+
+class PVSE(Method):
+    """The method: captions are queries, images the gallery. With K = 1 it has no losses but the triplet."""
+
+    def __init__(self, encoder: EncoderConfig, config: PVSEConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+
+        def head(features: int) -> PIENet:
+            return PIENet(features, encoder.dim, config.views, config.dropout)
+
+        regions = inputs.region_features
+        self.image = GridSets(regions, encoder.dim, head(regions), config.dropout)
+        self.text = text_sets(encoder, inputs, head, config.dropout, config.text_global)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(B, T[, F]) captions -> (B, K, D)."""
+        return self.text(batch["text"], batch["text_mask"])[0]  # type: ignore[no-any-return]
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, K, D)."""
+        return self.image(batch["regions"], batch["region_mask"])[0]  # type: ignore[no-any-return]
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, K, D), (G, K, D) -> (Q, G)."""
+        return similarity.max_similarity(query, gallery)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity."""
+        config, moment = self.config, moment or Moment()
+        texts, text_residuals = self.text(batch["text"], batch["text_mask"])
+        images, image_residuals = self.image(batch["regions"], batch["region_mask"])
+        query, gallery = moment.gather(texts.float()), moment.gather(images.float())
+        negatives = batch_negatives(moment.gather(batch["image_id"]), config.same_image)
+        hardest = config.mining == "hardest" and moment.epoch >= config.mean_warmup_epochs
+        triplet = losses.mean_triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
+        found = {
+            "loss": triplet,
+            "triplet": triplet.detach(),
+            "collapsed": collapsed(triplet.detach(), config.margin, hardest),
+        }
+        if config.views == 1:
+            return found
+        discrepancy = losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+        residuals = [moment.gather(part.float()) for part in (text_residuals, image_residuals)]
+        of_texts, of_images = (losses.gram_diversity(normalize(part, dim=-1)) for part in residuals)
+        diversity = of_texts + of_images
+        total = triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity
+        return found | {"loss": total, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}

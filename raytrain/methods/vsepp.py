@@ -1,0 +1,73 @@
+"""VSE++: one vector an image, one a caption, and the hardest negatives (Faghri et al., BMVC 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from raytrain import losses, similarity
+from raytrain.config import BiGRUText, EncoderConfig, VSEPPConfig
+from raytrain.encoders.regions import xavier_linear
+from raytrain.encoders.words import LastStateCaptions
+from raytrain.errors import UsageError
+from raytrain.losses.triplet import batch_negatives
+from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_encoder
+
+
+class VSEPP(Method):
+    """The method: captions are queries, images the gallery.
+
+    An image is a linear layer over one feature of unit length, a caption the last state of a GRU; token states go
+    through a linear layer and `encoder.pooling`.
+    """
+
+    def __init__(self, encoder: EncoderConfig, config: VSEPPConfig, inputs: Inputs) -> None:
+        super().__init__()
+        self.config = config
+        self.global_region = inputs.global_region
+        if config.image == "global" and self.global_region is None:
+            raise UsageError(
+                "method.image=global reads the region that holds the whole image, and the image features of this table "
+                "name none; use method.image=mean"
+            )
+        self.image = xavier_linear(inputs.region_features, encoder.dim)
+        self.text: nn.Module
+        if isinstance(encoder.text, BiGRUText):
+            assert inputs.words is not None
+            self.text = LastStateCaptions(inputs.words, encoder.text.word_dim, encoder.dim, config.gru == "both")
+        else:
+            self.text = text_encoder(encoder, inputs)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(B, T[, F]) captions -> (B, D)."""
+        return self._signed(self.text(batch["text"], batch["text_mask"]))
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, D)."""
+        regions, mask = batch["regions"], batch["region_mask"]
+        if self.config.image == "global":
+            assert self.global_region is not None
+            whole = regions[:, self.global_region]  # a dropped one too: nothing else stands for the image
+        else:
+            whole = (regions * mask[..., None]).sum(1)  # the mean, but for a length that goes anyway
+        return self._signed(normalize(self.image(normalize(whole, dim=-1)), dim=-1))
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, D), (G, D) -> (Q, G)."""
+        return similarity.order(query, gallery) if self.config.order else similarity.cosine(query, gallery)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training loss over the global batch: hinges of the hardest negatives or, in VSE0, of all; their sum."""
+        config, moment = self.config, moment or Moment()
+        query = moment.gather(self.encode_query(batch).float())
+        gallery = moment.gather(self.encode_gallery(batch).float())
+        negatives = batch_negatives(moment.gather(batch["image_id"]), config.same_image)
+        hardest = config.mining == "hardest" and moment.epoch >= config.mean_warmup_epochs
+        loss = losses.triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
+        alarm = collapsed(loss.detach() / len(query), config.margin, hardest)
+        return {"loss": loss, "triplet": loss.detach(), "collapsed": alarm}
+
+    def _signed(self, embedding: Tensor) -> Tensor:
+        """Order embeddings have no number below zero."""
+        return torch.abs(embedding) if self.config.order else embedding

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from raytrain.config import EncoderConfig, PCMEPPConfig
+from raytrain.methods import PCMEPP
+from raytrain.methods.base import Moment
+from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
+
+
+def build(encoder: EncoderConfig = ENCODER, **changes: Any) -> PCMEPP:
+    torch.manual_seed(0)
+    return PCMEPP(encoder, PCMEPPConfig(**{"log_variance_start": -2.0, **changes}), INPUTS)
+
+
+def parts(method: PCMEPP, given: dict[str, torch.Tensor]) -> list[tuple[list[list[float]], list[list[float]]]]:
+    """Means and log variances of captions and of images, as numbers."""
+    states = method.text.states(given["text"], given["text_mask"])
+    text = method.text(given["text"], given["text_mask"]), method.text_variance(states, given["text_mask"])
+    regions = given["regions"], given["region_mask"]
+    image = method.image(*regions)[:, 0], method.image_variance(*regions)
+    return [(mean.tolist(), log_variance.tolist()) for mean, log_variance in (text, image)]
+
+
+@pytest.mark.parametrize("positives", ["image", "pair"])
+def test_the_loss_is_the_weighted_sum_of_its_terms(positives: Any) -> None:
+    method, given = build(positives=positives, vib_weight=0.5, pseudo_weight=0.3).eval(), batch()
+    found = method(given, Moment())
+    text, image = parts(method, given)
+    logits, labels = [], []
+    for i in range(B):
+        logits.append([])
+        labels.append([])
+        for j in range(B):
+            distance = math.dist(text[0][i], image[0][j]) ** 2
+            distance += sum(map(math.exp, text[1][i])) + sum(map(math.exp, image[1][j]))
+            logits[-1].append(5 - 5 * distance)
+            same = given["image_id"][i] == given["image_id"][j] if positives == "image" else i == j
+            labels[-1].append(float(same))
+
+    def cross_entropy(label: Any) -> float:
+        total = 0.0
+        for i in range(B):
+            for j in range(B):
+                p = 1 / (1 + math.exp(-logits[i][j]))
+                total -= label(i, j) * math.log(p) + (1 - label(i, j)) * math.log(1 - p)
+        return total / B**2
+
+    match = cross_entropy(lambda i, j: labels[i][j])
+    by_caption = cross_entropy(lambda i, j: labels[i][i] if logits[i][j] >= logits[i][i] else labels[i][j])
+    by_image = cross_entropy(lambda i, j: labels[j][j] if logits[i][j] >= logits[j][j] else labels[i][j])
+    vib = 0.0
+    for means, log_variances in (text, image):
+        one = [
+            -(1 + s - m**2 - math.exp(s)) / 2
+            for row, other in zip(means, log_variances, strict=True)
+            for m, s in zip(row, other, strict=True)
+        ]
+        vib += sum(one) / len(one)
+    assert by_caption != match != by_image
+    expected = {"match": match, "vib": vib, "pseudo": by_caption + by_image}
+    for name, value in expected.items():
+        assert found[name].item() == pytest.approx(value, rel=1e-4), name
+    assert found["loss"].item() == pytest.approx(2 * match + 0.5 * vib + 0.3 * (by_caption + by_image), rel=1e-4)
+    extra = [(logits[i][j] >= logits[k][k]) and not labels[i][j] for i in range(B) for j in range(B) for k in (i, j)]
+    assert found["pseudo_positives"].item() == pytest.approx(sum(extra) / (2 * B * B))
+
+
+def test_what_is_searched_is_ranked_by_minus_the_distance() -> None:
+    method, given = build().eval(), batch()
+    query, gallery = method.encode_query(given), method.encode_gallery(given)
+    assert query.shape == gallery.shape == (B, 9)
+    text, image = parts(method, given)
+    found = method.similarity(query, gallery)
+    for q, g in ((0, 0), (2, 5)):
+        spread = sum(map(math.exp, text[1][q])) + sum(map(math.exp, image[1][g]))
+        assert found[q, g].item() == pytest.approx(-(math.dist(text[0][q], image[0][g]) ** 2) - spread, rel=1e-5)
+
+
+def test_sigma_starts_where_it_is_told_to_and_is_reported() -> None:
+    found = build(log_variance_start=-8.0)(batch())
+    for name in ("text_sigma", "image_sigma"):
+        assert found[name].item() == pytest.approx(math.exp(-4), rel=0.02)
+
+
+CHANGES: list[dict[str, Any]] = [{"pseudo_weight": 0.0}, {"vib_weight": 0.0}, {"log_variance_start": -40.0}]
+
+
+@pytest.mark.parametrize("encoder", [ENCODER, WORDS], ids=["tokens", "words"])
+@pytest.mark.parametrize("change", [*switches(PCMEPPConfig), *CHANGES], ids=named)
+def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], encoder: Any) -> None:
+    given = batch(encoder is WORDS)
+    check_trains(build(encoder, **change), given, Moment(1.5, 4))
+    check_alone(build(encoder, **change), given)
