@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from raytrain.config import BiGRUText, EncoderConfig, TransformerText
-from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
+from raytrain.encoders.words import BiGRUCaptions, BiGRUWords, LinearTokens, TokenCaptions
 
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
@@ -56,10 +57,13 @@ class Inputs:
 class Method(nn.Module):
     """A method: how queries and gallery items are embedded and compared, and what training minimises.
 
-    `lr_scales` multiplies the learning rate of the parameters whose names start so.
+    `lr_scales` multiplies the learning rate of the parameters whose names start so. `local_features` says that
+    embeddings are (N, n, D) local features, a row of zeros for each that an item lacks, and no sets of embeddings. Only
+    their number n may differ between batches; whoever joins batches pads them with rows of zeros.
     """
 
     lr_scales: Mapping[str, float] = MappingProxyType({})
+    local_features: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...)."""
@@ -68,6 +72,10 @@ class Method(nn.Module):
     def encode_gallery(self, batch: Batch) -> Tensor:
         """Gallery items of the batch -> (G, ...)."""
         raise NotImplementedError
+
+    def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
+        """About how many numbers are held while one of these queries is compared with one of these gallery items."""
+        return math.prod(query.shape[1:-1]) * math.prod(gallery.shape[1:-1])
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """What the two made -> (Q, G) scores, larger is closer."""
@@ -89,6 +97,23 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> nn.Module:
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
     assert inputs.token_features is not None
     return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)
+
+
+def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) -> nn.Module:
+    """The caption branch that the config names, without pooling: (B, T[, F]), (B, T) -> (B, T, D), zeros at padding.
+
+    Args:
+        dropout: of word embeddings, where captions come as words.
+    """
+    text = config.text
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return BiGRUWords(inputs.words, text.word_dim, config.dim, dropout)
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+        return LinearTokens(width, config.dim, transformer)
+    assert inputs.token_features is not None
+    return LinearTokens(inputs.token_features, config.dim)
 
 
 def load_transformer(path: str) -> tuple[nn.Module, int]:

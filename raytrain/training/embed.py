@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,7 +13,7 @@ from raytrain.data.batches import Batch, image_batches, text_batches, to_device
 from raytrain.data.table import Split
 from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
-from raytrain.training.gather import gather, rank, world_size
+from raytrain.training.gather import gather, padded, rank, world_size
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
@@ -42,12 +41,21 @@ def score(model: Method, query: Tensor, gallery: Tensor, block: int = 2**25) -> 
     """(M, N) scores of embedded captions against embedded images, on the CPU, float32.
 
     Args:
-        block: about how many numbers a chunk of queries may compare at once: sets of K and J elements make K J of
-            them for each score.
+        block: about how many numbers a chunk of queries and gallery items may hold at once while they are compared;
+            the method says how many a pair takes.
     """
-    a_query = math.prod(query.shape[1:-1]) * math.prod(gallery.shape[:-1])
-    parts = torch.split(query, max(1, min(1024, block // max(a_query, 1))))
-    return torch.cat([model.similarity(part, gallery).float().cpu() for part in parts])
+    was_training = model.training
+    model.eval()
+    cost = max(1, model.pair_cost(query, gallery))
+    columns = max(1, min(len(gallery), block // cost))
+    rows = max(1, min(1024, block // (cost * columns)))
+    chunks = torch.split(gallery, columns)
+    scores = [
+        torch.cat([model.similarity(part, chunk).float().cpu() for chunk in chunks], 1)
+        for part in torch.split(query, rows)
+    ]
+    model.train(was_training)
+    return torch.cat(scores)
 
 
 def score_split(model: Method, split: Split, feed: Feed, device: torch.device) -> Tensor:
@@ -63,4 +71,6 @@ def _share(rows: np.ndarray) -> np.ndarray:
 
 def _encode(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
     parts = [encode(to_device(batch, device)).float() for batch in batches]
-    return torch.cat(parts)
+    # batches of local features are as long as their longest caption
+    sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]
+    return torch.cat([padded(part, sizes) for part in parts])

@@ -210,7 +210,8 @@ class Run:
             return {}
         found = image_text_metrics(scores, torch.from_numpy(self.val.item_of_text))
         metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
-        metrics |= set_diagnostics(query, gallery)
+        if not self.model.local_features:
+            metrics |= set_diagnostics(query, gallery)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics[self.config.evaluation.select]
