@@ -1,6 +1,15 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
-from raytrain.config.methods import DivEConfig, DVSEConfig, MethodConfig, MethodPart, RAUConfig, VSEInfinityConfig
+from raytrain.config.methods import (
+    DivEConfig,
+    DVSEConfig,
+    MethodConfig,
+    MethodPart,
+    RAUConfig,
+    SCANConfig,
+    SGRAFConfig,
+    VSEInfinityConfig,
+)
 from raytrain.config.parts import (
     BiGRUText,
     DataConfig,
@@ -36,6 +45,8 @@ __all__ = [
     "Part",
     "RAUConfig",
     "RunConfig",
+    "SCANConfig",
+    "SGRAFConfig",
     "TextConfig",
     "TokenText",
     "TransformerText",

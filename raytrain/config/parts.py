@@ -57,7 +57,7 @@ TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discrimina
 
 
 class EncoderConfig(Part):
-    """The two encoders that VSE-infinity and DVSE share; DivE reads `dim` and `text` alone."""
+    """The two encoders that VSE-infinity and DVSE share; DivE, SCAN and SGRAF read `dim` and `text` alone."""
 
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"

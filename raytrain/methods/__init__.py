@@ -8,6 +8,8 @@ from raytrain.methods.base import Inputs, Method
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
 from raytrain.methods.rau import RAU
+from raytrain.methods.scan import SCAN
+from raytrain.methods.sgraf import SGRAF
 from raytrain.methods.vse_infinity import VSEInfinity
 
 METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
@@ -15,6 +17,8 @@ METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "dvse": DVSE,
     "dive": DivE,
     "rau": RAU,
+    "scan": SCAN,
+    "sgraf": SGRAF,
 }
 
-__all__ = ["DVSE", "METHODS", "RAU", "DivE", "Method", "VSEInfinity"]
+__all__ = ["DVSE", "METHODS", "RAU", "SCAN", "SGRAF", "DivE", "Method", "VSEInfinity"]
