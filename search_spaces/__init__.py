@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.dive import dive
 from search_spaces.dvse import dvse
+from search_spaces.scan import scan
+from search_spaces.sgraf import sgraf
 from search_spaces.vse_infinity import vse_infinity
 
 if TYPE_CHECKING:
@@ -15,5 +17,7 @@ if TYPE_CHECKING:
 SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
     "dive": dive,
     "dvse": dvse,
+    "scan": scan,
+    "sgraf": sgraf,
     "vse_infinity": vse_infinity,
 }
