@@ -12,6 +12,8 @@ from search_spaces.pcme import pcme
 from search_spaces.pcmepp import pcmepp
 from search_spaces.pvse import pvse
 from search_spaces.rau import rau
+from search_spaces.scan import scan
+from search_spaces.sgraf import sgraf
 from search_spaces.vse_infinity import vse_infinity
 from search_spaces.vsepp import vsepp
 
@@ -26,6 +28,8 @@ SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
     "pcme": pcme,
     "pcmepp": pcmepp,
     "pvse": pvse,
+    "scan": scan,
+    "sgraf": sgraf,
     "vse_infinity": vse_infinity,
     "vsepp": vsepp,
 }

@@ -10,6 +10,8 @@ from raytrain.config.methods import (
     PCMEPPConfig,
     PVSEConfig,
     RAUConfig,
+    SCANConfig,
+    SGRAFConfig,
     VSEInfinityConfig,
     VSEPPConfig,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "Part",
     "RAUConfig",
     "RunConfig",
+    "SCANConfig",
+    "SGRAFConfig",
     "TextConfig",
     "TokenText",
     "TransformerText",

@@ -239,6 +239,41 @@ class PCMEPPConfig(MethodPart):
     variance_norm: bool = Field(True, description="layer norm of the log variance, whose gain starts at 0.01")
 
 
+_MEMORY = "MiB of the pairs compared at once, about; in training the others are computed again in the backward pass"
+
+
+class SCANConfig(MethodPart):
+    """Stacked cross attention between words and regions (Lee et al., ECCV 2018)."""
+
+    kind: Literal["scan"] = "scan"
+    margin: float = Field(0.2, ge=0)
+    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
+    same_image: Literal["masked", "negative"] = "masked"
+    direction: Literal["t2i", "i2t"] = Field("t2i", description="words attend to regions, or regions to words")
+    attention_scale: float = Field(9.0, gt=0, description="lambda 1, of the softmax: 9 for t2i, 4 for i2t")
+    pooling: Literal["log_sum_exp", "mean"] = Field("log_sum_exp", description="of words (t2i) or of regions (i2t)")
+    pooling_scale: float = Field(6.0, gt=0, description="lambda 2, of log_sum_exp: 6 for t2i, 5 for i2t, COCO 20")
+    memory_mib: int = Field(256, ge=1, description=_MEMORY)
+
+
+class SGRAFConfig(MethodPart):
+    """Similarity graph reasoning or attention filtration over alignments (Diao et al., AAAI 2021)."""
+
+    kind: Literal["sgraf"] = "sgraf"
+    margin: float = Field(0.2, ge=0)
+    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
+    same_image: Literal["masked", "negative"] = "masked"
+    module: Literal["sgr", "saf"] = Field("sgr", description="published SGRAF: the mean score of one run of each")
+    sim_dim: int = Field(256, ge=1, description="S, size of an alignment")
+    steps: int = Field(3, ge=1, le=8, description="of graph reasoning (sgr)")
+    attention_scale: float = Field(9.0, gt=0, description="lambda of the words' softmax over regions")
+    dropout: float = Field(0.4, ge=0, lt=1, description="of word embeddings and of the global vectors' attention")
+    region_norm: Literal["feature", "none"] = Field(
+        "feature", description="batch norm in the images' global vector: of each feature over all regions, or none"
+    )
+    memory_mib: int = Field(256, ge=1, description=_MEMORY)
+
+
 MethodConfig = Annotated[
     VSEInfinityConfig
     | DVSEConfig
@@ -247,6 +282,8 @@ MethodConfig = Annotated[
     | PVSEConfig
     | PCMEConfig
     | PCMEPPConfig
+    | SCANConfig
+    | SGRAFConfig
     | ComposedConfig
     | RAUConfig,
     Field(discriminator="kind"),

@@ -61,7 +61,7 @@ TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discrimina
 
 
 class EncoderConfig(Part):
-    """The two encoders that VSE-infinity, DVSE and PCME++ share; DivE, PVSE and PCME read `dim` and `text` alone."""
+    """The two encoders of VSE-infinity, DVSE and PCME++; methods without pooling read `dim` and `text` alone."""
 
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"

@@ -1,4 +1,4 @@
-"""Images as precomputed region or grid features: one vector (VSE-infinity) or K views (DVSE).
+"""Images as precomputed region or grid features: one vector (VSE-infinity), K views (DVSE), a vector a region (SCAN).
 
 Letters: B batch, R regions, F features, K views, D dimensions.
 """
@@ -64,6 +64,26 @@ class RegionViews(nn.Module):
             pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
             return pooled
         return torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
+
+
+class LocalRegions(nn.Module):
+    """A vector a region: Linear, L2-normalised (SCAN, Lee et al., ECCV 2018, section 3.2).
+
+    Args:
+        features: F.
+        dim: D.
+    """
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__()
+        self.linear = xavier_linear(features, dim)
+
+    def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) features and (B, R) bool mask of the real ones -> (B, R, D), zeros where the mask is False."""
+        real = normalize(self.linear(regions[mask]), dim=-1)
+        padded: Tensor = real.new_zeros(*mask.shape, real.shape[-1])
+        padded[mask] = real
+        return padded
 
 
 def region_mlp(features: int, dim: int) -> nn.Sequential:

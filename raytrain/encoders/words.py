@@ -14,53 +14,25 @@ from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.pooling import pooling
 
 
-class Captions(nn.Module):
-    """One vector a caption, in two steps: what is known of each token, and what is made of it.
-
-    `width` is the size of a token's state, `dim` that of the vector.
-    """
-
-    width: int
-    dim: int
-
-    def states(self, text: Tensor, mask: Tensor) -> Tensor:
-        """(B, T[, F]) captions and (B, T) bool mask -> (B, T, width)."""
-        raise NotImplementedError
-
-    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, width) and (B, T) -> (B, dim), L2-normalised."""
-        raise NotImplementedError
-
-    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
-        """(B, T[, F]) captions and (B, T) bool mask -> (B, dim), L2-normalised."""
-        return self.embed(self.states(text, mask), mask)
-
-
-class BiGRUCaptions(Captions):
-    """BiGRU over word embeddings, directions averaged, pooled (VSE-infinity, BiGRU text).
+class BiGRUWords(nn.Module):
+    """A vector a word: BiGRU over word embeddings, directions averaged (SCAN family, VSE-infinity).
 
     Args:
         words: size of the vocabulary.
         word_dim: size of a word's embedding.
-        dim: D, also the size of a state.
-        pool: "gpo", "mean" or "max".
-        gpo_dim: size of GPO's codes and hidden state.
+        dim: D.
         dropout: of the words' embeddings, element by element.
     """
 
-    def __init__(
-        self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, words: int, word_dim: int, dim: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.width = self.dim = dim
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = BiGRU(word_dim, dim)
-        self.pool = pooling(pool, gpo_dim)
 
     def states(self, text: Tensor, mask: Tensor) -> Tensor:
-        """(B, T) word ids and (B, T) bool mask, real words first -> (B, T, D)."""
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, T, D), zeros at padding."""
         # padding is never computed: real words go through the recurrence by their place in the batch, and back
         places = torch.arange(text.numel(), device=text.device).view_as(text)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
@@ -69,13 +41,38 @@ class BiGRUCaptions(Captions):
         padded = states.new_zeros(text.numel(), states.shape[-1]).index_copy(0, packed.data, states)
         return padded.view(*text.shape, -1)
 
+    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
+        """As `states`."""
+        return self.states(text, mask)
+
+
+class BiGRUCaptions(BiGRUWords):
+    """One vector a caption: the words' vectors, pooled (VSE-infinity, BiGRU text).
+
+    Args:
+        words, word_dim, dim, dropout: as in BiGRUWords.
+        pool: "gpo", "mean" or "max".
+        gpo_dim: size of GPO's codes and hidden state.
+    """
+
+    def __init__(
+        self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, dropout: float = 0.0
+    ) -> None:
+        super().__init__(words, word_dim, dim, dropout)
+        self.width = self.dim = dim
+        self.pool = pooling(pool, gpo_dim)
+
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) and (B, T) -> (B, D), L2-normalised."""
         return normalize(self.pool(states, mask), dim=-1)
 
+    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
+        return self.embed(self.states(text, mask), mask)
 
-class TokenCaptions(Captions):
-    """A transformer's token states, Linear, pooled (VSE-infinity, BERT text).
+
+class LinearTokens(nn.Module):
+    """A vector a token from a transformer's token states: Linear.
 
     Args:
         features: F, width of a token state.
@@ -83,14 +80,10 @@ class TokenCaptions(Captions):
         transformer: trained with the rest; None where batches hold the states of a frozen one.
     """
 
-    def __init__(
-        self, features: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, transformer: nn.Module | None = None
-    ) -> None:
+    def __init__(self, features: int, dim: int, transformer: nn.Module | None = None) -> None:
         super().__init__()
-        self.width, self.dim = features, dim
         self.transformer = transformer
         self.linear = nn.Linear(features, dim)
-        self.pool = pooling(pool, gpo_dim)
 
     def states(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) states as they are, or (B, T) token ids through the transformer that trains."""
@@ -98,9 +91,38 @@ class TokenCaptions(Captions):
             return text
         return self.transformer(input_ids=text, attention_mask=mask.long()).last_hidden_state  # type: ignore[no-any-return]
 
+    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T[, F]) states or ids and (B, T) bool mask -> (B, T, D), zeros where the mask is False."""
+        return each_real(self.linear, self.states(text, mask), mask)
+
+
+class TokenCaptions(LinearTokens):
+    """One vector a caption: the tokens' vectors, pooled (VSE-infinity, BERT text).
+
+    Args:
+        features, dim, transformer: as in LinearTokens.
+        pool: "gpo", "mean" or "max".
+        gpo_dim: size of GPO's codes and hidden state.
+    """
+
+    def __init__(
+        self, features: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, transformer: nn.Module | None = None
+    ) -> None:
+        super().__init__(features, dim, transformer)
+        self.width, self.dim = features, dim
+        self.pool = pooling(pool, gpo_dim)
+
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) and (B, T) -> (B, D), L2-normalised."""
         return normalize(self.pool(each_real(self.linear, states, mask), mask), dim=-1)
+
+    def forward(self, text: Tensor, mask: Tensor) -> Tensor:
+        """(B, T[, F]) states or ids and (B, T) bool mask -> (B, D), L2-normalised."""
+        return self.embed(self.states(text, mask), mask)
+
+
+Captions = BiGRUCaptions | TokenCaptions
+"""One vector a caption in two steps: `states` (B, T, width), what is known of each token, and `embed` (B, dim)."""
 
 
 class LastStateCaptions(nn.Module):

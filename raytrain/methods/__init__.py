@@ -12,6 +12,8 @@ from raytrain.methods.pcme import PCME
 from raytrain.methods.pcmepp import PCMEPP
 from raytrain.methods.pvse import PVSE
 from raytrain.methods.rau import RAU
+from raytrain.methods.scan import SCAN
+from raytrain.methods.sgraf import SGRAF
 from raytrain.methods.vse_infinity import VSEInfinity
 from raytrain.methods.vsepp import VSEPP
 
@@ -25,6 +27,8 @@ METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
     "pvse": PVSE,
     "pcme": PCME,
     "pcmepp": PCMEPP,
+    "scan": SCAN,
+    "sgraf": SGRAF,
 }
 
-__all__ = ["DVSE", "METHODS", "PCME", "PCMEPP", "PVSE", "RAU", "VSEPP", "Composed", "DivE", "Method", "VSEInfinity"]
+__all__ = ["METHODS", "Method"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from raytrain.config import BiGRUText, EncoderConfig, TransformerText
 from raytrain.encoders.sets import TokenSets, WordSets
-from raytrain.encoders.words import BiGRUCaptions, Captions, TokenCaptions
+from raytrain.encoders.words import BiGRUCaptions, BiGRUWords, Captions, LinearTokens, TokenCaptions
 
 COLLAPSE_TOLERANCE = 0.02
 
@@ -64,11 +65,14 @@ class Method(nn.Module):
     """A method: how queries and gallery items are embedded and compared, and what training minimises.
 
     `lr_scales` multiplies the learning rate of the parameters whose names start so. `noise_shape` is what training
-    batches hold of standard normal numbers for each unit; () for a method that does not sample.
+    batches hold of standard normal numbers for each unit; () for a method that does not sample. `local_features` says
+    that embeddings are (N, n, D) local features, a row of zeros for each that an item lacks, and no sets of embeddings.
+    Only their number n may differ between batches; whoever joins batches pads them with rows of zeros.
     """
 
     lr_scales: Mapping[str, float] = MappingProxyType({})
     noise_shape: tuple[int, ...] = ()
+    local_features: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...)."""
@@ -81,6 +85,10 @@ class Method(nn.Module):
     def uncertainty(self, batch: Batch) -> Tensor | None:
         """Queries of the batch -> (Q,), how uncertain the method says it is; None for one that does not say."""
         return None
+
+    def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
+        """About how many numbers are held while one of these queries is compared with one of these gallery items."""
+        return math.prod(query.shape[1:-1]) * math.prod(gallery.shape[1:-1])
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """What the two made -> (Q, G) scores, larger is closer."""
@@ -143,6 +151,23 @@ def collapsed(loss: Tensor, margin: float, hardest: bool) -> Tensor:
     if not hardest or chance == 0:
         return torch.zeros_like(loss)
     return ((loss - chance).abs() <= COLLAPSE_TOLERANCE * chance).float()
+
+
+def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) -> nn.Module:
+    """The caption branch that the config names, without pooling: (B, T[, F]), (B, T) -> (B, T, D), zeros at padding.
+
+    Args:
+        dropout: of word embeddings, where captions come as words.
+    """
+    text = config.text
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return BiGRUWords(inputs.words, text.word_dim, config.dim, dropout)
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+        return LinearTokens(width, config.dim, transformer)
+    assert inputs.token_features is not None
+    return LinearTokens(inputs.token_features, config.dim)
 
 
 def load_transformer(path: str) -> tuple[nn.Module, int]:

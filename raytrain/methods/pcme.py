@@ -60,6 +60,11 @@ class PCME(Method):
         """(B, T[, F]) captions -> (B, D), or (B, J, D) where samples are compared pair by pair."""
         return self._searched(0, self.text(batch["text"], batch["text_mask"]))
 
+    def uncertainty(self, batch: Batch) -> Tensor | None:
+        """(B, T[, F]) captions -> (B,) mean standard deviation."""
+        _, log_sigma = self.text(batch["text"], batch["text_mask"])
+        return log_sigma[:, 0].exp().mean(-1)  # type: ignore[no-any-return]
+
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D), or (B, J, D)."""
         return self._searched(1, self.image(batch["regions"], batch["region_mask"]))

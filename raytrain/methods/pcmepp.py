@@ -98,6 +98,10 @@ class PCMEPP(Method):
             "match_shift": self.match_shift.detach().clone(),
         }
 
+    def uncertainty(self, batch: Batch) -> Tensor | None:
+        """(B, T[, F]) captions -> (B,) mean standard deviation."""
+        return (self._texts(batch).log_variance / 2).exp().mean(-1)
+
     def _texts(self, batch: Batch) -> Items:
         mask = batch["text_mask"]
         states = self.text.states(batch["text"], mask)

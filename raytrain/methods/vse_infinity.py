@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from raytrain import losses, similarity
+from raytrain import similarity
 from raytrain.config import EncoderConfig, VSEInfinityConfig
 from raytrain.encoders.regions import RegionViews
-from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, text_encoder
+from raytrain.methods.triplet import TripletMethod
 
 
-class VSEInfinity(Method):
+class VSEInfinity(TripletMethod):
     """The method: captions are queries, images the gallery."""
+
+    config: VSEInfinityConfig
 
     def __init__(self, encoder: EncoderConfig, config: VSEInfinityConfig, inputs: Inputs) -> None:
         super().__init__()
@@ -31,13 +33,3 @@ class VSEInfinity(Method):
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G)."""
         return similarity.cosine(query, gallery)
-
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
-        """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""
-        moment = moment or Moment()
-        query = moment.gather(self.encode_query(batch).float())
-        gallery = moment.gather(self.encode_gallery(batch).float())
-        negatives = batch_negatives(moment.gather(batch["image_id"]), self.config.same_image)
-        hardest = moment.epoch >= self.config.mean_warmup_epochs
-        loss = losses.triplet(self.similarity(query, gallery), negatives, self.config.margin, hardest)
-        return {"loss": loss, "triplet": loss.detach()}

@@ -11,6 +11,10 @@ from raytrain.recipes.flickr30k import (
     pcme_flickr30k,
     pcmepp_flickr30k,
     pvse_flickr30k,
+    scan_flickr30k,
+    scan_flickr30k_i2t,
+    sgraf_flickr30k,
+    sgraf_flickr30k_saf,
     vse_infinity_flickr30k,
     vsepp_flickr30k,
 )
@@ -64,3 +68,45 @@ def pcmepp_coco() -> RunConfig:
 def _on_coco(base: RunConfig) -> RunConfig:
     data = base.data.model_copy(update={"table": "tables/coco"})
     return base.model_copy(update={"experiment": "coco", "data": data})
+
+
+def scan_coco() -> RunConfig:
+    """SCAN t-i LSE (Lee et al., ECCV 2018): `scan_flickr30k` at 5e-4 for 20 epochs, a tenth of it after 10.
+
+    Run: `raytrain train scan_coco data.table=TABLE --workers 1`. Not reproduced here: it needs the released features
+    and a GPU.
+    """
+    return _attending(scan_flickr30k(), lr=5e-4)
+
+
+def scan_coco_i2t() -> RunConfig:
+    """SCAN i-t LSE: `scan_coco` with regions attending to words, lambda 4 and 20.
+
+    Run: `raytrain train scan_coco_i2t data.table=TABLE --workers 1`.
+    """
+    base = _attending(scan_flickr30k_i2t(), lr=5e-4)
+    return base.model_copy(update={"method": base.method.model_copy(update={"pooling_scale": 20.0})})
+
+
+def sgraf_coco() -> RunConfig:
+    """SGRAF's SGR (Diao et al., AAAI 2021): `sgraf_flickr30k` for 20 epochs, a tenth of the rate after 10.
+
+    Run: `raytrain train sgraf_coco data.table=TABLE --workers 1`. Not reproduced here: it needs the released features
+    and a GPU.
+    """
+    return _attending(sgraf_flickr30k(), lr=2e-4)
+
+
+def sgraf_coco_saf() -> RunConfig:
+    """SGRAF's SAF: `sgraf_coco` with the other module, on the same schedule.
+
+    Run: `raytrain train sgraf_coco_saf data.table=TABLE --workers 1`.
+    """
+    return _attending(sgraf_flickr30k_saf(), lr=2e-4)
+
+
+def _attending(base: RunConfig, lr: float) -> RunConfig:
+    """A SCAN or SGRAF recipe of Flickr30K with the table and the schedule of COCO."""
+    data = base.data.model_copy(update={"table": "tables/coco"})
+    optim = base.optim.model_copy(update={"lr": lr, "num_epochs": 20, "decay_epochs": (10,)})
+    return base.model_copy(update={"experiment": "coco", "data": data, "optim": optim})

@@ -10,7 +10,8 @@ from typing import Any
 from raytrain.review.leaderboard import METRICS, Board, groups
 
 METHOD_NAMES = {
-    "vse_infinity": "VSE-infinity", "dvse": "DVSE", "dive": "DivE", "rau": "RAU", "composed/combiner": "Combiner",
+    "vse_infinity": "VSE-infinity", "dvse": "DVSE", "dive": "DivE", "vsepp": "VSE++", "pvse": "PVSE", "pcme": "PCME",
+    "pcmepp": "PCME++", "scan": "SCAN", "sgraf": "SGRAF", "rau": "RAU", "composed/combiner": "Combiner",
     "composed/fusion": "Fusion", "composed/image": "Image only", "composed/sum": "Sum", "composed/text": "Text only",
     "composed/tirg": "TIRG",
 }  # fmt: skip

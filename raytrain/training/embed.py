@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -21,7 +20,7 @@ from raytrain.evaluation.recall import image_text_metrics
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
-from raytrain.training.gather import gather, rank, world_size
+from raytrain.training.gather import gather, padded, rank, world_size
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
@@ -49,9 +48,13 @@ def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.
     """(M,) how uncertain the method is of each query of the split; None for one that does not say."""
     was_training = model.training
     model.eval()
-    parts = [model.uncertainty(to_device(batch, device)) for batch in _asked(split, feed)]
+    said: list[Tensor] = []
+    for batch in _asked(split, feed):
+        part = model.uncertainty(to_device(batch, device))
+        if part is None:
+            break
+        said.append(part.float())
     model.train(was_training)
-    said = [part.float() for part in parts if part is not None]
     return gather(torch.cat(said)).cpu() if said else None
 
 
@@ -67,12 +70,21 @@ def score(model: Method, query: Tensor, gallery: Tensor, block: int = 2**25) -> 
     """(M, N) scores of embedded captions against embedded images, on the CPU, float32.
 
     Args:
-        block: about how many numbers a chunk of queries may compare at once: sets of K and J elements make K J of
-            them for each score.
+        block: about how many numbers a chunk of queries and gallery items may hold at once while they are compared;
+            the method says how many a pair takes.
     """
-    a_query = math.prod(query.shape[1:-1]) * math.prod(gallery.shape[:-1])
-    parts = torch.split(query, max(1, min(1024, block // max(a_query, 1))))
-    return torch.cat([model.similarity(part, gallery).float().cpu() for part in parts])
+    was_training = model.training
+    model.eval()
+    cost = max(1, model.pair_cost(query, gallery))
+    columns = max(1, min(len(gallery), block // cost))
+    rows = max(1, min(1024, block // (cost * columns)))
+    chunks = torch.split(gallery, columns)
+    scores = [
+        torch.cat([model.similarity(part, chunk).float().cpu() for chunk in chunks], 1)
+        for part in torch.split(query, rows)
+    ]
+    model.train(was_training)
+    return torch.cat(scores)
 
 
 def score_split(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor:
@@ -89,11 +101,11 @@ def split_metrics(scores: Tensor, split: AnySplit) -> dict[str, float]:
 
 
 def diagnostics(
-    scores: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
+    model: Method, scores: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
 ) -> dict[str, float]:
     """What the embeddings of a split look like, and whether the uncertain queries are those that rank badly."""
     owner = None if isinstance(split, QuerySplit) else torch.from_numpy(split.item_of_text).to(gallery.device)
-    found = set_diagnostics(query, gallery, owner)
+    found = {} if model.local_features else set_diagnostics(query, gallery, owner)
     if uncertainty is not None:
         if isinstance(split, QuerySplit):
             ranks = query_ranks(scores, torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates()))
@@ -118,4 +130,6 @@ def _share(rows: np.ndarray) -> np.ndarray:
 
 def _encode(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
     parts = [encode(to_device(batch, device)).float() for batch in batches]
-    return torch.cat(parts)
+    # batches of local features are as long as their longest caption
+    sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]
+    return torch.cat([padded(part, sizes) for part in parts])

@@ -207,7 +207,7 @@ class Run:
             return {}
         found = split_metrics(scores, self.val)
         metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
-        metrics |= diagnostics(scores, query, gallery, uncertainty, self.val)
+        metrics |= diagnostics(self.model, scores, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics.get(self.config.evaluation.select)

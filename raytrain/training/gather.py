@@ -6,11 +6,13 @@ which holds only its own slice's part: the backward of `gather` multiplies by W,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 
 def world_size() -> int:
@@ -27,9 +29,9 @@ class _Gather(torch.autograd.Function):
         context.mine = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
         longest = max(sizes)
         # collectives want equal sizes: shorter shares travel padded
-        padded = torch.cat([tensor, tensor.new_zeros(longest - len(tensor), *tensor.shape[1:])])
-        parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded)
+        filled = torch.cat([tensor, tensor.new_zeros(longest - len(tensor), *tensor.shape[1:])])
+        parts = [torch.empty_like(filled) for _ in sizes]
+        dist.all_gather(parts, filled)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
@@ -39,13 +41,26 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """The rows of each rank, however many -> those of all ranks, in rank order. One process: the tensor itself."""
+    """The rows of each rank, however many -> those of all ranks, in rank order. One process: the tensor itself.
+
+    Where a rank's rows are longer in a dimension (local features of its longest caption), zeros make up the others'.
+    """
     if world_size() == 1:
         return tensor
-    mine = torch.tensor([len(tensor)], device=tensor.device)
-    sizes = [torch.empty_like(mine) for _ in range(world_size())]
-    dist.all_gather(sizes, mine)
-    return _Gather.apply(tensor, torch.cat(sizes).tolist())  # type: ignore[no-any-return, no-untyped-call]
+    mine = torch.tensor(tensor.shape, device=tensor.device)
+    shapes = [torch.empty_like(mine) for _ in range(world_size())]
+    dist.all_gather(shapes, mine)
+    found = torch.stack(shapes)
+    tensor = padded(tensor, found.amax(0).tolist()[1:])
+    return _Gather.apply(tensor, found[:, 0].tolist())  # type: ignore[no-any-return, no-untyped-call]
+
+
+def padded(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
+    """(N, ...) with zeros at the end of each dimension but the first, up to these sizes."""
+    if tensor.shape[1:] == tuple(sizes):
+        return tensor
+    missing = [size - own for size, own in zip(sizes, tensor.shape[1:], strict=True)]
+    return pad(tensor, [end for count in reversed(missing) for end in (0, count)])
 
 
 class _AllReduceSum(torch.autograd.Function):

@@ -33,6 +33,10 @@ DIVE: dict[str, Any] = {
     "optim__batch_size": 6,
 }  # fmt: skip
 QUERY: dict[str, Any] = {"method__kind": "composed", "method__dropout": 0.0, "optim__batch_size": 12}
+SCAN_WORDS: dict[str, Any] = {"method__kind": "scan", "method__pooling": "mean", "encoder__text__kind": "bigru"}
+SGRAF: dict[str, Any] = {
+    "method__kind": "sgraf", "method__dropout": 0.0, "method__sim_dim": 6, "method__mean_warmup_epochs": 1,
+}  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"method__kind": "vse_infinity"},
     "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
@@ -60,6 +64,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "query-tirg": {**QUERY, "method__composition": "tirg", "method__scale_learned": True},
     "query-mgur": {**QUERY, "method__composition": "fusion", "method__base_loss": "multi_grained"},
     "query-image": {**QUERY, "method__composition": "image"},
+    "scan": {"method__kind": "scan", "method__mean_warmup_epochs": 1},
+    "scan-words": {**SCAN_WORDS, "method__direction": "i2t"},
+    "sgraf-sgr": {**SGRAF, "method__module": "sgr"},
+    "sgraf-saf": {**SGRAF, "method__module": "saf", "method__memory_mib": 1},  # in blocks that are computed again
 }
 
 
@@ -89,6 +97,15 @@ def table_for(name: str, table: Table) -> Table:
     return Table(table.path.parent / kind) if kind in ("query", "ragged") else table
 
 
+def longer_rows(number: int) -> list[torch.Tensor]:
+    """What is gathered from ranks whose local features differ in number, and this rank's gradient of its squares."""
+    mine = torch.full((1 + number, 3 - number, 2), 1.0 + number, requires_grad=True)
+    everywhere = gather(mine)
+    everywhere.square().sum().backward()
+    assert mine.grad is not None
+    return [everywhere.detach(), mine.grad]
+
+
 def work(number: int, folder: str, table: str) -> None:
     """What each of two processes does; rank 0 writes what the test compares."""
     torch.set_num_threads(1)
@@ -98,6 +115,7 @@ def work(number: int, folder: str, table: str) -> None:
     for name, changes in METHODS.items():
         for epoch in (0.0, 2.0):
             found[f"{name} {epoch}"] = one_step(tiny(table_for(name, opened), Path(folder), **changes), epoch)
+    found["padded"] = longer_rows(number)
     found["any"] = [any_rank(number == 1, CPU), any_rank(False, CPU)]
 
     # a whole run, resumed half way, and a NaN that only rank 1 reads
@@ -151,6 +169,17 @@ def test_two_ranks_of_half_the_batch_equal_one_rank(method: str, epoch: float, t
                 assert part[name].numel() == 0
                 continue
             torch.testing.assert_close(part[name], value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_rows_of_different_length_travel_padded_with_zeros(two: Any) -> None:
+    expected = torch.zeros(3, 3, 2)
+    expected[0] = 1.0
+    expected[1:, :2] = 2.0
+    for number in range(2):
+        everywhere, gradient = two[1][number]["padded"]
+        torch.testing.assert_close(everywhere, expected)
+        # twice the value, times the number of ranks, whose gradients are averaged
+        torch.testing.assert_close(gradient, torch.full((1 + number, 3 - number, 2), 4.0 * (1 + number)))
 
 
 def test_a_flag_of_one_rank_reaches_all(two: Any) -> None:

@@ -105,3 +105,10 @@ def test_a_rau_run_journals_its_uncertainty(queries: Path, tmp_path: Path) -> No
     assert 0.2 < metrics[1]["train/further_positives"] < 0.8
     assert metrics[1]["train/sigma"] > 0
     assert -1 <= metrics[1]["diagnostics/uncertainty_rank_correlation"] <= 1
+
+
+@pytest.mark.parametrize("kind", ["pcme", "pcmepp"])
+def test_probabilistic_image_text_runs_journal_their_uncertainty(kind: str, tmp_path: Path) -> None:
+    made = tiny(make_table(tmp_path / "captions"), tmp_path, method__kind=kind)
+    metrics = run(made)
+    assert -1 <= metrics["diagnostics/uncertainty_rank_correlation"] <= 1

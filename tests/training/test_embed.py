@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from raytrain.data import batches
+from raytrain.data.batches import Batch
 from raytrain.data.table import Table
+from raytrain.methods.base import Method
 from raytrain.training.embed import embed_split, score, score_split
 from raytrain.training.feed import open_feed
 from raytrain.training.fit import build_method
@@ -13,7 +17,7 @@ from raytrain.training.run import open_tables
 from tests.runs import tiny
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "scan", "sgraf"])
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     method: str, table: Table, tmp_path: Path
 ) -> None:
@@ -28,3 +32,65 @@ def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
         torch.testing.assert_close(score(model, query, gallery, block), whole)
     torch.testing.assert_close(score_split(model, split, feed, cpu), whole)
     assert model.training
+
+
+class Counting(Method):
+    """Scores everything 0, and notes how many queries and gallery items it was shown at once."""
+
+    def __init__(self, cost: int | None) -> None:
+        super().__init__()
+        self.cost = cost
+        self.shown: list[tuple[int, int]] = []
+
+    def pair_cost(self, query: torch.Tensor, gallery: torch.Tensor) -> int:
+        return super().pair_cost(query, gallery) if self.cost is None else self.cost
+
+    def similarity(self, query: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
+        assert not self.training
+        self.shown.append((len(query), len(gallery)))
+        return torch.zeros(len(query), len(gallery))
+
+
+@pytest.mark.parametrize(
+    ("cost", "block", "chunks"),
+    [
+        (None, 60, [(1, 5), (1, 5)]),  # sets of 3 and 4: 12 numbers a pair, 60 a query
+        (None, 120, [(2, 5)]),
+        (10, 100, [(2, 5)]),
+        (10, 50, [(1, 5), (1, 5)]),
+        (10, 20, [(1, 2), (1, 2), (1, 1), (1, 2), (1, 2), (1, 1)]),  # not even one query against all
+        (10, 1, [(1, 1)] * 10),
+    ],
+)
+def test_chunks_hold_as_many_pairs_as_the_method_says_fit(
+    cost: int | None, block: int, chunks: list[tuple[int, int]]
+) -> None:
+    model = Counting(cost)
+    assert score(model, torch.zeros(2, 3, 6), torch.zeros(5, 4, 6), block).shape == (2, 5)
+    assert model.shown == chunks
+
+
+@pytest.mark.parametrize(("method", "module"), [("scan", None), ("sgraf", "sgr"), ("sgraf", "saf")])
+def test_batches_of_different_lengths_give_the_scores_of_one_batch(
+    method: str, module: str | None, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A split in batches of three captions, padded to the longest of each, is padded to the longest of all."""
+    changes = {"method__kind": method} | ({"method__module": module} if module else {})
+    config = tiny(table, tmp_path, **changes)
+    split, feed, cpu = open_tables(config)["val"], open_feed(config, table), torch.device("cpu")
+    model = build_method(config, feed)
+    whole = embed_split(model, split, feed, cpu)
+    lengths = []
+    text_batches = batches.text_batches
+
+    def few(rows: object, texts: object) -> Iterator[Batch]:
+        for batch in text_batches(rows, texts, 3):  # type: ignore[arg-type]
+            lengths.append(batch["text"].shape[1])
+            yield batch
+
+    monkeypatch.setattr("raytrain.training.embed.text_batches", few)
+    parts = embed_split(model, split, feed, cpu)
+    assert len(set(lengths)) > 1
+    for part, one in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, one, rtol=0, atol=1e-6)
+    torch.testing.assert_close(score(model, *parts), score(model, *whole), rtol=0, atol=1e-6)

@@ -1,0 +1,67 @@
+"""What SCAN and SGRAF share: local features on both sides, and pairs compared in blocks that fit a memory budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch.utils.checkpoint import checkpoint
+
+from raytrain.config import EncoderConfig, SCANConfig, SGRAFConfig
+from raytrain.encoders.regions import LocalRegions
+from raytrain.methods.base import Batch, Inputs, word_encoder
+from raytrain.methods.triplet import TripletMethod
+from raytrain.similarity import real_rows
+
+NUMBERS_PER_MIB = 2**18
+"""float32 numbers."""
+
+
+class CrossAttention(TripletMethod):
+    """Captions are queries, images the gallery; both are local features, padded with rows of zeros."""
+
+    config: SCANConfig | SGRAFConfig
+    local_features = True
+
+    def __init__(
+        self, encoder: EncoderConfig, config: SCANConfig | SGRAFConfig, inputs: Inputs, word_dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.image = LocalRegions(inputs.region_features, encoder.dim)
+        self.text = word_encoder(encoder, inputs, word_dropout)
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        """(B, T[, F]) captions -> (B, T, D) words, L2-normalised."""
+        return normalize(self.text(batch["text"], batch["text_mask"]), dim=-1)
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, R, D), L2-normalised."""
+        return self.image(batch["regions"], batch["region_mask"])  # type: ignore[no-any-return]
+
+    def in_blocks(
+        self, compare: Callable[[Tensor, Tensor], tuple[Tensor, ...]], query: Tensor, gallery: Tensor
+    ) -> tuple[Tensor, ...]:
+        """compare(query, gallery) over blocks of queries of like length, each cut to its longest.
+
+        Where pairs do not fit `method.memory_mib` at once, a block is computed again in the backward pass instead of
+        being kept. `compare` therefore draws nothing and changes no buffer.
+
+        Args:
+            compare: (q, t, D) queries and the whole gallery -> tensors whose rows are the queries'.
+            query: (Q, T, D), zero rows for padding.
+            gallery: (G, R, D), likewise.
+        """
+        places = torch.arange(1, query.shape[1] + 1, device=query.device)
+        lengths, order = (real_rows(query) * places).amax(1).sort()  # words may be missing inside a caption too
+        numbers = max(1, self.pair_cost(query, gallery) * len(gallery))
+        rows = max(1, self.config.memory_mib * NUMBERS_PER_MIB // numbers)
+        again = torch.is_grad_enabled() and rows < len(query)
+        parts = []
+        for chosen, own in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
+            block = query[chosen, : max(2, int(own[-1]))]  # a global vector is never alone
+            parts.append(checkpoint(compare, block, gallery, use_reentrant=False) if again else compare(block, gallery))
+        back = order.argsort()
+        return tuple(torch.cat(found)[back] for found in zip(*parts, strict=True))

@@ -1,0 +1,34 @@
+"""SCAN: words attend to regions, or regions to words, before they are compared (Lee et al., ECCV 2018)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from raytrain import similarity
+from raytrain.config import EncoderConfig, SCANConfig
+from raytrain.methods.base import Inputs
+from raytrain.methods.cross_attention import CrossAttention
+
+
+class SCAN(CrossAttention):
+    """The method in its text-image or its image-text form; a published ensemble is the mean of two runs' scores."""
+
+    config: SCANConfig
+
+    def __init__(self, encoder: EncoderConfig, config: SCANConfig, inputs: Inputs) -> None:
+        super().__init__(encoder, config, inputs)
+
+    def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
+        """Eight numbers for each word and region: attention and its parts, with what the backward pass keeps."""
+        return 8 * query.shape[1] * gallery.shape[1]
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, T, D), (G, R, D) -> (Q, G)."""
+        return self.in_blocks(self._compare, query, gallery)[0]
+
+    def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor]:
+        config = self.config
+        settings = config.attention_scale, config.pooling, config.pooling_scale
+        if config.direction == "t2i":
+            return (similarity.cross_attention(query, gallery, *settings),)
+        return (similarity.cross_attention(gallery, query, *settings).T,)

@@ -1,0 +1,26 @@
+"""Methods that train on pairs with the triplet loss of their scores, and nothing else."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from raytrain import losses
+from raytrain.config import SCANConfig, SGRAFConfig, VSEInfinityConfig
+from raytrain.losses.triplet import batch_negatives
+from raytrain.methods.base import Batch, Method, Moment
+
+
+class TripletMethod(Method):
+    """The training step that VSE-infinity, SCAN and SGRAF share; `config` names margin, warm-up and negatives."""
+
+    config: VSEInfinityConfig | SCANConfig | SGRAFConfig
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""
+        moment = moment or Moment()
+        query = moment.gather(self.encode_query(batch).float())
+        gallery = moment.gather(self.encode_gallery(batch).float())
+        negatives = batch_negatives(moment.gather(batch["image_id"]), self.config.same_image)
+        hardest = moment.epoch >= self.config.mean_warmup_epochs
+        loss = losses.triplet(self.similarity(query, gallery), negatives, self.config.margin, hardest)
+        return {"loss": loss, "triplet": loss.detach()}

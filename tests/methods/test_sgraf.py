@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from raytrain import losses
+from raytrain.config import BiGRUText, EncoderConfig, SGRAFConfig
+from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
+from raytrain.methods import SGRAF
+from raytrain.methods.base import Moment
+from tests.methods.local_features import Vectors, affine, attended, dot, locals_of, members, unit
+from tests.methods.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
+
+MODULES = ["sgr", "saf"]
+
+
+def build(encoder: EncoderConfig = ENCODER, **changes: Any) -> SGRAF:
+    """With biases, scales and running statistics that are not where they begin."""
+    torch.manual_seed(0)
+    method = SGRAF(encoder, SGRAFConfig(**{"sim_dim": 4, "dropout": 0.0, **changes}), INPUTS)
+    with torch.no_grad():
+        for name, value in method.state_dict().items():
+            if name.endswith("bias") or "filtration" in name:
+                value.uniform_(0.2, 0.6)
+    return method
+
+
+def pairs(dim: int = 8, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Embedded captions and images: a global vector, then words or regions."""
+    texts, images = locals_of([n + 1 for n in TEXTS], dim), locals_of([n + 1 for n in IMAGES], dim, 1)
+    return texts.to(dtype), images.to(dtype)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def reasoned(step: GraphReasoning, nodes: Vectors) -> Vectors:
+    queries, keys = ([affine(layer, node) for node in nodes] for layer in (step.query, step.key))
+    found = []
+    for query in queries:
+        powers = [math.exp(dot(query, key)) for key in keys]
+        mixed = [sum(p * node[d] for p, node in zip(powers, nodes, strict=True)) / sum(powers) for d in range(4)]
+        found.append([max(0.0, x) for x in affine(step.linear, mixed)])
+    return found
+
+
+def filtered(module: AttentionFiltration, nodes: Vectors, mean: float, variance: float) -> list[float]:
+    weight, bias = module.weight.item(), module.bias.item()
+    logits = [affine(module.score, node)[0] for node in nodes]
+    gates = [sigmoid(weight * (x - mean) / math.sqrt(variance + 1e-5) + bias) for x in logits]
+    return unit([sum(g * node[d] for g, node in zip(gates, nodes, strict=True)) / sum(gates) for d in range(4)])
+
+
+def oracle(method: SGRAF, texts: list[Vectors], images: list[Vectors]) -> tuple[list[list[float]], list[list[float]]]:
+    """Scores of all pairs, and SAF's logits of each caption (SGRAF, sections 3.2 to 3.4)."""
+    scores, logits = [], []
+    for caption in texts:
+        alignments = []
+        for image in images:
+            seen = attended(caption[1:], image[1:], method.config.attention_scale)
+            local = [
+                [(x - y) ** 2 for x, y in zip(unit(a), w, strict=True)] for a, w in zip(seen, caption[1:], strict=True)
+            ]
+            whole = [(x - y) ** 2 for x, y in zip(image[0], caption[0], strict=True)]
+            nodes = [unit(affine(method.global_alignment, whole))]
+            alignments.append(nodes + [unit(affine(method.local_alignment, part)) for part in local])
+        row = []
+        if method.config.module == "saf":
+            module = method.filtration
+            seen_logits = [affine(module.score, node)[0] for nodes in alignments for node in nodes]
+            logits.append(seen_logits)
+            mean = sum(seen_logits) / len(seen_logits)
+            variance = sum((x - mean) ** 2 for x in seen_logits) / len(seen_logits)
+            if not method.training:
+                mean, variance = module.running_mean.item(), module.running_var.item()
+        for nodes in alignments:
+            if method.config.module == "saf":
+                vector = filtered(module, nodes, mean, variance)
+            else:
+                for step in method.reasoning:
+                    nodes = reasoned(step, nodes)  # type: ignore[arg-type]
+                vector = nodes[0]
+            row.append(sigmoid(affine(method.evaluation, vector)[0]))
+        scores.append(row)
+    return scores, logits
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("change", [{"module": "sgr"}, {"module": "sgr", "steps": 1}, {"module": "saf"}])
+def test_scores_are_those_of_the_equations(change: dict[str, Any], training: bool) -> None:
+    method = build(**change).double().train(training)
+    texts, images = pairs()
+    expected, _ = oracle(method, members(texts, [n + 1 for n in TEXTS]), members(images, [n + 1 for n in IMAGES]))
+    found = method.similarity(texts, images)
+    assert found.std() > 1e-3
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_training_moves_the_running_statistics_once_towards_the_captions_mean_and_evaluation_leaves_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts, images = pairs()
+    for numbers in (2**18, 1):  # all pairs at once, and captions apart, whose blocks are computed twice
+        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        method = build(module="saf", memory_mib=1).double()
+        _, logits = oracle(method, members(texts, [n + 1 for n in TEXTS]), members(images, [n + 1 for n in IMAGES]))
+        before = method.filtration.running_mean.item(), method.filtration.running_var.item()
+        found = [torch.tensor(row, dtype=torch.float64) for row in logits]
+        means, variances = (sum(part.item() for part in parts) / 4 for parts in (
+            [row.mean() for row in found], [row.var() for row in found]
+        ))  # fmt: skip
+        method.similarity(texts, images).sum().backward()
+        after = method.filtration.running_mean.item(), method.filtration.running_var.item()
+        assert after[0] == pytest.approx(0.9 * before[0] + 0.1 * means, abs=1e-12)
+        assert after[1] == pytest.approx(0.9 * before[1] + 0.1 * variances, abs=1e-12)
+        method.eval().similarity(texts, images)
+        assert (method.filtration.running_mean.item(), method.filtration.running_var.item()) == after
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_padding_changes_no_score(module: str, training: bool, dtype: torch.dtype) -> None:
+    texts, images = pairs(dtype=dtype)
+    method = build(module=module).to(dtype).train(training)
+    whole = method.similarity(texts, images)
+    for more in (1, 4):
+        wide = (torch.nn.functional.pad(part, (0, 0, 0, more)) for part in (texts, images))
+        torch.testing.assert_close(method.similarity(*wide), whole, rtol=0, atol=1e-6)
+    gaps = torch.stack([texts, torch.zeros_like(texts)], 2).flatten(1, 2)  # a row of zeros after each word
+    torch.testing.assert_close(method.similarity(gaps, images), whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_global_vector_is_that_of_the_equations(batch_norm: bool) -> None:
+    torch.manual_seed(0)
+    module = GlobalVector(5, 0.0, batch_norm).double()
+    local = locals_of(TEXTS)
+    items = members(local, TEXTS)
+    found = module(local, local.ne(0).any(-1))
+
+    def factors(layers: torch.nn.Sequential, rows: Vectors) -> Vectors:
+        made = [affine(layers[0], row) for row in rows]  # type: ignore[arg-type]
+        if batch_norm:
+            columns = list(zip(*made, strict=True))
+            means = [sum(column) / len(made) for column in columns]
+            spreads = [sum((x - m) ** 2 for x in c) / len(made) for c, m in zip(columns, means, strict=True)]
+            made = [[(x - m) / math.sqrt(s + 1e-5) for x, m, s in zip(r, means, spreads, strict=True)] for r in made]
+        return [[math.tanh(x) for x in row] for row in made]
+
+    locals_, owners = [v for item in items for v in item], [i for i, item in enumerate(items) for _ in item]
+    means = [[sum(v[d] for v in item) / len(item) for d in range(5)] for item in items]
+    own, shared = factors(module.local, locals_), factors(module.mean, means)
+    logits = [
+        affine(module.score, [a * b for a, b in zip(o, shared[i], strict=True)])[0]
+        for o, i in zip(own, owners, strict=True)
+    ]
+    for i in range(len(items)):
+        powers = [math.exp(x) for x, owner in zip(logits, owners, strict=True) if owner == i]
+        mixed = [sum(p * v[d] for p, v in zip(powers, items[i], strict=True)) for d in range(5)]
+        assert found[i].tolist() == pytest.approx(unit(mixed), abs=1e-12)
+    padded = torch.nn.functional.pad(local, (0, 0, 0, 3))
+    torch.testing.assert_close(module(padded, padded.ne(0).any(-1)), found, rtol=0, atol=1e-12)
+
+
+def test_an_embedding_is_the_global_vector_and_the_local_ones_with_zeros_for_what_is_masked() -> None:
+    method, given = build(), batch()
+    for rows, mask in ((method.encode_query(given), "text_mask"), (method.encode_gallery(given), "region_mask")):
+        torch.testing.assert_close(rows[:, 1:].norm(dim=-1), given[mask].float())
+        torch.testing.assert_close(rows[:, 0].norm(dim=-1), torch.ones(6))
+
+
+def test_any_number_of_regions_is_taken_by_one_model() -> None:
+    method, given = build().eval(), batch()
+    query = method.encode_query(given)
+    for count in (1, 2, 4):
+        image = {"regions": given["regions"][:, :count], "region_mask": torch.ones(6, count, dtype=torch.bool)}
+        assert method.similarity(query, method.encode_gallery(image)).isfinite().all()
+
+
+@pytest.mark.parametrize("change", [{"module": "sgr"}, {"module": "saf"}, {"region_norm": "none"}])
+def test_the_loss_is_the_triplet_loss_and_every_parameter_trains(change: dict[str, Any]) -> None:
+    negatives = batch()["image_id"][:, None] != batch()["image_id"]
+    for words in (False, True):
+        method = build(EncoderConfig(dim=8, text=BiGRUText(word_dim=6)) if words else ENCODER, **change)
+        scores = method.similarity(method.encode_query(batch(words)), method.encode_gallery(batch(words)))
+        for epoch, hardest in ((0.5, False), (1.0, True)):
+            method.config = method.config.model_copy(update={"mean_warmup_epochs": 1.0})
+            expected = losses.triplet(scores, negatives, 0.2, hardest)
+            torch.testing.assert_close(method(batch(words), Moment(epoch, 3))["loss"], expected)
+        method(batch(words), Moment(1, 3))["loss"].backward()
+        for name, parameter in method.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("case", awkward())
+@pytest.mark.parametrize("module", MODULES)
+def test_scores_and_gradients_are_finite_in_every_corner(module: str, case: str) -> None:
+    texts, images = (torch.cat([part[:, :1], part], 1).float() for part in awkward()[case])
+    texts.requires_grad_()
+    images.requires_grad_()
+    method = build(EncoderConfig(dim=5), module=module)
+    scores = method.similarity(texts, images)
+    scores.sum().backward()
+    for value in (scores, texts.grad, images.grad, *(p.grad for p in method.parameters() if p.grad is not None)):
+        assert value is not None
+        assert torch.isfinite(value).all()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for numbers in (2**18, 1, 2500):  # of a MiB: all at once, single queries, a few
+        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        method = build(module=module, memory_mib=1).double()
+        texts, images = (part.requires_grad_() for part in pairs())
+        scores = method.similarity(texts, images)
+        scores.square().sum().backward()
+        assert texts.grad is not None and images.grad is not None
+        gradients = [p.grad for p in method.parameters() if p.grad is not None]
+        found.append([scores.detach(), texts.grad, images.grad, *gradients])
+    for other in found[1:]:
+        for here, there in zip(found[0], other, strict=True):
+            torch.testing.assert_close(there, here, rtol=0, atol=1e-12)
