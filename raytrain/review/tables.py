@@ -9,7 +9,15 @@ from typing import Any
 
 from raytrain.review.leaderboard import RECALLS, Board
 
-METHOD_NAMES = {"vse_infinity": "VSE-infinity", "dvse": "DVSE", "dive": "DivE"}
+METHOD_NAMES = {
+    "vse_infinity": "VSE-infinity",
+    "dvse": "DVSE",
+    "dive": "DivE",
+    "vsepp": "VSE++",
+    "pvse": "PVSE",
+    "pcme": "PCME",
+    "pcmepp": "PCME++",
+}
 CSV_COLUMNS = (
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
     *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, "rsum", "rsum_sd")),
