@@ -18,6 +18,12 @@ METHOD_LEGEND = {
     "negatives, views kept apart by an orthogonality term (our reading of the published abstracts).",
     "dive": "K elements an image and K a caption, each set predicted by slots that compete for the input, compared by "
     "smooth-Chamfer similarity (Kim et al., CVPR 2023).",
+    "vsepp": "One vector an image and a caption, one linear layer over the image's feature; triplet loss on the "
+    "hardest negative (Faghri et al., BMVC 2018).",
+    "pvse": "K elements an image and K a caption by attention, compared by their best pair (Song and Soleymani, CVPR "
+    "2019).",
+    "pcme": "A Gaussian an image and a caption, matched by samples of both (Chun et al., CVPR 2021).",
+    "pcmepp": "A Gaussian an image and a caption, matched by a distance in closed form (Chun, ICLR 2024).",
 }
 
 STYLE = """

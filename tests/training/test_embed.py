@@ -17,7 +17,7 @@ from raytrain.training.run import open_tables
 from tests.runs import tiny
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "scan", "sgraf"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"])
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     method: str, table: Table, tmp_path: Path
 ) -> None:
