@@ -3,8 +3,9 @@
     python benchmarks/record.py --storage runs --experiment flickr8k
 
 Copies each run's journal, re-ranking settings, evaluation files and ranks to docs/results/<experiment>/, with folders
-cut down to their last name, and puts the leaderboard of docs/results into README.md between its two marks. Anyone can
-make the same table: `raytrain leaderboard --storage docs/results`.
+cut down to their last name, puts the leaderboard of docs/results into docs/results.md, and those of its rows that were
+evaluated on test into README.md between its two marks. Anyone can make the same table: `raytrain leaderboard --storage
+docs/results`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from raytrain.review.leaderboard import read_board
+from raytrain.review.leaderboard import Board, read_board
 from raytrain.review.tables import to_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,14 +34,18 @@ def main() -> None:
     if args.storage:
         for journal in sorted((Path(args.storage) / args.experiment).glob("*/journal.jsonl")):
             record(journal.parent, RESULTS / args.experiment / journal.parent.name)
+    board = read_board(RESULTS)
+    title = "# Results\n\nEvery finished run of docs/results. Made by `python benchmarks/record.py`.\n\n"
+    (ROOT / "docs" / "results.md").write_text(title + to_markdown(board), encoding="utf-8")
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(OPEN)
-    readme.write_text(f"{before}{OPEN}\n{table()}{CLOSE}{rest.partition(CLOSE)[2]}", encoding="utf-8")
+    readme.write_text(f"{before}{OPEN}\n{tested(board)}{CLOSE}{rest.partition(CLOSE)[2]}", encoding="utf-8")
 
 
-def table() -> str:
-    """The results as Markdown."""
-    return to_markdown(read_board(RESULTS)).strip() + "\n"
+def tested(board: Board) -> str:
+    """The rows that were evaluated on test, as Markdown."""
+    rows = [row for row in board.rows if row["test/rsum"] is not None]
+    return to_markdown(Board(rows, board.counts)).strip() + "\n"
 
 
 def record(run: Path, out: Path) -> None:
