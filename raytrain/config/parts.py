@@ -54,9 +54,30 @@ class TransformerText(Part):
 
     kind: Literal["transformer"] = "transformer"
     path: str = Field(description="folder or hub name that transformers' AutoModel loads (safetensors only)")
-    lr_scale: float = Field(0.1, gt=0, description="learning rate of the transformer / optim.lr")
+    lr_scale: float = Field(0.1, gt=0, description="learning rate of the transformer's last layer / optim.lr")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="a layer's rate / that of the one above it")
 
 
+class FeatureImages(Part):
+    """Features of a frozen backbone, or precomputed regions, read from the table."""
+
+    kind: Literal["features"] = "features"
+
+
+class TransformerImages(Part):
+    """A transformers vision model, or the vision tower of a CLIP-like one, trained with the rest on the images."""
+
+    kind: Literal["transformer"] = "transformer"
+    path: str = Field(description="folder or hub name that transformers' AutoModel loads (safetensors only)")
+    lr_scale: float = Field(0.1, gt=0, description="learning rate of its last layer / optim.lr")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="a layer's rate / that of the one above it")
+    frozen_batch_norm: bool = Field(True, description="batch norm keeps the statistics it was trained with")
+    target_pad: float | None = Field(
+        None, ge=1, description="pad images that are longer than this ratio of their sides"
+    )
+
+
+ImageConfig = Annotated[FeatureImages | TransformerImages, Field(discriminator="kind")]
 TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discriminator="kind")]
 
 
@@ -66,6 +87,7 @@ class EncoderConfig(Part):
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"
     gpo_dim: int = Field(32, ge=2, description="size of GPO's position codes and hidden state")
+    image: ImageConfig = Field(default_factory=FeatureImages)
     text: TextConfig = Field(default_factory=TokenText)
 
 

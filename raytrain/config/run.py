@@ -17,7 +17,15 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig
-from raytrain.config.parts import DataConfig, EncoderConfig, EvaluationConfig, OptimConfig, Part, TextConfig
+from raytrain.config.parts import (
+    DataConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    ImageConfig,
+    OptimConfig,
+    Part,
+    TextConfig,
+)
 from raytrain.errors import UsageError
 
 
@@ -60,7 +68,7 @@ class RunConfig(Part):
 def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """A copy of `config` with dotted names changed: {"optim.lr": 1e-4, "method.views": 4}.
 
-    A change of `method.kind` or `encoder.text.kind` starts that part afresh and keeps the fields both kinds have.
+    A change of a `kind` (method, encoder.image, encoder.text) starts that part afresh and keeps the fields both have.
 
     Raises:
         UsageError: a name that does not exist, or a value out of bounds.
@@ -112,7 +120,11 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         lines = []
         for item in error.errors():
-            place = [str(part) for part in item["loc"] if not (isinstance(part, str) and part in _KINDS)]
+            place = [
+                str(part)
+                for part in item["loc"]
+                if not (isinstance(part, str) and any(part in kinds for kinds in _KINDS.values()))
+            ]
             if item["type"] == "extra_forbidden":
                 parent: Any = values
                 for key in place[:-1]:
@@ -165,6 +177,8 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     parts: dict[str, type[Part] | None] = {
         "data": DataConfig,
         "encoder": EncoderConfig,
+        # runs from before images could be trained on read features
+        "encoder.image": _IMAGES.get(str(recorded.get("encoder.image.kind", "features"))),
         "encoder.text": _TEXTS.get(str(recorded.get("encoder.text.kind"))),
         "method": METHOD_CONFIGS.get(str(recorded.get("method.kind"))),
         "optim": OptimConfig,
@@ -179,12 +193,18 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-_TEXTS: dict[str, type[Part]] = {part.model_fields["kind"].default: part for part in get_args(get_args(TextConfig)[0])}
-_KINDS = {**METHOD_CONFIGS, **_TEXTS}
+_IMAGES, _TEXTS = (
+    {part.model_fields["kind"].default: part for part in get_args(get_args(union)[0])}
+    for union in (ImageConfig, TextConfig)
+)
+_KINDS: dict[str, Mapping[str, type[Part]]] = {
+    "method": METHOD_CONFIGS, "encoder.image": _IMAGES, "encoder.text": _TEXTS,
+}  # fmt: skip
+"""The parts that come in kinds, by their place."""
 
 
 def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
-    choices: Mapping[str, type[Part]] = METHOD_CONFIGS if name == "method.kind" else _TEXTS
+    choices = _KINDS[name.removesuffix(".kind")]
     if kind not in choices:
         raise UsageError(f"{name} has no choice {kind!r}. Choices: {', '.join(choices)}.")
     fields = choices[kind].model_fields
@@ -202,7 +222,8 @@ def _fields(place: list[str], given: Any) -> list[str]:
         fields = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else {}
         part = fields[key].annotation if key in fields else None
         if not (isinstance(part, type) and issubclass(part, BaseModel)):
-            part = _KINDS.get(given.get("kind", "")) if isinstance(given, Mapping) else None
+            kinds = _KINDS.get(".".join(place), {})
+            part = kinds.get(given.get("kind", "")) if isinstance(given, Mapping) else None
     return list(part.model_fields) if part is not None else []
 
 

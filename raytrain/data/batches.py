@@ -11,17 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from raytrain.config import DataConfig
+from raytrain.data.images import decode, target_pad
+from raytrain.data.paths import contained
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import Split, Table
 from raytrain.data.words import Vocabulary
 from raytrain.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Batch = dict[str, Tensor]
 T = TypeVar("T")
@@ -129,8 +134,60 @@ class TokenIds:
         return np.concatenate([row[:1], middle[kept], row[-1:]])
 
 
+class ImageReader(Protocol):
+    """Images as tensors; `regions` is R, and `width` F of what a method sees of each."""
+
+    regions: int
+    width: int
+
+    def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        """regions and region_mask of these images; an image never loses all of its regions.
+
+        Args:
+            items: (B) rows of the table's items.
+            draws: (B, R) uniform numbers that decide which regions are dropped; None keeps all of them.
+            drop: share of the regions that are dropped.
+        """
+        ...
+
+
+class Pixels:
+    """The images themselves, read and prepared as they are needed: (B, 3, H, W), for a backbone that trains.
+
+    Args:
+        table: whose images are there.
+        prepare: an RGB image -> (3, H, W).
+        regions, width: of the backbone, for the masks.
+        pad: ratio of `target_pad`; None leaves images as they are.
+        threads: that read images.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        prepare: Callable[[Image], Tensor],
+        regions: int,
+        width: int,
+        pad: float | None = None,
+        threads: int = 4,
+    ) -> None:
+        self.root, self.files = table.image_root, table.items["file"].to_pylist()
+        if not any(self.files):
+            raise UsageError(f"{table.path} names no image files; encoder.image.kind=transformer reads the images")
+        self.prepare, self.regions, self.width, self.pad = prepare, regions, width, pad
+        self.pool = ThreadPoolExecutor(threads)
+
+    def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
+        pixels = torch.stack(list(self.pool.map(self._one, items.tolist())))
+        return {"regions": pixels, "region_mask": torch.from_numpy(_kept(len(items), self.regions, draws, drop))}
+
+    def _one(self, item: int) -> Tensor:
+        image = decode(contained(self.root, self.files[item]))
+        return self.prepare(image if self.pad is None else target_pad(image, self.pad))
+
+
 class Regions:
-    """Image features of the table: (B, R, F). Dropped regions are masked; an image never loses all of them."""
+    """Image features of the table: (B, R, F). Dropped regions are masked."""
 
     def __init__(self, table: Table, name: str, which: str = "all") -> None:
         """Of the image feature `name`, all regions, or the "global" one alone."""
@@ -144,14 +201,21 @@ class Regions:
                     "made by `raytrain data encode`"
                 )
             self.features = self.features[:, place : place + 1]
+        self.regions, self.width = self.features.shape[1:]
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
         regions = self.features[items].astype(np.float32)
-        mask = np.ones(regions.shape[:2], dtype=bool)
-        if draws is not None:
-            mask = draws >= drop
-            mask[~mask.any(1)] = True
+        mask = _kept(len(items), self.regions, draws, drop)
         return {"regions": torch.from_numpy(regions), "region_mask": torch.from_numpy(mask)}
+
+
+def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np.ndarray:
+    """(B, R) bool, what is left of each image."""
+    if draws is None:
+        return np.ones((items, regions), dtype=bool)
+    mask: np.ndarray = draws >= drop
+    mask[~mask.any(1)] = True
+    return mask
 
 
 class Batches:
@@ -212,7 +276,7 @@ class TrainBatches(Batches):
     def __init__(
         self,
         split: Split,
-        regions: Regions,
+        regions: ImageReader,
         texts: TextReader,
         config: DataConfig,
         batch_size: int,
@@ -233,7 +297,7 @@ class TrainBatches(Batches):
         super().__init__(len(self.images), what, batch_size, seed, rank, world, noise)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
-        region_draws = random.random((len(units), self.regions.features.shape[1]), dtype=np.float32)
+        region_draws = random.random((len(units), self.regions.regions), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
         # everything above is the whole batch's; from here on this rank's share of it
         before = int(self.counts[units[: self.mine.start]].sum())
@@ -261,7 +325,7 @@ class QueryBatches(Batches):
     def __init__(
         self,
         split: QuerySplit,
-        regions: Regions,
+        regions: ImageReader,
         texts: TextReader,
         config: DataConfig,
         batch_size: int,
@@ -277,7 +341,7 @@ class QueryBatches(Batches):
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
         split, queries = self.split, self.answered[units]
-        region_draws = random.random((2, len(units), self.regions.features.shape[1]), dtype=np.float32)
+        region_draws = random.random((2, len(units), self.regions.regions), dtype=np.float32)
         text_draws = random.random((len(units), self.texts.longest), dtype=np.float32)
         first, last = split.target_offsets[queries], split.target_offsets[queries + 1]
         target = split.targets[random.integers(first, last)]  # (B) positions in the split's items
@@ -296,13 +360,13 @@ class QueryBatches(Batches):
         }
 
 
-def image_batches(items: np.ndarray, regions: Regions, size: int = 256) -> Iterator[Batch]:
+def image_batches(items: np.ndarray, regions: ImageReader, size: int = 256) -> Iterator[Batch]:
     """These rows of the table's items, in order, as they are."""
     return read_ahead(lambda start: regions.read(items[start : start + size], None, 0.0), range(0, len(items), size))
 
 
 def query_batches(
-    split: QuerySplit, rows: np.ndarray, regions: Regions, texts: TextReader, size: int = 512
+    split: QuerySplit, rows: np.ndarray, regions: ImageReader, texts: TextReader, size: int = 512
 ) -> Iterator[Batch]:
     """These queries of the split, in order, as they are: references, and the phrasing that is evaluated."""
 

@@ -1,7 +1,8 @@
-"""Frozen image backbones: an RGB image in, (R, F) regions out, the last region being the whole image.
+"""Image backbones: an RGB image in, (R, F) regions out, the last region being the whole image.
 
-Two kinds: `Lite0`, whose weights install as a package, and `TransformersImages`, any vision model that transformers
-loads from a folder or the hub. `load_image_encoder` chooses by name.
+Two kinds: `Lite0`, whose weights install as a package, and any vision model that transformers loads from a folder or
+the hub: `VisionBackbone`, which can train with a method, and `TransformersImages`, frozen. `load_image_encoder` chooses
+a frozen one by name.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Lite0:
         return torch.cat([grid, maps.mean((2, 3))[:, None]], 1)
 
 
-class TransformersImages:
+class VisionBackbone(nn.Module):
     """Any vision model of transformers, or the vision tower of a two-tower model such as CLIP.
 
     Regions are the last hidden states of the patches (or of the last map, row by row, for convolutional models); the
@@ -111,30 +112,81 @@ class TransformersImages:
 
     Args:
         path: folder or hub name; weights must be safetensors and no code of the model's author is run.
+        frozen_batch_norm: batch norm keeps its statistics while the rest trains.
+
+    Attributes:
+        regions: R.
+        width: F.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, frozen_batch_norm: bool = True) -> None:
+        super().__init__()
         from transformers import AutoImageProcessor, AutoModel
 
-        from raytrain.encoders.tokens import short_name, transformers_errors, weight_files
+        from raytrain.encoders.tokens import transformers_errors
 
         with transformers_errors(path):
             model = AutoModel.from_pretrained(path, use_safetensors=True, trust_remote_code=False)
             # the PIL back end: the other needs torchvision
             self.processor: Any = AutoImageProcessor.from_pretrained(path, backend="pil", trust_remote_code=False)
-        self.model: nn.Module = getattr(model, "vision_model", model).eval().requires_grad_(False)
-        self.name = short_name(path)
+        self.model: nn.Module = getattr(model, "vision_model", model).eval()
+        self.frozen_batch_norm = frozen_batch_norm
         self._special = 0
         with torch.inference_mode():
             size = self._probe().shape
             hidden = self.model(pixel_values=self._probe()).last_hidden_state
-        if hidden.ndim == 3:
-            self._special = _special_tokens(self.model, hidden.shape[1], size[2], size[3])
-        self.regions, self.width = (int(number) for number in self(self._probe()).shape[1:])
+            if hidden.ndim == 3:
+                self._special = _special_tokens(self.model, hidden.shape[1], size[2], size[3])
+            self.regions, self.width = (int(number) for number in self(self._probe()).shape[1:])
+        self.pixels = f"{size[3]} x {size[2]}, {type(self.processor).__name__}"
+
+    def train(self, mode: bool = True) -> VisionBackbone:
+        """As of every module; batch norm stays as it is where it is frozen."""
+        super().train(mode)
+        if self.frozen_batch_norm:
+            for part in self.modules():
+                if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                    part.eval()
+        return self
+
+    def preprocess(self, image: Image) -> Tensor:
+        """An RGB image -> (3, H, W), as the model's own processor makes it."""
+        pixels: Tensor = self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, patches + 1, F)."""
+        out = self.model(pixel_values=pixels)
+        hidden = out.last_hidden_state
+        patches = hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden[:, self._special :]
+        pooled = getattr(out, "pooler_output", None)
+        if pooled is None:
+            pooled = hidden[:, 0] if hidden.ndim == 3 and self._special else patches.mean(1)
+        return torch.cat([patches, pooled.reshape(len(pixels), 1, -1)], 1)
+
+    def _probe(self) -> Tensor:
+        from PIL import Image
+
+        return self.preprocess(Image.new("RGB", (64, 48)))[None]
+
+
+class TransformersImages:
+    """A frozen VisionBackbone.
+
+    Args:
+        path: folder or hub name.
+    """
+
+    def __init__(self, path: str) -> None:
+        from raytrain.encoders.tokens import short_name, weight_files
+
+        self.model = VisionBackbone(path).eval().requires_grad_(False)
+        self.name = short_name(path)
+        self.regions, self.width = self.model.regions, self.model.width
         self.facts: dict[str, Any] = {
             "backbone": path,
             "weights_sha256": _sha256(weight_files(path)),
-            "pixels": f"{size[3]} x {size[2]}, {type(self.processor).__name__}",
+            "pixels": self.model.pixels,
             "layout": f"patches{self.regions - 1}+global",
             "global_index": self.regions - 1,
         }
@@ -145,24 +197,12 @@ class TransformersImages:
 
     def preprocess(self, image: Image) -> Tensor:
         """An RGB image -> (3, H, W), as the model's own processor makes it."""
-        pixels: Tensor = self.processor(images=image, return_tensors="pt")["pixel_values"][0]
-        return pixels
+        return self.model.preprocess(image)
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, patches + 1, F)."""
-        out = self.model(pixel_values=pixels)
-        hidden = out.last_hidden_state
-        patches = hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden[:, self._special :]
-        pooled = getattr(out, "pooler_output", None)
-        if pooled is None:
-            pooled = hidden[:, 0] if hidden.ndim == 3 and self._special else patches.mean(1)
-        return torch.cat([patches, pooled.reshape(len(pixels), 1, -1)], 1).float()
-
-    def _probe(self) -> Tensor:
-        from PIL import Image
-
-        return self.preprocess(Image.new("RGB", (64, 48)))[None]
+        """(B, 3, H, W) -> (B, patches + 1, F), float32."""
+        return self.model(pixels).float()  # type: ignore[no-any-return]
 
 
 def load_image_encoder(backbone: str) -> ImageEncoder:

@@ -24,6 +24,27 @@ image_id (B) of each caption. Where batches hold images with all their captions,
 composed queries: raytrain/methods/composed.py. Everywhere noise (B, *noise_shape), where a method samples."""
 
 
+def layer_scales(module: nn.Module, start: str, scale: float, decay: float) -> dict[str, float]:
+    """{start of a parameter's name: its learning rate / the base rate}: each layer `decay` times the one above it.
+
+    The layers are those of the module's longest list of modules. What stands before them (embeddings) learns as a layer
+    below the first, and everything else at `scale`, as the last layer does.
+
+    Args:
+        start: of the names of the module's parameters.
+        scale: of the last layer.
+        decay: in (0, 1]; 1 gives all of it one rate.
+    """
+    lists = {name: len(part) for name, part in module.named_modules() if isinstance(part, nn.ModuleList)}
+    if decay == 1 or not lists:
+        return {start: scale}
+    longest = max(lists, key=lambda name: lists[name])
+    count = lists[longest]
+    found = {f"{start}{longest}.{layer}.": scale * decay ** (count - 1 - layer) for layer in range(count)}
+    below = [name for name, _ in module.named_modules() if name.rpartition(".")[2] == "embeddings"]
+    return {start: scale, **found, **{f"{start}{name}.": scale * decay**count for name in below}}
+
+
 def alone(tensor: Tensor) -> Tensor:
     """The gather of a single process."""
     return tensor
@@ -64,13 +85,15 @@ class Inputs:
 class Method(nn.Module):
     """A method: how queries and gallery items are embedded and compared, and what training minimises.
 
-    `lr_scales` multiplies the learning rate of the parameters whose names start so. `noise_shape` is what training
+    `lr_scales` multiplies the learning rate of the parameters whose names start so; `prefix` is what stands before
+    `text.` in the names of the text branch. `noise_shape` is what training
     batches hold of standard normal numbers for each unit; () for a method that does not sample. `local_features` says
     that embeddings are (N, n, D) local features, a row of zeros for each that an item lacks, and no sets of embeddings.
     Only their number n may differ between batches; whoever joins batches pads them with rows of zeros.
     """
 
     lr_scales: Mapping[str, float] = MappingProxyType({})
+    prefix: str = ""
     noise_shape: tuple[int, ...] = ()
     local_features: bool = False
 

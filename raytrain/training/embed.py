@@ -38,7 +38,7 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
     was_training = model.training
     model.eval()
     query = _encode(model.encode_query, _asked(split, feed), device)
-    gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.regions), device)
+    gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
     model.train(was_training)
     return gather(query), gather(gallery)
 
@@ -61,7 +61,7 @@ def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.
 def _asked(split: AnySplit, feed: Feed) -> Iterator[Batch]:
     """The queries of the split that this rank encodes."""
     if isinstance(split, QuerySplit):
-        return query_batches(split, _share(np.arange(len(split))), feed.regions, feed.texts)
+        return query_batches(split, _share(np.arange(len(split))), feed.images, feed.texts)
     return text_batches(_share(split.texts), feed.texts)
 
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from raytrain.config import RunConfig, TransformerText
-from raytrain.data.batches import Regions, TextReader, TokenIds, TokenStates
+from raytrain.config import RunConfig, TransformerImages, TransformerText
+from raytrain.data.batches import ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
+from raytrain.encoders.images import VisionBackbone
 from raytrain.methods.base import Inputs
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Readers over one table; `vocabulary` is None unless captions are words."""
+    """Readers over one table.
 
-    regions: Regions
+    Args:
+        images, texts: readers.
+        inputs: sizes for the method.
+        vocabulary: None unless captions are words.
+        backbone: what turns the images into regions where it trains with the method; None where features are read.
+    """
+
+    images: ImageReader
     texts: TextReader
     inputs: Inputs
-    vocabulary: Vocabulary | None
+    vocabulary: Vocabulary | None = None
+    backbone: VisionBackbone | None = None
 
 
 def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = None) -> Feed:
@@ -28,17 +37,29 @@ def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = N
         vocabulary: of the run being evaluated; None counts the words of the training split.
     """
     data, text = config.data, config.encoder.text
-    regions = Regions(table, data.image_features, data.regions)
-    features = regions.features.shape[-1]
-    whole = table.feature(data.image_features, "image").encoder.get("global_index")
+    images, whole, backbone = _images(config, table)
     if text.kind == "bigru":
         vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)
         words = TokenIds.from_words(table, vocabulary, data.max_words)
-        return Feed(regions, words, Inputs(features, words=len(vocabulary), global_region=whole), vocabulary)
+        inputs = Inputs(images.width, words=len(vocabulary), global_region=whole)
+        return Feed(images, words, inputs, vocabulary, backbone)
     if isinstance(text, TransformerText):
         ids = TokenIds.from_transformer(table, text.path, data.max_words)
-        return Feed(regions, ids, Inputs(features, global_region=whole), None)
+        return Feed(images, ids, Inputs(images.width, global_region=whole), None, backbone)
     assert data.text_features is not None
     states = TokenStates(table, data.text_features, data.max_words)
-    inputs = Inputs(features, token_features=states.states.shape[1], global_region=whole)
-    return Feed(regions, states, inputs, None)
+    inputs = Inputs(images.width, token_features=states.states.shape[1], global_region=whole)
+    return Feed(images, states, inputs, None, backbone)
+
+
+def _images(config: RunConfig, table: Table) -> tuple[ImageReader, int | None, VisionBackbone | None]:
+    """The reader, which of its regions is the whole image, and the backbone that trains."""
+    data, image = config.data, config.encoder.image
+    alone = data.regions == "global"
+    if isinstance(image, TransformerImages):
+        backbone = VisionBackbone(image.path, image.frozen_batch_norm)
+        regions = 1 if alone else backbone.regions
+        pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
+        return pixels, regions - 1, backbone
+    whole = table.feature(data.image_features, "image").encoder.get("global_index")
+    return Regions(table, data.image_features, data.regions), 0 if alone else whole, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import signal
 import threading
@@ -16,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import RunConfig, TransformerImages, flatten
 from raytrain.data.batches import Batches, QueryBatches, TrainBatches, to_device
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
 from raytrain.methods import METHODS
 from raytrain.methods.base import Method, Moment
+from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
 from raytrain.training.embed import autocast, diagnostics, embed_split, query_uncertainty, score, split_metrics
@@ -310,8 +312,12 @@ class Run:
 
 
 def build_method(config: RunConfig, feed: Feed) -> Method:
-    """The method of a config, with fresh weights."""
-    return METHODS[config.method.kind](config.encoder, config.method, feed.inputs)
+    """The method of a config, with fresh weights, over a backbone with its own where it trains."""
+    method = METHODS[config.method.kind](config.encoder, config.method, feed.inputs)
+    if feed.backbone is None:
+        return method
+    assert isinstance(config.encoder.image, TransformerImages)
+    return TrainedBackbone(method, copy.deepcopy(feed.backbone), config.encoder.image, config.data.regions)
 
 
 def refuse_other_task(config: RunConfig, table: Table) -> None:
@@ -331,8 +337,8 @@ def open_batches(config: RunConfig, split: AnySplit, feed: Feed, noise: tuple[in
     refuse_other_task(config, split.table)
     same = (config.data, config.optim.batch_size, config.seed, rank(), world_size())
     if isinstance(split, QuerySplit):
-        return QueryBatches(split, feed.regions, feed.texts, *same, noise)
-    return TrainBatches(split, feed.regions, feed.texts, *same, config.batch_by, noise)
+        return QueryBatches(split, feed.images, feed.texts, *same, noise)
+    return TrainBatches(split, feed.images, feed.texts, *same, config.batch_by, noise)
 
 
 def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from raytrain.config import RunConfig, TransformerText
-from raytrain.methods.base import Method
+from raytrain.methods.base import Method, layer_scales
 
 
 def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
@@ -20,8 +20,13 @@ def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> to
     factor}; a parameter belongs to the longest start that fits. The first group has the base rate.
     """
     text = config.encoder.text
-    prefix = "text.transformer." if isinstance(text, TransformerText) else "text."
-    scales = {"": 1.0, prefix: text.lr_scale, **model.lr_scales}
+    if isinstance(text, TransformerText):
+        start = f"{model.prefix}text.transformer"
+        transformer = dict(model.named_modules()).get(start, nn.Identity())  # a query without text has none
+        branch = layer_scales(transformer, f"{start}.", text.lr_scale, text.layer_decay)
+    else:
+        branch = {f"{model.prefix}text.": text.lr_scale}
+    scales = {"": 1.0, **branch, **model.lr_scales}
     members: dict[str, list[nn.Parameter]] = {start: [] for start in scales}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

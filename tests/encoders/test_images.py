@@ -112,7 +112,7 @@ def test_a_vision_transformer_gives_its_patches_and_its_pooled_output(tmp_path: 
     assert (encoder.name, encoder.regions, encoder.width) == ("tiny-vit", 17, 16)
     pixels = encoder.preprocess(Image.new("RGB", (50, 20), "red"))[None]
     out = encoder(pixels)
-    whole = encoder.model(pixel_values=pixels)  # type: ignore[attr-defined]
+    whole = encoder.model.model(pixel_values=pixels)  # type: ignore[attr-defined]
     torch.testing.assert_close(out[:, :16], whole.last_hidden_state[:, 1:])
     torch.testing.assert_close(out[:, 16], whole.pooler_output)
     assert encoder.facts["layout"] == "patches16+global"
@@ -122,7 +122,7 @@ def test_a_vision_transformer_gives_its_patches_and_its_pooled_output(tmp_path: 
 def test_a_convolutional_model_gives_the_cells_of_its_map(tmp_path: Path) -> None:
     encoder = load_image_encoder(str(tiny_models.resnet(tmp_path / "resnet")))
     pixels = torch.stack([encoder.preprocess(Image.new("RGB", (32, 32), c)) for c in ("red", "blue")])
-    maps = encoder.model(pixel_values=pixels).last_hidden_state  # type: ignore[attr-defined]
+    maps = encoder.model.model(pixel_values=pixels).last_hidden_state  # type: ignore[attr-defined]
     out = encoder(pixels)
     cells = maps.shape[2] * maps.shape[3]
     assert out.shape == (2, cells + 1, 16)

@@ -1,0 +1,60 @@
+"""A method over an image backbone that trains with it: pixels in, the method sees the backbone's regions."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from raytrain.config import TransformerImages
+from raytrain.encoders.images import VisionBackbone
+from raytrain.methods.base import Batch, Method, Moment, layer_scales
+
+
+class TrainedBackbone(Method):
+    """Any method, whose batches hold images instead of their features.
+
+    regions and reference of a batch are (B, 3, H, W) pixels here; region_mask and reference_mask (B, R) say which of
+    the backbone's regions the method may see.
+
+    Args:
+        method: over regions of the backbone's width.
+        config: of the backbone.
+        which: "all" regions, or the "global" one alone.
+    """
+
+    def __init__(self, method: Method, backbone: VisionBackbone, config: TransformerImages, which: str = "all") -> None:
+        super().__init__()
+        self.method, self.backbone, self.which = method, backbone, which
+        self.prefix = "method."
+        self.lr_scales = {
+            **{f"method.{start}": scale for start, scale in method.lr_scales.items()},
+            **layer_scales(backbone, "backbone.", config.lr_scale, config.layer_decay),
+        }
+        self.noise_shape, self.local_features = method.noise_shape, method.local_features
+
+    def encode_query(self, batch: Batch) -> Tensor:
+        return self.method.encode_query(self._seen(batch))
+
+    def encode_gallery(self, batch: Batch) -> Tensor:
+        return self.method.encode_gallery(self._seen(batch))
+
+    def uncertainty(self, batch: Batch) -> Tensor | None:
+        return self.method.uncertainty(self._seen(batch))
+
+    def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
+        return self.method.pair_cost(query, gallery)
+
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        return self.method.similarity(query, gallery)
+
+    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = self.method(self._seen(batch), moment)
+        return losses
+
+    def _seen(self, batch: Batch) -> Batch:
+        """The batch with regions (B, R, F) for pixels."""
+        seen = dict(batch)
+        for name in ("regions", "reference"):
+            if name in batch:
+                regions = self.backbone(batch[name])
+                seen[name] = regions[:, -1:] if self.which == "global" else regions
+        return seen
