@@ -18,6 +18,9 @@ from raytrain.similarity import real_rows
 NUMBERS_PER_MIB = 2**18
 """float32 numbers."""
 
+CAPTIONS_AT_ONCE = 32
+"""The most queries of a block, so that short captions are not computed at the length of the batch's longest."""
+
 
 class CrossAttention(TripletMethod):
     """Captions are queries, images the gallery; both are local features, padded with rows of zeros."""
@@ -57,8 +60,9 @@ class CrossAttention(TripletMethod):
         places = torch.arange(1, query.shape[1] + 1, device=query.device)
         lengths, order = (real_rows(query) * places).amax(1).sort()  # words may be missing inside a caption too
         numbers = max(1, self.pair_cost(query, gallery) * len(gallery))
-        rows = max(1, self.config.memory_mib * NUMBERS_PER_MIB // numbers)
-        again = torch.is_grad_enabled() and rows < len(query)
+        fitting = self.config.memory_mib * NUMBERS_PER_MIB // numbers
+        again = torch.is_grad_enabled() and fitting < len(query)
+        rows = max(1, min(fitting, CAPTIONS_AT_ONCE))
         parts = []
         for chosen, own in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
             block = query[chosen, : max(2, int(own[-1]))]  # a global vector is never alone

@@ -152,7 +152,9 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for numbers in (2**18, 1, 250):  # of a MiB: all at once, single queries, a few
+    # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
+    for numbers, captions in ((2**18, 32), (1, 32), (250, 32), (2**18, 2)):
+        monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
         monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
         method = build(memory_mib=1, **form)
         texts, images = locals_of(TEXTS).requires_grad_(), locals_of(IMAGES, seed=1).requires_grad_()

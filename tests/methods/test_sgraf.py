@@ -218,7 +218,9 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for numbers in (2**18, 1, 2500):  # of a MiB: all at once, single queries, a few
+    # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
+    for numbers, captions in ((2**18, 32), (1, 32), (2500, 32), (2**18, 2)):
+        monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
         monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
         method = build(module=module, memory_mib=1).double()
         texts, images = (part.requires_grad_() for part in pairs())
