@@ -28,7 +28,7 @@ def add_verbs(subparsers: Any) -> None:
         subparsers, "sweep", "search a space around a recipe, by Ray Tune and Optuna", run_sweep,
         "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
     )  # fmt: skip
-    sweep.add_argument("space", help="a search space of search_spaces: dvse, vse_infinity")
+    sweep.add_argument("space", help="a method's search space, or image_text, which draws the method too")
     sweep.add_argument("--recipe", help="recipe or YAML file of trial 0; left out where --resume names a folder")
     sweep.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes of the recipe")
     sweep.add_argument("--name", help="of the sweep; default made from the space, the table and the time")
