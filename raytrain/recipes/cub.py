@@ -7,8 +7,10 @@ validation species do not train; the default table trains on all 150.
 What to expect: published results are R-Precision by species on the 50 test species: PVSE with one embedding 22.3 image
 to text, PCME 26.3 and 26.8 text to image (Chun et al., CVPR 2021, with a ResNet trained along; in percent). Recalls, by
 which these recipes select, count the ten captions of the very photo; most fit others of its species as well, so that
-recalls stay low and are not to be compared with those numbers. Not run here: the photos could not be had. Sizes are those
-of `raytrain train RECIPE --dry-run --assume captions=10,words=3000`; steps are counted, for 7,100 training photos.
+recalls stay low and are not to be compared with those numbers. Not run here: the photos could not be had.
+
+Sizes are those of `raytrain train RECIPE --dry-run --assume captions=10,words=3000`, with 20 words a caption; steps are
+counted, for 7,100 training photos.
 """
 
 from __future__ import annotations
