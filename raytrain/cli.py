@@ -90,7 +90,9 @@ def _add_data(verbs: Any) -> None:
         actions, "build", "a table from a public layout or the embedded default", _data_build,
         "raytrain data build karpathy --root flickr8k --out tables/flickr8k",
     )  # fmt: skip
-    build.add_argument("source", help="emoji, karpathy, precomp; composed: emoji_triplets, products, fashion_iq, cirr")
+    build.add_argument(
+        "source", help="emoji, karpathy, precomp, cub; composed: emoji_triplets, products, fashion_iq, cirr"
+    )
     build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
     build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
     build.add_argument("--root", help="folder of the data set's files (emoji needs none)")

@@ -1,4 +1,4 @@
-"""Search spaces by method. Each is a define-by-run function whose names are fields of RunConfig."""
+"""Search spaces: one a method, and one over methods. Each is a define-by-run function of RunConfig's field names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.composed import composed
 from search_spaces.dive import dive
 from search_spaces.dvse import dvse
+from search_spaces.image_text import image_text
 from search_spaces.pcme import pcme
 from search_spaces.pcmepp import pcmepp
 from search_spaces.pvse import pvse
@@ -30,6 +31,7 @@ SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
     "pvse": pvse,
     "scan": scan,
     "sgraf": sgraf,
+    "image_text": image_text,
     "vse_infinity": vse_infinity,
     "vsepp": vsepp,
 }

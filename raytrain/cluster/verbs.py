@@ -22,13 +22,22 @@ def add_verbs(subparsers: Any) -> None:
     )  # fmt: skip
     _recipe(train)
     train.add_argument("--workers", type=int, default=0, help="Ray Train workers; 0 trains in this process (default)")
+    train.add_argument(
+        "--dry-run", action="store_true",
+        help="build the model and take two steps on made-up features, in this process; prints size, memory and seconds",
+    )  # fmt: skip
+    train.add_argument(
+        "--assume", action="append", metavar="SIZE=N", default=[],
+        help="with --dry-run, a size that only a table knows: regions=36, region_features=2048, tokens=20, "
+        "token_features=384, words=10000, captions=5 (an image)",
+    )  # fmt: skip
     _cluster(train)
 
     sweep = _verb(
         subparsers, "sweep", "search a space around a recipe, by Ray Tune and Optuna", run_sweep,
         "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
     )  # fmt: skip
-    sweep.add_argument("space", help="a search space of search_spaces: dvse, vse_infinity")
+    sweep.add_argument("space", help="a method's search space, or image_text, which draws the method too")
     sweep.add_argument("--recipe", help="recipe or YAML file of trial 0; left out where --resume names a folder")
     sweep.add_argument("overrides", nargs="*", metavar="a.b=value", help="changes of the recipe")
     sweep.add_argument("--name", help="of the sweep; default made from the space, the table and the time")
@@ -61,6 +70,10 @@ def run_train(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.runs import progress
     from raytrain.training.run import named, train
 
+    if args.dry_run:
+        return _dry_run(args)
+    if args.assume:
+        raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
     config = placed(named(override(_config(args.recipe), parse_overrides(args.overrides))))
     started = time.monotonic()
     if args.workers > 0 or in_submitted_job():
@@ -92,6 +105,18 @@ def run_train(args: argparse.Namespace) -> dict[str, Any]:
         "epochs": done.epochs,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _dry_run(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.training.dry_run import as_text, dry_run, parse_sizes
+
+    config = override(_config(args.recipe), parse_overrides(args.overrides))
+    found = dry_run(config, parse_sizes(args.assume))
+    print(f"{args.recipe}: {as_text(found)}")
+    if args.workers > 1:
+        batch = config.optim.batch_size
+        print(f"This process took the whole batch of {batch}; each of {args.workers} workers takes its share.")
+    return {"recipe": args.recipe, **found}
 
 
 def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
@@ -185,8 +210,9 @@ class OverridesAnywhere(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         given, overrides, rest = list(args or []), list[str](), list[str]()
+        switches = {flag for action in self._actions if action.nargs == 0 for flag in action.option_strings}
         for before, argument in zip(["", *given], given, strict=False):
-            is_value = before.startswith("--") and "=" not in before and before != "--json"
+            is_value = before.startswith("--") and "=" not in before and before not in switches
             plain = "=" in argument and not argument.startswith("-") and not is_value
             (overrides if plain else rest).append(argument)
         found, unknown = super().parse_known_args(rest, namespace)

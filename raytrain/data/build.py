@@ -14,6 +14,7 @@ from raytrain.errors import UsageError
 SOURCES = {
     "karpathy": "Flickr8k, Flickr30k, COCO: dataset_*.json and an image folder",
     "precomp": "SCAN / VSE-infinity arrays: {split}_ims.npy and {split}_caps.txt",
+    "cub": "CUB Captions: text_c10/ and lists of species, or dataset_*.json; items grouped by species",
     "emoji": "the embedded default: Twemoji graphics with names and keywords, from installed packages",
     "emoji_triplets": "the embedded default of composed retrieval: Twemoji graphics that differ in one attribute",
     "products": "catalogue photos with attribute-derived triplets: products.json, triplets.{split}.json",

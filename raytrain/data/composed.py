@@ -23,10 +23,10 @@ _ANNOTATION = "Correct the entry."
 
 @dataclass(frozen=True)
 class Place:
-    """Where an annotation stands: its file, and its row from 0."""
+    """Where an annotation stands: its file, and its row from 0; None for the whole file."""
 
     file: str
-    row: int
+    row: int | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def write(
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     _check(items, places, queries, gallery, problems)
-    present, missing = _present(items, places, image_root, allow_missing, problems)
+    present, missing = present_images(items, places, image_root, allow_missing, problems)
     problems.raise_if_any()
     kept, dropped = _answerable(queries, {item.id for item in present})
     if not kept:
@@ -192,9 +192,10 @@ def _check(
             bad("self", f"reference {query.reference!r} is its own target")
 
 
-def _present(
+def present_images(
     items: Sequence[Item], places: Mapping[str, Place], root: Path, allow_missing: float, problems: Problems
 ) -> tuple[list[Item], list[str]]:
+    """(items whose image is there, ids of the others); problems of paths, and of too many missing ones, are added."""
     present, absent, missing = [], [], Problems()
     for item in items:
         place = places[item.id]

@@ -117,6 +117,7 @@ class VisionBackbone(nn.Module):
     Attributes:
         regions: R.
         width: F.
+        side: of a prepared image, in pixels.
     """
 
     def __init__(self, path: str, frozen_batch_norm: bool = True) -> None:
@@ -138,6 +139,7 @@ class VisionBackbone(nn.Module):
             if hidden.ndim == 3:
                 self._special = _special_tokens(self.model, hidden.shape[1], size[2], size[3])
             self.regions, self.width = (int(number) for number in self(self._probe()).shape[1:])
+        self.side = int(size[2])
         self.pixels = f"{size[3]} x {size[2]}, {type(self.processor).__name__}"
 
     def train(self, mode: bool = True) -> VisionBackbone:

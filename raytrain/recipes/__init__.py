@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Callable
 
 from raytrain.config import RunConfig
-from raytrain.recipes import cirr, coco, emoji, fashion_iq, flickr8k, flickr30k, products
+from raytrain.recipes import cirr, coco, cub, emoji, fashion_iq, flickr8k, flickr30k, products
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     name: function
-    for module in (cirr, coco, emoji, fashion_iq, flickr8k, flickr30k, products)
+    for module in (cirr, coco, cub, emoji, fashion_iq, flickr8k, flickr30k, products)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 }

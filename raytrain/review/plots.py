@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from raytrain.review.tables import METHOD_NAMES
 from raytrain.tracking.journal import NAME, Journal
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 210, 52, 34, 12
@@ -30,19 +31,24 @@ def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) 
 
 
 def history(trials: Sequence[dict[str, Any]]) -> str:
-    """Each trial's value by its number, and the best so far; failed trials have no value and no point."""
-    points: list[Point] = []
+    """Each trial's value by its number, and the best so far; failed trials have no value and no point.
+
+    Where the sweep searched over methods, each has its own colour.
+    """
+    series: dict[str, list[Point]] = {}
     line: list[Point] = []
     best = -math.inf
     for trial in trials:
         value = trial.get("value")
         if value is None:
             continue
+        kind = (trial.get("params") or {}).get("method.kind", "")
+        method = METHOD_NAMES.get(kind, str(kind))
         best = max(best, float(value))
         tip = f"{trial.get('run')}: {value:.2f}, {trial.get('state')}"
-        points.append((float(trial["number"]), float(value), tip))
+        series.setdefault(method, []).append((float(trial["number"]), float(value), tip))
         line.append((float(trial["number"]), best, ""))
-    return chart([("", points)], line, "trial", "validation value; line: best so far")
+    return chart(list(series.items()), line, "trial", "validation value; line: best so far")
 
 
 def temperature_curve(folder: str | os.PathLike[str], direction: str) -> str:

@@ -56,10 +56,17 @@ def _images(config: RunConfig, table: Table) -> tuple[ImageReader, int | None, V
     """The reader, which of its regions is the whole image, and the backbone that trains."""
     data, image = config.data, config.encoder.image
     alone = data.regions == "global"
-    if isinstance(image, TransformerImages):
-        backbone = VisionBackbone(image.path, image.frozen_batch_norm)
+    backbone = load_backbone(config)
+    if backbone is not None:
+        assert isinstance(image, TransformerImages)
         regions = 1 if alone else backbone.regions
         pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
         return pixels, regions - 1, backbone
     whole = table.feature(data.image_features, "image").encoder.get("global_index")
     return Regions(table, data.image_features, data.regions), 0 if alone else whole, None
+
+
+def load_backbone(config: RunConfig) -> VisionBackbone | None:
+    """The image backbone that trains with the method, as it was pretrained; None where features are read."""
+    image = config.encoder.image
+    return VisionBackbone(image.path, image.frozen_batch_norm) if isinstance(image, TransformerImages) else None

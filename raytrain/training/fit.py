@@ -14,23 +14,24 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from raytrain.config import RunConfig, TransformerImages, flatten
-from raytrain.data.batches import Batches, QueryBatches, TrainBatches, to_device
+from raytrain.data.batches import Batches, QueryBatches, TrainBatches
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
+from raytrain.encoders.images import VisionBackbone
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
 from raytrain.methods import METHODS
-from raytrain.methods.base import Method, Moment
+from raytrain.methods.base import Inputs, Method, Moment
 from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import autocast, diagnostics, embed_split, query_uncertainty, score, split_metrics
+from raytrain.training.embed import diagnostics, embed_split, query_uncertainty, score, split_metrics
 from raytrain.training.feed import Feed, open_feed
-from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
-from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
+from raytrain.training.gather import any_rank, gather, rank, world_size
+from raytrain.training.learner import Learner
+from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.similarities import keep_similarity
 
 Report = Callable[[dict[str, float], Path | None], None]
@@ -109,30 +110,16 @@ def default_device() -> torch.device:
     return torch.device("cpu")
 
 
-class Run:
+class Run(Learner):
     """A run's state: model, optimizer and position; what a checkpoint holds."""
 
     def __init__(self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device) -> None:
-        self.config, self.device = config, device
         self.val = tables["val"]
         self.feed: Feed = open_feed(config, tables["train"].table)
         torch.manual_seed(config.seed)
-        self.model = build_method(config, self.feed).to(device)
-        synchronise_batch_norm(self.model)
+        super().__init__(config, build_method(config, self.feed), device)
         self.batches = open_batches(config, tables["train"], self.feed, self.model.noise_shape)
-        self.optimizer = make_optimizer(self.model, config, device)
-        self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
-        self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
-        self.parallel: nn.Module = self.model
-        if world_size() > 1:
-            # batch norm statistics are already global: nothing to broadcast. Newer torch renames the switch, with a
-            # warning on every rank; older torch knows this name alone
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)
-                self.parallel = DistributedDataParallel(
-                    self.model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
-                )
-        self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
+        self.step_in_epoch, self.saved_step = 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
         self.sums: dict[str, Tensor] = {}
@@ -159,13 +146,7 @@ class Run:
             last_part = self._updates_after(self.step_in_epoch)
             set_lr(self.optimizer, optim.lr * lr_factor(self.config, self.step, steps))
             moment = Moment(self.epoch + self.step_in_epoch / steps, optim.num_epochs, gather)
-            with self._no_sync(last_part):
-                with autocast(self.device, optim.precision):
-                    losses = self.parallel(to_device(batch, self.device), moment)
-                self._check_finite(losses)
-                self.scaler.scale(losses["loss"]).backward()
-            if last_part:
-                self._update()
+            losses = self.learn(batch, moment, last_part)
             for name, value in losses.items():
                 self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
             self.step += 1
@@ -263,39 +244,6 @@ class Run:
         self.best, self.worker_seconds = state["best"], state["worker_seconds"]
         self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
 
-    def _update(self) -> None:
-        """Clip, step, average."""
-        self.scaler.unscale_(self.optimizer)
-        limit = self.config.optim.clip_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        # fp16 skips a step whose scaled gradient overflowed; in any other precision it is the end
-        if not self.scaler.is_enabled() and not torch.isfinite(norm):
-            raise NonFiniteError(
-                f"step {self.step}: the gradient is {float(norm)}; lower optim.lr, or look at the data"
-            )
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad()
-        if self.average is not None:
-            with torch.no_grad():
-                for name, value in self.model.state_dict().items():
-                    if value.is_floating_point():
-                        self.average[name].lerp_(value, 1 - self.config.optim.ema_decay)
-                    else:
-                        self.average[name].copy_(value)
-
-    def _check_finite(self, losses: dict[str, Tensor]) -> None:
-        """Every rank holds the same global losses, so that all of them stop here, at one step."""
-        parts = [name for name in losses if name != "loss"]
-        values = torch.stack([losses[name].detach().float() for name in [*parts, "loss"]]).tolist()
-        for name, value in zip([*parts, "loss"], values, strict=True):
-            if not math.isfinite(value):
-                raise NonFiniteError(f"step {self.step} (epoch {self.epoch + 1}): {name} is {value}; lower optim.lr")
-
-    def _no_sync(self, last_part: bool) -> contextlib.AbstractContextManager[object]:
-        parallel = self.parallel
-        return contextlib.nullcontext() if last_part or world_size() == 1 else parallel.no_sync()  # type: ignore[operator]
-
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
         """The averaged weights in the model, while evaluating."""
@@ -313,11 +261,16 @@ class Run:
 
 def build_method(config: RunConfig, feed: Feed) -> Method:
     """The method of a config, with fresh weights, over a backbone with its own where it trains."""
-    method = METHODS[config.method.kind](config.encoder, config.method, feed.inputs)
-    if feed.backbone is None:
+    return over_backbone(config, feed.inputs, copy.deepcopy(feed.backbone))
+
+
+def over_backbone(config: RunConfig, inputs: Inputs, backbone: VisionBackbone | None) -> Method:
+    """The method of a config; `backbone` trains below it."""
+    method = METHODS[config.method.kind](config.encoder, config.method, inputs)
+    if backbone is None:
         return method
     assert isinstance(config.encoder.image, TransformerImages)
-    return TrainedBackbone(method, copy.deepcopy(feed.backbone), config.encoder.image, config.data.regions)
+    return TrainedBackbone(method, backbone, config.encoder.image, config.data.regions)
 
 
 def refuse_other_task(config: RunConfig, table: Table) -> None:

@@ -61,6 +61,16 @@ def test_the_space_of_another_method_is_refused(base: RunConfig) -> None:
         paper_trial(branching, override(base, {"method.kind": "vse_infinity"}))
 
 
+def test_a_name_of_another_branch_than_the_recipes_does_not_matter(base: RunConfig) -> None:
+    def methods(trial: Any) -> None:
+        if trial.suggest_categorical("method.kind", ["dvse", "dive"]) == "dive":
+            trial.suggest_float("method.alpha", 4.0, 64.0)
+
+    assert paper_trial(methods, base) == {"method.kind": "dvse"}
+    with pytest.raises(UsageError, match=r"method\.kind=vse_infinity of the recipe lies outside"):
+        paper_trial(methods, override(base, {"method.kind": "vse_infinity"}))
+
+
 def test_bounds_that_differ_by_branch_are_an_error() -> None:
     def crooked(trial: Any) -> None:
         wide = trial.suggest_categorical("method.views", [1, 2]) == 2

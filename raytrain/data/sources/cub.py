@@ -1,0 +1,269 @@
+"""CUB Captions: photos of 200 bird species with ten captions each, split by species.
+
+    CUB_200_2011/images/001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.jpg
+    text_c10/001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt    a caption a line
+    trainvalclasses.txt, testclasses.txt     150 and 50 species
+    valclasses1.txt, trainclasses1.txt       50 and 100 of the 150, and likewise 2 and 3
+    seen_test_images.txt                     photos of the 150 that no training sees
+
+or, in place of text_c10 and the lists, one dataset_*.json:
+
+    {"images": [{"filename": "001.Black_footed_Albatross/....jpg", "cls": 1, "split": "train" or "test",
+                 "sentences": [{"raw", "sentid"}, ...]}, ...]}
+
+Photos: Wah et al., 2011; captions: Reed et al., CVPR 2016; species of the splits and the seen test: Chun et al., CVPR
+2021 (PCME). A caption often fits the whole species, so an item's group is its species.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from raytrain.data.composed import Place, present_images, read_json
+from raytrain.data.paths import contained
+from raytrain.data.problems import Problems
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import SPLITS, Table, TableWriter
+from raytrain.errors import DataError, Problem, UsageError
+
+FOLDS = 3
+SEEN_EVERY = 5  # gives 1,745 photos; the published list has 1,764
+_NUMBERED = re.compile(r"\d{3}\.")
+
+
+@dataclass
+class Birds:
+    """What the annotations say, whichever layout they come in.
+
+    Args:
+        items: without a split.
+        places: of each item's annotation.
+        side: of each species: "train" or "test".
+        own_lists: the layout has no lists; those that are missing are made by rule.
+    """
+
+    items: list[Item]
+    places: dict[str, Place]
+    side: dict[str, str]
+    own_lists: bool
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    fold: int = 0,
+    images: str = "CUB_200_2011/images",
+    captions: str = "text_c10",
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of CUB Captions. The photos stay where they are; the 50 test species are the test split.
+
+    Args:
+        root: folder of captions, lists or JSON, and photos.
+        out: folder of the new table.
+        fold: 0 trains on all 150 species and validates on the photos of seen_test_images.txt; 1, 2 and 3 hold 50 of
+            the 150 species out for validation, and leave the seen test photos of the others out.
+        images: folder of the photos, relative to root or absolute.
+        captions: folder of the captions, likewise.
+        allow_missing: share of the photos in [0, 1] that may be absent; they are listed in table.json.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    if fold not in range(FOLDS + 1):
+        raise UsageError(f"fold is 0 (all species train), 1, 2 or 3; given: {fold}")
+    if not 0 <= allow_missing <= 1:
+        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    folder, problems = Path(root).expanduser().resolve(), Problems()
+    image_root = (folder / images).resolve()
+    if not image_root.is_dir():
+        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    birds = _annotated(folder, folder / captions, problems)
+    held = _held_out(folder, fold, birds, problems) if fold else set()
+    seen = _seen(folder, birds, problems)
+    items, left_out = [], 0
+    for item in birds.items:
+        split = birds.side.get(item.group, "")
+        if item.group in held or (item.file in seen and not fold):
+            split = "val"
+        elif item.file in seen:
+            left_out += 1
+            continue
+        items.append(replace(item, split=split))
+    there, missing = present_images(items, birds.places, image_root, allow_missing, problems)
+    problems.raise_if_any()
+    if not there:
+        raise DataError(Problem(str(image_root), None, "no photo of the annotations is there", "Check images=FOLDER."))
+    source = {
+        "name": "cub",
+        "fold": fold,
+        "seen_left_out": left_out,
+        "lists": "by rule where the files are missing" if birds.own_lists else "published",
+        "classes": {name: len({item.group for item in there if item.split == name}) for name in SPLITS},
+    }
+    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
+        writer.write(*to_arrow(sorted(there, key=lambda item: item.file)))
+    return Table(out)
+
+
+def _annotated(folder: Path, captions: Path, problems: Problems) -> Birds:
+    """From the JSON where there is one, else from the caption files."""
+    found = sorted(folder.glob("dataset_*.json"))
+    if len(found) == 1:
+        return _from_json(found[0], problems)
+    if found or not captions.is_dir():
+        what = f"{len(found)} dataset_*.json" if found else f"neither {captions.name}/ nor a dataset_*.json"
+        raise DataError(Problem(str(folder), None, what, "Give a folder with the one or the other."))
+    return _from_files(folder, captions, problems)
+
+
+def _from_json(path: Path, problems: Problems) -> Birds:
+    entries = read_json(path, dict, "It holds a list under 'images'.").get("images")
+    if not isinstance(entries, list) or not entries:
+        raise DataError(Problem(str(path), None, "no list under 'images'", "Get the file again."))
+    birds = Birds([], {}, {}, own_lists=True)
+    for row, entry in enumerate(entries):
+
+        def bad(kind: str, what: str, row: int = row) -> None:
+            problems.add(kind, Problem(str(path), row, what, "Correct the entry of 'images'."))
+
+        entry = entry if isinstance(entry, Mapping) else {}
+        file, side, number = str(entry.get("filename", "")), entry.get("split"), entry.get("cls")
+        species = _species(file)
+        if not species:
+            bad("filename", f"filename {file!r}, expected 001.Species/photo.jpg")
+            continue
+        if file in birds.places:
+            bad("repeated", f"{file} appears twice")
+            continue
+        if side not in ("train", "test"):
+            bad("split", f"{file}: split {side!r}, allowed are train, test")
+        elif birds.side.setdefault(species, side) != side:
+            bad("side", f"{file}: {species} is in {side} here and in {birds.side[species]} before")
+        if number is not None and number != int(species[:3]):
+            bad("cls", f"{file}: class {number}, but its folder says {int(species[:3])}")
+        texts = _texts(entry.get("sentences"), file)
+        if not texts:
+            bad("captions", f"{file}: no caption")
+        birds.items.append(Item(file, file, "", texts, group=species))
+        birds.places[file] = Place(str(path), row)
+    _unique_texts(birds, problems)
+    return birds
+
+
+def _from_files(folder: Path, captions: Path, problems: Problems) -> Birds:
+    birds = Birds([], {}, {}, own_lists=False)
+    for side, name in (("train", "trainvalclasses.txt"), ("test", "testclasses.txt")):
+        for line, species in _lines(folder / name):
+
+            def bad(kind: str, what: str, name: str = name, line: int = line) -> None:
+                problems.add(kind, Problem(str(folder / name), line, what, "Correct the list."))
+
+            if not _NUMBERED.match(species) or "/" in species:
+                bad("species", f"{species!r}, expected a folder such as 001.Black_footed_Albatross")
+            elif birds.side.setdefault(species, side) != side:
+                bad("side", f"{species} is among the training species too")
+            elif not contained(captions, species).is_dir():
+                bad("folder", f"no folder {captions / species}")
+            else:
+                _read_species(captions, species, birds, problems)
+    return birds
+
+
+def _read_species(captions: Path, species: str, birds: Birds, problems: Problems) -> None:
+    for found in sorted(contained(captions, species).glob("*.txt")):
+        file = f"{species}/{found.stem}.jpg"
+        if file in birds.places:
+            continue  # a species listed twice
+        path = contained(captions, f"{species}/{found.name}")
+        texts = _texts([{"raw": text} for _, text in _lines(path)], file)
+        if not texts:
+            problems.add("captions", Problem(str(path), None, "no caption", "Get the file again."))
+        birds.items.append(Item(file, file, "", texts, group=species))
+        birds.places[file] = Place(str(path), None)
+
+
+def _held_out(folder: Path, fold: int, birds: Birds, problems: Problems) -> set[str]:
+    """The species that validate: those of valclasses, or every third of the training species."""
+    training = sorted(species for species, side in birds.side.items() if side == "train")
+    path = folder / f"valclasses{fold}.txt"
+    if birds.own_lists and not path.exists():
+        return set(training[fold - 1 :: FOLDS])
+    held = {}
+    for line, species in _lines(path):
+        held[species] = line
+        if species not in training:
+            what = f"{species} is not one of the {len(training)} training species"
+            problems.add("held out", Problem(str(path), line, what, "Correct the list."))
+    rest = folder / f"trainclasses{fold}.txt"
+    for line, species in _lines(rest) if rest.exists() else ():
+        if species in held or species not in training:
+            what = f"{species} is {'held out too' if species in held else 'not a training species'}"
+            problems.add("rest", Problem(str(rest), line, what, "Correct the list."))
+    return set(held)
+
+
+def _seen(folder: Path, birds: Birds, problems: Problems) -> set[str]:
+    """Files of the seen test: those that are listed, or every fifth of a training species."""
+    path = folder / "seen_test_images.txt"
+    training = sorted(item.file for item in birds.items if birds.side.get(item.group) == "train")
+    if birds.own_lists and not path.exists():
+        count: Counter[str] = Counter()
+        chosen = set()
+        for file in training:
+            count[_species(file)] += 1
+            if count[_species(file)] % SEEN_EVERY == 0:
+                chosen.add(file)
+        return chosen
+    known, found = set(training), set()
+    for line, file in _lines(path):
+        found.add(file)
+        if file not in known:
+            what = f"{file} is no photo of a training species"
+            problems.add("seen", Problem(str(path), line, what, "Correct the list."))
+    return found
+
+
+def _species(file: str) -> str:
+    """The folder of 001.Species/photo.jpg; "" of anything else."""
+    path = PurePosixPath(file)
+    return path.parts[0] if len(path.parts) == 2 and _NUMBERED.match(path.parts[0]) else ""
+
+
+def _texts(sentences: Any, file: str) -> list[tuple[str, str]]:
+    """(id, caption) of what is not empty; the files hold the mark of undecodable bytes here and there."""
+    found = []
+    for number, sentence in enumerate(sentences if isinstance(sentences, list) else []):
+        raw = sentence.get("raw") if isinstance(sentence, Mapping) else None
+        text = " ".join(raw.replace("\ufffd", " ").split()) if isinstance(raw, str) else ""
+        if text:
+            found.append((str(sentence.get("sentid", f"{file}#{number}")), text))
+    return found
+
+
+def _unique_texts(birds: Birds, problems: Problems) -> None:
+    first: dict[str, str] = {}
+    for item in birds.items:
+        for name, _ in item.texts:
+            if first.setdefault(name, item.id) != item.id:
+                place = birds.places[item.id]
+                what = f"caption id {name!r} appears twice"
+                problems.add("sentid", Problem(place.file, place.row, what, "Make ids unique."))
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """(line number from 1, text) of the lines that are not empty."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise DataError(Problem(str(path), None, "not found", "Put the published file there.")) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error}", "Get the file again, in UTF-8.")) from None
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]

@@ -1,0 +1,103 @@
+"""A sweep over methods from its command line to the leaderboard; Tune alone is replaced, by a loop in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
+
+from raytrain.cli import main  # noqa: E402
+from raytrain.cluster.space import paper_trial  # noqa: E402
+from raytrain.cluster.study import open_study  # noqa: E402
+from raytrain.cluster.trial import trial_config  # noqa: E402
+from raytrain.config import flatten, override  # noqa: E402
+from raytrain.recipes import RECIPES  # noqa: E402
+from raytrain.review.leaderboard import read_board  # noqa: E402
+from raytrain.tracking.journal import Journal  # noqa: E402
+from raytrain.training.run import train  # noqa: E402
+from search_spaces import SPACES  # noqa: E402
+from search_spaces.image_text import METHODS  # noqa: E402
+from tests.tables import make_table  # noqa: E402
+
+SPACE = SPACES["image_text"]
+
+
+def one_after_the_other(study: Any, space: Any, ledger: Any, job: Any, samples: int, *rest: Any) -> None:
+    """In place of Tune: trial 0, then one of each method."""
+    for kind in (None, *METHODS)[:samples]:
+        if kind:
+            study.enqueue_trial(
+                {"method.kind": kind, "optim.batch_size": 64, "method.views": 2, "method.iterations": 1}
+            )
+        trial = study.ask()
+        space(trial)
+        ledger.started(trial.number, trial.params)
+        train(trial_config(ledger.base, ledger.sweep, trial.number, trial.params))
+        ledger.ended(trial.number, trial.params)
+        study.tell(trial, ledger.recorded[trial.number]["value"])
+
+
+@pytest.fixture
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep's questions to Ray are answered here, and nothing may start it: some of its functions do so unasked."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+    def refuse(*given: object, **more: object) -> None:
+        raise AssertionError("this test starts no Ray")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    context = SimpleNamespace(get_job_id=lambda: "job", get_node_id=lambda: "node")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address=None: {})
+    monkeypatch.setattr("raytrain.cluster.sweep.connect", lambda: {})
+    monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])
+    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", one_after_the_other)
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table", items=280, texts_per_item=2, regions=3)
+    changes = [f"data.table={table.path}", f"storage={tmp_path}/runs", "encoder.dim=8", "optim.max_steps=1"]
+    flags = ["--name", "s", "--trials", "4", "--rerank-trials", "0", "--tracking", "none"]
+    assert main(["sweep", "image_text", "--recipe", "dvse_emoji", *flags, *changes]) == 0
+
+    folder = tmp_path / "runs" / "emoji" / "s"
+    trials = {event["number"]: event for event in Journal(folder).read() if event["event"] == "trial"}
+    assert [trials[number]["params"]["method.kind"] for number in range(4)] == ["dvse", *METHODS]
+    assert all(event["state"] == "complete" for event in trials.values())
+    board = read_board(tmp_path / "runs")
+    assert sorted(row["method"] for row in board.rows) == sorted(["dvse", *METHODS])
+    assert len(board.tables) == 1  # methods compare with one another
+    told = {row["runs"][0]: row["settings"] for row in board.rows}
+    assert "margin=" in told["s-t000"]  # what tells two runs of one method apart
+    assert told["s-t003"] == ""  # DivE stands alone
+    assert main(["leaderboard", "--storage", str(tmp_path / "runs")]) == 0
+    page = (tmp_path / "runs" / "leaderboard.html").read_text(encoding="utf-8")
+    assert all(f'y="205">{name}</text>' in page for name in ("DVSE", "VSE-infinity", "DivE"))
+
+
+def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path: Path) -> None:
+    pytest.importorskip("ray.tune", reason="Ray is not installed")
+    from raytrain.cluster.study import searcher
+
+    base = RECIPES["dive_flickr8k"]()
+    study = open_study(tmp_path, "s", 0, 24)
+    study.enqueue_trial(paper_trial(SPACE, base))
+    search = searcher(study, SPACE, [])
+    kinds = set()
+    for number in range(24):
+        drawn = search.suggest(str(number))
+        assert drawn["number"] == number
+        config = trial_config(base, "s", number, drawn["changes"])
+        flat = flatten(config)
+        assert all(flat[name] == value for name, value in drawn["changes"].items())
+        if number == 0:
+            assert override(config, {"name": ""}) == base
+        kinds.add(config.method.kind)
+        search.on_trial_result(str(number), {"best": float(number), "epoch": 1, "training_iteration": 1})
+        search.on_trial_complete(str(number), {"best": float(number), "epoch": 1})
+    assert kinds == set(METHODS)

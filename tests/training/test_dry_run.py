@@ -1,0 +1,206 @@
+"""A dry run: no table, the step of training, the sizes that a table would give."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from raytrain.cli import main
+from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
+from raytrain.data.table import Table
+from raytrain.errors import UsageError
+from raytrain.methods import DivE
+from raytrain.recipes import RECIPES
+from raytrain.training.dry_run import (
+    Sizes,
+    dry_run,
+    inputs,
+    made_up_batch,
+    parse_sizes,
+    parts,
+    table_sizes,
+    usual_sizes,
+)
+from raytrain.training.fit import Run
+from raytrain.training.learner import Learner
+from raytrain.training.run import open_tables
+from tests.encoders.tiny_models import clip
+from tests.small_runs import small_run
+from tests.tables import make_table
+
+SMALL = {"encoder.dim": 8, "optim.batch_size": 6}
+FEW = {"regions": 3, "region_features": 7, "tokens": 4, "token_features": 5, "words": 30, "captions": 2}
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_every_recipe_takes_a_step_without_a_table(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = override(RECIPES[recipe](), {**SMALL, "optim.precision": "fp32"})
+    if config.method.kind == "dive":
+        config = override(config, {"method.head_dim": 4})
+    found = dry_run(config, FEW, CPU)
+    assert found["table"] is None
+    assert found["loss"] > 0
+    assert found["parameters"]["total"] == sum(
+        count for name, count in found["parameters"]["parts"].items() if "." not in name
+    )
+    assert 0 < found["memory"]["before_bytes"] <= found["memory"]["peak_bytes"]
+    assert found["seconds"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parts_of_paper_size_have_the_published_number_of_parameters() -> None:
+    config = RECIPES["dive_coco"]()
+    with torch.device("meta"):
+        model = DivE(config.encoder, config.method, inputs(config, replace(usual_sizes(config), words=11353)))
+    counted = parts(model)
+    assert round(counted["image"] / 1e6, 2) == 19.95
+    assert round(counted["image.sets"] / 1e6, 2) == 16.80
+    assert round(counted["text.sets"] / 1e6, 2) == 13.83
+    assert sum(count for name, count in counted.items() if "." not in name) == sum(
+        parameter.numel() for parameter in model.parameters()
+    )
+
+
+def test_it_takes_the_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On training's first batch the loss, and the weights after the step, are those of `fit`."""
+    config = override(small_run(tmp_path), {"name": "x", "optim.max_steps": 1})
+    run = Run(config, open_tables(config), CPU)
+    first = next(run.batches.epoch(0))
+    run.train_epoch(threading.Event(), lambda: None)
+    after = []
+    learn = Learner.learn
+
+    def watched(self: Learner, *given: Any) -> Any:
+        found = learn(self, *given)
+        after.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return found
+
+    monkeypatch.setattr("raytrain.training.dry_run.made_up_batch", lambda *given: first)
+    monkeypatch.setattr(Learner, "learn", watched)
+    found = dry_run(config, device=CPU)
+    assert found["loss"] == pytest.approx(run.train_metrics["train/loss"], rel=1e-6)
+    assert found["loss_later"] != found["loss"]
+    assert len(after) == 2
+    for name, value in run.model.state_dict().items():
+        torch.testing.assert_close(after[0][name], value)
+
+
+def test_a_table_that_is_there_gives_its_own_sizes(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table", regions=5, features=16, token_features=12, ragged=True)
+    words = max(len(tokens) for tokens in table.texts["tokens"].to_pylist()) + 2
+    config = override(RECIPES["dive_emoji"](), {**SMALL, "method.head_dim": 4, "data.table": str(table.path)})
+    sizes = table_sizes(config)
+    assert (sizes.regions, sizes.region_features, sizes.token_features, sizes.tokens) == (5, 16, 12, words)
+    split = table.split("train")
+    assert sizes.captions == -(-len(split.texts) // len(split))
+    found = dry_run(config, {"captions": 7}, CPU)
+    assert found["table"] == str(table.path)
+    assert found["batch"]["regions"] == [6, 5, 16]
+    assert found["batch"]["text"] == [42, words, 12]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optim.batch_size": 4000}, "is more than the 12 images with captions"),
+        ({"data.image_features": "butd"}, "has no image feature 'butd'"),
+        ({"data.train_split": "training"}, "no split 'training'"),
+    ],
+)
+def test_what_training_would_refuse_is_refused(change: dict[str, Any], message: str, table: Table) -> None:
+    config = override(RECIPES["dive_emoji"](), {"data.table": str(table.path), **change})
+    with pytest.raises(UsageError, match=message):
+        dry_run(config, device=CPU)
+
+
+def test_a_batch_is_made_by_pair_by_image_and_by_query() -> None:
+    few = Sizes(**FEW)
+    pair = made_up_batch(override(RECIPES["dvse_flickr30k"](), SMALL), few)
+    assert (pair["regions"].shape, pair["text"].shape) == ((6, 3, 7), (6, 4))
+    assert 5 <= int(pair["text"].min()) <= int(pair["text"].max()) < 30
+    assert pair["image_id"].tolist() == list(range(6))
+    image = made_up_batch(override(RECIPES["dive_flickr8k"](), SMALL), few)
+    assert (image["regions"].shape, image["text"].shape) == ((6, 3, 7), (12, 4, 5))
+    assert image["image_id"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert image["item_id"].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_a_query_batch_trains_rau(blocks: int) -> None:
+    config = RunConfig(
+        data=DataConfig(table="nowhere"), encoder=EncoderConfig(dim=8), method=RAUConfig(blocks=blocks),
+        optim=OptimConfig(batch_size=6, num_epochs=2),
+    )  # fmt: skip
+    assert config.batch_by == "query"
+    batch = made_up_batch(config, Sizes(**FEW))
+    assert batch["reference"].shape == batch["regions"].shape == (6, 3, 7)
+    assert batch["reference_mask"].all()
+    found = dry_run(config, FEW, CPU)
+    assert found["batch"]["noise"] == [6, 2 * blocks, 8]
+    assert {"base", "isu", "csu", "dr"} <= set(found["losses"])
+    assert found["parameters"]["parts"]["source_blocks"] == found["parameters"]["parts"]["target_blocks"] > 0
+
+
+def test_the_names_of_features_say_what_they_measure() -> None:
+    butd = usual_sizes(RECIPES["dvse_coco"]())
+    assert (butd.regions, butd.region_features, butd.tokens, butd.words) == (36, 2048, 20, 10_000)
+    lite0 = usual_sizes(RECIPES["dvse_flickr8k"]())
+    assert (lite0.regions, lite0.region_features, lite0.token_features) == (17, 1280, 384)
+    short = override(RECIPES["dvse_flickr8k"](), {"data.max_words": 7})
+    assert usual_sizes(short).tokens == 7
+    assert inputs(short, lite0).words is None
+
+
+def test_sizes_are_parsed_and_wrong_ones_refused() -> None:
+    assert parse_sizes(["regions=36,words=11353", "tokens=30"]) == {"regions": 36, "words": 11353, "tokens": 30}
+    assert parse_sizes([]) == {}
+    for wrong, message in (
+        ("region=3", "no size 'region'.*Sizes: regions"),
+        ("regions=0", "from 1 on; given: '0'"),
+        ("words=5", "from 6 on"),
+        ("tokens=x", "given: 'x'"),
+        ("tokens", "given: ''"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            parse_sizes([wrong])
+
+
+def test_the_command_prints_json_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "dive_emoji", "--dry-run", "--json", "--assume", "captions=2,tokens=3"]
+    assert main([*command, "optim.batch_size=4", "encoder.dim=8", "--workers", "2"]) == 0
+    out = capsys.readouterr().out
+    found = json.loads(out.splitlines()[-1])
+    assert {"parameters", "memory", "seconds", "loss", "sizes", "batch"} <= set(found)
+    assert found["sizes"] == {
+        "regions": 17, "region_features": 1280, "tokens": 3, "token_features": 384, "captions": 2,
+    }  # fmt: skip
+    assert found["batch"]["text"] == [8, 3, 384]
+    assert "as told: captions, tokens" in out
+    assert "whole batch of 4; each of 2 workers" in out
+    assert main(["train", "dive_emoji", "--assume", "captions=2"]) == 2
+    assert main(["train", "dive_emoji", "--dry-run", "optim.lrr=1"]) == 2
+    assert "did you mean 'lr'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_backbone_that_trains_is_counted_and_fed_pixels(tmp_path: Path) -> None:
+    model = clip(tmp_path / "model")
+    changes = {"encoder.image.kind": "transformer", "encoder.image.path": str(model)}
+    config = override(RECIPES["rau_fashion_iq"](), {**SMALL, **changes, "optim.precision": "fp32"})
+    found = dry_run(config, {"tokens": 4}, CPU)
+    assert found["batch"]["reference"] == found["batch"]["regions"] == [6, 3, 32, 32]
+    assert found["parameters"]["parts"]["backbone"] > 0
+    assert (found["sizes"]["regions"], found["sizes"]["pixels"]) == (1, 32)
