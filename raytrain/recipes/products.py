@@ -17,8 +17,8 @@ TABLE = "tables/products"
 def rau_products() -> RunConfig:
     """RAU with two blocks a side. Further targets of a query are negatives here, as where only one is annotated.
 
-    Theta is the quantile that leaves about as many pairs as a batch has further targets. Results: docs/log.md. Run:
-    `raytrain train rau_products data.table=TABLE`.
+    Theta is the quantile that leaves about as many pairs as a batch has further targets. Results: docs/log.md.
+    Run: `raytrain train rau_products data.table=TABLE`.
     """
     return RunConfig(
         experiment="products",
