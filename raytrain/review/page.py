@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
-from raytrain.review.plots import history, temperature_curve
+from raytrain.review.plots import Sweep, history, temperature_curve
 from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, short_name, summary
 
 METHOD_LEGEND = {
@@ -57,7 +58,7 @@ dt{font-weight:600}dd{margin:0;color:var(--soft)}
 border:1px solid var(--line);border-radius:10px;width:520px;max-width:100%}figcaption{font-weight:600;margin-bottom:6px}
 svg{width:100%;height:auto}svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line)}
 .best{fill:none;stroke:var(--accent);stroke-width:1.5}
-.s0{fill:var(--bar)}.s1{fill:var(--bar2)}.s2{fill:#5bb98c}code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
+.s0{fill:var(--bar)}.s1{fill:var(--bar2)}.s2{fill:#5bb98c}.s3{fill:#b98c5b}code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
 """
 
 SCRIPT = """
@@ -78,12 +79,12 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
 """
 
 
-def to_html(board: Board, sweeps: Mapping[str, Sequence[dict[str, Any]]] | None = None) -> str:
+def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None) -> str:
     """The page; its time is the only thing in it that was not recorded.
 
     Args:
         board: the rows.
-        sweeps: the trials of each sweep, for a chart of how it went.
+        sweeps: by name, for charts of how each went and of what decided it.
     """
     methods = dict.fromkeys(row["method"] for row in board.rows)
     legend = "".join(
@@ -95,7 +96,7 @@ def to_html(board: Board, sweeps: Mapping[str, Sequence[dict[str, Any]]] | None 
     charts = "".join(
         f"<figure><figcaption>{escape(name)}</figcaption>{drawn}</figure>"
         for name, drawn in [
-            *((f"Sweep {name}", history(trials)) for name, trials in (sweeps or {}).items()),
+            *(figure for name, sweep in (sweeps or {}).items() for figure in _sweep(name, sweep)),
             *_curves(board),
         ]
         if drawn
@@ -113,6 +114,13 @@ def to_html(board: Board, sweeps: Mapping[str, Sequence[dict[str, Any]]] | None 
         f"{f'<h2>Methods</h2><dl>{legend}</dl>' if legend else ''}"
         f"</main><script>{SCRIPT}</script></body></html>\n"
     )
+
+
+def _sweep(name: str, sweep: Sweep) -> list[tuple[str, str]]:
+    """How the sweep went, and what decided it, for each method that it tried often enough."""
+    found = importances(sweep.trials, sweep.space)
+    decided = [(caption(name, method), bars(shares)) for method, shares in found.items()]
+    return [(f"Sweep {name}", history(sweep.trials)), *decided]
 
 
 def _curves(board: Board) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from raytrain.review.importance import read_space
 from raytrain.review.tables import METHOD_NAMES
 from raytrain.tracking.journal import NAME, Journal
 
@@ -18,15 +19,23 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 210, 52, 34, 12
 Point = tuple[float, float, str]  # x, y, tooltip
 
 
-def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """{name of the sweep: its "trial" events by number}, of sweeps that have any."""
+class Sweep(NamedTuple):
+    """The "trial" events of a sweep by number, and its space as `importance.read_space` gives it."""
+
+    trials: list[dict[str, Any]]
+    space: dict[str, Any]
+
+
+def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) -> dict[str, Sweep]:
+    """{name of the sweep: what it tried}, of sweeps that have any trials."""
     found = {}
     for path in sorted(Path(storage).expanduser().resolve().glob(f"{experiment or '*'}/*/{NAME}")):
         events = Journal(path.parent).read()
         start = next((event for event in events if event["event"] == "start"), {})
         trials = {int(event["number"]): event for event in events if event["event"] == "trial"}
         if start.get("kind") == "sweep" and trials:
-            found[f"{path.parent.parent.name}/{path.parent.name}"] = [trials[number] for number in sorted(trials)]
+            name = f"{path.parent.parent.name}/{path.parent.name}"
+            found[name] = Sweep([trials[number] for number in sorted(trials)], read_space(path.parent))
     return found
 
 

@@ -1,0 +1,80 @@
+"""Importances of searched fields: on made-up trials whose value is decided by one of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("optuna", reason="importances are Optuna's")
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
+
+from raytrain.review.importance import bars, importances, read_space
+from raytrain.review.leaderboard import read_board
+from raytrain.review.page import to_html
+from raytrain.review.plots import read_sweeps
+from raytrain.tracking.journal import Journal
+
+DISTRIBUTIONS = {
+    "method.kind": CategoricalDistribution(["dvse", "dive"]),
+    "optim.lr": FloatDistribution(1e-4, 1e-2, log=True),
+    "method.margin": FloatDistribution(0.0, 1.0),
+    "method.alpha": FloatDistribution(1.0, 100.0, log=True),
+}
+SPACE = {name: json.loads(distribution_to_json(one)) for name, one in DISTRIBUTIONS.items()}
+
+
+def trials(number: int = 60) -> list[dict[str, Any]]:
+    """DVSE lives by its rate, DivE by its alpha; margins decide nothing."""
+    random = np.random.default_rng(0)
+    made = []
+    for at in range(number):
+        kind = "dvse" if at % 2 else "dive"
+        params = {"method.kind": kind, "optim.lr": 10 ** random.uniform(-4, -2), "method.margin": random.uniform()}
+        if kind == "dive":
+            params["method.alpha"] = 10 ** random.uniform(0, 2)
+        decisive = params["optim.lr"] / 1e-2 if kind == "dvse" else params["method.alpha"] / 100
+        value = 300 - 20 * abs(np.log10(decisive) + 1) + random.normal()
+        event = {"number": at, "run": f"s-t{at:03d}", "params": {**params, "derived": 1}, "state": "complete"}
+        made.append({**event, "value": None if at == 7 else float(value)})
+    return made
+
+
+def test_each_method_is_decided_by_its_own_field() -> None:
+    found = importances(trials(), SPACE)
+    assert set(found) == {"dvse", "dive"}
+    assert set(found["dvse"]) == {"optim.lr", "method.margin"}
+    assert next(iter(found["dvse"])) == "optim.lr"
+    assert next(iter(found["dive"])) == "method.alpha"
+    for shares in found.values():
+        assert sum(shares.values()) == pytest.approx(1)
+        assert list(shares.values()) == sorted(shares.values(), reverse=True)
+        assert max(shares.values()) > 0.6
+
+
+def test_too_few_trials_say_nothing() -> None:
+    assert importances(trials(12), SPACE) == {}
+    assert importances([], {}) == {}
+
+
+def test_the_page_shows_what_decided_a_sweep(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "s"
+    journal = Journal(folder)
+    journal.write("start", kind="sweep", uid="u", run="s", experiment="made", config={})
+    for trial in trials():
+        journal.write("trial", **trial)
+    (folder / "space.json").write_text(json.dumps({"space": SPACE}))
+    page = to_html(read_board(tmp_path), read_sweeps(tmp_path))
+    assert "What decided sweep made/s, DVSE" in page
+    assert "What decided sweep made/s, DivE" in page
+    (folder / "space.json").write_text("{")
+    assert read_space(folder) == {}
+    assert "What decided" not in to_html(read_board(tmp_path), read_sweeps(tmp_path))
+
+
+def test_names_in_a_chart_are_escaped() -> None:
+    assert "<b>" not in bars({"<b>": 1.0})
