@@ -42,6 +42,7 @@ def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -
         from optuna.importance import PedAnovaImportanceEvaluator
     except ImportError:
         return {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     distributions = {name: json_to_distribution(json.dumps(one)) for name, one in space.items()}
     by_method: dict[str, list[Any]] = {}
     for trial in trials:

@@ -58,7 +58,8 @@ dt{font-weight:600}dd{margin:0;color:var(--soft)}
 border:1px solid var(--line);border-radius:10px;width:520px;max-width:100%}figcaption{font-weight:600;margin-bottom:6px}
 svg{width:100%;height:auto}svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line)}
 .best{fill:none;stroke:var(--accent);stroke-width:1.5}
-.s0{fill:var(--bar)}.s1{fill:var(--bar2)}.s2{fill:#5bb98c}.s3{fill:#b98c5b}code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
+.s0{fill:var(--bar)}.s1{fill:var(--bar2)}.s2{fill:#5bb98c}.s3{fill:#b98c5b}
+code{font:12px ui-monospace,"DejaVu Sans Mono",monospace}
 """
 
 SCRIPT = """
