@@ -25,6 +25,17 @@ METHOD_LEGEND = {
     "2019).",
     "pcme": "A Gaussian an image and a caption, matched by samples of both (Chun et al., CVPR 2021).",
     "pcmepp": "A Gaussian an image and a caption, matched by a distance in closed form (Chun, ICLR 2024).",
+    "scan": "Regions and words that attend to one another, a score from each pair of image and caption (Lee et al., ECCV "
+    "2018).",
+    "sgraf": "Alignments of words and regions, reasoned over as a graph or filtered (Diao et al., AAAI 2021).",
+    "rau": "A reference and a text made one query, trained with Gaussians around query and target (our reading of the "
+    "published abstract).",
+    "composed/combiner": "Reference and text through CLIP4Cir's Combiner (Baldrati et al., CVPRW 2022).",
+    "composed/fusion": "Reference and text through two layers, added to their sum.",
+    "composed/image": "The reference alone.",
+    "composed/sum": "Reference and text added up.",
+    "composed/text": "The modification text alone.",
+    "composed/tirg": "The reference gated by the text, plus a residual (Vo et al., CVPR 2019).",
 }
 
 STYLE = """
