@@ -25,8 +25,8 @@ METHOD_LEGEND = {
     "2019).",
     "pcme": "A Gaussian an image and a caption, matched by samples of both (Chun et al., CVPR 2021).",
     "pcmepp": "A Gaussian an image and a caption, matched by a distance in closed form (Chun, ICLR 2024).",
-    "scan": "Regions and words that attend to one another, a score from each pair of image and caption (Lee et al., ECCV "
-    "2018).",
+    "scan": "Regions and words that attend to one another, a score from each pair of image and caption (Lee et al., "
+    "ECCV 2018).",
     "sgraf": "Alignments of words and regions, reasoned over as a graph or filtered (Diao et al., AAAI 2021).",
     "rau": "A reference and a text made one query, trained with Gaussians around query and target (our reading of the "
     "published abstract).",
