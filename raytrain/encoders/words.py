@@ -22,11 +22,12 @@ class BiGRUWords(nn.Module):
         word_dim: size of a word's embedding.
         dim: D.
         dropout: of the words' embeddings, element by element.
+        state_dropout: of the words' vectors.
     """
 
-    def __init__(self, words: int, word_dim: int, dim: int, dropout: float = 0.0) -> None:
+    def __init__(self, words: int, word_dim: int, dim: int, dropout: float = 0.0, state_dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.state_dropout = nn.Dropout(dropout), nn.Dropout(state_dropout)
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = BiGRU(word_dim, dim)
@@ -37,7 +38,7 @@ class BiGRUWords(nn.Module):
         places = torch.arange(text.numel(), device=text.device).view_as(text)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         rows = self.dropout(self.embedding(text.flatten()[packed.data]))
-        states: Tensor = self.gru(rows, packed.batch_sizes)
+        states: Tensor = self.state_dropout(self.gru(rows, packed.batch_sizes))
         padded = states.new_zeros(text.numel(), states.shape[-1]).index_copy(0, packed.data, states)
         return padded.view(*text.shape, -1)
 
@@ -50,15 +51,22 @@ class BiGRUCaptions(BiGRUWords):
     """One vector a caption: the words' vectors, pooled (VSE-infinity, BiGRU text).
 
     Args:
-        words, word_dim, dim, dropout: as in BiGRUWords.
+        words, word_dim, dim, dropout, state_dropout: as in BiGRUWords.
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
     """
 
     def __init__(
-        self, words: int, word_dim: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, dropout: float = 0.0
+        self,
+        words: int,
+        word_dim: int,
+        dim: int,
+        pool: str = "gpo",
+        gpo_dim: int = 32,
+        dropout: float = 0.0,
+        state_dropout: float = 0.0,
     ) -> None:
-        super().__init__(words, word_dim, dim, dropout)
+        super().__init__(words, word_dim, dim, dropout, state_dropout)
         self.width = self.dim = dim
         self.pool = pooling(pool, gpo_dim)
 

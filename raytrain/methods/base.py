@@ -127,7 +127,9 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
     text = config.text
     if isinstance(text, BiGRUText):
         assert inputs.words is not None
-        return BiGRUCaptions(inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim, text.dropout)
+        return BiGRUCaptions(
+            inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim, text.dropout, text.state_dropout
+        )
     if isinstance(text, TransformerText):
         transformer, width = load_transformer(text.path)
         return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)

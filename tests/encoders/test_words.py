@@ -71,9 +71,10 @@ def test_bfloat16_inputs_are_taken_under_autocast() -> None:
     assert model.gru.weight_hh_l0.grad is not None
 
 
-def test_dropout_blanks_parts_of_words_in_training_alone() -> None:
+@pytest.mark.parametrize("where", ["dropout", "state_dropout"])
+def test_dropout_blanks_parts_of_words_in_training_alone(where: str) -> None:
     torch.manual_seed(3)
-    encoder = BiGRUCaptions(words=9, word_dim=4, dim=3, gpo_dim=4, dropout=0.5)
+    encoder = BiGRUCaptions(words=9, word_dim=4, dim=3, gpo_dim=4, **{where: 0.5})  # type: ignore[arg-type]
     words, mask = torch.randint(0, 9, (5, 6)), torch.ones(5, 6, dtype=torch.bool)
     assert not torch.allclose(encoder(words, mask), encoder(words, mask))
     encoder.eval()
