@@ -38,8 +38,8 @@ class BiGRUText(Part):
 
     kind: Literal["bigru"] = "bigru"
     word_dim: int = Field(300, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1, description="of the words' embeddings; set methods have their own")
-    state_dropout: float = Field(0.0, ge=0, lt=1, description="of the GRU's states, where they are pooled")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the words' embeddings, where a GRU's states are pooled")
+    state_dropout: float = Field(0.0, ge=0, lt=1, description="of those states")
     lr_scale: float = Field(1.0, gt=0, description="learning rate of the text encoder / optim.lr")
 
 

@@ -13,9 +13,9 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,12 +37,27 @@ NOT_SETTINGS = ("name", "seed", "storage", "experiment", "data.table")  # the fi
 UNTOLD = ("method.kind", "method.views")  # columns of their own
 
 
+class Curve(NamedTuple):
+    """Rows of one method that differ in one number alone.
+
+    Args:
+        method: as in the rows.
+        setting: dotted name of the number.
+        points: (value, validation rsum, seeds) in ascending order.
+    """
+
+    method: str
+    setting: str
+    points: list[tuple[float, float, int]]
+
+
 @dataclass(frozen=True)
 class Board:
-    """The rows, best first within each table, and how many runs of which status there were."""
+    """The rows, best first within each table, how many runs of which status there were, and what one setting does."""
 
     rows: list[dict[str, Any]]
     counts: dict[str, int]
+    curves: list[Curve] = field(default_factory=list)
 
     @property
     def tables(self) -> list[list[dict[str, Any]]]:
@@ -82,7 +97,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
                 found.append(_row(reranked, protocol, transductive=True))
     _name_protocols(found)
     found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
-    board = Board(found, dict(Counter(run.status for run in runs)))
+    board = Board(found, dict(Counter(run.status for run in runs)), _curves(found))
     for table in board.tables:
         _tell_settings(table)
         for rank, row in enumerate(table, start=1):
@@ -250,6 +265,29 @@ def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
                 f"{name.rpartition('.')[2]}={_short(row['config'][name])}" for name in told if name in row["config"]
             )
             row["settings"] = ", ".join(parts)
+
+
+def _curves(found: Sequence[dict[str, Any]], least: int = 3) -> list[Curve]:
+    """Every number of which at least three values were tried while all else stayed the same."""
+    plain = {json.dumps(row["runs"]): row for row in found if not row["transductive"] and row["val/rsum"] is not None}
+    curves = []
+    settings = {name for row in plain.values() for name, value in row["config"].items() if _is_number(value)}
+    for name in sorted(settings - set(NOT_SETTINGS)):
+        alike: dict[str, dict[float, tuple[float, float, int]]] = {}
+        for row in plain.values():
+            value = row["config"].get(name)
+            rest = {key: one for key, one in row["config"].items() if key not in (*NOT_SETTINGS, name)}
+            if _is_number(value):
+                key = json.dumps([row["method"], row["fingerprint"], row["experiment"], rest], sort_keys=True)
+                alike.setdefault(key, {})[float(value)] = (float(value), row["val/rsum"], len(row["seeds"]))
+        for key, points in alike.items():
+            if len(points) >= least:
+                curves.append(Curve(json.loads(key)[0], name, [points[value] for value in sorted(points)]))
+    return curves
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:

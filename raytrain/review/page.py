@@ -9,7 +9,7 @@ from typing import Any
 
 from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
-from raytrain.review.plots import Sweep, history, temperature_curve
+from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve
 from raytrain.review.tables import EXPLANATION, method_name, number, short_commit, short_name, summary
 
 METHOD_LEGEND = {
@@ -109,6 +109,7 @@ def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None) -> str:
         f"<figure><figcaption>{escape(name)}</figcaption>{drawn}</figure>"
         for name, drawn in [
             *(figure for name, sweep in (sweeps or {}).items() for figure in _sweep(name, sweep)),
+            *((f"{method_name({'method': one.method})} by {one.setting}", setting_curve(one)) for one in board.curves),
             *_curves(board),
         ]
         if drawn

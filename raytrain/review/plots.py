@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.review.importance import read_space
+from raytrain.review.leaderboard import Curve
 from raytrain.review.tables import METHOD_NAMES
 from raytrain.tracking.journal import NAME, Journal
 
@@ -58,6 +59,18 @@ def history(trials: Sequence[dict[str, Any]]) -> str:
         series.setdefault(method, []).append((float(trial["number"]), float(value), tip))
         line.append((float(trial["number"]), best, ""))
     return chart(list(series.items()), line, "trial", "validation value; line: best so far")
+
+
+def setting_curve(curve: Curve) -> str:
+    """Validation rsum by the values of one setting, all else alike; on a log axis where the values span a hundred."""
+    values = [value for value, _, _ in curve.points]
+    log = values[0] > 0 and values[-1] >= 100 * values[0]
+    points: list[Point] = [
+        (math.log10(x) if log else x, y, f"{curve.setting} = {x:g}: {y:.2f} ({seeds} seed{'s' if seeds > 1 else ''})")
+        for x, y, seeds in curve.points
+    ]
+    line: list[Point] = [(x, y, "") for x, y, _ in points]
+    return chart([("", points)], line, curve.setting, "validation rsum", log_x=log)
 
 
 def temperature_curve(folder: str | os.PathLike[str], direction: str) -> str:

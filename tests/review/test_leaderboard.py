@@ -160,6 +160,21 @@ def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
         assert line["transductive"] == str(row["transductive"])
 
 
+def test_rows_that_differ_in_one_number_alone_make_a_curve(tmp_path: Path) -> None:
+    for views in (1, 2, 4):
+        for seed in (0, 1):
+            make_run(tmp_path / "e" / f"k{views}-{seed}", seed, strength=views / 2, **{"method.views": views})
+    make_run(tmp_path / "e" / "other", strength=3.0, **{"method.views": 8, "optim.lr": 1e-3})
+    board = read_board(tmp_path)
+    (curve,) = board.curves
+    assert (curve.method, curve.setting) == ("dvse", "method.views")
+    by_views = {row["views"]: row["val/rsum"] for row in board.rows}
+    assert curve.points == [(views, by_views[views], 2) for views in (1, 2, 4)]
+    page = to_html(board)
+    assert "DVSE by method.views" in page
+    assert "method.views = 2: " in page
+
+
 def test_names_cannot_break_out_of_the_page_or_the_markdown(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>'
     make_run(tmp_path / "e" / "a", name=evil, **{"note": f'"{evil}|', "method.kind": evil})
