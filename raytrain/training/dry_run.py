@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from raytrain.config import BiGRUText, RunConfig, TransformerImages, TransformerText
-from raytrain.data.batches import Batch, TrainBatches
+from raytrain.data.batches import TrainBatches
+from raytrain.data.readers import Batch
 from raytrain.data.table import Split
 from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs, Moment

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.data.batches import Batch, image_batches, query_batches, text_batches, to_device
+from raytrain.data.batches import image_batches, query_batches, text_batches, to_device
 from raytrain.data.queries import QuerySplit
+from raytrain.data.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.evaluation.composed import composed_metrics, evaluate_composed, query_ranks
 from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics

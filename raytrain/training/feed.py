@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raytrain.config import RunConfig, TransformerImages, TransformerText
-from raytrain.data.batches import ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
+from raytrain.data.readers import ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
 from raytrain.encoders.images import VisionBackbone

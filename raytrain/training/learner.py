@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raytrain.config import RunConfig
-from raytrain.data.batches import Batch, to_device
+from raytrain.data.batches import to_device
+from raytrain.data.readers import Batch
 from raytrain.errors import NonFiniteError
 from raytrain.methods.base import Method, Moment
 from raytrain.training.embed import autocast

@@ -8,17 +8,14 @@ import torch
 
 from raytrain.config import DataConfig
 from raytrain.data.batches import (
-    Batch,
     QueryBatches,
-    Regions,
-    TokenIds,
-    TokenStates,
     TrainBatches,
     image_batches,
     query_batches,
     read_ahead,
     text_batches,
 )
+from raytrain.data.readers import Batch, Regions, TokenIds, TokenStates
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
 from raytrain.errors import UsageError

@@ -134,16 +134,16 @@ def work(number: int, folder: str, table: str) -> None:
 def _poison_rank_1(metrics: dict[str, float], path: Path | None) -> None:
     """After the first epoch rank 1 alone reads NaN for features."""
     if rank() == 1:
-        from raytrain.data import batches
+        from raytrain.data import readers
 
-        read = batches.Regions.read
+        read = readers.Regions.read
 
         def poisoned(self: Any, *arguments: Any) -> Any:
             batch = read(self, *arguments)
             batch["regions"][0, 0, 0] = torch.nan
             return batch
 
-        batches.Regions.read = poisoned  # type: ignore[method-assign]
+        readers.Regions.read = poisoned  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from raytrain.data import batches
-from raytrain.data.batches import Batch
+from raytrain.data.readers import Batch
 from raytrain.data.table import Table
 from raytrain.methods.base import Method
 from raytrain.training.embed import embed_split, score, score_split

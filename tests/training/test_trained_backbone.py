@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from raytrain.config import RunConfig
-from raytrain.data.batches import Pixels
 from raytrain.data.build import build
 from raytrain.data.images import decode, target_pad
+from raytrain.data.readers import Pixels
 from raytrain.data.table import Table
 from raytrain.encoders.images import TransformersImages, VisionBackbone
 from raytrain.errors import DataError, UsageError
