@@ -89,8 +89,8 @@ def vse_infinity_flickr8k_bigru() -> RunConfig:
 
     The official code reached validation rsum 325.4 there. It passes no weight decay for region features, so AdamW's
     own 1e-2 holds, and it takes other captions of an image for negatives. Words are left as they are: learned from
-    30,000 captions alone, they do not bear having a fifth of them changed. Dropout and averaged weights, which that code
-    has not, keep them from being learned by heart instead (docs/log.md).
+    30,000 captions alone, they do not bear having a fifth of them changed. Dropout and averaged weights, which that
+    code has not, keep them from being learned by heart instead (docs/log.md).
     """
     return RunConfig(
         experiment="flickr8k",
