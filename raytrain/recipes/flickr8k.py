@@ -97,9 +97,7 @@ def vse_infinity_flickr8k_bigru() -> RunConfig:
         data=DataConfig(table=TABLE, text_features=None, word_drop=0.0),
         encoder=EncoderConfig(dim=512, text=BiGRUText(dropout=0.2, state_dropout=0.15)),
         method=VSEInfinityConfig(same_image="negative"),
-        optim=OptimConfig(
-            lr=5e-4, weight_decay=1e-2, batch_size=128, num_epochs=9, decay_epochs=(5,), ema_decay=0.997
-        ),
+        optim=OptimConfig(lr=5e-4, weight_decay=1e-2, batch_size=128, num_epochs=9, decay_epochs=(5,), ema_decay=0.997),
     )
 
 
