@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.data.queries import QUERIES
-from raytrain.data.table import ITEMS, TEXTS, Table, TableWriter
+from raytrain.data.table import ITEMS, TEXTS, Table
+from raytrain.data.table_writer import TableWriter
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "sleeps", "jumps", "on", "grass", "sand"]
 

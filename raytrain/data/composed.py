@@ -15,7 +15,8 @@ from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.rows import Item, to_arrow
-from raytrain.data.table import Table, TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 _ANNOTATION = "Correct the entry."

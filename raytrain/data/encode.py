@@ -19,7 +19,8 @@ from raytrain.data.images import decode
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
-from raytrain.data.table import Table, add_feature, new_array
+from raytrain.data.table import Table
+from raytrain.data.table_writer import add_feature, new_array
 from raytrain.errors import DataError, Problem, UsageError
 
 

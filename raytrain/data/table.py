@@ -14,13 +14,8 @@ the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +26,6 @@ import pyarrow as pa
 
 from raytrain.data.queries import QUERIES, Gallery, QuerySplit
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
-from raytrain.files import sha256, write_json
 
 SCHEMA_VERSION = 1
 ITEMS = pa.schema(
@@ -229,139 +223,6 @@ class Split:
 
 
 AnySplit = Split | QuerySplit
-
-
-class TableWriter:
-    """Writes a table under a temporary name beside its place and renames it when it is complete.
-
-    Used as a context manager: an error inside leaves nothing behind.
-
-        with TableWriter(out, source={"name": "karpathy", ...}, image_root=images) as writer:
-            writer.write(items, texts)
-            with writer.array("butd", "image", shape, "float16", encoder) as rows: rows[...] = ...
-    """
-
-    def __init__(
-        self,
-        out: str | os.PathLike[str],
-        source: Mapping[str, Any],
-        image_root: str | os.PathLike[str] = "images",
-        missing: Sequence[str] = (),
-    ) -> None:
-        self.out = Path(out).expanduser().resolve()
-        self.source = dict(source)
-        self.image_root = os.fspath(image_root)
-        self.missing = list(missing)
-
-    def __enter__(self) -> TableWriter:
-        if self.out.exists() and not (self.out / "table.json").exists() and any(self.out.iterdir()):
-            raise UsageError(f"{self.out} exists and is no table; choose an empty or new folder for --out")
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
-        self.path.chmod(0o755)
-        (self.path / "features").mkdir()
-        self.features: dict[str, dict[str, Any]] = {}
-        return self
-
-    def write(
-        self, items: pa.Table, texts: pa.Table, queries: pa.Table | None = None, gallery: Gallery = "split"
-    ) -> None:
-        """Items and texts, in the columns of ITEMS and TEXTS; texts grouped by item. Composed: QUERIES and gallery."""
-        owner = texts["item"].to_numpy()
-        assert items.schema == ITEMS and texts.schema == TEXTS
-        assert (np.diff(owner) >= 0).all() and (len(owner) == 0 or 0 <= owner[0] <= owner[-1] < len(items))
-        self.splits = {}
-        names = items["split"].to_numpy()
-        for name in SPLITS:
-            if (names == name).any():
-                self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
-        self.tables = {"items.arrow": items, "texts.arrow": texts}
-        self.composed: dict[str, Any] = {}
-        if queries is not None:
-            assert queries.schema == QUERIES
-            self.tables["queries.arrow"] = queries
-            self.composed = {"gallery": gallery}
-            asked = queries["split"].to_numpy()
-            for name, counts in self.splits.items():
-                counts["queries"] = int((asked == name).sum())
-        for name, table in self.tables.items():
-            with pa.OSFile(str(self.path / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
-                out.write_table(table)
-
-    @contextmanager
-    def array(
-        self, name: str, kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any]
-    ) -> Iterator[np.ndarray]:
-        """A memory-mapped array to fill; flushed, hashed and listed on leaving."""
-        with new_array(self.path / "features" / f"{name}.npy", shape, dtype) as rows:
-            yield rows
-        self.features[name] = feature_entry(self.path / "features" / f"{name}.npy", kind, encoder)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            return
-        files = {name: sha256(self.path / name) for name in self.tables}
-        description = {
-            "schema": SCHEMA_VERSION,
-            "source": self.source,
-            "image_root": self.image_root,
-            "splits": self.splits,
-            "missing": self.missing,
-            **self.composed,
-            "features": self.features,
-            "files": files,
-            "fingerprint": hashlib.sha256(json.dumps({**files, **self.composed}, sort_keys=True).encode()).hexdigest(),
-        }
-        write_json(self.path / "table.json", description)
-        if self.out.exists():
-            old = self.out.with_name(f".{self.out.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.out.rename(old)
-            self.path.rename(self.out)
-            shutil.rmtree(old)
-        else:
-            self.path.rename(self.out)
-
-
-def add_feature(
-    table: Table, name: str, kind: Literal["image", "text"], encoder: Mapping[str, Any], files: Mapping[str, Path]
-) -> None:
-    """List a finished feature in a table.
-
-    Args:
-        files: {".npy": path, ".offsets.npy": path} complete arrays on the table's file system; moved into place.
-    """
-    folder = table.path / "features"
-    entry = feature_entry(files[".npy"], kind, encoder)
-    if ".offsets.npy" in files:
-        entry["offsets_sha256"] = sha256(files[".offsets.npy"])
-    for suffix, path in files.items():
-        os.replace(path, folder / f"{name}{suffix}")
-    description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
-    description["features"][name] = entry
-    write_json(table.path / "table.json", description)
-    table.description = description
-
-
-def feature_entry(path: Path, kind: str, encoder: Mapping[str, Any]) -> dict[str, Any]:
-    rows = open_array(path)
-    return {
-        "kind": kind,
-        "shape": list(rows.shape),
-        "dtype": str(rows.dtype),
-        "encoder": dict(encoder),
-        "sha256": sha256(path),
-    }
-
-
-@contextmanager
-def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """A memory-mapped .npy to fill; flushed on leaving."""
-    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    yield rows
-    rows.flush()
-    del rows
 
 
 def open_array(path: Path) -> np.ndarray:

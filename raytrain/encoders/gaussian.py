@@ -66,21 +66,16 @@ class UncertaintyBlocks(nn.Module):
         self.wiring = wiring
         self.blocks = nn.ModuleList(UncertaintyBlock(dim) for _ in range(blocks))
 
-    def forward(
-        self, features: Tensor, noise: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Gaussians:
+    def forward(self, features: Tensor, noise: Tensor | None = None) -> Gaussians:
         """The Gaussians of (B, D) features.
 
         Args:
             features: a_0.
             noise: (n, B, D) standard normal. Ranks that draw it for each sample by what identifies the sample, and
-                not in the order of their own batch, get together what one process gets.
-            generator: draws the noise where none is given, on its own device; None takes torch's own.
+                not in the order of their own batch, get together what one process gets. None draws it here.
         """
         if noise is None:
-            shape = (len(self.blocks), *features.shape)
-            device = features.device if generator is None else generator.device
-            noise = torch.randn(shape, generator=generator, device=device)
+            noise = torch.randn(len(self.blocks), *features.shape, device=features.device)
         noise = noise.to(features)
         found = []
         state = features

@@ -24,9 +24,11 @@ from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
 class Composed(Method):
     """The method: a reference and a modification text are the query, images the gallery; one image encoder for both."""
 
+    config: ComposedConfig | RAUConfig
+
     def __init__(self, encoder: EncoderConfig, config: ComposedConfig | RAUConfig, inputs: Inputs) -> None:
         super().__init__()
-        self.base = config
+        self.config = config
         self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
         # a branch that no loss reaches would keep DDP waiting for its gradient
         self.text = None if config.composition == "image" else text_encoder(encoder, inputs)
@@ -61,28 +63,30 @@ class Composed(Method):
         if self.text is None:
             return self.image(batch["reference"], batch["reference_mask"])[:, 0]  # type: ignore[no-any-return]
         text = self.text(batch["text"], batch["text_mask"])
-        if self.base.composition == "text":
+        if self.config.composition == "text":
             return text  # type: ignore[no-any-return]
         image = self.image(batch["reference"], batch["reference_mask"])[:, 0]
         return self.composition(image, text)  # type: ignore[no-any-return]
 
     def scale(self) -> Tensor | float:
         """What cosines are multiplied with; at most 100, as CLIP bounds its own."""
-        return self.base.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
+        return self.config.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
 
     def ignored(self, batch: Batch, moment: Moment) -> Tensor | None:
         """(B, B) bool, targets beside a query's own that answer it too; None where they are taken for negatives."""
-        if self.base.known_positives == "negative" or "known_positives" not in batch:
+        if self.config.known_positives == "negative" or "known_positives" not in batch:
             return None
         return moment.gather(batch["known_positives"])
 
     def base_loss(self, query: Tensor, target: Tensor, ignored: Tensor | None, batch: Batch, moment: Moment) -> Tensor:
         """() of the global batch's (B, D) queries and targets."""
-        if self.base.base_loss == "info_nce":
+        if self.config.base_loss == "info_nce":
             scores = similarity.cosine(query, target)
-            return losses.info_nce(scores, self.scale(), self.base.symmetric, ignored)
-        drawn = torch.randn(len(target), 2, target.shape[1], device=target.device)
-        noise = moment.gather(batch["noise"][:, :2]) if "noise" in batch else drawn
-        query, target = self.base.norm * query, self.base.norm * target
+            return losses.info_nce(scores, self.scale(), self.config.symmetric, ignored)
+        if "noise" in batch:
+            noise = moment.gather(batch["noise"][:, :2])
+        else:
+            noise = torch.randn(len(target), 2, target.shape[1], device=target.device)
+        query, target = self.config.norm * query, self.config.norm * target
         blurred = losses.blurred(target, noise.transpose(0, 1).to(target))
         return losses.multi_grained(query, target, blurred, moment.epoch / moment.num_epochs, ignored)

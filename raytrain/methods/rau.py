@@ -24,9 +24,10 @@ from raytrain.methods.composed import Composed
 class RAU(Composed):
     """The method. Blocks exist where a loss needs them; what is searched is deterministic."""
 
+    config: RAUConfig
+
     def __init__(self, encoder: EncoderConfig, config: RAUConfig, inputs: Inputs) -> None:
         super().__init__(encoder, config, inputs)
-        self.config = config
         both = config.csu_weight > 0 or config.dr_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
         self.source_blocks: UncertaintyBlocks | None = None
         self.target_blocks: UncertaintyBlocks | None = None
@@ -71,7 +72,6 @@ class RAU(Composed):
         total, parts = config.base_weight * base, {"base": base.detach()}
         if self.source_blocks is None:
             return {"loss": total, **parts}
-        scores = similarity.cosine(query, gallery)
         noise = batch.get("noise")
         from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, moment)
         to_target = None
@@ -83,9 +83,9 @@ class RAU(Composed):
             isu = torch.stack([losses.info_nce(block, scale, ignored=ignored) for block in by_block]).mean()
             total, parts["isu"] = total + config.isu_weight * isu, isu.detach()
         if config.csu_weight and to_target is not None:
-            csu, further = self._cross_sample(
-                _cosines(from_source.sample, to_target.sample), scores, scale, ignored, moment
-            )
+            scores = similarity.cosine(query, gallery)
+            by_block = _cosines(from_source.sample, to_target.sample)
+            csu, further = self._cross_sample(by_block, scores, scale, ignored, moment)
             total = total + config.csu_weight * csu
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:

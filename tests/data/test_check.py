@@ -13,7 +13,8 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.check import check
-from raytrain.data.table import Table, TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import Problem
 from raytrain.files import sha256
 from tests.data.pictures import entry, karpathy

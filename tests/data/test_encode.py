@@ -162,7 +162,7 @@ def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Ta
 def test_a_table_of_features_alone_has_nothing_to_encode(tmp_path: Path, vit: str) -> None:
     import pyarrow as pa
 
-    from raytrain.data.table import TableWriter
+    from raytrain.data.table_writer import TableWriter
 
     made = make_table(tmp_path / "made")
     items = made.items.set_column(1, made.items.schema.field(1), pa.array([""] * len(made.items)))

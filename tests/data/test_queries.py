@@ -15,7 +15,8 @@ from raytrain.data.check import check
 from raytrain.data.composed import Place, Query, to_tables
 from raytrain.data.queries import QUERIES
 from raytrain.data.rows import Item
-from raytrain.data.table import Table, TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import RefusedError, UsageError
 
 HERE = Place("made.json", 0)

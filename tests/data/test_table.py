@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raytrain.data.table import ITEMS, TEXTS, Table, TableWriter, open_array
+from raytrain.data.table import ITEMS, TEXTS, Table, open_array
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, RefusedError, UsageError
 from tests.tables import make_table
 

@@ -29,7 +29,8 @@ from raytrain.data.composed import Place, present_images, read_json
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
-from raytrain.data.table import SPLITS, Table, TableWriter
+from raytrain.data.table import SPLITS, Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 FOLDS = 3

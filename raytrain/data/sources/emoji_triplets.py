@@ -28,7 +28,8 @@ from raytrain.data.sources.emoji import (
     plain,
     splits_of,
 )
-from raytrain.data.table import Table, TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import UsageError
 
 TEMPLATES = {

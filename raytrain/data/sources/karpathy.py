@@ -19,7 +19,8 @@ from typing import Any
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
-from raytrain.data.table import Table, TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 SPLIT_OF = {"train": "train", "restval": "train", "val": "val", "test": "test"}

@@ -19,7 +19,8 @@ import numpy as np
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.rows import Item, to_arrow
-from raytrain.data.table import Table, TableWriter, open_array
+from raytrain.data.table import Table, open_array
+from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 
