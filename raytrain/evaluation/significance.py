@@ -108,6 +108,63 @@ def paired_recall_differences(
     return found
 
 
+def permutation_p(
+    ranks_a: Ranks | Sequence[Ranks], ranks_b: Ranks | Sequence[Ranks], samples: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """{"i2t/recall_at_1": p, ..., "rsum": p} of the paired permutation test, two-sided; ranks as `recall_intervals`.
+
+    Under the null hypothesis the two systems may be swapped in each cluster (all queries of an image, in both
+    directions at once): p is the share of swaps whose difference is at least as large as the one found. All swaps are
+    counted where there are no more than `samples` of them; otherwise that many are drawn, and the one found counts
+    as one more, so that p is never 0 (Phipson and Smyth, 2010).
+
+    Raises:
+        ValueError: different numbers of queries.
+    """
+    hits_a, hits_b = _mean_hits(ranks_a), _mean_hits(ranks_b)
+    groups, clusters = _clusters(_one(ranks_a))
+    parts = {}
+    for name, values in hits_a.items():
+        if values.shape != hits_b[name].shape:
+            raise ValueError(f"{name}: {len(values)} and {len(hits_b[name])} queries; compare the same queries")
+        sums, counts = _by_group(values - hits_b[name], groups[name], clusters)
+        parts[name] = 100 * sums / counts.sum()
+    parts["rsum"] = np.sum(list(parts.values()), axis=0)
+    share = _swapped_share(np.stack(list(parts.values()), 1), samples, seed)
+    return dict(zip(parts, share.tolist(), strict=True))
+
+
+def _swapped_share(parts: Floats, samples: int, seed: int) -> Floats:
+    """(metrics,) share of sign changes of the rows of (clusters, metrics) whose sum is at least as far from zero."""
+    clusters = len(parts)
+    found = np.abs(parts.sum(0)) * (1 - 1e-9)  # equal sums in another order differ in their last digits
+    every = clusters < 60 and 2**clusters <= samples
+    number = 2**clusters if every else samples
+    generator, reached = np.random.default_rng(seed), np.zeros(parts.shape[1])
+    step = max(1, 4_000_000 // clusters)
+    for first in range(0, number, step):
+        size = min(step, number - first)
+        if every:
+            signs = 1.0 - 2 * ((np.arange(first, first + size)[:, None] >> np.arange(clusters)) & 1)
+        else:
+            signs = 1.0 - 2 * generator.integers(0, 2, (size, clusters), dtype=np.int8)
+        reached += (np.abs(signs @ parts) >= found).sum(0)
+    share: Floats = reached / number if every else (1 + reached) / (1 + number)
+    return share
+
+
+def holm(p: ArrayLike) -> Floats:
+    """(n,) p-values -> (n,) adjusted, so that calling those below a level significant errs at most at that level.
+
+    The i-th smallest of n is multiplied with n - i + 1, and none falls below one before it (Holm, 1979).
+    """
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    return adjusted
+
+
 def _one(ranks: Ranks | Sequence[Ranks]) -> Ranks:
     return ranks if isinstance(ranks, Mapping) else ranks[0]
 
@@ -128,15 +185,21 @@ def _mean_hits(ranks: Ranks | Sequence[Ranks]) -> dict[str, Floats]:
 
 def _draw_recalls(hits: Mapping[str, Floats], ranks: Ranks, samples: int, seed: int) -> dict[str, Floats]:
     """{name: (samples,)}; the same seed and number of clusters give every metric the same draws."""
+    groups, clusters = _clusters(ranks)
+    return {
+        name: _draw_percent(*_by_group(values, groups[name], clusters), samples, seed) for name, values in hits.items()
+    }
+
+
+def _clusters(ranks: Ranks) -> tuple[dict[str, NDArray[np.int64]], int]:
+    """{metric: (Q,) the cluster of each query}, and how many clusters there are: images, or references."""
     if "query" in ranks:
-        groups = np.asarray(ranks["reference"], dtype=np.int64)
-        return {name: _draw_percent(*_by_group(values, groups), samples, seed) for name, values in hits.items()}
+        labels = np.unique(np.asarray(ranks["reference"]), return_inverse=True)[1]
+        return {f"recall_at_{k}": labels for k in COMPOSED_KS}, int(labels.max(initial=-1)) + 1
     owner = np.asarray(ranks["item_of_text"], dtype=np.int64)
     images = np.arange(len(np.asarray(ranks["i2t"])))
-    return {
-        name: _draw_percent(*_by_group(values, images if name.startswith("i2t") else owner, len(images)), samples, seed)
-        for name, values in hits.items()
-    }
+    of = {f"{side}/recall_at_{k}": one for side, one in (("i2t", images), ("t2i", owner)) for k in KS}
+    return of, len(images)
 
 
 def _by_group(hits: ArrayLike, groups: ArrayLike | None, number: int = 0) -> tuple[Floats, Floats]:

@@ -3,7 +3,8 @@
 Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
 counts with the share of seeds that answered it. Of a seed that was run twice the later run counts. Rows are ordered
 by validation, never by test. Runs on different data (fingerprints) or test protocols are in different tables.
-Re-ranked results are rows of their own, marked transductive.
+Re-ranked results are rows of their own, marked transductive. Each row is tested against the first of its table that
+is re-ranked as it is, or is not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raytrain.evaluation.report import read_ranks
-from raytrain.evaluation.significance import recall_intervals
+from raytrain.evaluation.significance import holm, paired_recall_differences, permutation_p, recall_intervals
 from raytrain.review.runs import RunRecord, read_runs
 
 Group = tuple[str, tuple[str, ...]]
@@ -78,6 +79,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... METRICS and rsum in
     percent (None where not every run of the row was evaluated, or the metric is of another kind of query),
     val/rsum_sd and test/rsum_sd over seeds (None for one), interval_split, rsum_low and rsum_high (95 % over queries),
+    first, first_split, first_difference, first_low, first_high and first_p (see `_against_first`),
     worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs are counted and have
     no row.
     """
@@ -102,7 +104,10 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
         _tell_settings(table)
         for rank, row in enumerate(table, start=1):
             row["rank"] = rank
-            del row["config"]
+        for transductive in (False, True):
+            _against_first([row for row in table if row["transductive"] == transductive])
+        for row in table:
+            del row["config"], row["ranks"]
     return board
 
 
@@ -180,7 +185,11 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
     }
     for split, metrics in (("val", val_metrics), ("test", [t["metrics"] if t else None for t in test])):
         row |= _means(split, metrics)
-    row |= _interval("test" if row["test/rsum"] is not None else "val", test if row["test/rsum"] is not None else val)
+    row["ranks"] = {"val": _ranks(val), "test": _ranks(test) if row["test/rsum"] is not None else None}
+    split = "test" if row["test/rsum"] is not None else "val"
+    ranks = row["ranks"][split]
+    low, high = recall_intervals(ranks)["rsum"] if ranks else (None, None)
+    row |= {"interval_split": split if ranks else None, "rsum_low": low, "rsum_high": high}
     for unit in ("worker_seconds", "gpu_seconds"):
         row[unit] = statistics.fmean(run.cost[unit] for run in group)
     row["epochs"] = max(run.epochs for run in group)
@@ -207,20 +216,42 @@ def _means(split: str, metrics: Sequence[Mapping[str, float] | None]) -> dict[st
     return means | {f"{split}/rsum_sd": statistics.stdev(sums) if complete and len(sums) > 1 else None}
 
 
-def _interval(split: str, evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """95 % over queries, from the ranks that every run of the row kept."""
+def _ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str, np.ndarray]] | None:
+    """The ranks that every run of a row kept; None where one is lost or was of other queries."""
     found = [read_ranks(one) if one else None for one in evaluations]
     ranks = [one for one in found if one is not None]
-    same = bool(ranks) and all(
-        one.keys() == ranks[0].keys() and np.array_equal(one[name], ranks[0][name])
-        for one in ranks
-        for name in ("item_of_text", "reference")
-        if name in ranks[0]
+    if len(ranks) < len(found) or not all(_same_queries(ranks[0], one) for one in ranks):
+        return None
+    return ranks or None
+
+
+def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[name], b[name]) for name in ("item_of_text", "reference") if name in a
     )
-    if len(ranks) < len(found) or not same:
-        return {"interval_split": None, "rsum_low": None, "rsum_high": None}
-    low, high = recall_intervals(ranks)["rsum"]
-    return {"interval_split": split, "rsum_low": low, "rsum_high": high}
+
+
+def _against_first(rows: Sequence[dict[str, Any]]) -> None:
+    """Write into each row how far its rsum is from the first row's: on test where both were opened there, else on val.
+
+    first: rank of that row; first_split; first_difference with first_low and first_high, in points (95 %, paired
+    bootstrap); first_p of the paired permutation test, by Holm's correction over these rows. None throughout for the
+    first row, and where ranks are missing. The first was chosen on validation: differences there flatter it.
+    """
+    told = ("first", "first_split", "first_difference", "first_low", "first_high", "first_p")
+    uncorrected: dict[int, float] = {}  # by place among the rows
+    for place, row in enumerate(rows):
+        row |= dict.fromkeys(told)
+        for split in ("test", "val") if place else ():
+            mine, best = row["ranks"][split], rows[0]["ranks"][split]
+            if mine and best and _same_queries(mine[0], best[0]):
+                change = paired_recall_differences(mine, best)["rsum"]
+                uncorrected[place] = permutation_p(mine, best)["rsum"]
+                values = (rows[0]["rank"], split, change.mean, change.low, change.high)
+                row |= dict(zip(told, values, strict=False))
+                break
+    for place, p in zip(uncorrected, holm(list(uncorrected.values())).tolist(), strict=True):
+        rows[place]["first_p"] = p
 
 
 def _method(config: Mapping[str, Any]) -> str:

@@ -18,12 +18,15 @@ METHOD_NAMES = {
 CSV_COLUMNS = (
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
     *(f"{split}/{name}" for split in ("val", "test") for name in (*METRICS, "rsum", "rsum_sd")),
-    "interval_split", "rsum_low", "rsum_high", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
+    "interval_split", "rsum_low", "rsum_high", "first", "first_split", "first_difference", "first_low", "first_high",
+    "first_p", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
 )  # fmt: skip
 EXPLANATION = (
     "Recalls and mAP@R in percent, rsum the sum of the recalls; ordered by validation rsum. ± spread over seeds, [ ] "
-    "95 % interval over queries (bootstrap over images). FR rows are re-ranked with all queries at hand "
-    "(transductive). Seconds are means a run, over all its workers."
+    "95 % interval over queries (bootstrap over images). Against first: rsum minus that of the first row re-ranked "
+    "alike, on test where both were opened there, with its interval (paired bootstrap) and p (paired permutation test, "
+    "Holm's correction over the rows). FR rows are re-ranked with all queries at hand (transductive). Seconds are "
+    "means a run, over all its workers."
 )
 
 
@@ -101,11 +104,15 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
             if split in recalls_of:
                 line += [_values(row, split, names) for _, names in shown_metrics]
             line.append(with_spread(row, split))
-        line += [interval(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
+        line += [interval(row), against_first(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
         lines.append([*line, short_commit(row), row["settings"]])
-    head += ["interval", "seconds", "GPU s", "commit", "settings"]
+    head += ["interval", "against first", "seconds", "GPU s", "commit", "settings"]
     # a column that says nothing in this table is left out
-    kept = [i for i, name in enumerate(head) if name not in ("FR", "settings") or any(line[i] for line in lines)]
+    kept = [
+        i
+        for i, name in enumerate(head)
+        if name not in ("FR", "against first", "settings") or any(line[i] for line in lines)
+    ]
     return [[line[i] for i in kept] for line in (head, *lines)]
 
 
@@ -139,6 +146,18 @@ def interval(row: dict[str, Any]) -> str:
     if row["rsum_low"] is None:
         return ""
     return f"[{row['rsum_low']:.1f}, {row['rsum_high']:.1f}]" + ("" if row["interval_split"] == "test" else " val")
+
+
+def against_first(row: dict[str, Any]) -> str:
+    """ "-3.2 [-5.9, -0.4] p 0.03", with the split where it is not the test."""
+    if row["first_p"] is None:
+        return ""
+    told = f"{row['first_difference']:+.1f} [{row['first_low']:+.1f}, {row['first_high']:+.1f}] {p_value(row)}"
+    return told + ("" if row["first_split"] == "test" else " val")
+
+
+def p_value(row: dict[str, Any]) -> str:
+    return "p < 0.001" if row["first_p"] < 0.001 else f"p {row['first_p']:.2g}"
 
 
 def short_commit(row: dict[str, Any]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from raytrain.evaluation.significance import (
     bootstrap_interval,
+    holm,
     paired_difference,
     paired_recall_differences,
+    permutation_p,
     recall_intervals,
 )
 
@@ -111,3 +115,58 @@ def test_composed_queries_of_one_reference_are_drawn_together() -> None:
     alone = recall_intervals({"query": query, "reference": np.arange(200)})["rsum"]
     together = intervals["rsum"]
     assert together[1] - together[0] > 1.8 * (alone[1] - alone[0])
+
+
+def rsum_of(ranks: dict[str, np.ndarray]) -> float:
+    return float(sum(100 * np.mean(ranks[side] < k) for side in ("i2t", "t2i") for k in (1, 5, 10)))
+
+
+def p_by_loop(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
+    """Swap the systems in every set of images, one after another, and count the differences that reach the real one."""
+    images = len(a["i2t"])
+    far = []
+    for swapped in itertools.product((False, True), repeat=images):
+        flip = np.array(swapped)
+        of_text = flip[a["item_of_text"]]
+        left = {"i2t": np.where(flip, b["i2t"], a["i2t"]), "t2i": np.where(of_text, b["t2i"], a["t2i"])}
+        right = {"i2t": np.where(flip, a["i2t"], b["i2t"]), "t2i": np.where(of_text, a["t2i"], b["t2i"])}
+        far.append(abs(rsum_of(left) - rsum_of(right)))
+    return float(np.mean(np.array(far) >= abs(rsum_of(a) - rsum_of(b)) - 1e-6))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_permutation_test_counts_every_swap_of_few_images(seed: int) -> None:
+    (a, _), (b, _) = ranks(9, 3, seed), ranks(9, 3, seed + 10)
+    exact = p_by_loop(a, b)
+    found = permutation_p(a, b)
+    assert found["rsum"] == pytest.approx(exact)
+    assert 0 < exact <= 1
+    drawn = permutation_p(a, b, samples=500, seed=seed)["rsum"]  # fewer than the 512 swaps there are
+    assert drawn == pytest.approx(exact, abs=0.1) and drawn != exact
+
+
+def test_equal_systems_have_p_one_and_no_p_is_zero() -> None:
+    found, _ = ranks(100)
+    assert set(permutation_p(found, found).values()) == {1.0}
+    never = {name: values if name == "item_of_text" else values + 1000 for name, values in found.items()}
+    assert permutation_p(found, never, samples=999)["rsum"] == 1 / 1000
+
+
+def test_the_permutation_test_errs_as_often_as_its_level_says() -> None:
+    p = [permutation_p(ranks(30, 2, seed)[0], ranks(30, 2, seed + 1000)[0], 200)["rsum"] for seed in range(200)]
+    assert 0.01 < np.mean(np.array(p) <= 0.1) < 0.19  # 20 expected of 200
+
+
+def test_composed_queries_are_swapped_by_reference() -> None:
+    reference = np.array([7, 7, 7, 3, 3, 3])
+    a = {"query": np.zeros(6, int), "reference": reference}
+    b = {"query": np.full(6, 99), "reference": reference}
+    assert permutation_p(a, b)["recall_at_1"] == 0.5  # both references one way, or both the other, of four swaps
+    with pytest.raises(ValueError, match="same queries"):
+        permutation_p(a, {"query": np.zeros(5, int), "reference": reference[:5]})
+
+
+def test_holm_multiplies_the_smallest_most() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
+    assert holm([]).size == 0

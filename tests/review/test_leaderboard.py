@@ -42,6 +42,31 @@ def test_runs_that_differ_only_by_seed_are_one_row_of_means(tmp_path: Path) -> N
     assert found["other",]["val/rsum_sd"] is None
 
 
+def test_rows_are_tested_against_the_first_that_is_re_ranked_alike(tmp_path: Path) -> None:
+    for name, strength, more in (
+        ("best", 2.0, {}),
+        ("near", 1.95, {"optim.lr": 2e-3}),
+        ("far", 1.0, {"optim.lr": 1e-3}),
+    ):
+        make_run(tmp_path / "e" / name, seed=0, strength=strength, temperatures=FR, **more)
+    make_run(tmp_path / "e" / "unopened", seed=0, strength=0.9, test=None, **{"optim.lr": 3e-3})
+    board = read_board(tmp_path)
+    plain = {row["runs"][0]: row for row in board.rows if not row["transductive"]}
+    first = min(plain.values(), key=lambda row: row["rank"])
+    assert first["first"] is None and first["first_p"] is None
+    far = plain["far"]
+    assert (far["first"], far["first_split"]) == (first["rank"], "test")
+    assert far["first_difference"] == pytest.approx(far["test/rsum"] - first["test/rsum"])
+    assert far["first_low"] < far["first_difference"] < far["first_high"] < 0
+    assert far["first_p"] == pytest.approx(3 / 10_001)  # the least of 10,000 draws, for three rows
+    assert plain["unopened"]["first_split"] == "val"
+    assert plain["unopened"]["first_difference"] == pytest.approx(plain["unopened"]["val/rsum"] - first["val/rsum"])
+    transductive = [row for row in board.rows if row["transductive"]]
+    assert {row["first"] for row in transductive} == {None, min(row["rank"] for row in transductive)}
+    shown = f"{far['first_difference']:+.1f} [{far['first_low']:+.1f}, {far['first_high']:+.1f}] p < 0.001"
+    assert shown in to_markdown(board) and "p &lt; 0.001" in to_html(board)
+
+
 def test_an_evaluation_of_another_checkpoint_than_the_best_is_not_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "old", checkpoint="checkpoint_00000001", temperatures=FR)
     (row,) = rows(tmp_path)
