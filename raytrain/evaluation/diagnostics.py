@@ -1,6 +1,8 @@
-"""What the embeddings of a split look like, beside how well they rank."""
+"""What the embeddings and the scores of a split look like, beside how well they rank."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -65,6 +67,94 @@ def set_diagnostics(query: Tensor, gallery: Tensor, item_of_query: Tensor | None
     if item_of_query is not None and gallery.dim() == 3 and gallery.shape[1] > 1:
         found["diagnostics/effective_elements"] = effective_elements(query, gallery, item_of_query)
     return found
+
+
+HUB_K = 10
+CHUNK_ELEMENTS = 4_000_000
+
+
+def hubness(similarity: Tensor, k: int = HUB_K) -> float:
+    """Skewness of how often each gallery item is among the k nearest of a query (Radovanovic et al., JMLR 2010).
+
+    0 where all items are found equally often; the larger, the more queries are sent to a few hubs.
+
+    Args:
+        similarity: (Q, G) scores, larger is closer; k is cut at G.
+    """
+    found = similarity.new_zeros(similarity.shape[1], dtype=torch.float64)
+    for scores in torch.split(similarity, _chunk(similarity)):
+        nearest = scores.topk(min(k, scores.shape[1]), 1).indices.flatten()
+        found += torch.bincount(nearest, minlength=len(found))
+    apart = found - found.mean()
+    spread = float(apart.square().mean())
+    return float(apart.pow(3).mean()) / spread**1.5 if spread > 0 else 0.0
+
+
+def margins(similarity: Tensor, masks: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """(Q,) float64 score of the best positive minus that of the hardest negative; NaN without either.
+
+    Above 0 where the query is answered first. Unlike a rank it says by how much.
+
+    Args:
+        similarity: (Q, G) scores, larger is closer.
+        masks: of consecutive queries, (q, G) bool positives and (q, G) bool negatives; Q rows together.
+    """
+    apart, first = [], 0
+    for pair in masks:
+        scores = similarity[first : first + len(pair[0])].double()
+        first += len(scores)
+        best, hardest = (scores.masked_fill(~mask, -torch.inf).amax(1) for mask in pair)
+        apart.append(torch.where(pair[0].any(1) & pair[1].any(1), best - hardest, torch.nan))
+    return torch.cat(apart)
+
+
+def score_diagnostics(similarity: Tensor, item_of_text: Tensor) -> dict[str, float]:
+    """Hubness and margins of both directions of (M, N) scores of texts against images.
+
+    {"diagnostics/i2t/hubness", "diagnostics/i2t/margin": median over queries, and the same of t2i}.
+
+    Args:
+        similarity: (M, N).
+        item_of_text: (M,) position of the image that each text belongs to.
+    """
+    images = torch.arange(similarity.shape[1], device=similarity.device)
+    owner = item_of_text.to(similarity.device)
+    found = {}
+    for direction, scores, asks, answers in (("i2t", similarity.T, images, owner), ("t2i", similarity, owner, images)):
+        parts = torch.split(asks, _chunk(scores))
+        own = (part[:, None] == answers[None] for part in parts)
+        found[f"diagnostics/{direction}/hubness"] = hubness(scores)
+        found[f"diagnostics/{direction}/margin"] = float(margins(scores, ((mask, ~mask) for mask in own)).nanmedian())
+    return found
+
+
+def calibration(uncertainty: Tensor, ranks: Tensor, k: int = 10, bins: int = 10) -> list[dict[str, float]]:
+    """Recall at k among the queries of each share of the predicted uncertainty, the most certain first.
+
+    A method whose uncertainty means something loses recall from one bin to the next.
+
+    Args:
+        uncertainty: (Q,) predicted, larger is less certain.
+        ranks: (Q,) 0-based rank of the best positive; queries with -1 are left out.
+        k: cut-off.
+        bins: equal shares of the queries.
+
+    Returns:
+        [{"queries", "uncertainty": mean, "recall": percent}] of the shares that hold a query
+    """
+    kept = ranks >= 0
+    order = uncertainty[kept].argsort(stable=True)
+    sure, place = uncertainty[kept][order].double(), ranks[kept][order]
+    return [
+        {"queries": len(part), "uncertainty": float(part.mean()), "recall": 100.0 * float((at < k).double().mean())}
+        for part, at in zip(sure.tensor_split(bins), place.tensor_split(bins), strict=True)
+        if len(part)
+    ]
+
+
+def _chunk(similarity: Tensor) -> int:
+    """Rows that are looked at in one go."""
+    return max(1, CHUNK_ELEMENTS // max(1, similarity.shape[1]))
 
 
 def rank_correlation(uncertainty: Tensor, ranks: Tensor) -> float:

@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from raytrain.evaluation import diagnostics
 from raytrain.evaluation.diagnostics import (
+    calibration,
     effective_elements,
+    hubness,
+    margins,
     rank_correlation,
+    score_diagnostics,
     set_cosine,
     set_diagnostics,
     set_log_variance,
@@ -62,3 +67,56 @@ def test_rank_correlation_is_spearmans() -> None:
     assert rank_correlation(torch.ones(6), ranks) == 0
     # by hand: places 2 1 3 against 1 2 3
     assert rank_correlation(torch.tensor([0.2, 0.1, 0.3]), torch.tensor([4, 5, 6])) == pytest.approx(0.5)
+
+
+def made_scores(texts: int = 23, images: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(texts, images, generator=generator), torch.randint(images - 1, (texts,), generator=generator)
+
+
+@pytest.mark.parametrize("elements", [4_000_000, 20])
+def test_hubness_and_margins_equal_plain_loops(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "CHUNK_ELEMENTS", elements)
+    scores, owner = made_scores()
+    found = score_diagnostics(scores, owner)
+    rows = scores.double().tolist()
+    for direction, matrix, answers in (
+        ("t2i", rows, [{int(one)} for one in owner]),
+        ("i2t", list(zip(*rows, strict=True)), [{m for m in range(23) if owner[m] == n} for n in range(7)]),
+    ):
+        apart, times = [], [0] * len(matrix[0])
+        for line, positives in zip(matrix, answers, strict=True):
+            for item in sorted(range(len(line)), key=lambda i: line[i])[-min(10, len(line)) :]:
+                times[item] += 1
+            if positives:  # the last image has no text
+                best = max(line[i] for i in positives)
+                apart.append(best - max(line[i] for i in range(len(line)) if i not in positives))
+        mean = sum(times) / len(times)
+        spread = sum((n - mean) ** 2 for n in times) / len(times)
+        skew = sum((n - mean) ** 3 for n in times) / len(times) / spread**1.5 if spread else 0.0
+        assert found[f"diagnostics/{direction}/hubness"] == pytest.approx(skew)
+        assert found[f"diagnostics/{direction}/margin"] == pytest.approx(sorted(apart)[(len(apart) - 1) // 2])
+
+
+def test_a_hub_is_seen() -> None:
+    scores = torch.randn(200, 50, generator=torch.Generator().manual_seed(1))
+    even = hubness(scores, 1)
+    scores[:, 3] += 3
+    assert hubness(scores, 1) > even + 3
+    assert hubness(torch.eye(4), 1) == 0
+
+
+def test_a_query_without_positives_or_negatives_has_no_margin() -> None:
+    positives = torch.tensor([[True, False], [False, False], [True, True]])
+    found = margins(torch.tensor([[3.0, 1.0], [1.0, 2.0], [1.0, 2.0]]), [(positives, ~positives)])
+    assert found[0] == 2 and bool(found[1:].isnan().all())
+
+
+def test_calibration_has_the_recall_of_each_share() -> None:
+    uncertainty = torch.tensor([0.4, 0.1, 0.3, 0.2, 9.0])
+    ranks = torch.tensor([50, 0, 3, 2, -1])
+    assert calibration(uncertainty, ranks, bins=2) == [
+        {"queries": 2, "uncertainty": pytest.approx(0.15), "recall": 100.0},
+        {"queries": 2, "uncertainty": pytest.approx(0.35), "recall": 50.0},
+    ]
+    assert len(calibration(uncertainty, ranks, bins=10)) == 4
