@@ -106,11 +106,14 @@ def mean_intervals(
     """
     draws: dict[str, Floats] = {}
     together: dict[bytes, list[str]] = {}
+    labels: dict[str, NDArray[np.int64]] = {}
     for name in values:
         if not np.isnan(np.asarray(values[name], float)).all():
-            together.setdefault(np.unique(np.asarray(groups[name])).tobytes(), []).append(name)
+            clusters, labels[name] = np.unique(np.asarray(groups[name]), return_inverse=True)
+            together.setdefault(clusters.tobytes(), []).append(name)
     for names in together.values():
-        parts = [_by_group(values[name], groups[name]) for name in names]
+        number = int(max(labels[name].max() for name in names)) + 1
+        parts = [_by_group(values[name], labels[name], number) for name in names]
         sums, counts = (np.stack(columns, axis=1) for columns in zip(*parts, strict=True))
         drawn = _draw_percent(sums, counts, samples, seed)
         draws |= {name: drawn[:, column] for column, name in enumerate(names)}
