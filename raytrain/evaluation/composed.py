@@ -18,7 +18,7 @@ from raytrain.evaluation.ranking import best_first, ranks
 from raytrain.evaluation.recall import COMPOSED_KS, mean_rank, median_rank, recall_at
 
 CHUNK_ELEMENTS = 4_000_000
-BLOCK_ELEMENTS = 1_000_000  # scores of a block: they are looked at while they are still in the cache
+BLOCK_ELEMENTS = 2_000_000  # scores of a block: enough for a product of matrices, few enough for the cache
 
 Blocks = Callable[[Tensor, Tensor | None], Iterator[tuple[Tensor, Tensor]]]
 """(queries, gallery or None for all of it) by position -> (some of the queries, their (q, G) scores), one block after
