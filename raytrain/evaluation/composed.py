@@ -125,6 +125,19 @@ def r_precision(similarity: Tensor, relevant: Tensor, candidates: Tensor) -> tup
     return torch.cat(precision), torch.cat(average)
 
 
+def is_whole(protocol: str) -> bool:
+    """Whether a protocol takes all composed queries of a split as they are."""
+    return protocol == "composed/multi" or protocol.startswith("split/")
+
+
+def no_such(protocol: str) -> UsageError:
+    """The error that shows the protocols there are."""
+    return UsageError(
+        f"no protocol '{protocol}' for composed queries. Protocols: split/NAME, composed/multi, fashioniq/original "
+        "and fashioniq/val_union (with -kept or -masked, -one or -both), cirr/val, partial/ before these three."
+    )
+
+
 def evaluate_composed(
     similarity: Tensor, relevant: Tensor, candidates: Tensor, reference: Tensor, protocol: str
 ) -> Result:
@@ -138,11 +151,8 @@ def evaluate_composed(
     Raises:
         UsageError: another protocol.
     """
-    if protocol != "composed/multi" and not protocol.startswith("split/"):
-        raise UsageError(
-            f"no protocol '{protocol}' for composed queries. Protocols: split/NAME, composed/multi, fashioniq/original "
-            "and fashioniq/val_union (with -kept or -masked, -one or -both), cirr/val, partial/ before these three."
-        )
+    if not is_whole(protocol):
+        raise no_such(protocol)
     best = query_ranks(similarity, relevant, candidates)
     metrics = composed_metrics(similarity, relevant, candidates, best)
     answered = int((best >= 0).sum())

@@ -51,7 +51,7 @@ def evaluate_relevance(
         ValueError: shapes that do not fit, or NaN among the scores.
     """
     owner = check_owner(similarity, item_of_text)
-    notes = check_size(protocol, similarity)
+    notes = check_size(protocol, *similarity.shape)
     _check_asked(protocol, positives)
     temperatures, within = rerank or Temperatures(), within or {}
     kind = protocol.relevance

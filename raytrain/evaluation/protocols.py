@@ -145,7 +145,7 @@ def evaluate(
     """
     protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
     owner = check_owner(similarity, item_of_text)
-    missing = check_size(protocol, similarity)
+    missing = check_size(protocol, *similarity.shape)
     assert protocol.relevance == "own", f"{protocol.name} is for many_to_many.evaluate_relevance"
     temperatures = rerank or Temperatures()
 
@@ -195,13 +195,12 @@ def folds(similarity: Tensor, item_of_text: Tensor, number: int) -> Iterator[Fol
         yield Fold(similarity[rows, first : last + 1], item_of_text[rows] - first, rows, columns)
 
 
-def check_size(protocol: Protocol, similarity: Tensor) -> list[str]:
+def check_size(protocol: Protocol, texts: int, items: int) -> list[str]:
     """What a partial protocol has less or more of than the published one; [] for every other.
 
     Raises:
         RefusedError: a published protocol on another number of images or captions.
     """
-    texts, items = similarity.shape
     if items < protocol.folds:
         raise RefusedError(f"{protocol.name} has {protocol.folds} folds; there are only {items} images")
     wrong = other_than({"images": (items, protocol.items), "captions": (texts, protocol.texts)})

@@ -143,16 +143,25 @@ def rated_pairs(folder: str | os.PathLike[str], own: Mapping[str, Sequence[str]]
     return found
 
 
-def _packaged(name: str) -> dict[str, Pairs]:
+def packaged_files() -> Path:
+    """Folder of the package's data.
+
+    Raises:
+        UsageError: it is not installed.
+    """
     package = importlib.util.find_spec("eccv_caption")
     if package is None or package.origin is None:
         raise UsageError(
             "the positives of ECCV Caption and CxC are files of the package eccv_caption, which is not installed; "
             "get it with the extra 'eval': pip install 'raytrain[eval]'"
         )
+    return Path(package.origin).parent / "data"
+
+
+def _packaged(name: str) -> dict[str, Pairs]:
     found: dict[str, Pairs] = {}
     for direction, stem in (("i2t", "image_to_caption"), ("t2i", "caption_to_image")):
-        path = Path(package.origin).parent / "data" / f"{name}_{stem}.json"
+        path = packaged_files() / f"{name}_{stem}.json"
         try:
             pairs = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

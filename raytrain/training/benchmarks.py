@@ -16,11 +16,19 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Split
 from raytrain.errors import UsageError
 from raytrain.evaluation.cirr import evaluate_cirr
-from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_composed
+from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_composed, is_whole, no_such
 from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.many_to_many import Rows, evaluate_relevance
-from raytrain.evaluation.protocols import PARTIAL, Protocol, Result, evaluate, find_protocol
-from raytrain.evaluation.relevance import Positives, cxc_pairs, eccv_pairs, of_classes, of_pairs, rated_pairs
+from raytrain.evaluation.protocols import PARTIAL, Protocol, Result, check_size, evaluate, find_protocol
+from raytrain.evaluation.relevance import (
+    Positives,
+    cxc_pairs,
+    eccv_pairs,
+    of_classes,
+    of_pairs,
+    packaged_files,
+    rated_pairs,
+)
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.training.embed import score
@@ -72,11 +80,23 @@ class Scored:
 
 
 def asked_as(split: AnySplit, protocol: str) -> AnySplit:
-    """The split with the queries that a protocol asks: FashionIQ's twice, where both orders of captions are asked."""
+    """The split with the queries that a protocol asks: FashionIQ's twice, where both orders of captions are asked.
+
+    Raises:
+        RefusedError: a published protocol on another number of images and captions.
+        UsageError: a protocol that does not exist, is not for this kind of table, or needs a package.
+    """
+    _check_source(split, protocol)
+    if not isinstance(split, QuerySplit):
+        found = find_protocol(protocol)
+        check_size(found, len(split.texts), len(split.items))
+        if found.relevance in ("eccv", "cxc"):
+            packaged_files()
+        return split
     fashion = find_fashion(protocol)
-    if fashion is not None and fashion.orders == "both" and isinstance(split, QuerySplit):
-        return split.in_both_orders()
-    return split
+    if fashion is None and not is_whole(protocol) and protocol.removeprefix(PARTIAL) != "cirr/val":
+        raise no_such(protocol)
+    return split.in_both_orders() if fashion is not None and fashion.orders == "both" else split
 
 
 def split_result(

@@ -245,12 +245,34 @@ def test_a_method_that_cannot_compare_two_of_a_kind_leaves_these_directions_out(
     assert said(result.notes, "t2t is missing: the method does not compare two of a kind")
 
 
+def test_what_the_table_lacks_is_told_with_the_result(tmp_path: Path) -> None:
+    root = cirr(tmp_path / "root")
+    (root / "img_raw" / "dev" / "val-1-img0.png").unlink()  # a member of the second query's set
+    val = build("cirr", root, tmp_path / "table", allow_missing=0.1).query_split("val")
+    result = split_result(scored(val), "partial/cirr/val")
+    assert result.queries["query"] == 1
+    assert said(result.notes, "1 queries instead of 4,181, 7 images instead of 2,297")
+    assert said(result.notes, "the table lacks 1 annotated images and 1 queries, over all its splits")
+
+
 def test_a_benchmark_is_not_asked_of_another_source(tmp_path: Path) -> None:
     val = build("cirr", cirr(tmp_path / "root"), tmp_path / "table").query_split("val")
     with pytest.raises(UsageError, match="source cirr: it is for those of fashion_iq"):
         split_result(scored(val), "partial/fashioniq/original")
     with pytest.raises(UsageError, match=r"no protocol 'coco/5k' for composed queries.*fashioniq/val_union.*cirr/val"):
         split_result(scored(val), "coco/5k")
+
+
+@pytest.mark.parametrize("name", ["coco/eccv", "cub/unseen", "coco/1k5f", "cirr/val", "nonsense"])
+def test_a_protocol_that_cannot_be_is_refused_before_anything_is_embedded(name: str, table: Table) -> None:
+    with pytest.raises((RefusedError, UsageError), match=name):
+        asked_as(table.split("val"), name)
+
+
+def test_a_missing_package_is_told_before_anything_is_embedded(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="raytrain\\[eval\\]"):
+        asked_as(table.split("val"), "partial/coco/cxc")
 
 
 def written(path: Path, source: str, items: list[Item], queries: list[Query], gallery: Gallery = "split") -> Table:
@@ -325,6 +347,7 @@ def test_the_real_cirr_has_the_published_gallery_and_files_that_its_server_takes
     assert asked.query_ids[0] == "12063"
 
 
+@pytest.mark.slow
 def test_the_real_cub_has_the_published_unseen_gallery(real_data: Path, tmp_path: Path) -> None:
     birds = cub_source._from_json(real_data / "cub" / "dataset_cub_captions.json", Problems())
     # what the captions say is not asked here, and a short one is quickly tokenised
