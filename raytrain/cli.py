@@ -189,8 +189,8 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.training.run import evaluate_run, submit_run
 
     if args.submission:
-        if len(args.folders) > 1:
-            raise UsageError("--submission takes one run")
+        if len(args.folders) > 1 or args.protocol:
+            raise UsageError("--submission takes one run, and no --protocol: the server's own is cirr/test1")
         written = submit_run(args.folders[0], args.split, args.submission)
         print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
         return written

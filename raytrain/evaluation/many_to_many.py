@@ -72,8 +72,8 @@ def evaluate_relevance(
     for direction in (name for name in ("i2t", "t2i", "i2i", "t2t") if name in rows and name in positives):
         asked = positives[direction]
         one = Direction(precision=kind != "cxc")
-        for scores, wanted in _blocks(rows[direction], asked, size[direction], itself=direction in within):
-            one.add(scores, wanted)
+        for block in _blocks(rows[direction], asked, size[direction], itself=direction in within):
+            one.add(*block)
         for name, value in one.measures(KS[kind]).items():
             values[f"{kind}/{direction}_{name}"] = value
             groups[f"{kind}/{direction}_{name}"] = cluster[direction][asked.queries]
@@ -97,11 +97,11 @@ def evaluate_relevance(
 def _check_asked(protocol: Protocol, positives: Mapping[str, Positives]) -> None:
     for direction, number in ASKED.get(protocol.name, {}).items():
         one = positives[direction]
-        if len(one.queries) != number or one.outside:
+        if len(one.queries) != number:
             raise RefusedError(
                 f"{protocol.name} asks {number:,} queries {direction}, and {len(one.queries):,} of them are in this "
-                f"split, with {one.outside:,} positives that are not: its ids are not those of COCO's test. Build the "
-                "table from dataset_coco.json (source karpathy, texts_per_image=5)."
+                "split: its ids are not those of COCO's test. Build the table from dataset_coco.json (source karpathy, "
+                "texts_per_image=5)."
             )
     if not all(len(positives[direction].queries) for direction in ("i2t", "t2i")):
         what = "classes" if protocol.relevance == "class" else "positives of COCO's test"
@@ -112,14 +112,15 @@ def _rows_of(matrix: Tensor) -> Rows:
     return lambda queries: matrix[queries]
 
 
-def _blocks(rows: Rows, asked: Positives, size: int, itself: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores and positives of some queries at a time; `itself`: a query stands in its own gallery, and must not."""
+def _blocks(rows: Rows, asked: Positives, size: int, itself: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Scores, positives and R of some queries at a time; `itself`: a query stands in its own gallery, and must not."""
     step = max(1, BLOCK_ELEMENTS // size)
-    for queries, wanted in zip(torch.split(asked.queries, step), torch.split(asked.items, step), strict=True):
+    parts = (torch.split(tensor, step) for tensor in (asked.queries, asked.items, asked.number))
+    for queries, wanted, number in zip(*parts, strict=True):
         scores = rows(queries)
         if itself:
             scores[torch.arange(len(queries)), queries] = -torch.inf
-        yield scores, wanted.to(scores.device)
+        yield scores, wanted.to(scores.device), number.to(scores.device)
 
 
 def _left_out(direction: str, asked: Positives) -> list[str]:

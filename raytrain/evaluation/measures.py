@@ -47,7 +47,7 @@ def hits(ranks: Tensor, k: int) -> Tensor:
     return (ranks < k).double().masked_fill(ranks < 0, torch.nan)
 
 
-def precision_at_r(similarity: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+def precision_at_r(similarity: Tensor, positives: Tensor, number: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(Q,) R-precision and (Q,) average precision at R, float64 in [0, 1]; NaN for a query without a positive.
 
     With R positives, R-precision is their share of the first R places, and AP@R the mean over r = 1 .. R of the
@@ -56,18 +56,19 @@ def precision_at_r(similarity: Tensor, positives: Tensor) -> tuple[Tensor, Tenso
     Args:
         similarity: (Q, G) scores without NaN, for a few rows at a time.
         positives: (Q, P) int64 positions, -1 where a query has fewer.
+        number: (Q,) R of each, where positives that are not in the gallery count in it; None counts those listed.
     """
     listed = positives >= 0
-    number = listed.sum(1, keepdim=True)
+    number = listed.sum(1) if number is None else number
     items = similarity.shape[1]
-    first = best_first(similarity, max(1, int(number.max())))
+    first = best_first(similarity, min(items, max(1, int(number.max()))))
     # one column more takes what is padded
     relevant = torch.zeros(len(similarity), items + 1, dtype=torch.bool, device=similarity.device)
     relevant.scatter_(1, torch.where(listed, positives, items), True)
     relevant[:, items] = False
     place = torch.arange(1, first.shape[1] + 1, device=similarity.device)
-    right = (relevant.gather(1, first) & (place <= number)).double()
-    return right.sum(1) / number[:, 0], (right * right.cumsum(1) / place).sum(1) / number[:, 0]
+    right = (relevant.gather(1, first) & (place <= number[:, None])).double()
+    return right.sum(1) / number, (right * right.cumsum(1) / place).sum(1) / number
 
 
 @dataclass
@@ -82,11 +83,11 @@ class Direction:
     counts: list[Counts] = field(default_factory=list)
     precisions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
-    def add(self, similarity: Tensor, positives: Tensor) -> None:
-        """A block of queries: (q, G) scores and (q, P) positions."""
+    def add(self, similarity: Tensor, positives: Tensor, number: Tensor | None = None) -> None:
+        """A block of queries: (q, G) scores, (q, P) positions, and (q,) R where it is not the number of these."""
         self.counts.append(positive_counts(similarity, positives))
         if self.precision:
-            self.precisions.append(precision_at_r(similarity, positives))
+            self.precisions.append(precision_at_r(similarity, positives, number))
 
     def ranks(self) -> Tensor:
         """(Q,) int64 of the queries in the order they were added."""

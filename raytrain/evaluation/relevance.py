@@ -36,12 +36,14 @@ class Positives:
     Args:
         queries: (Q,) positions of the queries, ascending.
         items: (Q, P) positions of the gallery items that answer each, -1 where it has fewer than P.
+        number: (Q,) the R of R-precision and mAP@R: how many items answer each.
         without: queries of the benchmark that are not here: absent, or with none of their positives in the gallery.
         outside: positives of the queries that are here which are not in the gallery.
     """
 
     queries: Tensor
     items: Tensor
+    number: Tensor
     without: int = 0
     outside: int = 0
 
@@ -53,28 +55,29 @@ def padded(lists: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int64).reshape(len(lists), width)
 
 
-def of_pairs(pairs: Pairs, query_ids: Sequence[str], item_ids: Sequence[str]) -> Positives:
+def of_pairs(pairs: Pairs, query_ids: Sequence[str], item_ids: Sequence[str], count_outside: bool = False) -> Positives:
     """Positions of pairs that are given by id.
 
     Args:
         pairs: {id of a query: ids of the items that answer it}, all of a benchmark.
         query_ids: of the split's queries, in order.
         item_ids: of the gallery, in order.
+        count_outside: whether positives outside the gallery, which no ranking finds, count in R all the same.
     """
     row = {name: at for at, name in enumerate(query_ids)}
     column = {name: at for at, name in enumerate(item_ids)}
-    found: list[tuple[int, list[int]]] = []
+    found: list[tuple[int, list[int], int]] = []
     outside = 0
     for name, wanted in pairs.items():
         if name in row:
             several = set(wanted)
             here = sorted(column[one] for one in several if one in column)
             if here:
-                found.append((row[name], here))
+                found.append((row[name], here, len(several if count_outside else here)))
                 outside += len(several) - len(here)
     found.sort()
-    queries = torch.tensor([at for at, _ in found], dtype=torch.int64)
-    return Positives(queries, padded([here for _, here in found]), len(pairs) - len(found), outside)
+    queries, number = (torch.tensor([one[at] for one in found], dtype=torch.int64) for at in (0, 2))
+    return Positives(queries, padded([here for _, here, _ in found]), number, len(pairs) - len(found), outside)
 
 
 def of_classes(query_class: Sequence[str], item_class: Sequence[str]) -> Positives:
@@ -91,9 +94,10 @@ def of_classes(query_class: Sequence[str], item_class: Sequence[str]) -> Positiv
     asked = [at for at, name in enumerate(query_class) if name in members]
     names = list(members)
     number = {name: at for at, name in enumerate(names)}
-    items = padded([members[name] for name in names])
     rows = torch.tensor([number[query_class[at]] for at in asked], dtype=torch.int64)
-    return Positives(torch.tensor(asked, dtype=torch.int64), items[rows], len(query_class) - len(asked))
+    items = padded([members[name] for name in names])[rows]
+    queries = torch.tensor(asked, dtype=torch.int64)
+    return Positives(queries, items, (items >= 0).sum(1), len(query_class) - len(asked))
 
 
 def eccv_pairs() -> dict[str, Pairs]:

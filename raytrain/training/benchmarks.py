@@ -174,7 +174,9 @@ def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[
         for text, at in zip(ids["t"], split.item_of_text.tolist(), strict=True):
             own[ids["i"][at]].append(text)
         pairs |= rated_pairs(annotations, own)
-    return {direction: of_pairs(one, ids[direction[0]], ids[direction[2]]) for direction, one in pairs.items()}
+    # two positives of ECCV Caption are captions that COCO's test leaves out, and in its own code they count in R
+    whole = not protocol.partial
+    return {name: of_pairs(one, ids[name[0]], ids[name[2]], count_outside=whole) for name, one in pairs.items()}
 
 
 def _check_source(split: AnySplit, protocol: str) -> None:

@@ -19,6 +19,7 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.cirr import submissions, write_submissions
+from raytrain.evaluation.protocols import PARTIAL
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
@@ -148,8 +149,10 @@ def evaluate_run(
         {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
         "fingerprint", "rerank": metrics or None, "files", "test_openings"}
     """
-    opened = _open_run(folder, split)
     protocol = protocol or f"split/{split}"
+    if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
+        raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
+    opened = _open_run(folder, split)
     rows = asked_as(open_split(opened.table, split, allow_test=True), protocol)
     scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
     found: dict[str, Any] = {}

@@ -62,6 +62,13 @@ def test_the_best_k_are_the_first_k_of_a_sort(
     assert best_first(scores, k).tolist() == [ordered(row)[:k] for row in scores.tolist()]
 
 
+def test_positives_outside_the_gallery_are_missed() -> None:
+    scores, positives = torch.tensor([[0.9, 0.1, 0.8]]), torch.tensor([[0, 2]])
+    for number, wanted in ((2, (1.0, 1.0)), (3, (2 / 3, 2 / 3)), (4, (1 / 2, 1 / 2))):  # more than there are items, too
+        found = precision_at_r(scores, positives, torch.tensor([number]))
+        assert [float(one) for one in found] == pytest.approx(wanted)
+
+
 def test_equal_scores_at_the_edge_are_taken_from_behind() -> None:
     assert best_first(torch.tensor([[1.0, 2.0, 1.0, 1.0, 0.0]]), 3).tolist() == [[1, 3, 2]]
     assert best_first(torch.zeros(2, 5), 2).tolist() == [[4, 3], [4, 3]]

@@ -23,12 +23,15 @@ def test_pairs_become_positions_and_what_is_not_here_is_counted() -> None:
     assert found.items.tolist() == [[0, 2], [0, -1]]
     assert found.without == 2  # i1 has no positive here, and away is not here
     assert found.outside == 1  # the one that i2 lacks
+    assert found.number.tolist() == [2, 1]
+    assert of_pairs(pairs, ["i1", "i2", "i9"], ["t1", "t2", "t3"], count_outside=True).number.tolist() == [3, 1]
 
 
 def test_items_of_a_class_answer_its_queries() -> None:
     found = of_classes(["finch", "", "gull", "crow"], ["gull", "finch", "", "gull"])
     assert found.queries.tolist() == [0, 2]
     assert found.items.tolist() == [[1, -1], [0, 3]]
+    assert found.number.tolist() == [1, 2]
     assert found.without == 2
 
 

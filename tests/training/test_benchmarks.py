@@ -135,6 +135,8 @@ def test_the_servers_files_come_from_the_test_split_and_its_opening_is_counted(
     command = ["evaluate", str(cirr_run), "--split", "test", "--submission", str(out), "--json"]
     assert main(command) == 4
     assert "asks for all of test1" in capsys.readouterr().err
+    assert main([*command, "--protocol", "cirr/val"]) == 2
+    assert "no --protocol" in capsys.readouterr().err
     monkeypatch.setattr(cirr_protocol, "TEST", (2, 8))
     assert main(command) == 0
     answer = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
@@ -206,6 +208,8 @@ def test_coco_is_asked_by_eccv_and_cxc_and_tells_what_it_lacks(tmp_path: Path) -
     assert event is not None and "test/eccv/i2t_map_at_r" in event["metrics"]
 
     cxc = evaluate_run(run, "test", "partial/coco/cxc")
+    with pytest.raises(UsageError, match="--annotations is for coco/cxc"):
+        evaluate_run(run, "test", "partial/coco/eccv", tmp_path)
     assert said(cxc["notes"], "i2i is missing: sis_test.csv") and said(cxc["notes"], "t2t is missing: sts_test.csv")
     ids = table.items["id"].to_pylist()
     pairs = "".join(f"COCO_val2014_{int(one):012d}.jpg,COCO_val2014_{int(ids[0]):012d}.jpg,3.1\n" for one in ids[1:3])
