@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from raytrain.errors import RaytrainError
+from raytrain.errors import RaytrainError, UsageError
 
 EXAMPLES = """examples:
   raytrain data build emoji --out tables/emoji
@@ -22,6 +23,8 @@ EXAMPLES = """examples:
   raytrain leaderboard --experiment emoji
 
 exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and resumable"""
+
+_TOLD = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
 
 
 def entry() -> None:
@@ -173,20 +176,35 @@ def _add_evaluate(verbs: Any) -> None:
     )  # fmt: skip
     verb.add_argument("folders", nargs="+", metavar="RUN", help="folder of a run")
     verb.add_argument("--split", default="val", help="test is for final evaluation: each opening is recorded")
-    verb.add_argument("--protocol", help="split/NAME (default), karpathy/NAME, flickr30k/1k, coco/5k, coco/1k5f")
+    verb.add_argument(
+        "--protocol",
+        help="split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, coco/5k, coco/1k5f, coco/eccv, "
+        "coco/cxc, cub/unseen, cub/seen, fashioniq/original, fashioniq/val_union, cirr/val; partial/ before these",
+    )
+    verb.add_argument("--annotations", metavar="FOLDER", help="sis_test.csv and sts_test.csv of CxC, for coco/cxc")
+    verb.add_argument("--submission", metavar="FOLDER", help="write the files for CIRR's server, with --split test")
 
 
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.training.run import evaluate_run
+    from raytrain.training.run import evaluate_run, submit_run
 
-    found = [evaluate_run(folder, args.split, args.protocol) for folder in args.folders]
+    if args.submission:
+        if len(args.folders) > 1 or args.protocol:
+            raise UsageError("--submission takes one run, and no --protocol: the server's own is cirr/test1")
+        written = submit_run(args.folders[0], args.split, args.submission)
+        print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
+        return written
+    found = [evaluate_run(folder, args.split, args.protocol, args.annotations) for folder in args.folders]
     for one in found:
         for title, metrics in (("", one["metrics"]), (" re-ranked (transductive)", one["rerank"])):
             if metrics:
-                recalls = ("i2t/recall_at_1", "i2t/recall_at_5", "i2t/recall_at_10", "t2i/recall_at_1",
-                           "t2i/recall_at_5", "t2i/recall_at_10", "rsum")  # fmt: skip
-                numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in recalls)
+                shown = [name for name in metrics if name == one["headline"] or _TOLD.search(name)]
+                numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in shown)
                 print(f"{one['run']} {one['protocol']}{title}: {numbers}")
+        for what in ("queries", "gallery"):
+            print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in one[what].items())}")
+        for note in one["notes"]:
+            print(f"  {note}")
     return found[0] if len(found) == 1 else {"runs": found}
 
 

@@ -10,6 +10,7 @@ composed tables through `QuerySplit`. Tables of images and captions have no quer
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -77,6 +78,17 @@ class QuerySplit:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def in_both_orders(self) -> QuerySplit:
+        """Every query twice, (2 Q): the second time with its second phrasing, or the same where it has only one."""
+        twice = copy.copy(self)
+        for name in ("rows", "reference", "phrasings", "targets", "subset"):
+            setattr(twice, name, np.tile(getattr(self, name), 2))
+        twice.text = np.concatenate([self.text, self.text + (self.phrasings > 1)])
+        for name in ("target_offsets", "subset_offsets"):
+            offsets: np.ndarray = getattr(self, name)
+            setattr(twice, name, np.concatenate([offsets, offsets[-1] + offsets[1:]]))
+        return twice
 
     def relevant(self) -> np.ndarray:
         """(Q, N) bool: which items answer which query; a row without any where targets are not published."""

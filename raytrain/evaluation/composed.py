@@ -6,15 +6,62 @@ Letters: Q queries, N items.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from raytrain.errors import UsageError
 from raytrain.evaluation.protocols import Result
-from raytrain.evaluation.ranking import ranks
+from raytrain.evaluation.ranking import best_first, ranks
 from raytrain.evaluation.recall import COMPOSED_KS, mean_rank, median_rank, recall_at
 
 CHUNK_ELEMENTS = 4_000_000
+BLOCK_ELEMENTS = 2_000_000  # scores of a block: enough for a product of matrices, few enough for the cache
+
+Blocks = Callable[[Tensor, Tensor | None], Iterator[tuple[Tensor, Tensor]]]
+"""(queries, gallery or None for all of it) by position -> (some of the queries, their (q, G) scores), one block after
+the other. The scores are the caller's to write into."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The composed queries of a split, by position in its gallery.
+
+    Args:
+        reference: (Q,) of each query.
+        targets: (Q, P) items that answer it, -1 where there are fewer.
+        subset: (Q, P) members of its subset, likewise.
+        part: (N,) which part of the gallery each item stands in, an index of `parts`.
+        parts: their names.
+        query_ids, item_ids: as annotated.
+    """
+
+    reference: Tensor
+    targets: Tensor
+    subset: Tensor
+    part: Tensor
+    parts: Sequence[str]
+    query_ids: Sequence[str]
+    item_ids: Sequence[str]
+
+
+def blocks_of(similarity: Tensor) -> Blocks:
+    """The blocks of (Q, N) scores that are known already."""
+
+    def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        step = block_rows(similarity.shape[1] if columns is None else len(columns))
+        for chunk in torch.split(rows, step):
+            scores = similarity[chunk]
+            yield chunk, scores if columns is None else scores[:, columns]
+
+    return blocks
+
+
+def block_rows(columns: int) -> int:
+    """How many queries a block has."""
+    return max(1, BLOCK_ELEMENTS // max(1, columns))
 
 
 def composed_metrics(
@@ -70,13 +117,25 @@ def r_precision(similarity: Tensor, relevant: Tensor, candidates: Tensor) -> tup
         positive = positive & allowed
         targets = positive.sum(1, keepdim=True)
         most = int(targets.max())
-        # an ascending stable sort read backwards: of equal scores the higher index stands above
-        order = _among(scores, allowed).argsort(dim=1, stable=True).flip(1)[:, :most]
-        place = torch.arange(1, most + 1, device=scores.device)
+        order = best_first(_among(scores, allowed), max(most, 1))
+        place = torch.arange(1, order.shape[1] + 1, device=scores.device)
         hits = (positive.gather(1, order) & (place <= targets)).double()
         precision.append(hits.sum(1) / targets[:, 0])
         average.append((hits * hits.cumsum(1) / place).sum(1) / targets[:, 0])
     return torch.cat(precision), torch.cat(average)
+
+
+def is_whole(protocol: str) -> bool:
+    """Whether a protocol takes all composed queries of a split as they are."""
+    return protocol == "composed/multi" or protocol.startswith("split/")
+
+
+def no_such(protocol: str) -> UsageError:
+    """The error that shows the protocols there are."""
+    return UsageError(
+        f"no protocol '{protocol}' for composed queries. Protocols: split/NAME, composed/multi, fashioniq/original "
+        "and fashioniq/val_union (with -kept or -masked, -one or -both), cirr/val, partial/ before these three."
+    )
 
 
 def evaluate_composed(
@@ -92,8 +151,8 @@ def evaluate_composed(
     Raises:
         UsageError: another protocol.
     """
-    if protocol != "composed/multi" and not protocol.startswith("split/"):
-        raise UsageError(f"no protocol '{protocol}' for composed queries. Protocols: split/NAME, composed/multi.")
+    if not is_whole(protocol):
+        raise no_such(protocol)
     best = query_ranks(similarity, relevant, candidates)
     metrics = composed_metrics(similarity, relevant, candidates, best)
     answered = int((best >= 0).sum())

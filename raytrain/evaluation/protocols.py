@@ -5,6 +5,15 @@
     flickr30k/1k      the published Flickr30k test: exactly 1,000 images and 5,000 captions
     coco/5k           the published COCO test: exactly 5,000 images and 25,000 captions
     coco/1k5f         the same in five folds of 1,000 consecutive images, metrics averaged over the folds
+    coco/eccv         the published COCO test, with the positives of ECCV Caption
+    coco/cxc          the same with those of CxC: image to text and back, between images, between texts
+    cub/unseen        CUB Captions, the 50 species that no training sees: whatever is of the species answers
+    cub/seen          the same on the listed photos of the 150 other species
+    class/<name>      the same on a whole split, whose groups are the classes
+    partial/<...>     a published test set of which the table holds only a part, as the name then says
+
+What has positives of its own is measured in raytrain/evaluation/many_to_many.py, composed queries in fashion_iq.py and
+cirr.py beside it.
 
 Re-ranking looks at a whole query set, so under coco/1k5f it happens inside each fold.
 """
@@ -13,12 +22,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError, UsageError
+from raytrain.evaluation.measures import Measures
 from raytrain.evaluation.ranking import Counts, check_owner, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.recall import KS, Direction, metrics_of_counts
 from raytrain.evaluation.reranking import Temperatures
@@ -33,12 +44,16 @@ class Protocol:
         items: images the benchmark is defined on; None takes any number.
         texts: captions likewise.
         folds: consecutive groups of images that are ranked apart and averaged.
+        relevance: what answers a query: an image's "own" texts, the pairs of "eccv" or "cxc", or its "class".
+        partial: whether other numbers of images and captions are told rather than refused.
     """
 
     name: str
     items: int | None = None
     texts: int | None = None
     folds: int = 1
+    relevance: Literal["own", "eccv", "cxc", "class"] = "own"
+    partial: bool = False
 
 
 PROTOCOLS = {
@@ -47,8 +62,13 @@ PROTOCOLS = {
         Protocol("flickr30k/1k", items=1_000, texts=5_000),
         Protocol("coco/5k", items=5_000, texts=25_000),
         Protocol("coco/1k5f", items=5_000, texts=25_000, folds=5),
+        Protocol("coco/eccv", items=5_000, texts=25_000, relevance="eccv"),
+        Protocol("coco/cxc", items=5_000, texts=25_000, relevance="cxc"),
+        Protocol("cub/unseen", items=2_933, texts=29_330, relevance="class"),
+        Protocol("cub/seen", items=1_764, texts=17_640, relevance="class"),
     )
 }
+PARTIAL = "partial/"
 
 
 def find_protocol(name: str) -> Protocol:
@@ -59,10 +79,14 @@ def find_protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    if re.fullmatch(r"(split|karpathy)/[A-Za-z0-9._-]+", name):
-        return Protocol(name)
+    whole = name.removeprefix(PARTIAL)
+    if whole in PROTOCOLS:
+        return replace(PROTOCOLS[whole], name=name, partial=True)
+    if re.fullmatch(r"(split|karpathy|class)/[A-Za-z0-9._-]+", name):
+        return Protocol(name, relevance="class" if name.startswith("class/") else "own")
     raise UsageError(
-        f"no protocol '{name}'. Protocols: {', '.join(PROTOCOLS)}, or split/NAME and karpathy/NAME for a whole split."
+        f"no protocol '{name}' for images with captions. Protocols: {', '.join(PROTOCOLS)}, partial/ before one of "
+        "these, or split/NAME, karpathy/NAME and class/NAME for a whole split."
     )
 
 
@@ -73,14 +97,17 @@ class Result:
     Attributes:
         protocol: its name.
         metrics: names as in `recall.metrics_of_counts`, without the split; recalls in percent.
-        queries: {"i2t": images with a caption, "t2i": captions} or {"query": composed queries}: the denominators.
-        gallery: {"i2t": captions, "t2i": images} or {"query": candidates} that one query is ranked against (in one
-            fold, where there are folds).
+        queries: {"i2t": images with a caption, "t2i": captions} or {"query": composed queries}, or for each category
+            of them: the denominators.
+        gallery: {"i2t": captions, "t2i": images} or {"query": candidates}, likewise, that one query is ranked against
+            (in one fold, where there are folds).
         notes: what a reader has to know beside the numbers.
         rerank: the temperatures that were applied, or None.
         ranks: {"i2t": (N,), "t2i": (M,)} or {"query": (Q,)} int64, of every query; -1 where it has no positive.
         groups: which queries belong together in a bootstrap: {"item_of_text": (M,)}, the image of each caption, or
             {"reference": (Q,)}.
+        headline: the metric that stands for the protocol in a table.
+        measures: what each query is worth, where the metrics are means of that; None where they follow from the ranks.
     """
 
     protocol: str
@@ -91,6 +118,8 @@ class Result:
     rerank: Temperatures | None = None
     ranks: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     groups: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    headline: str = "rsum"
+    measures: Measures | None = field(default=None, repr=False, compare=False)
 
     @property
     def transductive(self) -> bool:
@@ -116,7 +145,8 @@ def evaluate(
     """
     protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
     owner = check_owner(similarity, item_of_text)
-    _check_size(protocol, similarity)
+    missing = check_size(protocol, *similarity.shape)
+    assert protocol.relevance == "own", f"{protocol.name} is for many_to_many.evaluate_relevance"
     temperatures = rerank or Temperatures()
 
     per_fold: list[dict[str, float]] = []
@@ -136,7 +166,7 @@ def evaluate(
         metrics,
         queries,
         gallery,
-        _notes(protocol, similarity, queries),
+        [*missing, *_notes(protocol, similarity, queries)],
         rerank,
         ranks,
         {"item_of_text": owner},
@@ -165,20 +195,38 @@ def folds(similarity: Tensor, item_of_text: Tensor, number: int) -> Iterator[Fol
         yield Fold(similarity[rows, first : last + 1], item_of_text[rows] - first, rows, columns)
 
 
-def _check_size(protocol: Protocol, similarity: Tensor) -> None:
-    texts, items = similarity.shape
+def check_size(protocol: Protocol, texts: int, items: int) -> list[str]:
+    """What a partial protocol has less or more of than the published one; [] for every other.
+
+    Raises:
+        RefusedError: a published protocol on another number of images or captions.
+    """
     if items < protocol.folds:
         raise RefusedError(f"{protocol.name} has {protocol.folds} folds; there are only {items} images")
-    wrong = [
-        f"{have:,} {what} instead of {want:,}"
-        for what, have, want in (("images", items, protocol.items), ("captions", texts, protocol.texts))
-        if want is not None and have != want
-    ]
-    if wrong:
-        raise RefusedError(
-            f"{protocol.name} is a published test set, and this split has {' and '.join(wrong)}: recalls over another "
-            "gallery must not carry its name. Add what is missing, or use karpathy/test, which takes a split as it is."
-        )
+    wrong = other_than({"images": (items, protocol.items), "captions": (texts, protocol.texts)})
+    if wrong and not protocol.partial:
+        name = protocol.name
+        way = "" if protocol.relevance != "own" else ", or use karpathy/test, which takes a split as it is"
+        raise RefusedError(refusal(name, wrong) + way)
+    return told(wrong)
+
+
+def other_than(sizes: Mapping[str, tuple[int, int | None]]) -> list[str]:
+    """ "990 images instead of 1,000" for each {what: (how many there are, how many are published)} that differ."""
+    return [f"{have:,} {what} instead of {want:,}" for what, (have, want) in sizes.items() if want not in (None, have)]
+
+
+def refusal(name: str, wrong: Sequence[str]) -> str:
+    """Why a published name is not given to another gallery."""
+    return (
+        f"{name} is a published test set, and this split has {' and '.join(wrong)}: recalls over another gallery must "
+        f"not carry its name. Add what is missing, or use {PARTIAL}{name}, whose name says so"
+    )
+
+
+def told(wrong: Sequence[str]) -> list[str]:
+    """The same as a note of a partial protocol."""
+    return [f"not the published test set: {', '.join(wrong)}"] if wrong else []
 
 
 def _notes(protocol: Protocol, similarity: Tensor, queries: Mapping[str, int]) -> list[str]:

@@ -68,6 +68,60 @@ def ranks(similarity: Tensor, relevant: Tensor, ties: Ties = "ordered") -> Tenso
     return torch.cat(parts) if parts else index.new_empty(0)
 
 
+def positive_counts(similarity: Tensor, positives: Tensor) -> Counts:
+    """Counts around the best of several positives that are listed, equal to those of `ranks` but without a mask.
+
+    Args:
+        similarity: (Q, G) scores; for a few rows at a time, as nothing is cut here.
+        positives: (Q, P) int64 positions of gallery items, -1 where a query has fewer.
+
+    Raises:
+        ValueError: NaN among the scores.
+    """
+    _refuse_nan(similarity)
+    listed = positives >= 0
+    own = similarity.gather(1, positives.clamp(min=0)).masked_fill(~listed, -torch.inf)
+    best = own.amax(1, keepdim=True)
+    shared = listed & (own == best)
+    place = torch.where(shared, positives, -1).amax(1, keepdim=True)
+    better = _count(similarity > best, 1)
+    tied = _count(similarity >= best, 1) - better - shared.sum(1)
+    above = torch.zeros_like(tied)
+    rows = (tied > 0).nonzero()[:, 0]
+    if len(rows):
+        index = torch.arange(similarity.shape[1], device=similarity.device)
+        above[rows] = _count((similarity[rows] == best[rows]) & (index > place[rows]), 1)
+    empty = ~listed.any(1)
+    return Counts(*(count.masked_fill(empty, -1) for count in (better, above, tied)))
+
+
+def best_first(similarity: Tensor, k: int) -> Tensor:
+    """(Q, k) int64 positions of the k best of each row, best first; of equal scores the higher index stands first.
+
+    Nothing is sorted but these k: a selection of them, and a second look at the rows where scores are equal, since a
+    selection does not say which of equal ones it takes.
+
+    Args:
+        similarity: (Q, G) scores without NaN, for a few rows at a time.
+        k: from 1 to G.
+    """
+    values, found = similarity.topk(k, dim=1)
+    last = values[:, -1:]
+    taken = _count(values == last, 1)
+    rows = (_count(similarity >= last, 1) > k).nonzero()[:, 0]  # more stand at the last score than there is room for
+    if len(rows):
+        index = torch.arange(similarity.shape[1], device=similarity.device)
+        highest = torch.where(similarity[rows] == last[rows], index, -1).topk(k, dim=1).values
+        column = torch.arange(k, device=similarity.device) - (k - taken[rows, None])
+        found[rows] = torch.where(column >= 0, highest.gather(1, column.clamp(min=0)), found[rows])
+    rows = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
+    if len(rows):
+        by_index, order = found[rows].sort(dim=1, descending=True)
+        order = values[rows].gather(1, order).argsort(dim=1, descending=True, stable=True)
+        found[rows] = by_index.gather(1, order)
+    return found
+
+
 def text_image_ranks(similarity: Tensor, item_of_text: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
     """(N,) ranks image -> text and (M,) ranks text -> image, equal to `ranks` on both directions.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.evaluation.protocols import Result
-from raytrain.evaluation.significance import recall_intervals
+from raytrain.evaluation.significance import mean_intervals, recall_intervals
 from raytrain.files import sha256, write_json
 
 SCHEMA_VERSION = 1
@@ -50,12 +50,17 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         np.savez_compressed(file, **kept)  # type: ignore[arg-type]
     os.replace(part, arrays)
 
-    intervals = recall_intervals(kept, level=INTERVAL_LEVEL)
+    if result.measures is None:
+        intervals = recall_intervals(kept, level=INTERVAL_LEVEL)
+    else:
+        measures = result.measures
+        intervals = mean_intervals(measures.values, measures.groups, measures.means, level=INTERVAL_LEVEL)
     document = {
         "schema": SCHEMA_VERSION,
         "split": facts["split"],
         "protocol": result.protocol,
         "metrics": dict(result.metrics),
+        "headline": result.headline,
         "intervals": {key: list(bounds) for key, bounds in intervals.items()},
         "interval_level": INTERVAL_LEVEL,
         "queries": dict(result.queries),
@@ -74,7 +79,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
 def evaluation_name(split: str, result: Result) -> str:
     """File name, without suffix, of an evaluation."""
     parts = [split]
-    if result.protocol.rpartition("/")[2] != split:
+    if result.protocol not in (f"split/{split}", f"karpathy/{split}"):
         parts.append(result.protocol.replace("/", "-"))
     return ".".join([*parts, "rerank"] if result.transductive else parts)
 

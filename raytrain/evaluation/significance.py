@@ -87,6 +87,42 @@ def recall_intervals(
     return {name: _interval(values, level) for name, values in draws.items()}
 
 
+def mean_intervals(
+    values: Mapping[str, ArrayLike],
+    groups: Mapping[str, ArrayLike],
+    means: Mapping[str, Sequence[str]],
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """{name: (low, high)} percent, of each metric that is a mean over queries and of the means of these.
+
+    Metrics whose queries have the same clusters are drawn together, so that a mean of them is that of one draw.
+
+    Args:
+        values: {name: (Q,) in [0, 1], NaN where a query has no say}; a name without any other value is left out.
+        groups: {name: (Q,) which cluster each of its queries belongs to}.
+        means: {further name: names it is the unweighted mean of}.
+    """
+    draws: dict[str, Floats] = {}
+    together: dict[bytes, list[str]] = {}
+    labels: dict[str, NDArray[np.int64]] = {}
+    for name in values:
+        if not np.isnan(np.asarray(values[name], float)).all():
+            clusters, labels[name] = np.unique(np.asarray(groups[name]), return_inverse=True)
+            together.setdefault(clusters.tobytes(), []).append(name)
+    for names in together.values():
+        number = int(max(labels[name].max() for name in names)) + 1
+        parts = [_by_group(values[name], labels[name], number) for name in names]
+        sums, counts = (np.stack(columns, axis=1) for columns in zip(*parts, strict=True))
+        drawn = _draw_percent(sums, counts, samples, seed)
+        draws |= {name: drawn[:, column] for column, name in enumerate(names)}
+    for name, several in means.items():
+        if all(one in draws for one in several):
+            draws[name] = np.mean([draws[one] for one in several], axis=0)
+    return {name: _interval(drawn, level) for name, drawn in draws.items()}
+
+
 def paired_recall_differences(
     ranks_a: Ranks | Sequence[Ranks],
     ranks_b: Ranks | Sequence[Ranks],
@@ -222,10 +258,10 @@ def _by_group(hits: ArrayLike, groups: ArrayLike | None, number: int = 0) -> tup
 
 
 def _draw_percent(sums: Floats, counts: Floats, samples: int, seed: int) -> Floats:
-    """(samples,) percent: each draw takes as many clusters as there are, with replacement."""
+    """(samples, ...) percent of (C, ...) sums: each draw takes as many clusters as there are, with replacement."""
     generator = np.random.default_rng(seed)
     clusters = len(sums)
-    drawn = np.empty(samples)
+    drawn = np.empty((samples, *sums.shape[1:]))
     step = max(1, 4_000_000 // clusters)  # some 30 MB of drawn multiplicities at a time
     for first in range(0, samples, step):
         size = min(step, samples - first)

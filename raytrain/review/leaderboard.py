@@ -78,10 +78,11 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     A row has: rank, fingerprint (12 digits), protocol, experiment, method, views, settings (what differs between rows
     of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... METRICS and rsum in
     percent (None where not every run of the row was evaluated, or the metric is of another kind of query),
-    val/rsum_sd and test/rsum_sd over seeds (None for one), interval_split, rsum_low and rsum_high (95 % over queries),
-    first, first_split, first_difference, first_low, first_high and first_p (see `_against_first`),
-    worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs are counted and have
-    no row.
+    val/rsum_sd and test/rsum_sd over seeds (None for one), headline (split and metric that stand for a protocol without
+    rsum, such as "val cirr/mean_recall", or None), headline_value and headline_sd, interval_split, rsum_low and
+    rsum_high (95 % over queries), first, first_split, first_difference, first_low, first_high and first_p (see
+    `_against_first`), worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs
+    are counted and have no row.
     """
     runs = read_runs(storage, experiment)
     groups: dict[str, list[RunRecord]] = {}
@@ -91,7 +92,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     found = []
     for same in groups.values():
         group = _one_a_seed(same)
-        protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test"}
+        protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test" or _named(e)}
         for protocol in sorted(protocols) or [None]:
             found.append(_row(group, protocol, transductive=False))
             reranked = [run for run in group if run.evaluation(run.val_protocol, True)]
@@ -185,6 +186,7 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
     }
     for split, metrics in (("val", val_metrics), ("test", [t["metrics"] if t else None for t in test])):
         row |= _means(split, metrics)
+    row |= _headline(test)
     row["ranks"] = {"val": _ranks(val), "test": _ranks(test) if row["test/rsum"] is not None else None}
     split = "test" if row["test/rsum"] is not None else "val"
     ranks = row["ranks"][split]
@@ -214,6 +216,25 @@ def _means(split: str, metrics: Sequence[Mapping[str, float] | None]) -> dict[st
     }
     sums = [one["rsum"] for one in whole]
     return means | {f"{split}/rsum_sd": statistics.stdev(sums) if complete and len(sums) > 1 else None}
+
+
+def _named(evaluation: Mapping[str, Any]) -> str | None:
+    """ "val mean_recall": split and metric that stand for a protocol without rsum; None for one that has it."""
+    headline = evaluation.get("headline", "rsum")
+    return None if headline == "rsum" else f"{evaluation.get('split')} {headline}"
+
+
+def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """What stands for the row's protocol where it has no rsum; its mean and spread over the runs."""
+    names = {_named(one) for one in evaluations if one is not None}
+    name = names.pop() if len(names) == 1 else None
+    values = [one["metrics"].get(one["headline"]) for one in evaluations if one is not None and name]
+    complete = bool(values) and len(values) == len(evaluations) and None not in values
+    return {
+        "headline": name,
+        "headline_value": statistics.fmean(values) if complete else None,
+        "headline_sd": statistics.stdev(values) if complete and len(values) > 1 else None,
+    }
 
 
 def _ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str, np.ndarray]] | None:

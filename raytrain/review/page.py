@@ -10,7 +10,17 @@ from typing import Any
 from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
 from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve
-from raytrain.review.tables import EXPLANATION, method_name, number, p_value, short_commit, short_name, summary
+from raytrain.review.tables import (
+    EXPLANATION,
+    headline_of,
+    headline_value,
+    method_name,
+    number,
+    p_value,
+    short_commit,
+    short_name,
+    summary,
+)
 
 METHOD_LEGEND = {
     "vse_infinity": "One vector an image and a caption, regions and words pooled by learned weights; triplet loss on "
@@ -157,6 +167,10 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
             heads += [(short_name(name), f"{split}/{name}", "first" if name == names[0] else "") for name in names]
         top.append((split, 1, True))
         heads.append(("rsum", f"{split}/rsum", "first"))
+    headline = headline_of(table)
+    if headline:
+        top.append(("protocol", 1, True))
+        heads.append((headline, "headline", "first"))
     compared = any(row["first_p"] is not None for row in table)
     if compared:
         top.append(("against first", 1, True))
@@ -179,7 +193,9 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
         split: (max(0.0, min(values) - 0.5 * (max(values) - min(values)) - 10), max(values))
         for split, values in sums.items()
     }
-    body = "".join(_row(row, splits, scale, compared, lead=at == 0 and len(table) > 1) for at, row in enumerate(table))
+    body = "".join(
+        _row(row, splits, scale, at == 0 and len(table) > 1, headline, compared) for at, row in enumerate(table)
+    )
     shown = table[0]
     return (
         f"<h2>Protocol {escape(str(shown['protocol']))} <code>data {escape(shown['fingerprint'])}</code></h2>"
@@ -189,7 +205,12 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
 
 
 def _row(
-    row: dict[str, Any], splits: Sequence[str], scale: dict[str, tuple[float, float]], compared: bool, lead: bool
+    row: dict[str, Any],
+    splits: Sequence[str],
+    scale: dict[str, tuple[float, float]],
+    lead: bool,
+    headline: str | None,
+    compared: bool,
 ) -> str:
     names = row["runs"][0] if len(row["runs"]) == 1 else f"{row['runs'][0]} and {len(row['runs']) - 1} more"
     tag = '<span class="tag" title="every query was ranked knowing all the others">transductive</span>'
@@ -210,6 +231,8 @@ def _row(
                 value = row[f"{split}/{name}"]
                 cells.append(_cell(value, number(value), "first" if name == names[0] else ""))
         cells.append(_bar(row, split, scale[split]))
+    if headline:
+        cells.append(_cell(row["headline_value"], escape(headline_value(row)), "first"))
     if compared:
         cells.append(_against_first(row))
     cells += [

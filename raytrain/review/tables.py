@@ -18,6 +18,7 @@ METHOD_NAMES = {
 CSV_COLUMNS = (
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
     *(f"{split}/{name}" for split in ("val", "test") for name in (*METRICS, "rsum", "rsum_sd")),
+    "headline", "headline_value", "headline_sd",
     "interval_split", "rsum_low", "rsum_high", "first", "first_split", "first_difference", "first_low", "first_high",
     "first_p", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
 )  # fmt: skip
@@ -97,6 +98,8 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
             first, *rest = (_head(names) for _, names in shown_metrics)
             head += [f"{split} {first}", *rest]
         head += [f"{split} rsum"]
+    if headline := headline_of(table):
+        head += [headline]
     lines = []
     for row in table:
         line = [str(row["rank"]), method_name(row), str(row["views"]), row["rerank"] or "", str(len(row["seeds"]))]
@@ -104,6 +107,8 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
             if split in recalls_of:
                 line += [_values(row, split, names) for _, names in shown_metrics]
             line.append(with_spread(row, split))
+        if headline:
+            line.append(headline_value(row))
         line += [interval(row), against_first(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
         lines.append([*line, short_commit(row), row["settings"]])
     head += ["interval", "against first", "seconds", "GPU s", "commit", "settings"]
@@ -121,6 +126,16 @@ def _head(names: Sequence[str]) -> str:
     direction, _, _ = names[0].rpartition("/")
     ks = "/".join(name.rpartition("_")[2] for name in names if "recall_at_" in name)
     return " ".join([*([direction] if direction else []), f"R@{ks}", *(["mAP@R"] if "map_at_r" in names else [])])
+
+
+def headline_of(table: Sequence[dict[str, Any]]) -> str | None:
+    """ "val mean_recall" of a table whose protocol has no rsum; None elsewhere."""
+    return next((row["headline"] for row in table if row["headline"]), None)
+
+
+def headline_value(row: dict[str, Any]) -> str:
+    spread = row["headline_sd"]
+    return number(row["headline_value"]) + (f" ± {spread:.1f}" if spread is not None else "")
 
 
 def short_name(metric: str) -> str:

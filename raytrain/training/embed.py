@@ -13,12 +13,10 @@ from raytrain.data.batches import image_batches, query_batches, text_batches, to
 from raytrain.data.queries import QuerySplit
 from raytrain.data.readers import Batch
 from raytrain.data.table import AnySplit
-from raytrain.evaluation.composed import composed_metrics, evaluate_composed, query_ranks
+from raytrain.evaluation.composed import composed_metrics, query_ranks
 from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics
-from raytrain.evaluation.protocols import Result, evaluate
 from raytrain.evaluation.ranking import text_to_image_counts
 from raytrain.evaluation.recall import image_text_metrics
-from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
 from raytrain.training.gather import gather, padded, rank, world_size
@@ -114,14 +112,6 @@ def diagnostics(
             ranks = text_to_image_counts(scores, torch.from_numpy(split.item_of_text)).ranks()
         found["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
     return found
-
-
-def split_result(scores: Tensor, split: AnySplit, protocol: str, temperatures: Temperatures | None = None) -> Result:
-    """What a protocol says of (M, N) scores of the split."""
-    if isinstance(split, QuerySplit):
-        masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
-        return evaluate_composed(scores, *masks, torch.from_numpy(split.reference), protocol)
-    return evaluate(scores, torch.from_numpy(split.item_of_text), protocol, temperatures)
 
 
 def _share(rows: np.ndarray) -> np.ndarray:

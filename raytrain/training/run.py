@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import RunConfig, flatten, from_yaml, override
+from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
+from raytrain.evaluation.cirr import submissions, write_submissions
+from raytrain.evaluation.protocols import PARTIAL
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import score_split, split_result
+from raytrain.training.benchmarks import Scored, asked_as, asked_of, split_result
+from raytrain.training.embed import embed_split
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, build_method, default_device, fit, no_report, refuse_other_task
 
@@ -124,7 +129,12 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     return model.to(default_device()).eval(), feed, saved
 
 
-def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: str | None = None) -> dict[str, Any]:
+def evaluate_run(
+    folder: str | os.PathLike[str],
+    split: str = "val",
+    protocol: str | None = None,
+    annotations: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
 
     Opening the test split is counted and written to the run's journal.
@@ -133,11 +143,101 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         folder: of the run.
         split: of the run's table.
         protocol: default `split/<split>`, the whole split.
+        annotations: folder of the CSV files of CxC, for coco/cxc.
 
     Returns:
-        {"protocol", "metrics", "queries", "gallery", "fingerprint", "rerank": metrics or None, "files",
-        "test_openings"}
+        {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
+        "fingerprint", "rerank": metrics or None, "files", "test_openings"}
     """
+    protocol = protocol or f"split/{split}"
+    if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
+        raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
+    opened = _open_run(folder, split)
+    rows = asked_as(open_split(opened.table, split, allow_test=True), protocol)
+    scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
+    found: dict[str, Any] = {}
+    files = []
+    for temperatures in (None, searched_temperatures(opened.folder)):
+        if temperatures is None and found:
+            break
+        result = split_result(scored, protocol, temperatures, annotations)
+        file = write_evaluation(opened.folder, result, opened.facts)
+        files.append(str(file))
+        found["rerank" if temperatures else "metrics"] = dict(result.metrics)
+        opened.note(result.protocol, result.metrics, temperatures, file.name)
+    return {
+        "run": str(opened.folder),
+        "split": split,
+        "protocol": result.protocol,
+        "headline": result.headline,
+        "queries": dict(result.queries),
+        "gallery": dict(result.gallery),
+        "notes": list(result.notes),
+        "fingerprint": opened.table.fingerprint,
+        "files": files,
+        "test_openings": opened.facts["test_openings"],
+        "rerank": None,
+        **found,
+    }
+
+
+def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLike[str]) -> dict[str, Any]:
+    """The two files that CIRR's server scores, from a run's best checkpoint; the opening is counted and written.
+
+    Args:
+        folder: of the run.
+        split: "test", which holds test1.
+        out: folder of the two files.
+
+    Returns:
+        {"run", "split", "protocol", "files", "queries", "gallery", "fingerprint", "test_openings"}
+    """
+    opened = _open_run(folder, split)
+    rows = open_split(opened.table, split, allow_test=True)
+    source = opened.table.description["source"].get("name")
+    if not isinstance(rows, QuerySplit) or source != "cirr":
+        raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
+    scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
+    files = write_submissions(submissions(scored.blocks(), asked_of(rows)), out)
+    opened.note("cirr/test1", {}, None, files[0].name)
+    return {
+        "run": str(opened.folder),
+        "split": split,
+        "protocol": "cirr/test1",
+        "files": [str(file) for file in files],
+        "queries": {"query": len(rows)},
+        "gallery": {"query": len(rows.items) - 1},
+        "fingerprint": opened.table.fingerprint,
+        "test_openings": opened.facts["test_openings"],
+    }
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A run whose best checkpoint may be evaluated, and what its evaluation files say of it."""
+
+    folder: Path
+    model: Method
+    feed: Feed
+    table: Table
+    facts: dict[str, Any]
+
+    def note(self, protocol: str, metrics: Mapping[str, float], rerank: Temperatures | None, file: str) -> None:
+        """Write the evaluation into the run's journal."""
+        prefix = f"rerank/{self.facts['split']}" if rerank else self.facts["split"]
+        Journal(self.folder).write(
+            "evaluation",
+            split=self.facts["split"],
+            protocol=protocol,
+            metrics={f"{prefix}/{name}": value for name, value in metrics.items()},
+            rerank=rerank.as_dict() if rerank else None,
+            file=file,
+            test_openings=self.facts["test_openings"],
+        )
+
+
+def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
+    """The run, after the checks that keep its test numbers honest."""
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
         raise UsageError(f"{folder.name} is a checkpoint; give its run, {folder.parent}, whose journal counts openings")
@@ -153,8 +253,6 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
             f"{saved.manifest['fingerprint'][:12]}); numbers on other data are not this run's"
         )
     openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
-    rows = open_split(table, split, allow_test=True)
-    scores = score_split(model, rows, feed, default_device())
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
@@ -163,38 +261,7 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         "commit": provenance.commit(),
         "test_openings": openings + (split == "test"),
     }
-    found: dict[str, Any] = {}
-    files = []
-    for temperatures in (None, searched_temperatures(folder)):
-        if temperatures is None and found:
-            break
-        result = split_result(scores, rows, protocol or f"split/{split}", temperatures)
-        file = write_evaluation(folder, result, facts)
-        files.append(str(file))
-        kind = "rerank" if temperatures else "metrics"
-        found[kind] = dict(result.metrics)
-        prefix = f"rerank/{split}" if temperatures else split
-        journal.write(
-            "evaluation",
-            split=split,
-            protocol=result.protocol,
-            metrics={f"{prefix}/{name}": value for name, value in result.metrics.items()},
-            rerank=temperatures.as_dict() if temperatures else None,
-            file=file.name,
-            test_openings=facts["test_openings"],
-        )
-    return {
-        "run": str(folder),
-        "split": split,
-        "protocol": result.protocol,
-        "queries": dict(result.queries),
-        "gallery": dict(result.gallery),
-        "fingerprint": table.fingerprint,
-        "files": files,
-        "test_openings": facts["test_openings"],
-        "rerank": None,
-        **found,
-    }
+    return _Opened(folder, model, feed, table, facts)
 
 
 def searched_temperatures(folder: Path) -> Temperatures | None:

@@ -68,8 +68,9 @@ def test_a_whole_split_equals_the_metrics_and_keeps_every_rank() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
 def test_a_published_protocol_refuses_another_gallery(name: str) -> None:
-    with pytest.raises(RefusedError, match=r"20 images instead of .*karpathy/test"):
+    with pytest.raises(RefusedError, match=rf"20 images instead of .*partial/{name}") as error:
         evaluate(*scores(), name)
+    assert ("karpathy/test" in str(error.value)) == (PROTOCOLS[name].relevance == "own")
 
 
 def test_an_unknown_protocol_shows_those_that_exist() -> None:

@@ -1,0 +1,209 @@
+"""A split under a protocol: what a published evaluation needs of a table, and the scores that it asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raytrain.data.queries import QuerySplit
+from raytrain.data.table import AnySplit, Split
+from raytrain.errors import UsageError
+from raytrain.evaluation.cirr import evaluate_cirr
+from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_composed, is_whole, no_such
+from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
+from raytrain.evaluation.many_to_many import Rows, evaluate_relevance
+from raytrain.evaluation.protocols import PARTIAL, Protocol, Result, check_size, evaluate, find_protocol
+from raytrain.evaluation.relevance import (
+    Positives,
+    cxc_pairs,
+    eccv_pairs,
+    of_classes,
+    of_pairs,
+    packaged_files,
+    rated_pairs,
+)
+from raytrain.evaluation.reranking import Temperatures
+from raytrain.methods.base import Method
+from raytrain.training.embed import score
+
+SOURCES = {"cub": "cub", "fashioniq": "fashion_iq", "cirr": "cirr"}
+"""{first part of a protocol's name: the source of tables it is for}"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A split and its embeddings, compared as far as a protocol asks.
+
+    Args:
+        model: the method.
+        split: as `asked_as` gave it.
+        query: (M, ...) embeddings of its captions or composed queries.
+        gallery: (N, ...) embeddings of its images.
+    """
+
+    model: Method
+    split: AnySplit
+    query: Tensor
+    gallery: Tensor
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """(M, N) scores of every query against every image."""
+        return score(self.model, self.query, self.gallery)
+
+    def blocks(self) -> Blocks:
+        """The same for some queries against some images at a time."""
+
+        def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+            gallery = self.gallery if columns is None else self.gallery[columns]
+            for chunk in torch.split(rows, block_rows(len(gallery))):
+                yield chunk, score(self.model, self.query[chunk], gallery)
+
+        return blocks
+
+    def within(self) -> dict[str, Rows]:
+        """Scores of images against images and of texts against texts, where the method compares two of a kind."""
+        if self.model.local_features or self.query.shape[1:] != self.gallery.shape[1:]:
+            return {}
+
+        def among(embedded: Tensor) -> Rows:
+            return lambda queries: score(self.model, embedded[queries], embedded)
+
+        return {"i2i": among(self.gallery), "t2t": among(self.query)}
+
+
+def asked_as(split: AnySplit, protocol: str) -> AnySplit:
+    """The split with the queries that a protocol asks: FashionIQ's twice, where both orders of captions are asked.
+
+    Raises:
+        RefusedError: a published protocol on another number of images and captions.
+        UsageError: a protocol that does not exist, is not for this kind of table, or needs a package.
+    """
+    _check_source(split, protocol)
+    if not isinstance(split, QuerySplit):
+        found = find_protocol(protocol)
+        check_size(found, len(split.texts), len(split.items))
+        if found.relevance in ("eccv", "cxc"):
+            packaged_files()
+        return split
+    fashion = find_fashion(protocol)
+    if fashion is None and not is_whole(protocol) and protocol.removeprefix(PARTIAL) != "cirr/val":
+        raise no_such(protocol)
+    return split.in_both_orders() if fashion is not None and fashion.orders == "both" else split
+
+
+def split_result(
+    scored: Scored,
+    protocol: str,
+    temperatures: Temperatures | None = None,
+    annotations: str | os.PathLike[str] | None = None,
+) -> Result:
+    """What a protocol says of a split.
+
+    Args:
+        scored: the split.
+        protocol: its name.
+        temperatures: of re-ranking, for images with captions.
+        annotations: folder of the CSV files of CxC.
+
+    Raises:
+        RefusedError: a published protocol on another gallery.
+        UsageError: a protocol that does not exist, or is not for this kind of table.
+    """
+    split = scored.split
+    _check_source(split, protocol)
+    if isinstance(split, QuerySplit):
+        result = _composed_result(scored, split, protocol)
+    else:
+        found = find_protocol(protocol)
+        owner = torch.from_numpy(split.item_of_text)
+        if found.relevance == "own":
+            result = evaluate(scored.matrix, owner, found, temperatures)
+        else:
+            positives = _positives(split, found, annotations)
+            within = scored.within() if found.relevance == "cxc" else {}
+            result = evaluate_relevance(scored.matrix, owner, found, positives, temperatures, within)
+    return replace(result, notes=[*result.notes, *_absent(split)])
+
+
+def asked_of(split: QuerySplit) -> Asked:
+    """The split's queries as positions."""
+    table = split.table
+    groups = table.items["group"].to_numpy()[split.items].astype(str)
+    parts, part = np.unique(groups, return_inverse=True)
+    ids = table.items["id"].take(split.items).to_pylist()
+    return Asked(
+        torch.from_numpy(split.reference),
+        _rows_of(split.targets, split.target_offsets),
+        _rows_of(split.subset, split.subset_offsets),
+        torch.from_numpy(part.astype(np.int64)),
+        parts.tolist(),
+        table.queries["id"].take(split.rows).to_pylist() if table.queries is not None else [],
+        ids,
+    )
+
+
+def _composed_result(scored: Scored, split: QuerySplit, protocol: str) -> Result:
+    fashion = find_fashion(protocol)
+    if fashion is not None:
+        return evaluate_fashion(scored.blocks(), asked_of(split), fashion)
+    if protocol.removeprefix(PARTIAL) == "cirr/val":
+        return evaluate_cirr(scored.blocks(), asked_of(split), protocol)
+    masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
+    return evaluate_composed(scored.matrix, *masks, torch.from_numpy(split.reference), protocol)
+
+
+def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[str] | None) -> dict[str, Positives]:
+    """{direction: positives} of a protocol that has its own."""
+    items, texts = split.table.items, split.table.texts
+    if protocol.relevance == "class":
+        image = items["group"].to_numpy()[split.items].astype(str)
+        text = image[split.item_of_text]
+        return {"i2t": of_classes(image.tolist(), text.tolist()), "t2i": of_classes(text.tolist(), image.tolist())}
+    ids = {"i": items["id"].take(split.items).to_pylist(), "t": texts["id"].take(split.texts).to_pylist()}
+    pairs = eccv_pairs() if protocol.relevance == "eccv" else cxc_pairs()
+    if protocol.relevance == "cxc" and annotations is not None:
+        own: dict[str, list[str]] = {name: [] for name in ids["i"]}
+        for text, at in zip(ids["t"], split.item_of_text.tolist(), strict=True):
+            own[ids["i"][at]].append(text)
+        pairs |= rated_pairs(annotations, own)
+    # two positives of ECCV Caption are captions that COCO's test leaves out, and in its own code they count in R
+    whole = not protocol.partial
+    return {name: of_pairs(one, ids[name[0]], ids[name[2]], count_outside=whole) for name, one in pairs.items()}
+
+
+def _check_source(split: AnySplit, protocol: str) -> None:
+    """Benchmarks that a table of another source cannot be a part of."""
+    needed = SOURCES.get(protocol.removeprefix(PARTIAL).partition("/")[0])
+    source = _source(split).get("name")
+    if needed is not None and source != needed:
+        raise UsageError(f"no protocol '{protocol}' for a table of the source {source}: it is for those of {needed}")
+
+
+def _absent(split: AnySplit) -> Sequence[str]:
+    """What the table counts as missing, over all its splits."""
+    images, queries = len(split.table.description.get("missing", ())), len(_source(split).get("missing_queries", ()))
+    if not images and not queries:
+        return []
+    also = f" and {queries:,} queries" if queries else ""
+    return [f"the table lacks {images:,} annotated images{also}, over all its splits"]
+
+
+def _source(split: AnySplit) -> Mapping[str, Any]:
+    source: Mapping[str, Any] = split.table.description.get("source", {})
+    return source
+
+
+def _rows_of(values: np.ndarray, offsets: np.ndarray) -> Tensor:
+    """(Q, P) int64 of lists that lie one behind the other, -1 where there are fewer than P."""
+    sizes = np.diff(offsets)
+    filled = np.full((len(sizes), max(1, int(sizes.max(initial=0)))), -1, np.int64)
+    filled[np.arange(filled.shape[1]) < sizes[:, None]] = values
+    return torch.from_numpy(filled)

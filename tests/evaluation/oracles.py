@@ -1,0 +1,39 @@
+"""Plain loops over sorted lists, from the definitions: what one query with several positives is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+
+def ordered(scores: Sequence[float], left_out: Collection[int] = ()) -> list[int]:
+    """Positions, best first; of equal scores the higher position stands first."""
+    places = [at for at in range(len(scores)) if at not in left_out]
+    return sorted(places, key=lambda at: (scores[at], at), reverse=True)
+
+
+def rank(order: Sequence[int], positives: Collection[int]) -> int:
+    """Of the first positive, from 0; -1 without one."""
+    return next((place for place, at in enumerate(order) if at in positives), -1)
+
+
+def precisions(order: Sequence[int], positives: Collection[int]) -> tuple[float, float]:
+    """(R-precision, AP@R); NaN without a positive."""
+    number = len(positives)
+    if not number:
+        return float("nan"), float("nan")
+    right, total = 0, 0.0
+    for place, at in enumerate(order[:number], start=1):
+        if at in positives:
+            right += 1
+            total += right / place
+    return right / number, total / number
+
+
+def recall(ranks: Sequence[int], k: int) -> float:
+    """Percent of the queries that have a positive."""
+    answered = [one for one in ranks if one >= 0]
+    return 100 * sum(one < k for one in answered) / len(answered)
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
