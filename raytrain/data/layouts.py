@@ -16,6 +16,7 @@ from raytrain.data.images import IMAGE_SUFFIXES
 
 KNOWN, MARKED, GUESSED = 3, 2, 1  # names of one benchmark alone; a form of file that says what it is; a likely reading
 _MANY = 10_000
+_LISTED = 6  # more files than this are counted
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def marked(
         (found if said else missing).append(said or pattern)
     if len(needed) - len(missing) < at_least:
         return None
+    files = [said for said in found if "/ (" not in said and not said.endswith("/")]
+    if len(files) > _LISTED:
+        found = [f"{len(files)} files ({files[0]}, ...)", *(said for said in found if said not in files)]
     found += [said for pattern in optional if (said := said_of(root, pattern))]
     return Layout(found, missing, dict(options or {}), certainty)
 

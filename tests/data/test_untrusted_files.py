@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raytrain.data.build import build
@@ -31,8 +32,8 @@ from tests.data.own import json_lines, member, picture, put, sample, tar
 
 PARTS = ["a", "..", ".", "/", "\\", "C:", "", "~", "0.png", "secret.png", "images", "out", "out.png", "\0", "\ud800"]
 PATHS = st.lists(st.sampled_from(PARTS), max_size=5).map("/".join)
-few = settings(max_examples=40, deadline=None)
-many = settings(max_examples=150, deadline=None)
+few = settings(max_examples=15, deadline=None)
+many = settings(max_examples=50, deadline=None)
 
 
 @contextlib.contextmanager
@@ -80,6 +81,11 @@ def rows_of(source: str, root: Path, path: str) -> None:
 @pytest.mark.parametrize("source", ["captions", "imagefolder", "composed", "huggingface", "webdataset"])
 @few
 @given(path=PATHS)
+@example(path="../secret.png")
+@example(path="out/secret.png")
+@example(path="images/out.png")
+@example(path="out.png")
+@example(path="a/0.png")
 def test_whatever_a_row_or_member_names_nothing_outside_is_read_or_written(source: str, path: str) -> None:
     with folder() as home:
         root = home / "root"
@@ -241,14 +247,30 @@ def test_headers_that_lie_under_a_right_checksum_give_samples_or_a_data_error(
     read_shard(data[:start] + signed(bytes(header)) + data[start + 512 :])
 
 
-def test_a_negative_size_does_not_lead_round_in_circles() -> None:
+def test_a_negative_size_does_not_lead_round_in_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raytrain.data.sources.webdataset.MAX_MEMBERS", 100)
     pax = tarfile.TarInfo("x")
-    pax.type, content = tarfile.XHDTYPE, b"14 size=-1024\n"
+    pax.type, content = tarfile.XHDTYPE, b"14 size=-1536\n"  # back to this very header
     pax.size = len(content)
     header = pax.tobuf(tarfile.USTAR_FORMAT)
-    data = signed(header[:512]) + content.ljust(512, b"\0") + archive(*sample(0))
-    with folder() as home, pytest.raises(DataError):
-        list(samples(put(home / "a.tar", data), Problems(), Counter()))
+    first = archive(member("0000.txt", b"x"))[:1024]
+    data = first + signed(header[:512]) + content.ljust(512, b"\0") + archive(*sample(0))
+    with pytest.raises(DataError, match="ends before it begins"):
+        list(samples(put(tmp_path / "a.tar", data), Problems(), Counter()))
+
+
+@pytest.mark.parametrize("offset", [-1, 3, 2**30])
+def test_arrow_offsets_that_lead_out_of_their_buffer_are_refused(offset: int, tmp_path: Path) -> None:
+    rows = pa.table({"image": ["a.png", "bb.png"], "text": ["x", "y"]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as out:
+        out.write_table(rows)
+    whole = np.array([0, 5, 11], np.int32).tobytes()
+    bad = np.array([0, 5, offset], np.int32).tobytes()
+    data = sink.getvalue().to_pybytes()
+    assert data.count(whole) == 1
+    with pytest.raises(DataError, match="row 0: not readable"):
+        list(read_rows(put(tmp_path / "x.arrow", data.replace(whole, bad)), Problems()))
 
 
 def test_a_member_of_a_thousand_gigabytes_is_refused_by_its_header(tmp_path: Path) -> None:
