@@ -15,6 +15,7 @@ from typing import Any
 from raytrain.errors import RaytrainError, UsageError
 
 EXAMPLES = """examples:
+  raytrain data detect my_pictures
   raytrain data build emoji --out tables/emoji
   raytrain data encode tables/emoji --backbone lite0
   raytrain train dvse_emoji optim.num_epochs=2
@@ -94,12 +95,20 @@ def _add_data(verbs: Any) -> None:
         "raytrain data build karpathy --root flickr8k --out tables/flickr8k",
     )  # fmt: skip
     build.add_argument(
-        "source", help="emoji, karpathy, precomp, cub; composed: emoji_triplets, products, fashion_iq, cirr"
+        "source",
+        help="emoji, karpathy, precomp, butd_tsv, cub; your own: captions, imagefolder, webdataset, huggingface; "
+        "triplets: emoji_triplets, products, fashion_iq, cirr, composed",
     )
     build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
     build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
     build.add_argument("--root", help="folder of the data set's files (emoji needs none)")
     build.add_argument("--out", required=True, help="folder of the table")
+
+    detect = add_verb(
+        actions, "detect", "which source a folder fits, what is missing, and the command that builds it", _data_detect,
+        "raytrain data detect flickr8k",
+    )  # fmt: skip
+    detect.add_argument("root", help="folder of a data set's files")
 
     check = add_verb(
         actions, "check", "verify every hash, shape, reference and image", _data_check,
@@ -142,6 +151,18 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
     parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())
     print(f"{table.path}: images / texts: {parts}; missing {summary['missing']}; {table.fingerprint[:12]}")
     return summary
+
+
+def _data_detect(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.data.detect import detect
+
+    found = detect(args.root)
+    for place, one in enumerate(found):
+        print(f"{one.source}{' (best)' if place == 0 and len(found) > 1 else ''}: {'; '.join(one.layout.found)}")
+        for what in one.layout.missing:
+            print(f"  missing: {what}")
+        print(f"  {one.command}")
+    return {"root": args.root, "layouts": [one.as_dict() for one in found]}
 
 
 def _data_check(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,24 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
+from raytrain.data import sources
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 
-SOURCES = {
-    "karpathy": "Flickr8k, Flickr30k, COCO: dataset_*.json and an image folder",
-    "precomp": "SCAN / VSE-infinity arrays: {split}_ims.npy and {split}_caps.txt",
-    "cub": "CUB Captions: text_c10/ and lists of species, or dataset_*.json; items grouped by species",
-    "emoji": "the embedded default: Twemoji graphics with names and keywords, from installed packages",
-    "emoji_triplets": "the embedded default of composed retrieval: Twemoji graphics that differ in one attribute",
-    "products": "catalogue photos with attribute-derived triplets: products.json, triplets.{split}.json",
-    "fashion_iq": "FashionIQ: captions/ and image_splits/ of three categories",
-    "cirr": "CIRR rc2: captions/, image_splits/ and NLVR2 images",
-}
+# a source is a module there: nothing else names it
+SOURCES = tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
+    "bool": (bool,),
     "int": (int,),
     "float": (float, int),
     "int | None": (int, type(None)),
@@ -33,7 +28,7 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
     """The table of a source; a table already at `out` is replaced when the new one is complete.
 
     Args:
-        source: a name of SOURCES.
+        source: a name of SOURCES; docs/data.md describes each.
         root: folder of the downloaded files; None for sources that come from packages.
         out: folder of the table.
         options: keyword arguments of the source's own `build`.
@@ -47,9 +42,11 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
     if unknown := [name for name in options if name not in allowed]:
         names = ", ".join(allowed) or "none"
         raise UsageError(f"source {source} has no option '{unknown[0]}'. Options: {names}.")
-    for name, value in options.items():
+    for name, value in list(options.items()):
         kinds = _KINDS.get(str(inspect.signature(make).parameters[name].annotation), ())
-        if kinds and (not isinstance(value, kinds) or isinstance(value, bool)):
+        if kinds == (str,) and type(value) in (int, float):
+            options[name] = str(value)  # read as YAML: a column may well be called 0
+        elif kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
             words = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
             raise UsageError(f"source {source}: option {name} takes {words}; given: {value!r}")
     takes_root = "root" in inspect.signature(make).parameters

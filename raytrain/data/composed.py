@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.data.paths import contained
+from raytrain.data.images import check_header
+from raytrain.data.paths import contained, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.rows import Item, to_arrow
@@ -57,15 +58,19 @@ def read_json(path: Path, kind: type, fix: str) -> Any:
     """The non-empty list or dict in a JSON file.
 
     Raises:
-        DataError: missing, no UTF-8, no JSON, or of another kind; `fix` says what the file should be.
+        DataError: missing, a pickle, no UTF-8, no JSON, or of another kind; `fix` says what the file should be.
     """
+    refuse_pickle(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a surrogate pair, written as an escape, is no text
+            json.dumps(value, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", fix)) from None
     except json.JSONDecodeError as error:
         raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
     if not isinstance(value, kind) or not value:
         what = f"holds {'nothing' if not value else type(value).__name__}, expected a {kind.__name__} with entries"
@@ -196,7 +201,10 @@ def _check(
 def present_images(
     items: Sequence[Item], places: Mapping[str, Place], root: Path, allow_missing: float, problems: Problems
 ) -> tuple[list[Item], list[str]]:
-    """(items whose image is there, ids of the others); problems of paths, and of too many missing ones, are added."""
+    """(items whose image is there and has a good header, ids of the others).
+
+    Problems of paths are added, and if more than `allow_missing` of the items are missing or broken, those.
+    """
     present, absent, missing = [], [], Problems()
     for item in items:
         place = places[item.id]
@@ -205,15 +213,19 @@ def present_images(
         except DataError as error:
             problems.add("path", replace(error.problems[0], file=place.file, row=place.row))
             continue
-        if path.is_file():
-            present.append(item)
-            continue
+        what = f"image {path} not found"
+        try:
+            if path.is_file():
+                check_header(path)
+                present.append(item)
+                continue
+        except DataError as error:
+            what = f"image {path}: {error.problems[0].what}"
         absent.append(item.id)
         fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
-        missing.add("missing", Problem(place.file, place.row, f"image {path} not found", fix))
+        missing.add("missing", Problem(place.file, place.row, what, fix))
     if len(absent) > allow_missing * len(items):
-        for problem in missing.list():
-            problems.add("missing", problem)
+        problems.extend(missing.list())
     return present, absent
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from raytrain.errors import DataError, Problem
+from raytrain.errors import DataError, Problem, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # a 192 MB RGB image; a small file can claim far more
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what such files are called; the content decides
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
@@ -25,29 +30,55 @@ def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
     Raises:
         DataError: missing, not of an allowed format, too large or truncated.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
-    file = os.fspath(path)
+    with _opened(os.fspath(path), os.fspath(path), max_pixels) as image:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+            return Image.alpha_composite(white, rgba).convert("RGB")
+        return upright.convert("RGB")
+
+
+def check_header(image: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
+    """The suffix that fits an image's format: ".jpg", ".png" or ".webp". Its header alone is read, no pixel decoded.
+
+    Args:
+        image: an existing file, or the bytes of one.
+        name: what errors call the bytes.
+        max_pixels: width times height above which it is refused.
+
+    Raises:
+        DataError: missing, not of an allowed format, too large, or with a broken header.
+    """
+    file = io.BytesIO(image) if isinstance(image, bytes) else os.fspath(image)
+    with _opened(file, file if isinstance(file, str) else name, max_pixels) as opened:
+        return _SUFFIXES.get(opened.format or "", ".jpg")  # JPEGs of two views call themselves MPO
+
+
+@contextmanager
+def _opened(file: str | io.BytesIO, name: str, max_pixels: int) -> Iterator[Image]:
+    """An image whose format and size are allowed; whatever fails on it inside becomes a DataError."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise UsageError("images are read with Pillow; install the extra `encode`") from None
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise DataError(Problem(file, None, f"{width} x {height} pixels, at most {max_pixels:,} allowed", _FIX))
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                rgba = upright.convert("RGBA")
-                white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-                return Image.alpha_composite(white, rgba).convert("RGB")
-            return upright.convert("RGB")
+                raise DataError(Problem(name, None, f"{width} x {height} pixels, at most {max_pixels:,} allowed", _FIX))
+            yield image
     except FileNotFoundError:
-        raise DataError(Problem(file, None, "not found", _FIX)) from None
+        raise DataError(Problem(name, None, "not found", _FIX)) from None
     except UnidentifiedImageError:
-        raise DataError(Problem(file, None, f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
+        raise DataError(Problem(name, None, f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they trip over: OSError, SyntaxError, struct.error, ...
-        raise DataError(Problem(file, None, f"truncated or broken image: {error}", _FIX)) from None
+        raise DataError(Problem(name, None, f"truncated or broken image: {error}", _FIX)) from None
 
 
 def target_pad(image: Image, ratio: float) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from raytrain.errors import DataError, Problem
@@ -27,6 +28,11 @@ class Problems:
             listed.append(problem)
         else:
             listed[-1] = replace(listed[-1], more=listed[-1].more + 1)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Problems that another collection has listed, each as it is."""
+        for problem in problems:
+            self.add(f"{len(self._listed)} listed before", problem)
 
     def list(self) -> list[Problem]:
         return [problem for listed in self._listed.values() for problem in listed]

@@ -235,7 +235,7 @@ def open_array(path: Path) -> np.ndarray:
         rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         what = (
             "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
         )

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytrain.data.paths import refuse_pickle
 from raytrain.errors import DataError, Problem
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """From a JSON file of either layout; pickled vocabularies are not read, since they can run code."""
+        refuse_pickle(Path(path))
         try:
             value = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raytrain.data.images import decode, target_pad
+from raytrain.data.images import check_header, decode, target_pad
 from raytrain.errors import DataError
+from tests.data.own import picture
 from tests.data.pictures import write_image
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow (extra `encode`) decodes images")
@@ -84,3 +85,21 @@ def test_a_long_image_gets_bars_until_its_sides_are_in_the_ratio() -> None:
     assert target_pad(tall.transpose(Image.Transpose.ROTATE_90), 1.25).size == (100, 80)
     assert target_pad(Image.new("RGB", (80, 100)), 1.25).size == (80, 100)
     assert target_pad(tall, 2.5) is tall
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp")])
+def test_a_header_alone_tells_the_format_of_a_file_or_of_bytes(kind: str, suffix: str, tmp_path: Path) -> None:
+    data = picture(0, kind)
+    (tmp_path / "any.name").write_bytes(data)
+    assert check_header(data) == check_header(tmp_path / "any.name") == suffix
+    assert check_header(data, max_pixels=30) == suffix
+    with pytest.raises(DataError, match=r"x: 6 x 5 pixels, at most 29 allowed"):
+        check_header(data, "x", max_pixels=29)
+
+
+def test_no_other_format_passes_by_its_header(tmp_path: Path) -> None:
+    for kind in ("GIF", "BMP", "TIFF"):
+        with pytest.raises(DataError, match="x: no JPEG, PNG or WEBP image"):
+            check_header(picture(0, kind), "x")
+    with pytest.raises(DataError, match="not found"):
+        check_header(tmp_path / "absent.jpg")

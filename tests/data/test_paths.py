@@ -18,12 +18,32 @@ def test_a_plain_relative_path_is_joined(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["../x.jpg", "a/../../x.jpg", "a/..", "/etc/passwd", "C:\\x.jpg", "..\\x.jpg", "\\\\host\\x", "", ".", "a\0b"],
+    [
+        "../x.jpg",
+        "a/../../x.jpg",
+        "a/..",
+        "/etc/passwd",
+        "C:\\x.jpg",
+        "..\\x.jpg",
+        "\\\\host\\x",
+        "",
+        ".",
+        "a\0b",
+        "x" * 256,
+        "é" * 128,
+        "a/" * 2100 + "b",
+    ],
 )
 def test_what_climbs_out_or_names_no_file_is_refused(tmp_path: Path, bad: str) -> None:
     with pytest.raises(DataError) as caught:
         contained(tmp_path, bad)
-    assert caught.value.problems[0].file == bad
+    assert caught.value.problems[0].file == bad[:40]
+
+
+def test_half_of_a_surrogate_pair_is_no_path(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\\ud800.* is no Unicode text"):
+        contained(tmp_path, "\ud800.jpg")
+    assert contained(tmp_path, "é" * 127).name == "é" * 127
 
 
 def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
+from raytrain.data.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item
 from raytrain.data.table import Table
@@ -103,3 +104,18 @@ def read_pairs(folder: Path, name: str, problems: Problems) -> list[Query]:
             targets = [target] if target else []
             queries.append(Query(str(number), SPLIT_OF[name], reference, [caption], targets, place, members))
     return queries
+
+
+def looks_like(root: Path) -> Layout | None:
+    there = [name for name in SPLIT_OF if (root / f"captions/cap.rc2.{name}.json").is_file()]
+    if not there and not list(root.glob("image_splits/split.rc2.*.json")):
+        return None
+    names = there or list(SPLIT_OF)
+    options = {} if names == list(SPLIT_OF) else {"splits": ",".join(names)}
+    folder = next((name for name in ("img_raw", "images") if (root / name).is_dir()), "img_raw")
+    if folder != "img_raw":
+        options["images"] = folder
+    files = [
+        file for name in names for file in (f"captions/cap.rc2.{name}.json", f"image_splits/split.rc2.{name}.json")
+    ]
+    return marked(root, [*files, f"{folder}/"], options=options)

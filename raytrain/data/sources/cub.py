@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from raytrain.data.composed import Place, present_images, read_json
+from raytrain.data.layouts import Layout, marked
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
@@ -268,3 +269,23 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", "Get the file again, in UTF-8.")) from None
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def looks_like(root: Path) -> Layout | None:
+    photos = "CUB_200_2011/images"
+    options = {} if (root / photos).is_dir() or not (root / "images").is_dir() else {"images": "images"}
+    folder = f"{options.get('images', photos)}/"
+    lists = ["seen_test_images.txt", *(f"valclasses{fold}.txt" for fold in range(1, FOLDS + 1))]
+    if (root / "text_c10").is_dir():
+        return marked(
+            root, ["trainvalclasses.txt", "testclasses.txt", lists[0], folder], ["text_c10/*", *lists[1:]], options, 0
+        )
+    for path in sorted(root.glob("dataset_*.json")):
+        try:
+            entries = read_json(path, dict, "").get("images")
+        except DataError:
+            continue
+        first = entries[0] if isinstance(entries, list) and entries else None
+        if isinstance(first, Mapping) and "cls" in first and _species(str(first.get("filename", ""))):
+            return marked(root, [path.name, folder], lists, options)
+    return None

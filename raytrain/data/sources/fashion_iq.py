@@ -2,7 +2,14 @@
 
     captions/cap.{dress,shirt,toptee}.{train,val,test}.json     [{"candidate", "target", "captions": [2]}, ...]
     image_splits/split.{category}.{split}.json                  [image names]
-    images/<name>.jpg
+    images/<name>.jpg                                           or images/<category>/<name>.jpg
+
+or, of the lists that CoSMo and its successors use (Lee et al., CVPR 2021), train and val alone:
+
+    captions_pairs/fashion_iq-{split}-cap-{category}.txt        category/candidate.jpg;category/target.jpg;caption
+
+with two lines a pair, which make the same texts. Pairs whose images were gone are not in these lists, and the gallery
+is what they name: the smaller one of the "VAL" protocol, whose recalls are higher and not to be compared with others.
 
 Each category has a gallery of its own: the images of its split file. Hundreds of images are in shirt's and in toptee's
 files, some in different splits; such an image is an item in each, as published, and table.json counts those under the
@@ -15,14 +22,17 @@ one that is evaluated, "Second and first", and in training each alone too.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
+from raytrain.data.layouts import KNOWN, Layout, marked
 from raytrain.data.problems import Problems
+from raytrain.data.row_files import text_lines
 from raytrain.data.rows import Item
 from raytrain.data.table import SPLITS, Table
-from raytrain.errors import Problem, UsageError
+from raytrain.errors import DataError, Problem, UsageError
 
 CATEGORIES = ("dress", "shirt", "toptee")
 _FIX = "Get the annotations again from the FashionIQ repository."
@@ -35,16 +45,18 @@ def build(
     images: str = "images",
     suffix: str = ".jpg",
     categories: str = "dress,shirt,toptee",
+    pairs: str = "captions",
     allow_missing: float = 0.0,
 ) -> Table:
     """The table of the annotations and the images that are there; group = category, the gallery of a query.
 
     Args:
-        root: folder with captions/ and image_splits/.
+        root: folder with captions/ and image_splits/, or with captions_pairs/.
         out: folder of the new table.
         images: folder of the images, relative to root or absolute.
         suffix: of an image's file name.
         categories: which, separated by commas.
+        pairs: which lists to read, "captions" or "captions_pairs".
         allow_missing: share of the annotated images in [0, 1] that may be absent; many are dead at their shop.
 
     Raises:
@@ -53,18 +65,27 @@ def build(
     names = [name.strip() for name in categories.split(",")]
     if unknown := [name for name in names if name not in CATEGORIES]:
         raise UsageError(f"no category {unknown[0]!r}. Categories: {', '.join(CATEGORIES)}.")
+    if pairs not in ("captions", "captions_pairs"):
+        raise UsageError(f"pairs is captions or captions_pairs; given: {pairs!r}")
     folder, problems = Path(root).expanduser().resolve(), Problems()
     items: list[Item] = []
     places: dict[str, Place] = {}
     queries: list[Query] = []
     for category in dict.fromkeys(names):
-        for split in SPLITS:
-            some, where = read_images(folder, category, split, suffix, problems)
+        for split in SPLITS if pairs == "captions" else ("train", "val"):
+            if pairs == "captions":
+                some, where = read_images(folder, category, split, suffix, problems)
+                queries += read_pairs(folder, category, split, problems)
+            else:
+                some, where, asked = read_pair_lines(folder, category, split, suffix, problems)
+                queries += asked
             items += some
             places |= where
-            queries += read_pairs(folder, category, split, problems)
-    source = {"name": "fashion_iq", "categories": names}
-    return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing, "group")
+    image_root = (folder / images).resolve()
+    apart = {category for category in names if (image_root / category).is_dir()}
+    items = [replace(item, file=f"{item.group}/{item.file}") if item.group in apart else item for item in items]
+    source = {"name": "fashion_iq", "categories": names, "pairs": pairs}
+    return write(out, source, image_root, items, places, queries, problems, allow_missing, "group")
 
 
 def read_images(
@@ -100,6 +121,79 @@ def read_pairs(folder: Path, category: str, split: str, problems: Problems) -> l
             targets = [f"{category}/{target}"] if target else []
             queries.append(Query(f"{category}-{split}{row}", split, f"{category}/{reference}", texts, targets, place))
     return queries
+
+
+def read_pair_lines(
+    folder: Path, category: str, split: str, suffix: str, problems: Problems
+) -> tuple[list[Item], dict[str, Place], list[Query]]:
+    """The images that a file of captions_pairs names, the place of each, and its queries; lines count from 1."""
+    path = folder / "captions_pairs" / f"fashion_iq-{split}-cap-{category}.txt"
+    if not path.is_file():
+        raise DataError(Problem(str(path), None, "not found", "Put the file there, or build with pairs=captions."))
+    items: dict[str, Item] = {}
+    places: dict[str, Place] = {}
+    queries: list[Query] = []
+    open_pair: tuple[Place, list[str], str] | None = None  # the first of two lines: place, images, caption
+    for number, line in text_lines(path, problems):
+        place = Place(str(path), number)
+        if not line.strip():
+            continue
+        images, caption = _pair_line(line, category, suffix)
+        if not images:
+            what = f"{line.strip()[:60]!r}, expected {category}/name{suffix};{category}/name{suffix};caption"
+            problems.add("line", Problem(place.file, number, what, _FIX))
+        elif open_pair is None:
+            open_pair = place, images, caption
+            for name in images:
+                items.setdefault(name, Item(f"{category}/{name}", f"{name}{suffix}", split, group=category))
+                places.setdefault(f"{category}/{name}", place)
+        elif images != open_pair[1]:
+            what = f"expected the second caption of the pair in line {open_pair[0].row}: two lines a pair"
+            problems.add("second", Problem(place.file, number, what, _FIX))
+            open_pair = place, images, caption
+        else:
+            texts = phrasings([open_pair[2], caption], split)
+            if not texts:
+                problems.add("empty", Problem(place.file, number, "both captions are empty", "Remove the pair."))
+            reference, target = (f"{category}/{name}" for name in images)
+            queries.append(Query(f"{category}-{split}{len(queries)}", split, reference, texts, [target], place))
+            open_pair = None
+    if open_pair is not None:
+        problems.add("last", Problem(str(path), open_pair[0].row, "a pair without its second caption", _FIX))
+    return list(items.values()), places, queries
+
+
+def _pair_line(line: str, category: str, suffix: str) -> tuple[list[str], str]:
+    """(names of candidate and target, caption); no names where the line is none."""
+    parts = line.split(";", 2)
+    images = [part.strip().removeprefix(f"{category}/").removesuffix(suffix) for part in parts[:2]]
+    good = len(parts) == 3 and all(
+        part.strip().startswith(f"{category}/") and part.strip().endswith(suffix) for part in parts[:2]
+    )
+    return (images, parts[2]) if good and all(images) else ([], "")
+
+
+def looks_like(root: Path) -> Layout | None:
+    there = [name for name in CATEGORIES if list(root.glob(f"captions/cap.{name}.*.json"))]
+    lists = [name for name in CATEGORIES if list(root.glob(f"captions_pairs/fashion_iq-*-cap-{name}.txt"))]
+    names = there or lists
+    if not names:
+        return None
+    options = {} if names == list(CATEGORIES) else {"categories": ",".join(names)}
+    if there:
+        needed = [
+            file
+            for name in names
+            for split in SPLITS
+            for file in (f"captions/cap.{name}.{split}.json", f"image_splits/split.{name}.{split}.json")
+        ]
+    else:
+        options["pairs"] = "captions_pairs"
+        needed = [f"captions_pairs/fashion_iq-{split}-cap-{name}.txt" for name in names for split in ("train", "val")]
+    folder = next((name for name in ("images", "resized_image", "image_data") if (root / name).is_dir()), "images")
+    if folder != "images":
+        options["images"] = folder
+    return marked(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
 
 
 def phrasings(captions: list[str], split: str) -> list[str]:

@@ -9,14 +9,14 @@ Optional per-image fields "license" and "flickr_url" become the item's attributi
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.paths import contained
+from raytrain.data.composed import Place, present_images, read_json
+from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
 from raytrain.data.table import Table
@@ -56,29 +56,11 @@ def build(
     image_root = (folder / images).resolve()
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
-    entries = _entries(annotations)
-    problems, missing, items = Problems(), Problems(), []
-    missing_ids: list[str] = []
-    for row, entry in enumerate(entries):
-        item = _item(entry, row, str(annotations), problems)
-        if item is None:
-            continue
-        try:
-            present = contained(image_root, item.file).is_file()
-        except DataError as error:
-            problems.add("path", replace(error.problems[0], file=str(annotations), row=row))
-            continue
-        if not present:
-            missing_ids.append(item.id)
-            fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
-            missing.add("missing", Problem(str(annotations), row, f"image {image_root / item.file} not found", fix))
-            continue
-        items.append(replace(item, texts=item.texts[:texts_per_image]))
-    _repeated([(item.id, "image") for item in items], str(annotations), problems)
-    _repeated([(name, "caption") for item in items for name, _ in item.texts], str(annotations), problems)
-    if missing_ids and len(missing_ids) > allow_missing * len(entries):
-        for problem in missing.list():
-            problems.add("missing", problem)
+    problems = Problems()
+    read = read_items(annotations, problems)
+    places = {item.id: place for item, place in read}
+    annotated = [replace(item, texts=item.texts[:texts_per_image]) for item, _ in read]
+    items, missing_ids = present_images(annotated, places, image_root, allow_missing, problems)
     problems.raise_if_any()
     if not items:
         raise DataError(Problem(str(annotations), None, "no image of the annotations is there", "Check images=FOLDER."))
@@ -86,6 +68,18 @@ def build(
     with TableWriter(out, source, image_root=image_root, missing=missing_ids) as writer:
         writer.write(*to_arrow(items))
     return Table(out)
+
+
+def read_items(path: Path, problems: Problems) -> list[tuple[Item, Place]]:
+    """The images of a file as items, and the place of each; what is wrong with the others is added to `problems`."""
+    found = []
+    for row, entry in enumerate(_entries(path)):
+        item = _item(entry, row, str(path), problems)
+        if item is not None:
+            found.append((item, Place(str(path), row)))
+    _repeated([(item.id, "image") for item, _ in found], str(path), problems)
+    _repeated([(name, "caption") for item, _ in found for name, _ in item.texts], str(path), problems)
+    return found
 
 
 def _annotations(root: Path) -> Path:
@@ -99,13 +93,7 @@ def _annotations(root: Path) -> Path:
 
 def _entries(path: Path) -> list[Any]:
     fix = "Get the file again; it is Karpathy's JSON with a list under 'images'."
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
-    entries = value.get("images") if isinstance(value, Mapping) else None
+    entries = read_json(path, dict, fix).get("images")
     if not isinstance(entries, list) or not entries:
         raise DataError(Problem(str(path), None, "no list of images under 'images'", fix))
     return entries
@@ -147,3 +135,21 @@ def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> No
         if name in seen:
             problems.add(f"{what} id", Problem(file, None, f"{what} id {name!r} appears twice", "Make ids unique."))
         seen.add(name)
+
+
+def looks_like(root: Path) -> Layout | None:
+    paths = sorted(root.glob("dataset_*.json"))
+    if not paths:
+        return None
+    try:
+        entries = [entry for entry in _entries(paths[0])[:20] if isinstance(entry, Mapping)]
+    except DataError as error:
+        return Layout([path.name for path in paths], [error.problems[0].what], {}, MARKED)
+    names = [str(PurePosixPath(str(entry.get("filepath", "")), str(entry.get("filename", "")))) for entry in entries]
+    folder = image_folder(root, names)
+    options = {} if folder in (None, "images") else {"images": str(folder)}
+    missing = [] if folder else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
+    if len(paths) > 1:
+        missing.append("exactly one dataset_*.json: keep one in the folder")
+    found = [", ".join(path.name for path in paths), said_of(root, f"{folder}/") if folder else ""]
+    return Layout([one for one in found if one], missing, options, MARKED)

@@ -13,9 +13,11 @@ import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from raytrain.data.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.rows import Item, to_arrow
@@ -233,3 +235,20 @@ def _copy(part: Part, target: np.ndarray, chunk_images: int, count: Progress, pr
             fix = "Use dtype=float32." if finite else "Extract the features of this image again."
             problems.add("finite", Problem(str(part.array), (start + image) * part.step, what, fix))
         count.add(end - start)
+
+
+def looks_like(root: Path) -> Layout | None:
+    stems = [stem for stem in ("train", "dev", "test", "testall") if (root / f"{stem}_ims.npy").is_file()]
+    if not stems and not list(root.glob("*_caps.txt")):
+        return None
+    test = next((stem for stem in ("testall", "test") if stem in stems), "none")
+    options: dict[str, Any] = {} if test == "test" else {"test": test}
+    try:
+        # as distributed, dev has a row a caption: 25,000 of COCO, of which published code uses the first 5,000
+        if test == "testall" and len(open_array(root / "dev_ims.npy")) in (5000, 25000):
+            options["dev_images"] = 1000
+    except DataError:
+        pass
+    wanted = ["train", "dev", *([] if test == "none" else [test])]
+    files = [f"{stem}_{kind}" for stem in wanted for kind in ("ims.npy", "caps.txt")]
+    return marked(root, files, [f"{stem}_ids.txt" for stem in wanted], options)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
+from raytrain.data.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item
 from raytrain.data.table import SPLITS, Table
@@ -72,3 +73,9 @@ def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
         if len(problems) == before:
             queries.append(Query(f"{split}{row}", split, reference, [caption], list(dict.fromkeys(targets)), place))
     return queries
+
+
+def looks_like(root: Path) -> Layout | None:
+    if not (root / "products.json").is_file():
+        return None
+    return marked(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])

@@ -8,10 +8,11 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.check import check
+from raytrain.data.detect import detect
 from raytrain.data.problems import Problems
 from raytrain.data.sources.fashion_iq import CATEGORIES, phrasings, read_images, read_pairs
 from raytrain.errors import DataError, UsageError
-from tests.data.pictures import left_behind
+from tests.data.pictures import left_behind, write_image
 from tests.data.triplets import change, fashion_iq
 
 
@@ -77,6 +78,58 @@ def test_bad_pairs_are_named_by_row(tmp_path: Path) -> None:
     }
     with pytest.raises(UsageError, match="Categories: dress, shirt, toptee"):
         build("fashion_iq", root, tmp_path / "table", categories="dress,shoes")
+    assert left_behind(tmp_path) == ["root"]
+
+
+def pair_lists(root: Path) -> Path:
+    """The two splits of one category as lists of two lines a pair, images in a folder of the category."""
+    for split in ("train", "val"):
+        names = [f"{split}{n}" for n in range(4)]
+        for name in names:
+            write_image(root / "images" / "dress" / f"{name}.jpg")
+        pairs = [(names[0], names[1], ["is red", "has; sleeves"]), (names[1], names[2], ["is longer", ""])]
+        lines = [f"dress/{a}.jpg;dress/{b}.jpg;{text}\n" for a, b, texts in pairs for text in texts]
+        path = root / "captions_pairs" / f"fashion_iq-{split}-cap-dress.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+    return root
+
+
+def test_lists_of_two_lines_a_pair_are_read_with_the_gallery_they_name(tmp_path: Path) -> None:
+    options = {"pairs": "captions_pairs", "categories": "dress"}
+    table = build("fashion_iq", pair_lists(tmp_path / "root"), tmp_path / "table", **options)
+    assert table.splits == {name: {"items": 3, "texts": n, "queries": 2} for name, n in (("train", 5), ("val", 3))}
+    assert table.items["file"].to_pylist()[3:] == [f"dress/val{n}.jpg" for n in range(3)]  # val3 is in no pair
+    val = table.query_split("val")
+    assert (val.reference.tolist(), val.targets.tolist()) == ([0, 1], [1, 2])
+    said = [table.texts["text"][row].as_py() for row in val.text]
+    assert said == ["Is red and has; sleeves", "Is longer"]
+    (best,) = detect(tmp_path / "root")
+    assert (best.layout.options, best.layout.missing) == (options, [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "row", "what"),
+    [
+        (["dress/a.jpg;dress/b.jpg;x"], 1, "without its second caption"),
+        (
+            ["dress/a.jpg;dress/b.jpg;x", "dress/a.jpg;dress/c.jpg;y", "dress/a.jpg;dress/c.jpg;z"],
+            2,
+            "expected the second",
+        ),
+        (["shirt/a.jpg;dress/b.jpg;x"], 1, "expected dress/name"),
+        (["dress/a.jpg;dress/b.jpg"], 1, "expected dress/name"),
+        (["dress/a.png;dress/b.jpg;x"], 1, "expected dress/name"),
+        (["dress/a.jpg;dress/b.jpg; ", "dress/a.jpg;dress/b.jpg;."], 2, "both captions are empty"),
+        (["dress/../x.jpg;dress/b.jpg;x", "dress/../x.jpg;dress/b.jpg;y"], 1, "climbs out"),
+    ],
+)
+def test_bad_lists_are_named_by_line(lines: list[str], row: int, what: str, tmp_path: Path) -> None:
+    root = pair_lists(tmp_path / "root")
+    (root / "captions_pairs" / "fashion_iq-val-cap-dress.txt").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        build("fashion_iq", root, tmp_path / "table", pairs="captions_pairs", categories="dress")
+    assert any(one.row == row and what in one.what for one in error.value.problems)
     assert left_behind(tmp_path) == ["root"]
 
 

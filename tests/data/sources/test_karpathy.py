@@ -159,7 +159,7 @@ def test_a_failed_rebuild_keeps_the_old_table(root: Path, tmp_path: Path) -> Non
 
 
 def test_an_unknown_source_or_option_shows_those_that_exist(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="karpathy, precomp, cub, emoji"):
+    with pytest.raises(UsageError, match="karpathy, precomp, products"):
         build("coco", root, tmp_path / "table")
     with pytest.raises(UsageError, match="images, allow_missing, texts_per_image"):
         build("karpathy", root, tmp_path / "table", image="x")

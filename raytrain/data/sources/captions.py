@@ -1,0 +1,129 @@
+"""Captions of one's own: a CSV, TSV, JSONL or Parquet file of (image, text) rows, and the images.
+
+    captions.csv     image,text,split
+                     shoes/1.jpg,A red shoe.,train
+    images/          what the column image starts at
+
+A row gives one caption, or a list of them; rows of the same image are put together. Columns have any name
+(`image=COLUMN`, `text=COLUMN` or several separated by commas). The split is a column, or the file's own name
+(train.csv, val.csv, test.csv), or drawn (`val=0.1 test=0.1`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from raytrain.data.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
+from raytrain.data.gathered import write_records
+from raytrain.data.layouts import GUESSED, MARKED, Layout, image_folder, named, said_of
+from raytrain.data.paths import contained
+from raytrain.data.problems import Problems
+from raytrain.data.records import Record, Shares, split_in, with_split
+from raytrain.data.row_files import columns_of, read_rows
+from raytrain.data.table import Table
+from raytrain.errors import DataError, Problem, UsageError
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # a shell and YAML read some signs otherwise
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    file: str = "",
+    images: str = "images",
+    image: str = "image",
+    text: str = "text",
+    split: str = "split",
+    id: str = "image_id",
+    group: str = "group",
+    attribution: str = "attribution",
+    delimiter: str = "",
+    val: float = 0.0,
+    test: float = 0.0,
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of the rows; the images stay where they are.
+
+    Args:
+        root: folder of the file, or files, of rows.
+        out: folder of the new table.
+        file: names of the files, separated by commas; default every file of rows in root.
+        images: folder that the column of images starts at, relative to root or absolute.
+        image, split, id, group, attribution: names of columns; all but image may be absent where they are the default.
+        text: name of the column of captions, or several separated by commas.
+        delimiter: of CSV: a character or comma, tab, semicolon, pipe; default a comma, a tab for TSV.
+        val, test: shares to draw by a hash of each image, where no split is stated.
+        allow_missing: share of the images, and of the captions, in [0, 1] that may be unusable.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    delimiter = _DELIMITERS.get(delimiter, delimiter)
+    if len(delimiter) > 1 or delimiter in ("\n", "\r", '"'):
+        raise UsageError(f"delimiter is one character or {', '.join(_DELIMITERS)}; given: {delimiter!r}")
+    folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
+    columns = Columns(image, text, split, id, group, attribution)
+    paths = files_of(folder, file)
+
+    def records() -> Iterator[Record]:
+        for path in paths:
+            rows = read_rows(path, problems, delimiter)
+            stated = split_in(path.stem)
+            yield from (with_split(record, stated) for record in records_of(rows, path, columns, problems))
+
+    source = {"name": "captions", "files": [path.name for path in paths], "columns": vars(columns)}
+    return write_records(out, source, records(), shares, problems, (folder / images).resolve())
+
+
+def files_of(folder: Path, names: str = "") -> list[Path]:
+    """The named files, or all files of rows in the folder.
+
+    Raises:
+        DataError: no folder, or no such file in it.
+    """
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
+    if names:
+        return [contained(folder, name.strip()) for name in names.split(",")]
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not found:
+        what = f"no file of rows ({', '.join(_SUFFIXES)})"
+        raise DataError(Problem(str(folder), None, what, "Put one there, or name it with file=NAME."))
+    return found
+
+
+def looks_like(root: Path) -> Layout | None:
+    for path in sorted(root.iterdir()):
+        if path.suffix.lower() not in _SUFFIXES or path.stem == "metadata" or not path.is_file():
+            continue
+        columns = columns_of(path)
+        image, text = named(columns, IMAGE_NAMES), named(columns, TEXT_NAMES)
+        if not image or not text:
+            continue
+        rows = read_rows(path, Problems())
+        try:
+            names = [str(row.get(image)) for _, row in islice(rows, 20)]
+        except DataError:
+            names = []
+        folder = image_folder(root, names)
+        alike = [one.name for one in sorted(root.glob(f"*{path.suffix}")) if columns_of(one) == columns]
+        others = [one for one in files_of(root) if one.name not in alike]
+        options = {key: value for key, value in (("image", image), ("text", text)) if value != key}
+        if others:
+            options["file"] = ",".join(alike)
+        split = named(columns, SPLIT_NAMES)
+        if split and split != "split":
+            options["split"] = split
+        if not split and not all(split_in(Path(name).stem) for name in alike):
+            options |= {"val": "0.1", "test": "0.1"}
+        if folder not in (None, "images"):
+            options["images"] = str(folder)
+        found = [f"{', '.join(alike)} (columns {', '.join(columns)})", said_of(root, f"{folder or 'images'}/")]
+        missing = [] if folder else [f"images, such as {PurePosixPath(names[0]) if names else 'images/1.jpg'}"]
+        return Layout([one for one in found if one], missing, options, MARKED if folder else GUESSED)
+    return None

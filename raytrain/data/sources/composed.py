@@ -1,0 +1,164 @@
+"""Composed triplets of one's own: JSON lines of reference, text and target, and the images.
+
+    triplets.jsonl   {"reference": "1.jpg", "text": "in red", "target": "2.jpg", "split": "train"}
+                     {"reference": "3.jpg", "texts": ["longer", "a longer one"], "targets": ["4.jpg", "5.jpg"],
+                      "split": "val", "group": "dress", "subset": ["3.jpg", "4.jpg", "6.jpg"], "id": "q7"}
+                     {"image": "9.jpg", "split": "val", "group": "dress"}      in the gallery, in no triplet
+    images/          what the paths start at
+
+The split is a key, or the file's own name (train.jsonl, val.jsonl, test.jsonl). Only triplets of the test split may
+lack a target. Where rows have a group, a query is ranked against its own group's images.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from raytrain.data.columns import texts_of, word_of
+from raytrain.data.composed import Place, Query, write
+from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
+from raytrain.data.paths import contained
+from raytrain.data.problems import Problems
+from raytrain.data.records import split_in, split_of
+from raytrain.data.row_files import Row, columns_of, read_rows
+from raytrain.data.rows import Item
+from raytrain.data.table import SPLITS, Table
+from raytrain.errors import DataError, Problem
+
+_SUFFIXES = (".jsonl", ".ndjson")
+_ROW = "Correct the row."
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    file: str = "",
+    images: str = "images",
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of the triplets; the images stay where they are. An image's id is its path.
+
+    Args:
+        root: folder of the files of triplets.
+        out: folder of the new table.
+        file: names of the files, separated by commas; default every .jsonl in root.
+        images: folder that paths start at, relative to root or absolute.
+        allow_missing: share of the images in [0, 1] that may be absent or broken.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    folder, problems = Path(root).expanduser().resolve(), Problems()
+    paths = _files(folder, file)
+    gathered = _Gathered(problems)
+    for path in paths:
+        for number, row in read_rows(path, problems):
+            gathered.add(row, Place(str(path), number), split_in(path.stem))
+    if not gathered.queries:
+        problems.add("none", Problem(str(paths[0]), None, "no triplet", "Write a reference, text and target a line."))
+    items, queries = list(gathered.items.values()), gathered.queries
+    source = {"name": "composed", "files": [path.name for path in paths]}
+    image_root = (folder / images).resolve()
+    return write(
+        out, source, image_root, items, gathered.places, queries, problems, allow_missing,
+        "group" if any(item.group for item in items) else "split",
+    )  # fmt: skip
+
+
+class _Gathered:
+    """Images and triplets, row by row."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.items: dict[str, Item] = {}
+        self.places: dict[str, Place] = {}
+        self.queries: list[Query] = []
+
+    def add(self, row: Row, place: Place, stated: str) -> None:
+        before = len(self.problems)
+        split, group = (word_of(row.get(name), name, place, self.problems) for name in ("split", "group"))
+        known = split_of(split or stated)
+        if known is None and len(self.problems) == before:
+            what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
+            self._bad("split", place, what)
+        if len(self.problems) > before or known is None:
+            return
+        if row.get("reference") is None and row.get("image") is not None:
+            for image in self._paths(row, "image", place):
+                self._image(image, known, group, place)
+            return
+        reference = self._paths(row, "reference", place)
+        targets = [path for name in ("target", "targets") for path in self._paths(row, name, place)]
+        subset = self._paths(row, "subset", place)
+        said = row.get("texts", row.get("text"))
+        texts = [" ".join(text.split()) for text in texts_of(said, "text", place, self.problems)]
+        if not all(texts):
+            self._bad("text", place, "an empty text, or none under 'text' or 'texts'")
+        if len(reference) != 1:
+            self._bad("reference", place, "no path under 'reference'")
+        if not targets and known != "test":
+            self._bad("target", place, "no path under 'target' or 'targets'; only test triplets may lack it")
+        name = word_of(row.get("id"), "id", place, self.problems) or f"{PurePosixPath(place.file).stem}{place.row}"
+        for image in (*reference, *targets, *subset):
+            self._image(image, known, group, place)
+        if len(self.problems) == before:
+            targets, texts = list(dict.fromkeys(targets)), list(dict.fromkeys(texts))
+            self.queries.append(Query(name, known, reference[0], texts, targets, place, list(dict.fromkeys(subset))))
+
+    def _paths(self, row: Row, name: str, place: Place) -> list[str]:
+        value: Any = row.get(name)
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(one, str) and one for one in values):
+            self._bad(f"kind {name}", place, f"{name!r} is no path or list of paths")
+            return []
+        return [str(PurePosixPath(one)) for one in values]
+
+    def _image(self, path: str, split: str, group: str, place: Place) -> None:
+        item = self.items.setdefault(path, Item(path, path, split, group=group))
+        first = self.places.setdefault(path, place)
+        for what, here, before in (("split", split, item.split), ("group", group, item.group)):
+            if here != before:
+                where = f"row {first.row}" if first.file == place.file else f"{first.file}, row {first.row}"
+                self._bad(f"two {what}s", place, f"image {path!r} is of {what} {here!r}, and of {before!r} in {where}")
+
+    def _bad(self, kind: str, place: Place, what: str) -> None:
+        self.problems.add(kind, Problem(place.file, place.row, what, _ROW))
+
+
+def _files(folder: Path, names: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
+    if names:
+        return [contained(folder, name.strip()) for name in names.split(",")]
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(Problem(str(folder), None, "no .jsonl", "Put one there, or name it with file=NAME."))
+    return found
+
+
+def looks_like(root: Path) -> Layout | None:
+    try:
+        paths = _files(root, "")
+    except DataError:
+        return None
+    ours = [path for path in paths if "reference" in columns_of(path)]
+    if not ours:
+        return None
+    columns = columns_of(ours[0])
+    options = {"file": ",".join(path.name for path in ours)} if len(ours) < len(paths) else {}
+    try:
+        rows = [row for _, row in islice(read_rows(ours[0], Problems()), 20)]
+    except DataError:
+        rows = []
+    folder = image_folder(root, [str(row.get("reference")) for row in rows])
+    if folder not in (None, "images"):
+        options["images"] = str(folder)
+    missing = [] if folder else ["the folder of the images"]
+    if "split" not in columns and not all(split_in(path.stem) for path in ours):
+        missing.append("the key split, or files called train.jsonl, val.jsonl, test.jsonl")
+    found = [f"{', '.join(path.name for path in ours)} (keys {', '.join(columns)})", said_of(root, f"{folder}/")]
+    return Layout([one for one in found if one], missing, options, MARKED)

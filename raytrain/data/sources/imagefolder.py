@@ -1,0 +1,114 @@
+"""Image folders with metadata: metadata.csv, .jsonl or .parquet beside the images (Hugging Face's imagefolder).
+
+    train/metadata.csv     file_name,text
+                           1.jpg,A red shoe.
+    train/1.jpg
+    validation/...         test/...
+
+A path starts at the folder of its metadata file. The split is a column, or the folder below the root in which the
+image lies, or drawn (`val=0.1 test=0.1`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from raytrain.data.columns import TEXT_NAMES, Columns, records_of
+from raytrain.data.gathered import write_records
+from raytrain.data.layouts import MARKED, Layout, image_files, named, said_of
+from raytrain.data.problems import Problems
+from raytrain.data.records import Record, Shares, split_of, with_split
+from raytrain.data.row_files import columns_of, read_rows
+from raytrain.data.table import Table
+from raytrain.errors import DataError, Problem
+
+NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    image: str = "file_name",
+    text: str = "text",
+    split: str = "split",
+    id: str = "image_id",
+    group: str = "group",
+    attribution: str = "attribution",
+    val: float = 0.0,
+    test: float = 0.0,
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of all metadata files below root; the images stay where they are.
+
+    Args:
+        root: folder of the images and metadata files.
+        out: folder of the new table.
+        image, split, id, group, attribution: names of columns; all but image may be absent where they are the default.
+        text: name of the column of captions, or several separated by commas.
+        val, test: shares to draw by a hash of each image, where no split is stated.
+        allow_missing: share of the images, and of the captions, in [0, 1] that may be unusable.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
+    columns = Columns(image, text, split, id, group, attribution)
+    paths = metadata(folder)
+
+    def records() -> Iterator[Record]:
+        for path in paths:
+            inside = path.parent.relative_to(folder)
+            for record in records_of(read_rows(path, problems), path, columns, problems):
+                named = record.file
+                # a path that is no relative one is refused as it stands
+                file = named if not named or named.startswith(("/", "\\")) else str(PurePosixPath(inside, named))
+                stated = next((part for part in PurePosixPath(file).parts[:-1] if split_of(part)), "")
+                yield with_split(replace(record, file=file), stated)
+
+    source = {
+        "name": "imagefolder",
+        "files": [str(path.relative_to(folder)) for path in paths],
+        "columns": vars(columns),
+    }
+    return write_records(out, source, records(), shares, problems, folder)
+
+
+def metadata(folder: Path) -> list[Path]:
+    """The metadata files below a folder, in the order of their paths.
+
+    Raises:
+        DataError: no folder, none there, or two in one folder.
+    """
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the images with --root."))
+    found = sorted(path for path in folder.rglob("metadata.*") if path.name in NAMES)
+    if not found:
+        what = f"no {', '.join(NAMES[:-1])} or {NAMES[-1]} in it or below"
+        raise DataError(Problem(str(folder), None, what, "Write one beside the images, with the column file_name."))
+    folders = [path.parent for path in found]
+    if twice := [path for path in found if folders.count(path.parent) > 1]:
+        what = f"{' and '.join(path.name for path in twice)} stand side by side"
+        raise DataError(Problem(str(twice[0].parent), None, what, "Keep one metadata file a folder."))
+    return found
+
+
+def looks_like(root: Path) -> Layout | None:
+    try:
+        paths = metadata(root)
+    except DataError:
+        return None
+    columns = columns_of(paths[0])
+    image, text = named(columns, ("file_name",)), named(columns, TEXT_NAMES)
+    options = {} if text in ("", "text") else {"text": text}
+    stated = "split" in columns or all(any(map(split_of, path.relative_to(root).parts)) for path in paths)
+    if not stated and not any(split_of(path.name) for path in root.iterdir() if path.is_dir()):
+        options |= {"val": "0.1", "test": "0.1"}
+    missing = [f"a column {what}" for what, name in (("file_name", image), ("text", text)) if not name]
+    if next(image_files(root), None) is None:
+        missing.append("images")
+    files = ", ".join(str(path.relative_to(root)) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
+    return Layout([f"{files} (columns {', '.join(columns)})", said_of(root, "./")], missing, options, MARKED)

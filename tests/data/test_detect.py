@@ -1,0 +1,155 @@
+"""`data detect` knows every layout, says what is missing, and its command builds the table."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raytrain.cli import main
+from raytrain.data.build import SOURCES
+from raytrain.data.detect import detect
+from raytrain.data.table import Table
+from tests.data import own, triplets
+from tests.data.pictures import entry, karpathy, left_behind, write_image
+
+
+def flickr(root: Path) -> Path:
+    return karpathy(root, [entry(n, split) for n, split in enumerate(("train", "val", "test"))])
+
+
+def arrays(root: Path) -> Path:
+    root.mkdir()
+    for stem in ("train", "dev", "testall"):
+        np.save(root / f"{stem}_ims.npy", np.ones((2, 3, 4), np.float32))
+        own.put(root / f"{stem}_caps.txt", "a caption\n" * 10)
+    return root
+
+
+def birds(root: Path) -> Path:
+    for species in ("001.Auk", "101.Hawk"):
+        for number in range(2):
+            write_image(root / "CUB_200_2011" / "images" / species / f"{number}.jpg", number)
+            own.put(root / "text_c10" / species / f"{number}.txt", "a bird\nanother bird\n")
+    own.put(root / "trainvalclasses.txt", "001.Auk\n")
+    own.put(root / "testclasses.txt", "101.Hawk\n")
+    own.put(root / "seen_test_images.txt", "001.Auk/1.jpg\n")
+    return root
+
+
+def photos_with_other_names(root: Path) -> Path:
+    """Columns and folder of other names, and no split."""
+    own.put_pictures(root / "my pics", 40)
+    rows = [{"filename": f"{n}.png", "Caption": f"number {n}"} for n in range(40)]
+    return own.put(root / "list.csv", own.as_csv(rows)).parent
+
+
+LAYOUTS: list[tuple[str, Callable[[Path], Path]]] = [
+    ("karpathy", flickr),
+    ("precomp", arrays),
+    ("cub", birds),
+    ("fashion_iq", triplets.fashion_iq),
+    ("cirr", triplets.cirr),
+    ("products", triplets.products),
+    ("captions", own.captions),
+    ("captions", photos_with_other_names),
+    ("imagefolder", own.imagefolder),
+    ("webdataset", own.webdataset),
+    ("huggingface", own.saved),
+    ("huggingface", own.parquet),
+    ("composed", own.composed),
+    ("butd_tsv", own.butd_tsv),
+]
+
+
+def test_every_source_that_reads_a_folder_is_among_these() -> None:
+    assert {source for source, _ in LAYOUTS} == {name for name in SOURCES if not name.startswith("emoji")}
+
+
+@pytest.mark.parametrize(("source", "make"), LAYOUTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_command_of_the_best_layout_builds_its_table(
+    source: str,
+    make: Callable[[Path], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = make(tmp_path / "my data")
+    assert main(["data", "detect", str(root), "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    found = json.loads(out[-1])["layouts"][0]
+    assert (found["source"], found["missing"]) == (source, [])
+    assert found["found"]
+    assert any(line.strip() == found["command"] for line in out)
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(found["command"])
+    assert program == "raytrain" and main(arguments) == 0, capsys.readouterr().err
+    assert len(Table(tmp_path / "tables" / "my_data").items) > 0
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    root = triplets.fashion_iq(tmp_path / "fashion")
+    for name in ("captions/cap.dress.test.json", "image_splits/split.shirt.val.json"):
+        (root / name).unlink()
+    (best,) = detect(root)
+    assert best.layout.missing == ["captions/cap.dress.test.json", "image_splits/split.shirt.val.json"]
+    shards = own.parquet(tmp_path / "shards")
+    (shards / "data" / "train-00001-of-00002.parquet").unlink()
+    assert detect(shards)[0].layout.missing == ["shard train-00001-of-00002 not found"]
+    (folder := own.captions(tmp_path / "captions")).joinpath("images").rename(tmp_path / "elsewhere")
+    assert detect(folder)[0].layout.missing == ["images, such as 0.png"]
+
+
+def test_a_part_of_a_benchmark_names_that_part(tmp_path: Path) -> None:
+    root = triplets.fashion_iq(tmp_path / "fashion")
+    for kind in ("captions", "image_splits"):
+        for path in (root / kind).iterdir():
+            if "dress" not in path.name:
+                path.unlink()
+    (root / "images").rename(root / "resized_image")
+    (best,) = detect(root)
+    assert best.layout.missing == []
+    assert best.layout.options == {"categories": "dress", "images": "resized_image"}
+    some = triplets.cirr(tmp_path / "cirr")
+    (some / "captions" / "cap.rc2.train.json").unlink()
+    assert detect(some)[0].layout.options == {"splits": "val,test1"}
+
+
+def test_several_candidates_are_listed_the_complete_and_surest_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = own.captions(flickr(tmp_path / "root"))
+    own.put(root / "train_ims.npy", b"")
+    found = detect(root)
+    assert [one.source for one in found] == ["captions", "karpathy", "precomp"]
+    assert [bool(one.layout.missing) for one in found] == [False, False, True]
+    assert main(["data", "detect", str(root)]) == 0
+    assert "captions (best)" in capsys.readouterr().out
+
+
+def test_what_fits_nothing_exits_with_3_and_says_what_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own.put(tmp_path / "notes.md", "x")
+    assert main(["data", "detect", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "fits no known layout; it holds notes.md" in said
+    assert all(name in said for name in SOURCES if not name.startswith("emoji"))
+    assert main(["data", "detect", str(tmp_path / "absent")]) == 3
+    assert "not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"{", b"[]", b'{"splits": 3}', b'image,text\n"', b"ARROW1"])
+def test_detecting_never_falls_over_what_is_in_a_file(content: bytes, tmp_path: Path) -> None:
+    names = [
+        "dataset_x.json", "products.json", "captions.csv", "x.tsv", "x.jsonl", "metadata.csv", "metadata.parquet",
+        "x-00000-of-00001.parquet", "x.arrow", "dataset_dict.json", "state.json", "x.tar", "dev_ims.npy",
+        "testall_ims.npy", "captions/cap.rc2.val.json", "captions/cap.dress.val.json", "text_c10/x",
+    ]  # fmt: skip
+    for name in names:
+        own.put(tmp_path / name, content)
+    found = detect(tmp_path)
+    assert all(one.layout.missing for one in found if one.source not in ("captions", "imagefolder", "huggingface"))
+    assert left_behind(tmp_path) == sorted({name.split("/")[0] for name in names})
