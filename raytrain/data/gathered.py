@@ -36,6 +36,7 @@ class _Image:
     rows: int = 0
     said: set[str] = field(default_factory=set)
     digest: str = ""  # sha256 of its content, where it is known
+    shipped: bool = False  # its picture is written, and item.file names it
     fault: tuple[str, str] = ("", "")  # kind, and what is wrong in words
 
 
@@ -150,6 +151,7 @@ class Gathered:
                 path = self.shipped / image.item.file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(record.data)
+                image.shipped = True
             elif self.image_root is None or not image.item.file:
                 image.fault = ("no image", "no image")
             else:
@@ -164,7 +166,7 @@ class Gathered:
                 else:
                     image.fault = ("not found", f"image {path} not found")
         except DataError as error:
-            image.fault = ("broken", f"image {record.file or image.item.id}: {error.problems[0].what}")
+            image.fault = ("broken", f"image {record.file or image.item.id!r}: {error.problems[0].what}")
 
     def finish(self, shares: Shares) -> dict[str, Any]:
         """Checks the whole, draws splits, fills `items` and `missing`; returns what table.json says of it.
@@ -197,6 +199,7 @@ class Gathered:
             where = next(iter(self.images.values())).place.file if self.images else str(self.image_root or "")
             raise DataError(Problem(where, None, what, "Check the folder, and the columns by option."))
         self.items = [image.item for image in usable]
+        self._remove_unused()
         facts = {
             "rows": self.counts["rows"],
             "missing_because": dict(sorted(because.items())),
@@ -264,6 +267,13 @@ class Gathered:
                     )
                     self._bad("copies", image.place, what, "Keep an image in one split.")
         return repeated
+
+    def _remove_unused(self) -> None:
+        """Pictures that were written before it was known that nothing is said of them."""
+        used = {item.file for item in self.items}
+        for image in self.images.values():
+            if image.shipped and image.item.file not in used:
+                (self.shipped / image.item.file).unlink(missing_ok=True)
 
     def _unlisted(self, root: Path) -> int:
         """How many image files of the folder no row names."""

@@ -73,6 +73,8 @@ def _opened(file: str | io.BytesIO, name: str, max_pixels: int) -> Iterator[Imag
             yield image
     except FileNotFoundError:
         raise DataError(Problem(name, None, "not found", _FIX)) from None
+    except Image.DecompressionBombError:  # Pillow's own limit, which no option lifts
+        raise DataError(Problem(name, None, f"far too many pixels, at most {max_pixels:,} allowed", _FIX)) from None
     except UnidentifiedImageError:
         raise DataError(Problem(name, None, f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
     except DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
 from raytrain.errors import DataError, Problem
 
@@ -56,6 +57,15 @@ def check_relative(relative: str) -> None:
             raise DataError(Problem(relative, None, f"path {relative!r} climbs out of the folder with '..'", _FIX))
     if not relative or "\0" in relative or PurePosixPath(relative) == PurePosixPath("."):
         raise DataError(Problem(relative, None, f"path {relative!r} names no file", _FIX))
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file opened for reading bytes; DataError where the system refuses it."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        fix = "Put the file there, or give yourself the right to read it."
+        raise DataError(Problem(str(path), None, f"not readable: {error.strerror}", fix)) from None
 
 
 PICKLES = (".pkl", ".pickle", ".pk", ".pt", ".pth", ".joblib", ".dill")

@@ -70,6 +70,14 @@ def test_every_source_that_reads_a_folder_is_among_these() -> None:
     assert {source for source, _ in LAYOUTS} == {name for name in SOURCES if not name.startswith("emoji")}
 
 
+def test_the_help_and_the_docs_name_every_source(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["data", "build", "--help"])
+    said = capsys.readouterr().out
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert [name for name in SOURCES if name not in said or f"\n### {name}: " not in page] == []
+
+
 @pytest.mark.parametrize(("source", "make"), LAYOUTS, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_command_of_the_best_layout_builds_its_table(
     source: str,

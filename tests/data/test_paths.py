@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.data.paths import contained
+from raytrain.data.paths import contained, opened
 from raytrain.errors import DataError
 
 
@@ -65,6 +65,13 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "real")
     assert contained(tmp_path / "root", "a") == tmp_path.resolve() / "real" / "a"
+
+
+def test_what_cannot_be_opened_is_bad_data(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, what in (("absent", "No such file"), ("folder", "Is a directory")):
+        with pytest.raises(DataError, match=f"{name}: not readable: {what}"):
+            opened(tmp_path / name)
 
 
 @given(st.lists(st.sampled_from(["a", "..", ".", "/", "\\", "C:", "", "~", "b.jpg"]), max_size=6).map("/".join))

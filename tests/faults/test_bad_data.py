@@ -90,10 +90,10 @@ def patched(name: str, offset: int, content: bytes) -> Spoil:
     return spoil
 
 
-def bomb() -> bytes:
-    """A PNG of a hundred bytes whose header claims 30,000 x 30,000 pixels."""
+def bomb(side: int = 30_000) -> bytes:
+    """A PNG of a hundred bytes whose header claims far more pixels."""
     data = bytearray(picture(0))
-    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[16:24] = side.to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     return bytes(data)
 
@@ -168,7 +168,8 @@ OWN: dict[str, tuple[Callable[[Path], Path], list[tuple[Spoil, str, int | None, 
             (text("images/3.png", b"GIF89a..."), CAPTIONS, 8, "no JPEG, PNG or WEBP", []),
             (text("images/3.png", b""), CAPTIONS, 8, "no JPEG, PNG or WEBP", []),
             (text("images/3.png", "<svg/>"), CAPTIONS, 8, "no JPEG, PNG or WEBP", []),
-            (text("images/3.png", bomb()), CAPTIONS, 8, "900", []),
+            (text("images/3.png", bomb(9_000)), CAPTIONS, 8, "9000 x 9000 pixels, at most 64,000,000", []),
+            (text("images/3.png", bomb()), CAPTIONS, 8, "at most 64,000,000 allowed", []),
             (lambda root: None, "pictures", None, "not a folder", ["images=pictures"]),
             (lambda root: None, CAPTIONS, 2, "no column 'why' for group", ["group=why"]),
             (lambda root: None, "../captions.csv", None, "climbs out", ["file=../captions.csv"]),
@@ -207,7 +208,7 @@ OWN: dict[str, tuple[Callable[[Path], Path], list[tuple[Spoil, str, int | None, 
         [
             (text("train-1.tar", b"no tar at all"), SHARD, None, "no tar file", []),
             (text("train-1.tar", b""), SHARD, None, "no tar file", []),
-            (cut("train-1.tar", 700), SHARD, None, "", []),
+            (cut("train-1.tar", 700), SHARD, 1, "broken from here on", []),
             (cut("train-1.tar", 2048), SHARD, None, "cut off", []),
             (patched("train-1.tar", 1024, b"garbage"), SHARD, 1, "no tar header", []),
             (shard(member("../../x.png", picture(9)), *sample(2)), SHARD, 0, "climbs out", []),
@@ -219,7 +220,7 @@ OWN: dict[str, tuple[Callable[[Path], Path], list[tuple[Spoil, str, int | None, 
             (shard(*sample(2), member("b.txt", b"a text without an image")), SHARD, 2, "no image", []),
             (shard(*sample(2), member("b.png", picture(9))), SHARD, 2, "empty caption", []),
             (shard(*sample(2), member("b.png", b"no"), member("b.txt", b"x")), SHARD, 2, "no JPEG", []),
-            (shard(*sample(2), member("b.png", bomb()), member("b.txt", b"x")), SHARD, 2, "900", []),
+            (shard(*sample(2), member("b.png", bomb()), member("b.txt", b"x")), SHARD, 2, "at most 64,000,000", []),
             (shard(*sample(2), member("b.png", picture(9)), member("b.txt", b"\xff")), SHARD, 3, "not readable", []),
             (shard(*sample(2), member("b.png", picture(9)), member("b.json", b"{")), SHARD, 3, "not readable", []),
             (shard(*sample(2), member("b.png", picture(8)), member("b.jpg", picture(9))), SHARD, 2, "two images", []),
@@ -303,13 +304,13 @@ OWN: dict[str, tuple[Callable[[Path], Path], list[tuple[Spoil, str, int | None, 
             (karpathy_entry(sentences=[]), "dataset_made.json", 1, "no caption", []),
             (karpathy_entry(split="x"), "dataset_made.json", 1, "split 'x'", []),
             (text("images/1.jpg", b"no picture"), "dataset_made.json", 1, "no JPEG", []),
-            (text("dataset_made.json", '{"images": [' + "1" * 5000 + "]}"), "dataset_made.json", None, "", []),
+            (text("dataset_made.json", '{"images": [' + "1" * 5000), "dataset_made.json", None, "not readable", []),
         ],
     ),
     "precomp": (
         arrays,
         [
-            (text("dev_ims.npy", b""), "dev_ims.npy", None, "", ["test=testall"]),
+            (text("dev_ims.npy", b""), "dev_ims.npy", None, "No data left", ["test=testall"]),
             (array("dev_ims.npy", np.array([{}]), True), "dev_ims.npy", None, "Python objects", ["test=testall"]),
             (array("dev_ims.npy", np.full((2, 3, 4), np.inf, np.float32)), "dev_ims.npy", 0, "NaN", ["test=testall"]),
             (gone("train_caps.txt"), "train_caps.txt", None, "not found", ["test=testall"]),

@@ -23,7 +23,7 @@ import numpy as np
 from raytrain.data.columns import Columns, records_of
 from raytrain.data.composed import Place
 from raytrain.data.layouts import KNOWN, Layout
-from raytrain.data.paths import contained
+from raytrain.data.paths import contained, opened
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.records import split_of
@@ -125,7 +125,7 @@ def build(
 
 def lines(path: Path, problems: Problems) -> Iterator[Line]:
     """The lines of a TSV, one at a time; those that are none become problems."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -218,7 +218,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     """A TSV of features: the first line has six fields of which the last is long base64."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         parts = file.readline(MAX_LINE_BYTES).split(b"\t")
         if parts[0] == b"image_id" and parts[-1].strip() == b"features":
             return True

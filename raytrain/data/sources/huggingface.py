@@ -129,6 +129,8 @@ def _saved(folder: Path, split: str, problems: Problems) -> list[Shard]:
     if state.get("_indices_data_files") or state.get("_indices_files"):
         what = "a selection of rows, whose indices are kept apart"
         raise DataError(Problem(str(path), None, what, "Call flatten_indices() before save_to_disk()."))
+    own = str(state.get("_split") or "")  # of a data set that was saved alone
+    split = split or (own if split_of(own) else "")
     found = []
     for row, entry in enumerate(listed):
         name = entry.get("filename") if isinstance(entry, dict) else None

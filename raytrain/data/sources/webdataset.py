@@ -26,7 +26,7 @@ from raytrain.data.composed import Place
 from raytrain.data.gathered import write_records
 from raytrain.data.images import IMAGE_SUFFIXES
 from raytrain.data.layouts import MARKED, Layout
-from raytrain.data.paths import check_relative
+from raytrain.data.paths import check_relative, opened
 from raytrain.data.problems import Problems
 from raytrain.data.records import MAX_IMAGE_BYTES, Record, Shares, split_in, split_of, with_split
 from raytrain.data.table import Table
@@ -138,7 +138,7 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
 
 def _members(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[tuple[int, str, bytes]]:
     """(row, name, content) of the members that are read."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         try:
             archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
         except Exception as error:  # tarfile raises whatever a header makes it trip over

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raytrain.cli import main
 from raytrain.data.build import build
 from raytrain.data.check import check
 from raytrain.data.table import Table
@@ -242,6 +243,18 @@ def test_a_split_column_beats_the_name_of_the_file(tmp_path: Path) -> None:
     assert {name: count["items"] for name, count in table.splits.items()} == {"train": 4, "val": 2, "test": 2}
 
 
+def test_a_data_set_that_was_saved_alone_keeps_its_split(tmp_path: Path) -> None:
+    root = own.saved(tmp_path / "root") / "train"
+    table = build("huggingface", root, tmp_path / "table", val=0.5)
+    assert table.description["source"]["drawn"]["from"] == 4
+    state = json.loads((root / "state.json").read_text())
+    put(root / "state.json", json.dumps(state | {"_split": "validation"}))
+    assert build("huggingface", root, tmp_path / "b").splits == {"val": {"items": 4, "texts": 8}}
+    put(root / "state.json", json.dumps(state | {"_split": "all"}))
+    with pytest.raises(DataError, match=r"has no split.*val=0\.1"):
+        build("huggingface", root, tmp_path / "c")
+
+
 def test_members_that_are_not_read_are_counted_and_whole_texts_stay_whole(tmp_path: Path) -> None:
     root = tmp_path / "root"
     facts = json.dumps({"caption": "from json", "note": ["elsewhere"]}).encode()
@@ -257,6 +270,7 @@ def test_members_that_are_not_read_are_counted_and_whole_texts_stay_whole(tmp_pa
     assert table.items["file"].to_pylist()[0].endswith(".jpg")
     again = build("webdataset", root, tmp_path / "b", text="note", allow_missing=0.5)
     assert (again.texts["text"].to_pylist(), again.description["missing"]) == (["elsewhere"], ["a/1"])
+    assert [path.is_file() for path in again.image_root.glob("*/*")] == [True]  # the other picture is not shipped
 
 
 def test_composed_triplets_become_exactly_this_table(tmp_path: Path) -> None:
@@ -334,3 +348,15 @@ def test_a_failed_rebuild_keeps_the_table_with_its_pictures(tmp_path: Path) -> N
     assert Table(table.path).fingerprint == table.fingerprint
     assert check(table.path, None) == []
     assert left_behind(tmp_path) == ["root", "table"]
+
+
+def test_options_are_read_from_the_command_line_in_their_own_kind(tmp_path: Path) -> None:
+    root = own.webdataset(tmp_path / "root")
+    command = ["data", "build", "webdataset", "--root", str(root), "--out", str(tmp_path / "table")]
+    assert main([*command, "lines=true"]) == 0
+    assert len(Table(tmp_path / "table").texts) == 16
+    assert main([*command, "lines=maybe"]) == main([*command, "val=true"]) == main([*command, "lime=true"]) == 2
+    numbered = tmp_path / "numbered"
+    own.put_pictures(numbered / "images", 1)
+    put(numbered / "x.csv", "image,0,split\n0.png,a caption,train\n")
+    assert build("captions", numbered, tmp_path / "b", text=0).texts["text"].to_pylist() == ["a caption"]
