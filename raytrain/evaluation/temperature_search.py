@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from raytrain.errors import UsageError
+from raytrain.evaluation.many_temperatures import Grid
 from raytrain.evaluation.protocols import Protocol, Result, evaluate, find_protocol, folds
 from raytrain.evaluation.ranking import check_owner, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.recall import DIRECTIONS, Direction, metrics_of_counts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import optuna
 
 SCALE_RANGE = (1.0, 500.0)
+GRID = Grid(2.0, steps=8, octaves=8)  # 2 to 480, eight scales an octave
 PUBLISHED_SCALES = (20.0, 170.0)
 SEARCHED_MODES: tuple[Mode, ...] = ("cross", "product", "additive")
 
