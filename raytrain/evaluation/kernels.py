@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numba
 import numpy as np
@@ -21,10 +21,18 @@ CHUNK = 128  # columns that are passed over together where none of them can matt
 C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = (1 / math.factorial(n) for n in range(14))
 
 
-def compiled(reorder_sums: bool) -> Callable[[F], F]:
+class Compiler(Protocol):
+    def __call__(self, function: F) -> F: ...
+
+
+def compiled(reorder_sums: bool) -> Compiler:
     """Sums may be added up in another order where they are of floats; comparisons stay as they are written."""
     flags = {"reassoc", "contract", "nsz"} if reorder_sums else False
-    return lambda function: cast(F, numba.njit(nogil=True, cache=True, fastmath=flags)(function))
+
+    def compile_it(function: F) -> F:
+        return cast(F, numba.njit(nogil=True, cache=True, fastmath=flags)(function))
+
+    return compile_it
 
 
 @compiled(reorder_sums=False)

@@ -130,14 +130,14 @@ def text_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: 
         return torch.from_numpy(out).T
     index = torch.arange(scores.shape[1])
     for part in _parts(len(scores), _block_rows(scores)):
-        block, place = scores[part], owner[part]
+        block, mine_at = scores[part], owner[part]
         for k, offset in enumerate(offsets):
-            ranks[k, part] = _row_ranks(block - offset, place, index)
+            ranks[k, part] = _row_ranks(block - offset, mine_at, index)
     return ranks
 
 
 def image_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: bool | None = None) -> Tensor:
-    """(K, N) int32 rank of each image's best text by scores - offsets[k]; -1 for an image without; ties as in `ranking`.
+    """(K, N) int32 rank of each image's best text by scores - offsets[k], -1 without a text; ties as in `ranking`.
 
     Args:
         scores: (M, N) of M texts against N images.
@@ -253,8 +253,8 @@ def _sums(
             return column_sums
 
         # as many parts as threads, a multiple of four rows each
-        total = sum(_share(work, _parts(rows, -(-rows // (4 * _threads())) * 4)))
-        return torch.from_numpy(row_sums), torch.from_numpy(total[:, :columns])
+        totals = _share(work, _parts(rows, -(-rows // (4 * _threads())) * 4))
+        return torch.from_numpy(row_sums), torch.from_numpy(np.sum(totals, axis=0)[:, :columns])
     found = torch.zeros(len(grid), rows, dtype=torch.float64), torch.zeros(len(grid), columns, dtype=torch.float64)
     for part in _parts(rows, _block_rows(scores)):
         for k, power in _powers(scores[part].double() - row_shift[part, None] - column_shift, grid):

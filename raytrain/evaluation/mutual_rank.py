@@ -1,4 +1,4 @@
-"""Re-ranking by mutual places, to compare Fast Re-ranking with: that of MTFN (Wang et al., ACM MM 2019), without leakage.
+"""Re-ranking by mutual places, to compare Fast Re-ranking with: that of MTFN (Wang et al., ACM MM 2019), not leaking.
 
 Each query's first K1 items are sorted again by the place that the query has in the item's own list of queries. The
 published code gives a caption the best place that any of the five captions of its image has, which takes from the

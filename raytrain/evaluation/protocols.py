@@ -206,6 +206,8 @@ def _rerank_notes(rerank: Temperatures | None) -> list[str]:
     if rerank is None or not any(rerank.bank_sizes):
         return []
     sizes = " and ".join(
-        f"{size:,} training {what}" for size, what in zip(rerank.bank_sizes, ("images", "captions"), strict=True) if size
+        f"{size:,} training {what}"
+        for size, what in zip(rerank.bank_sizes, ("images", "captions"), strict=True)
+        if size
     )
     return [f"normalised over a bank of {sizes} (seed {rerank.bank_seed})"]

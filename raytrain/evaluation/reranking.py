@@ -101,7 +101,7 @@ def normalised(
     beta: float = 1.0,
     apart: bool = False,
 ) -> Tensor:
-    """Scores less what each gallery item's log-mean-exp over `number` queries takes from them: cross, product, additive.
+    """Scores less (or plus) what each gallery item's log-mean-exp over `number` queries makes of them, by mode.
 
     Args:
         similarity: scores of queries and gallery, in either order.
@@ -114,7 +114,7 @@ def normalised(
         return similarity - (log_mean / 2).to(similarity.dtype)
     if math.isinf(scale):
         best = (similarity == log_mean).double()
-        queries = 0 if log_mean.shape[0] == 1 else 1
+        queries = 0 if log_mean.shape[1] == similarity.shape[1] else 1
         if apart:
             share = (similarity > log_mean) + best / 2
         else:
@@ -131,7 +131,7 @@ def normalised(
 
 
 def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
-    """log(mean(exp(scale * similarity))) / scale along `dim`, kept as size 1, float64: the mean at 0, the top at inf."""
+    """log(mean(exp(scale * similarity))) / scale along `dim`, kept as 1, float64: the mean at 0, the top at inf."""
     top = similarity.amax(dim, keepdim=True).double()
     if math.isinf(scale):
         return top
@@ -141,16 +141,23 @@ def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
     tops = [top if dim == 0 else top[part] for part in parts]
     if scale == 0:
         sums = [similarity[part].double().sum(dim, keepdim=True) for part in parts]
-        return (sum(sums) if dim == 0 else torch.cat(sums)) / number
-    spread = max(float((high - similarity[part].amin(dim, keepdim=True)).max()) for part, high in zip(parts, tops, strict=True))
+        return _joined(sums, dim) / number
+    spread = max(
+        float((high - similarity[part].amin(dim, keepdim=True)).max()) for part, high in zip(parts, tops, strict=True)
+    )
     # a mean so near 1 that its logarithm would lose its digits is kept as a distance from 1
     near = spread * scale < 1
     sums = []
     for part, high in zip(parts, tops, strict=True):
         below = (similarity[part].double() - high).mul_(scale)
         sums.append((below.expm1_() if near else below.exp_()).sum(dim, keepdim=True))
-    mean = (sum(sums) if dim == 0 else torch.cat(sums)) / number
+    mean = _joined(sums, dim) / number
     return top + (mean.log1p() if near else mean.log()) / scale  # the largest term is 1: it cannot vanish
+
+
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
+    """Sums of blocks of rows, added up where they are of columns."""
+    return torch.stack(parts).sum(0) if dim == 0 else torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -254,7 +261,7 @@ class Temperatures:
         """In a few words: "cross i2t 20 t2i off", "i2t cross 20 t2i product 31, bank 1000 / 5000"."""
         modes = {self.mode_of(name) for name in ("i2t", "t2i")} - {"off"}
         shared = len(modes) < 2
-        words = [modes.pop() if modes else "off"] if shared else []
+        words: list[str] = [modes.pop() if modes else "off"] if shared else []
         for name in ("i2t", "t2i"):
             mode = self.mode_of(name)
             words += [name, "off"] if mode == "off" else [name, *([] if shared else [mode]), f"{getattr(self, name):g}"]

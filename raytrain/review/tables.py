@@ -23,7 +23,8 @@ CSV_COLUMNS = (
 EXPLANATION = (
     "Recalls and mAP@R in percent, rsum the sum of the recalls; ordered by validation rsum. ± spread over seeds, [ ] "
     "95 % interval over queries (bootstrap over images). FR rows are re-ranked with all queries at hand "
-    "(transductive). Seconds are means a run, over all its workers."
+    "(transductive), or over a bank of training queries where they say inductive. Seconds are means a run, over all "
+    "its workers."
 )
 
 

@@ -16,6 +16,7 @@ from raytrain.data.table import AnySplit
 from raytrain.evaluation.composed import composed_metrics, evaluate_composed, query_ranks
 from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics
 from raytrain.evaluation.protocols import Result, evaluate
+from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.ranking import text_to_image_counts
 from raytrain.evaluation.recall import image_text_metrics
 from raytrain.evaluation.reranking import Temperatures
@@ -38,8 +39,8 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
     """
     was_training = model.training
     model.eval()
-    query = _encode(model.encode_query, _asked(split, feed), device)
-    gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
+    query = encode_batches(model.encode_query, _asked(split, feed), device)
+    gallery = encode_batches(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
     model.train(was_training)
     return gather(query), gather(gallery)
 
@@ -116,12 +117,18 @@ def diagnostics(
     return found
 
 
-def split_result(scores: Tensor, split: AnySplit, protocol: str, temperatures: Temperatures | None = None) -> Result:
+def split_result(
+    scores: Tensor,
+    split: AnySplit,
+    protocol: str,
+    temperatures: Temperatures | None = None,
+    bank: QueryBank | None = None,
+) -> Result:
     """What a protocol says of (M, N) scores of the split."""
     if isinstance(split, QuerySplit):
         masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
         return evaluate_composed(scores, *masks, torch.from_numpy(split.reference), protocol)
-    return evaluate(scores, torch.from_numpy(split.item_of_text), protocol, temperatures)
+    return evaluate(scores, torch.from_numpy(split.item_of_text), protocol, temperatures, bank)
 
 
 def _share(rows: np.ndarray) -> np.ndarray:
@@ -129,7 +136,8 @@ def _share(rows: np.ndarray) -> np.ndarray:
     return np.array_split(rows, world_size())[rank()]
 
 
-def _encode(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
+def encode_batches(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
+    """What `encode` makes of the batches, joined, float32; local features are padded to the longest."""
     parts = [encode(to_device(batch, device)).float() for batch in batches]
     # batches of local features are as long as their longest caption
     sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import time
@@ -12,10 +13,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from raytrain.config import RunConfig, flatten, from_yaml, override
+from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
+from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
@@ -124,6 +128,22 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     return model.to(default_device()).eval(), feed, saved
 
 
+def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
+    """The table that a checkpoint was trained on.
+
+    Raises:
+        RefusedError: it holds other data by now.
+    """
+    table = Table(saved.config.data.table)
+    if table.fingerprint != saved.manifest["fingerprint"]:
+        raise RefusedError(
+            f"{table.path} has changed since {saved.path.parent.name} was trained (fingerprint "
+            f"{table.fingerprint[:12]}, was {saved.manifest['fingerprint'][:12]}); numbers on other data are not this "
+            "run's"
+        )
+    return table
+
+
 def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: str | None = None) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
 
@@ -135,8 +155,8 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         protocol: default `split/<split>`, the whole split.
 
     Returns:
-        {"protocol", "metrics", "queries", "gallery", "fingerprint", "rerank": metrics or None, "files",
-        "test_openings"}
+        {"protocol", "metrics", "queries", "gallery", "fingerprint", "rerank": metrics or None, "inductive": metrics
+        or None, "files", "test_openings"}
     """
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
@@ -146,12 +166,7 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
     if split == "test" and checkpoint.best(folder) and (end is None or end["status"] not in ("finished", "pruned")):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
-    table = Table(saved.config.data.table)
-    if table.fingerprint != saved.manifest["fingerprint"]:
-        raise RefusedError(
-            f"{table.path} has changed since {folder.name} was trained (fingerprint {table.fingerprint[:12]}, was "
-            f"{saved.manifest['fingerprint'][:12]}); numbers on other data are not this run's"
-        )
+    table = unchanged_table(saved)
     openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
     rows = open_split(table, split, allow_test=True)
     scores = score_split(model, rows, feed, default_device())
@@ -165,15 +180,16 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
     }
     found: dict[str, Any] = {}
     files = []
-    for temperatures in (None, searched_temperatures(folder)):
-        if temperatures is None and found:
-            break
-        result = split_result(scores, rows, protocol or f"split/{split}", temperatures)
+    for temperatures in (None, *searched_temperatures(folder)):
+        if temperatures and any(temperatures.bank_sizes) and split == saved.config.data.train_split:
+            continue  # a bank is of other queries than those that are ranked
+        ranked, bank = _rescored(model, feed, table, saved.config, rows, scores, temperatures)
+        result = split_result(ranked, rows, protocol or f"split/{split}", temperatures, bank)
         file = write_evaluation(folder, result, facts)
         files.append(str(file))
-        kind = "rerank" if temperatures else "metrics"
+        kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
         found[kind] = dict(result.metrics)
-        prefix = f"rerank/{split}" if temperatures else split
+        prefix = split if temperatures is None else f"{kind}/{split}"
         journal.write(
             "evaluation",
             split=split,
@@ -193,17 +209,44 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         "files": files,
         "test_openings": facts["test_openings"],
         "rerank": None,
+        "inductive": None,
         **found,
     }
 
 
-def searched_temperatures(folder: Path) -> Temperatures | None:
-    """What `rerank` found on validation for this run."""
-    path = folder / "rerank.json"
-    if not path.exists():
-        return None
-    found = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
-    return found if found.active else None
+def _rescored(
+    model: Method,
+    feed: Feed,
+    table: Table,
+    config: RunConfig,
+    rows: AnySplit,
+    scores: Tensor,
+    temperatures: Temperatures | None,
+) -> tuple[Tensor, QueryBank | None]:
+    """The scores that temperatures are for, and their bank of training queries, where they need either."""
+    from raytrain.training.rescore import bank_scores, pool_views_by
+
+    if temperatures is None or isinstance(rows, QuerySplit):
+        return scores, None
+    if temperatures.pooling:
+        model = copy.copy(model)  # shares its weights
+        pool_views_by(model, temperatures.pooling)
+        scores = score_split(model, rows, feed, default_device())
+    if not any(temperatures.bank_sizes):
+        return scores, None
+    train = table.split(config.data.train_split)
+    return scores, bank_scores(model, feed, train, rows, temperatures.bank_sizes, temperatures.bank_seed)
+
+
+def searched_temperatures(folder: Path) -> list[Temperatures]:
+    """What `rerank` found on validation for this run: over the queries, over a bank of training queries, or both."""
+    found: dict[bool, Temperatures] = {}
+    for name in ("rerank.json", "rerank.inductive.json"):
+        path = folder / name
+        if path.exists():
+            one = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+            found |= {one.transductive: one} if one.active else {}  # a row of each kind
+    return list(found.values())
 
 
 def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:
