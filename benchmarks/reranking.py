@@ -68,10 +68,9 @@ def main() -> None:
         for scale in chosen:
             plain(array, place, scale, dtype)
         one = (time.perf_counter() - began) / len(chosen)
-        print(
-            f"plain numpy, {np.dtype(dtype).name}: {one:.2f} s a scale (mean of {len(chosen)}), so {one * len(GRID):.0f} s "
-            f"for {len(GRID)}: ratio {one * len(GRID) / min(seconds):.0f}"
-        )
+        every = one * len(GRID)
+        told = f"{one:.2f} s a scale (mean of {len(chosen)}), so {every:.0f} s for {len(GRID)}"
+        print(f"plain numpy, {np.dtype(dtype).name}: {told}: ratio {every / min(seconds):.0f}")
     with ThreadPoolExecutor(args.threads) as pool:
         expected = np.stack(list(pool.map(lambda scale: plain(array, place, scale, np.float64), GRID.scales)))
     wrong = int((hits != expected).sum())

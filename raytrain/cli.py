@@ -204,7 +204,7 @@ def _add_rerank(verbs: Any) -> None:
     )
     verb.add_argument(
         "--bank", default="", metavar="SIZES",
-        help="normalise over so many training queries (each size is tried) and not over the queries themselves: inductive",
+        help="normalise over so many training queries, each size tried, and not over the queries themselves",
     )  # fmt: skip
     verb.add_argument(
         "--pooling", default="", help="ways to pool DVSE's views to try beside the run's: max, mean, log_mean_exp"

@@ -5,9 +5,10 @@ over the queries (`reranking.log_mean_exp`) and c 1 or 1/2. The scales of a `Gri
 exp(scale x) come from one exponential by multiplication alone, which is what makes many of them cheap.
 
 How exact: everything is summed in float64. A power e^n carries n times the rounding error of e, but L divides it by a
-scale that is n times as large, so that L is wrong by less than about 3e-16 (3 range + 8 / first scale), the same at
-every scale. L is then rounded to float32, subtracted in float32 and compared, as `Temperatures` does it: a
-float32 matrix gets the ranks that `protocols.evaluate` gives. Additive mode takes its exponentials from the same powers.
+scale that is n times as large, so that the error of L is the same at every scale: about 1e-16 times the range of the
+scores and the number of steps over the first scale, some 1e-15 for cosines. L is then rounded to float32, subtracted in
+float32 and compared, as `Temperatures` does it: a float32 matrix gets the ranks that `protocols.evaluate` gives, but
+where a rounding boundary of L lies within that error. Additive mode takes its exponentials from the same powers.
 
 With numba (the extra `fast`) the loops are compiled and run on torch's number of threads; without it, and for anything
 but float32 on the CPU, PyTorch does the same in blocks of rows.

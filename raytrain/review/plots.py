@@ -174,7 +174,8 @@ def _map(tried: Mapping[str, Sequence[Sequence[Any]]], most: int = 32) -> str:
         (LEFT - 6, TOP + 18, "end", f"{up[-1][0]:g}"),
     ]
     text = "".join(f'<text x="{x:g}" y="{y:g}" text-anchor="{at}">{escape(word)}</text>' for x, y, at, word in words)
-    return f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="rsum by both scales">{"".join(cells)}{text}</svg>'
+    head = f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="rsum by both scales">'
+    return f"{head}{''.join(cells)}{text}</svg>"
 
 
 def chart(
