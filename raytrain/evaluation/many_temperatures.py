@@ -337,17 +337,8 @@ def _best_texts(own: Tensor, owner: Tensor, images: int) -> tuple[Tensor, Tensor
 
 
 def _tops(scores: Tensor) -> tuple[tuple[Tensor, Tensor], float]:
-    """((N,) and (M,) float64 largest of each column and row), and the smallest of all."""
-    columns = torch.full((scores.shape[1],), -torch.inf, dtype=scores.dtype)
-    rows = torch.empty(len(scores), dtype=scores.dtype)
-    low = math.inf
-    for part in _parts(len(scores), _block_rows(scores)):
-        block = scores[part]
-        columns = torch.maximum(columns, block.amax(0))
-        rows[part] = block.amax(1)
-        least = float(block.min())
-        low = least if not least >= low else low  # NaN stays
-    return (columns.double(), rows.double()), low
+    """((N,) and (M,) float64 largest of each column and row), and the smallest of all; NaN stays."""
+    return (scores.amax(0).double(), scores.amax(1).double()), float(scores.amin())
 
 
 def _compile(scores: Tensor, wanted: bool | None) -> bool:

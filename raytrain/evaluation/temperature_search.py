@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 SCALE_RANGE = (1.0, 500.0)
 PUBLISHED_SCALES = (20.0, 170.0)
 GRID = Grid(2.0, steps=8, octaves=8)  # 2 to 480, eight scales an octave
-COARSE = Grid(2.0, steps=2, octaves=8)  # of additive mode, whose ranks cost as much as its exponentials
+COARSE = Grid(2.0, steps=2, octaves=8)  # of additive mode, whose ranks are not compiled
+ADDITIVE_ELEMENTS = 20_000_000  # scores above which additive mode is left to the trials: its grid would take minutes
 FIRST_ITEMS = (2.0, 5.0, 10.0, 15.0, 20.0, 50.0)  # K1 of mtfn mode
 
 
@@ -187,8 +188,8 @@ def grid_recalls(
 ) -> dict[Direction, dict[Setting, float]]:
     """{direction: {setting: sum of recalls}} of one matrix, of every scale of a grid.
 
-    Additive mode over the queries themselves takes every fourth scale of each octave; over a bank it is left to the
-    trials, since its softmax holds another query there each time.
+    Additive mode takes two scales of each octave. Over a bank, and on more than ADDITIVE_ELEMENTS scores, it is left
+    to the trials.
 
     Args:
         sizes: bank sizes of each direction that is wanted; (0,) without a bank.
@@ -217,7 +218,7 @@ def grid_recalls(
                     sums = recall_sum(ranker(scores, owner, (table * share).to(scores.dtype), compiled), KS)
                     for scale, value in zip(grid.scales, sums.tolist(), strict=True):
                         found[direction][Setting(MODES[MODES.index(mode)], scale, size)] = value
-    if "additive" in modes and bank is None:
+    if "additive" in modes and bank is None and scores.numel() <= ADDITIVE_ELEMENTS:
         every = max(1, grid.steps // COARSE.steps)
         rough = Grid(grid.first, grid.steps // every, grid.octaves)
         tables = over_texts[::every], over_images[::every]
