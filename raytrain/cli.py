@@ -217,7 +217,8 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
         return written
     found = [evaluate_run(folder, args.split, args.protocol, args.annotations) for folder in args.folders]
     for one in found:
-        for title, metrics in (("", one["metrics"]), (" re-ranked (transductive)", one["rerank"])):
+        kinds = (("", "metrics"), (" re-ranked (transductive)", "rerank"), (" re-ranked (inductive)", "inductive"))
+        for title, metrics in ((title, one[kind]) for title, kind in kinds):
             if metrics:
                 shown = [name for name in metrics if name == one["headline"] or _TOLD.search(name)]
                 numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in shown)
@@ -232,17 +233,39 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
 def _add_rerank(verbs: Any) -> None:
     verb = add_verb(
         verbs, "rerank", "search re-ranking temperatures over a run's cached validation similarities", _rerank,
-        "raytrain rerank runs/emoji/RUN --trials 200",
+        "raytrain rerank runs/emoji/RUN --trials 200\n  raytrain rerank runs/emoji/RUN --bank 500,2000",
     )  # fmt: skip
     verb.add_argument("folder", metavar="RUN", help="folder of a run")
-    verb.add_argument("--trials", type=int, default=200)
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--trials", type=int, default=200, help="settings a direction beside the grid; 0 needs no Optuna")
+    verb.add_argument("--seed", type=int, default=0, help="of the sampler and of the bank's draw")
+    verb.add_argument(
+        "--modes", default="cross,product,additive", help="what may be chosen: cross, product, additive, mtfn"
+    )
+    verb.add_argument(
+        "--bank", default="", metavar="SIZES",
+        help="normalise over so many training queries, each size tried, and not over the queries themselves",
+    )  # fmt: skip
+    verb.add_argument(
+        "--pooling", default="", help="ways to pool DVSE's views to try beside the run's: max, mean, log_mean_exp"
+    )
 
 
 def _rerank(args: argparse.Namespace) -> dict[str, Any]:
+    from raytrain.errors import UsageError
+    from raytrain.evaluation.temperature_search import searchable
     from raytrain.review.rerank import rerank_run
 
-    found = rerank_run(args.folder, args.trials, args.seed)
+    modes, poolings = searchable(args.modes.split(",")), [name for name in args.pooling.split(",") if name]
+    try:
+        sizes = [int(size) for size in args.bank.split(",") if size]
+    except ValueError:
+        raise UsageError(f"--bank {args.bank}: give whole numbers, as in --bank 500,2000") from None
+    rescore = None
+    if sizes or poolings:
+        from raytrain.training.rescore import Rescore
+
+        rescore = Rescore(args.folder)
+    found = rerank_run(args.folder, args.trials, args.seed, modes, sizes, poolings, rescore)
     print(f"{found['params']}: val rsum {found['before']:.1f} -> {found['after']:.1f}, "
           f"{found['settings_tried']} settings in {found['seconds']:.1f} s")  # fmt: skip
     return found

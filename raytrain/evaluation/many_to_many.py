@@ -14,6 +14,7 @@ from torch import Tensor
 from raytrain.errors import RefusedError
 from raytrain.evaluation.measures import Direction, Measures
 from raytrain.evaluation.protocols import Protocol, Result, check_size
+from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.ranking import check_owner
 from raytrain.evaluation.relevance import Positives
 from raytrain.evaluation.reranking import Temperatures
@@ -34,6 +35,7 @@ def evaluate_relevance(
     positives: Mapping[str, Positives],
     rerank: Temperatures | None = None,
     within: Mapping[str, Rows] | None = None,
+    bank: QueryBank | None = None,
 ) -> Result:
     """R@k, and of ECCV and classes R-precision and mAP@R, of each direction, and the means of both.
 
@@ -45,6 +47,7 @@ def evaluate_relevance(
             "t2t" where they are known.
         rerank: temperatures of Fast Re-ranking; None leaves the scores as they are.
         within: {"i2i": scores of images against all images, "t2t": likewise of texts}, where the method compares them.
+        bank: scores of training queries against this gallery, where the temperatures are for a bank.
 
     Raises:
         RefusedError: a published protocol on another gallery, or on queries that it does not have.
@@ -53,12 +56,12 @@ def evaluate_relevance(
     owner = check_owner(similarity, item_of_text)
     notes = check_size(protocol, *similarity.shape)
     _check_asked(protocol, positives)
-    temperatures, within = rerank or Temperatures(), within or {}
+    temperatures, within, bank = rerank or Temperatures(), within or {}, bank or QueryBank()
     kind = protocol.relevance
     # a view, of which a block of images is copied at a time
     rows: dict[str, Rows] = {
-        "i2t": _rows_of(temperatures.image_to_text(similarity).T),
-        "t2i": _rows_of(temperatures.text_to_image(similarity)),
+        "i2t": _rows_of(temperatures.image_to_text(similarity, bank.i2t).T),
+        "t2i": _rows_of(temperatures.text_to_image(similarity, bank.t2i)),
         **within,
     }
     size = {"i2t": similarity.shape[0], "t2i": similarity.shape[1]}

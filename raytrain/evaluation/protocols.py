@@ -30,6 +30,7 @@ from torch import Tensor
 
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.measures import Measures
+from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.ranking import Counts, check_owner, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.recall import KS, Direction, metrics_of_counts
 from raytrain.evaluation.reranking import Temperatures
@@ -124,11 +125,20 @@ class Result:
     @property
     def transductive(self) -> bool:
         """Whether a query's ranking depends on the other queries."""
-        return self.rerank is not None and self.rerank.active
+        return self.rerank is not None and self.rerank.transductive
+
+    @property
+    def inductive(self) -> bool:
+        """Whether scores were changed by what was chosen on validation, and yet each query is ranked by itself."""
+        return self.rerank is not None and self.rerank.active and not self.rerank.transductive
 
 
 def evaluate(
-    similarity: Tensor, item_of_text: Tensor, protocol: str | Protocol, rerank: Temperatures | None = None
+    similarity: Tensor,
+    item_of_text: Tensor,
+    protocol: str | Protocol,
+    rerank: Temperatures | None = None,
+    bank: QueryBank | None = None,
 ) -> Result:
     """Recalls of both directions under a protocol.
 
@@ -137,6 +147,7 @@ def evaluate(
         item_of_text: (M,) position of the image that each text belongs to.
         protocol: its name, or a Protocol.
         rerank: temperatures of Fast Re-ranking; None leaves the scores as they are.
+        bank: scores of training queries against this gallery, where the temperatures are for a bank.
 
     Raises:
         RefusedError: a published protocol on another number of images or captions.
@@ -147,14 +158,15 @@ def evaluate(
     owner = check_owner(similarity, item_of_text)
     missing = check_size(protocol, *similarity.shape)
     assert protocol.relevance == "own", f"{protocol.name} is for many_to_many.evaluate_relevance"
-    temperatures = rerank or Temperatures()
+    temperatures, bank = rerank or Temperatures(), bank or QueryBank()
 
     per_fold: list[dict[str, float]] = []
     ranks = {"i2t": owner.new_empty(similarity.shape[1]), "t2i": owner.new_empty(similarity.shape[0])}
     for fold in folds(similarity, owner, protocol.folds):
+        near = bank.part(fold.texts, fold.items)
         counts: dict[Direction, Counts] = {
-            "i2t": image_to_text_counts(temperatures.image_to_text(fold.similarity), fold.item_of_text),
-            "t2i": text_to_image_counts(temperatures.text_to_image(fold.similarity), fold.item_of_text),
+            "i2t": image_to_text_counts(temperatures.image_to_text(fold.similarity, near.i2t), fold.item_of_text),
+            "t2i": text_to_image_counts(temperatures.text_to_image(fold.similarity, near.t2i), fold.item_of_text),
         }
         ranks["i2t"][fold.items], ranks["t2i"][fold.texts] = counts["i2t"].ranks(), counts["t2i"].ranks()
         per_fold.append(metrics_of_counts(counts, KS))
@@ -166,7 +178,7 @@ def evaluate(
         metrics,
         queries,
         gallery,
-        [*missing, *_notes(protocol, similarity, queries)],
+        [*missing, *_notes(protocol, similarity, queries), *_rerank_notes(rerank)],
         rerank,
         ranks,
         {"item_of_text": owner},
@@ -236,3 +248,14 @@ def _notes(protocol: Protocol, similarity: Tensor, queries: Mapping[str, int]) -
     if protocol.folds > 1:
         notes.append(f"mean over {protocol.folds} folds of consecutive images; ranks are ranks within a fold")
     return notes
+
+
+def _rerank_notes(rerank: Temperatures | None) -> list[str]:
+    if rerank is None or not any(rerank.bank_sizes):
+        return []
+    sizes = " and ".join(
+        f"{size:,} training {what}"
+        for size, what in zip(rerank.bank_sizes, ("images", "captions"), strict=True)
+        if size
+    )
+    return [f"normalised over a bank of {sizes} (seed {rerank.bank_seed})"]

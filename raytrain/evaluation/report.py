@@ -24,7 +24,8 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
     """The JSON file it wrote into `<run>/evaluation/`; the ranks lie beside it as `.ranks.npz`.
 
     The name is `<split>`, then the protocol where it is more than the whole split, then `rerank` where temperatures
-    were applied: test.json, test.rerank.json, test.coco-1k5f.json. A file of the same name is replaced.
+    were applied over the queries themselves and `inductive` where over a bank of training queries: test.json,
+    test.rerank.json, test.inductive.json, test.coco-1k5f.json. A file of the same name is replaced.
 
     Args:
         run: folder of the run.
@@ -67,7 +68,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         "gallery": dict(result.gallery),
         "notes": list(result.notes),
         "transductive": result.transductive,
-        "rerank": result.rerank.as_dict() if result.transductive and result.rerank else None,
+        "rerank": result.rerank.as_dict() if result.rerank and result.rerank.active else None,
         "ranks": arrays.name,
         "ranks_sha256": sha256(arrays),
         "time": round(time.time(), 3),
@@ -81,7 +82,7 @@ def evaluation_name(split: str, result: Result) -> str:
     parts = [split]
     if result.protocol not in (f"split/{split}", f"karpathy/{split}"):
         parts.append(result.protocol.replace("/", "-"))
-    return ".".join([*parts, "rerank"] if result.transductive else parts)
+    return ".".join([*parts, *(["rerank"] if result.transductive else ["inductive"] if result.inductive else [])])
 
 
 def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
 counts with the share of seeds that answered it. Of a seed that was run twice the later run counts. Rows are ordered
 by validation, never by test. Runs on different data (fingerprints) or test protocols are in different tables.
-Re-ranked results are rows of their own, marked transductive. Each row is tested against the first of its table that
-is re-ranked as it is, or is not.
+Re-ranked results are rows of their own, marked transductive, or inductive where a bank of training queries was used.
+Each row is tested against the first of its table that is re-ranked as it is, or is not.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raytrain.evaluation.report import read_ranks
+from raytrain.evaluation.reranking import Temperatures
 from raytrain.evaluation.significance import holm, paired_recall_differences, permutation_p, recall_intervals
-from raytrain.review.runs import RunRecord, read_runs
+from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
 
 Group = tuple[str, tuple[str, ...]]
 IMAGE_TEXT: tuple[Group, ...] = tuple(
@@ -94,10 +95,10 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
         group = _one_a_seed(same)
         protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test" or _named(e)}
         for protocol in sorted(protocols) or [None]:
-            found.append(_row(group, protocol, transductive=False))
-            reranked = [run for run in group if run.evaluation(run.val_protocol, True)]
-            if reranked:
-                found.append(_row(reranked, protocol, transductive=True))
+            for kind in KINDS:
+                same_kind = [run for run in group if kind == "plain" or run.evaluation(run.val_protocol, kind)]
+                if same_kind:
+                    found.append(_row(same_kind, protocol, kind))
     _name_protocols(found)
     found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
     board = Board(found, dict(Counter(run.status for run in runs)), _curves(found))
@@ -105,8 +106,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
         _tell_settings(table)
         for rank, row in enumerate(table, start=1):
             row["rank"] = rank
-        for transductive in (False, True):
-            _against_first([row for row in table if row["transductive"] == transductive])
+        for alike in dict.fromkeys(_reranked(row) for row in table):
+            _against_first([row for row in table if _reranked(row) == alike])
         for row in table:
             del row["config"], row["ranks"]
     return board
@@ -160,14 +161,14 @@ def _one_a_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [kept[seed] for seed in sorted(kept)]
 
 
-def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -> dict[str, Any]:
+def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[str, Any]:
     first = group[0]
-    val = [run.evaluation(run.val_protocol, transductive) for run in group]
-    test = [run.evaluation(protocol, transductive) if protocol else None for run in group]
-    if transductive:  # temperatures may have been searched again since the test was scored
+    val = [run.evaluation(run.val_protocol, kind) for run in group]
+    test = [run.evaluation(protocol, kind) if protocol else None for run in group]
+    if kind != "plain":  # temperatures may have been searched again since the test was scored
         test = [t if t and v and t.get("rerank") == v.get("rerank") else None for t, v in zip(test, val, strict=True)]
     # without re-ranking the journal knows the best epoch, whether or not an evaluation was written
-    val_metrics = [v["metrics"] if v else None for v in val] if transductive else [run.val for run in group]
+    val_metrics = [run.val for run in group] if kind == "plain" else [v["metrics"] if v else None for v in val]
     row: dict[str, Any] = {
         "rank": 0,
         "fingerprint": str(first.start.get("fingerprint") or "unknown")[:12],
@@ -177,8 +178,8 @@ def _row(group: Sequence[RunRecord], protocol: str | None, transductive: bool) -
         "views": first.config.get("method.views", 1),
         "composed": "recall_at_1" in first.val,
         "settings": "",
-        "rerank": _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}) if transductive else None,
-        "transductive": transductive,
+        "rerank": None if kind == "plain" else _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}),
+        "transductive": kind == "transductive",
         "seeds": sorted(run.seed for run in group),
         "runs": [run.name for run in group],
         "folders": [str(run.folder) for run in group],
@@ -275,6 +276,11 @@ def _against_first(rows: Sequence[dict[str, Any]]) -> None:
         rows[place]["first_p"] = p
 
 
+def _reranked(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a row is re-ranked, and whether with all queries at hand."""
+    return row["rerank"] is not None, row["transductive"]
+
+
 def _method(config: Mapping[str, Any]) -> str:
     """The method's kind; the baselines of composed retrieval are known by their composition."""
     kind = str(config.get("method.kind", "unknown"))
@@ -285,10 +291,11 @@ def _told(settings: Iterable[str]) -> str:
     """Temperatures in a few words."""
     told = set()
     for text in settings:
-        one = json.loads(text) or {}
-        scales = (f"{name} {one[name]:g}" if one.get(name) is not None else f"{name} off" for name in ("i2t", "t2i"))
-        told.add(f"{one.get('mode')} {' '.join(scales)}")
-    return told.pop() if len(told) == 1 else "temperatures of each run"
+        one = Temperatures.from_dict(json.loads(text) or {})
+        told.add(one.told() + ("" if one.transductive else " (inductive)"))
+    if len(told) == 1:
+        return told.pop()
+    return "temperatures of each run" + (" (inductive)" if all("(inductive)" in text for text in told) else "")
 
 
 def _name_protocols(found: Sequence[dict[str, Any]]) -> None:
@@ -321,7 +328,7 @@ def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
 
 def _curves(found: Sequence[dict[str, Any]], least: int = 3) -> list[Curve]:
     """Every number of which at least three values were tried while all else stayed the same."""
-    plain = {json.dumps(row["runs"]): row for row in found if not row["transductive"] and row["val/rsum"] is not None}
+    plain = {json.dumps(row["runs"]): row for row in found if not row["rerank"] and row["val/rsum"] is not None}
     curves = []
     settings = {name for row in plain.values() for name, value in row["config"].items() if _is_number(value)}
     for name in sorted(settings - set(NOT_SETTINGS)):

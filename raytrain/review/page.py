@@ -9,7 +9,7 @@ from typing import Any
 
 from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
-from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve
+from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve, temperature_map
 from raytrain.review.tables import (
     EXPLANATION,
     headline_of,
@@ -147,14 +147,14 @@ def _sweep(name: str, sweep: Sweep) -> list[tuple[str, str]]:
 
 
 def _curves(board: Board) -> list[tuple[str, str]]:
-    """Both directions' temperature curves of the best re-ranked row, its first seed."""
+    """Both directions' temperature curves of the best re-ranked row, its first seed, and both together."""
     row = next((row for row in board.rows if row["transductive"]), None)
     if row is None:
         return []
     return [
         (f"Re-ranking of {row['runs'][0]}, {direction}", temperature_curve(row["folders"][0], direction))
         for direction in ("i2t", "t2i")
-    ]
+    ] + [(f"Re-ranking of {row['runs'][0]}, both", temperature_map(row["folders"][0]))]
 
 
 def _table(table: Sequence[dict[str, Any]]) -> str:
@@ -213,8 +213,11 @@ def _row(
     compared: bool,
 ) -> str:
     names = row["runs"][0] if len(row["runs"]) == 1 else f"{row['runs'][0]} and {len(row['runs']) - 1} more"
-    tag = '<span class="tag" title="every query was ranked knowing all the others">transductive</span>'
-    title = f"<b>{escape(method_name(row))}</b>{tag if row['transductive'] else ''}<small>{escape(names)}</small>"
+    kind, tip = ("transductive", "every query was ranked knowing all the others")
+    if not row["transductive"]:
+        kind, tip = ("inductive", "re-ranked, each query by itself, over a bank of training queries")
+    tag = f'<span class="tag" title="{tip}">{kind}</span>' if row["rerank"] else ""
+    title = f"<b>{escape(method_name(row))}</b>{tag}<small>{escape(names)}</small>"
     if row["rerank"]:
         title += f"<small>re-ranked: {escape(row['rerank'])}</small>"
     if row["settings"]:

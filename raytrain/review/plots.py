@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,11 @@ from raytrain.review.tables import METHOD_NAMES
 from raytrain.tracking.journal import NAME, Journal
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 520, 210, 52, 34, 12
+
+FILE_STYLE = (
+    "text{font:11px system-ui,sans-serif;fill:#5d6878}.grid{stroke:#dfe3ea}.best{fill:none;stroke:#2f6fde}"
+    ".s0{fill:#7ba5f0}.s1{fill:#f0b26a}.s2{fill:#5bb98c}.s3{fill:#b98c5b}"
+)
 
 Point = tuple[float, float, str]  # x, y, tooltip
 
@@ -80,18 +86,96 @@ def temperature_curve(folder: str | os.PathLike[str], direction: str) -> str:
         folder: of the run.
         direction: "i2t" or "t2i".
     """
+    return _curve(_tried(folder), direction)
+
+
+def temperature_map(folder: str | os.PathLike[str]) -> str:
+    """rsum by both directions' scales, each in its best mode, of a run's search; "" without a search."""
+    return _map(_tried(folder))
+
+
+def rerank_figure(document: Mapping[str, Any]) -> str:
+    """Both curves and the map of a `rerank.json`, as one SVG file that needs nothing else."""
+    tried = document["tried"]
+    drawn = [one for one in (_curve(tried, "i2t"), _curve(tried, "t2i"), _map(tried)) if one]
+    y, parts = 0.0, []
+    for one in drawn:
+        height = float(re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', one)[0])
+        parts.append(one.replace("<svg ", f'<svg x="0" y="{y:g}" width="{WIDTH}" height="{height:g}" ', 1))
+        y += height + 12
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {max(y, 1):g}"><style>{FILE_STYLE}</style>'
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def _tried(folder: str | os.PathLike[str]) -> dict[str, list[list[Any]]]:
+    """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a search."""
     try:
-        tried = json.loads((Path(folder) / "rerank.json").read_text(encoding="utf-8"))["tried"][direction]
+        tried = json.loads((Path(folder) / "rerank.json").read_text(encoding="utf-8"))["tried"]
     except (OSError, ValueError, KeyError):
-        return ""
-    off = next((float(score) for mode, _, score in tried if mode == "off"), None)
+        return {}
+    return tried if isinstance(tried, dict) else {}
+
+
+def _curve(tried: Mapping[str, Sequence[Sequence[Any]]], direction: str) -> str:
+    entries = tried.get(direction, [])
+    off = next((float(one[2]) for one in entries if one[0] == "off"), None)
+    names = dict.fromkeys(_name(one) for one in entries if one[0] != "off")
     series = []
-    for mode in dict.fromkeys(mode for mode, _, _ in tried if mode != "off"):
-        found = [(math.log10(s), y, f"{mode} {s:g}: {y:.2f}") for m, s, y in tried if m == mode and s > 0]
-        series.append((str(mode), found))
+    for name in names:
+        of_it = [(float(one[1]), float(one[2])) for one in entries if _name(one) == name and one[1] > 0]
+        series.append((name, [(math.log10(scale), y, f"{name} {scale:g}: {y:.2f}") for scale, y in of_it]))
     xs = [x for _, points in series for x, _, _ in points]
     line: list[Point] = [(min(xs), off, ""), (max(xs), off, "")] if xs and off is not None else []
     return chart(series, line, "scale, on a log axis", f"{direction} recall sum; line: without re-ranking", log_x=True)
+
+
+def _name(entry: Sequence[Any]) -> str:
+    """Mode, and bank size where there is one."""
+    return f"{entry[0]} {entry[3]}" if len(entry) > 3 else str(entry[0])
+
+
+def _map(tried: Mapping[str, Sequence[Sequence[Any]]], most: int = 32) -> str:
+    """A cell for each pair of scales, n + n evaluations shown as n x n sums; the best one is framed."""
+    chosen = {}
+    for direction in ("i2t", "t2i"):
+        entries = [one for one in tried.get(direction, []) if one[0] not in ("off", "mtfn")]
+        if not entries:
+            return ""
+        best = max(entries, key=lambda one: float(one[2]))
+        same = sorted((float(one[1]), float(one[2])) for one in entries if _name(one) == _name(best))
+        # scales that the drawing thins out are those of a search near the best one, so that one stays
+        every = max(1, math.ceil(len(same) / most))
+        kept = {*same[::every], (float(best[1]), float(best[2]))}
+        chosen[direction] = (_name(best), sorted(kept))
+    (i2t_name, across), (t2i_name, up) = chosen["i2t"], chosen["t2i"]
+    low, high = across[0][1] + up[0][1], across[0][1] + up[0][1]
+    for _, x in across:
+        low, high = min(low, x + min(y for _, y in up)), max(high, x + max(y for _, y in up))
+    width, height = (WIDTH - LEFT - 14) / len(across), 300 / len(up)
+    cells = []
+    for i, (i2t, a) in enumerate(across):
+        for j, (t2i, b) in enumerate(up):
+            share = (a + b - low) / (high - low) if high > low else 1.0
+            frame = ' stroke="currentColor"' if a + b == high else ""
+            cells.append(
+                f'<rect x="{LEFT + i * width:.1f}" y="{TOP + 8 + 300 - (j + 1) * height:.1f}" width="{width:.1f}" '
+                f'height="{height:.1f}" fill="hsl({240 - 190 * share:.0f} 65% {25 + 45 * share:.0f}%)"{frame}>'
+                f"<title>i2t {i2t:g}, t2i {t2i:g}: {a + b:.2f}</title></rect>"
+            )
+    bottom = TOP + 8 + 300
+    words = [
+        (LEFT, TOP, "start", f"rsum, {low:.1f} (dark) to {high:.1f} (light)"),
+        (LEFT, bottom + 16, "start", f"{across[0][0]:g}"),
+        (WIDTH - 14, bottom + 16, "end", f"{across[-1][0]:g}"),
+        ((LEFT + WIDTH) / 2, bottom + 16, "middle", f"scale of i2t ({i2t_name}); up: of t2i ({t2i_name})"),
+        (LEFT - 6, bottom - 2, "end", f"{up[0][0]:g}"),
+        (LEFT - 6, TOP + 18, "end", f"{up[-1][0]:g}"),
+    ]
+    text = "".join(f'<text x="{x:g}" y="{y:g}" text-anchor="{at}">{escape(word)}</text>' for x, y, at, word in words)
+    head = f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="rsum by both scales">'
+    return f"{head}{''.join(cells)}{text}</svg>"
 
 
 def chart(

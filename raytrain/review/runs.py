@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from raytrain.config import completed
 from raytrain.evaluation.report import read_evaluations
 from raytrain.tracking.journal import NAME, Journal
 from raytrain.tracking.replay import ending
+
+Kind = Literal["plain", "transductive", "inductive"]
+"""Whether scores were re-ranked, and if so over the queries themselves or over a bank of training queries."""
+KINDS: tuple[Kind, ...] = ("plain", "transductive", "inductive")
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,12 @@ class RunRecord:
         """The protocol that selects: the whole validation split."""
         return f"split/{self.config.get('data.val_split', 'val')}"
 
-    def evaluation(self, protocol: str, transductive: bool) -> dict[str, Any] | None:
+    def evaluation(self, protocol: str, kind: Kind = "plain") -> dict[str, Any] | None:
         """The evaluation file of a protocol, of this run's best checkpoint on its own data."""
         for one in self.evaluations:
             if (
                 one.get("protocol") == protocol
-                and bool(one.get("transductive")) == transductive
+                and _kind(one) == kind
                 and one.get("fingerprint") == self.start.get("fingerprint")
                 and _step(one.get("checkpoint")) == self.step
             ):
@@ -107,6 +112,12 @@ def read_run(folder: Path) -> RunRecord | None:
         max(epochs, default=0),
         read_evaluations(folder),
     )
+
+
+def _kind(evaluation: Mapping[str, Any]) -> Kind:
+    if evaluation.get("transductive"):
+        return "transductive"
+    return "inductive" if evaluation.get("rerank") else "plain"
 
 
 def _step(checkpoint: object) -> int | None:

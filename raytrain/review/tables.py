@@ -26,8 +26,8 @@ EXPLANATION = (
     "Recalls and mAP@R in percent, rsum the sum of the recalls; ordered by validation rsum. ± spread over seeds, [ ] "
     "95 % interval over queries (bootstrap over images). Against first: rsum minus that of the first row re-ranked "
     "alike, on test where both were opened there, with its interval (paired bootstrap) and p (paired permutation test, "
-    "Holm's correction over the rows). FR rows are re-ranked with all queries at hand (transductive). Seconds are "
-    "means a run, over all its workers."
+    "Holm's correction over the rows). FR rows are re-ranked with all queries at hand (transductive), or over a bank "
+    "of training queries where they say inductive. Seconds are means a run, over all its workers."
 )
 
 

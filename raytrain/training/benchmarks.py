@@ -20,6 +20,7 @@ from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_com
 from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.many_to_many import Rows, evaluate_relevance
 from raytrain.evaluation.protocols import PARTIAL, Protocol, Result, check_size, evaluate, find_protocol
+from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.relevance import (
     Positives,
     cxc_pairs,
@@ -46,12 +47,14 @@ class Scored:
         split: as `asked_as` gave it.
         query: (M, ...) embeddings of its captions or composed queries.
         gallery: (N, ...) embeddings of its images.
+        bank: scores of training queries, where temperatures are for a bank.
     """
 
     model: Method
     split: AnySplit
     query: Tensor
     gallery: Tensor
+    bank: QueryBank | None = None
 
     @cached_property
     def matrix(self) -> Tensor:
@@ -125,11 +128,11 @@ def split_result(
         found = find_protocol(protocol)
         owner = torch.from_numpy(split.item_of_text)
         if found.relevance == "own":
-            result = evaluate(scored.matrix, owner, found, temperatures)
+            result = evaluate(scored.matrix, owner, found, temperatures, scored.bank)
         else:
             positives = _positives(split, found, annotations)
             within = scored.within() if found.relevance == "cxc" else {}
-            result = evaluate_relevance(scored.matrix, owner, found, positives, temperatures, within)
+            result = evaluate_relevance(scored.matrix, owner, found, positives, temperatures, within, scored.bank)
     return replace(result, notes=[*result.notes, *_absent(split)])
 
 

@@ -36,8 +36,8 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
     """
     was_training = model.training
     model.eval()
-    query = _encode(model.encode_query, _asked(split, feed), device)
-    gallery = _encode(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
+    query = encode_batches(model.encode_query, _asked(split, feed), device)
+    gallery = encode_batches(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
     model.train(was_training)
     return gather(query), gather(gallery)
 
@@ -119,7 +119,8 @@ def _share(rows: np.ndarray) -> np.ndarray:
     return np.array_split(rows, world_size())[rank()]
 
 
-def _encode(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
+def encode_batches(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
+    """What `encode` makes of the batches, joined, float32; local features are padded to the longest."""
     parts = [encode(to_device(batch, device)).float() for batch in batches]
     # batches of local features are as long as their longest caption
     sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]

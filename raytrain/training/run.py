@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,22 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     return model.to(default_device()).eval(), feed, saved
 
 
+def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
+    """The table that a checkpoint was trained on.
+
+    Raises:
+        RefusedError: it holds other data by now.
+    """
+    table = Table(saved.config.data.table)
+    if table.fingerprint != saved.manifest["fingerprint"]:
+        raise RefusedError(
+            f"{table.path} has changed since {saved.path.parent.name} was trained (fingerprint "
+            f"{table.fingerprint[:12]}, was {saved.manifest['fingerprint'][:12]}); numbers on other data are not this "
+            "run's"
+        )
+    return table
+
+
 def evaluate_run(
     folder: str | os.PathLike[str],
     split: str = "val",
@@ -147,7 +164,7 @@ def evaluate_run(
 
     Returns:
         {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
-        "fingerprint", "rerank": metrics or None, "files", "test_openings"}
+        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "files", "test_openings"}
     """
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
@@ -157,14 +174,21 @@ def evaluate_run(
     scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
     found: dict[str, Any] = {}
     files = []
-    for temperatures in (None, searched_temperatures(opened.folder)):
-        if temperatures is None and found:
-            break
-        result = split_result(scored, protocol, temperatures, annotations)
+    for temperatures in (None, *searched_temperatures(opened.folder)):
+        if temperatures and any(temperatures.bank_sizes) and split == opened.config.data.train_split:
+            continue  # a bank is of other queries than those that are ranked
+        result = split_result(_rescored(opened, scored, temperatures), protocol, temperatures, annotations)
         file = write_evaluation(opened.folder, result, opened.facts)
         files.append(str(file))
-        found["rerank" if temperatures else "metrics"] = dict(result.metrics)
-        opened.note(result.protocol, result.metrics, temperatures, file.name)
+        kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
+        found[kind] = dict(result.metrics)
+        opened.note(
+            result.protocol,
+            result.metrics,
+            split if temperatures is None else f"{kind}/{split}",
+            temperatures,
+            file.name,
+        )
     return {
         "run": str(opened.folder),
         "split": split,
@@ -177,6 +201,7 @@ def evaluate_run(
         "files": files,
         "test_openings": opened.facts["test_openings"],
         "rerank": None,
+        "inductive": None,
         **found,
     }
 
@@ -199,7 +224,7 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
     scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
     files = write_submissions(submissions(scored.blocks(), asked_of(rows)), out)
-    opened.note("cirr/test1", {}, None, files[0].name)
+    opened.note("cirr/test1", {}, split, None, files[0].name)
     return {
         "run": str(opened.folder),
         "split": split,
@@ -220,11 +245,13 @@ class _Opened:
     model: Method
     feed: Feed
     table: Table
+    config: RunConfig
     facts: dict[str, Any]
 
-    def note(self, protocol: str, metrics: Mapping[str, float], rerank: Temperatures | None, file: str) -> None:
-        """Write the evaluation into the run's journal."""
-        prefix = f"rerank/{self.facts['split']}" if rerank else self.facts["split"]
+    def note(
+        self, protocol: str, metrics: Mapping[str, float], prefix: str, rerank: Temperatures | None, file: str
+    ) -> None:
+        """Write the evaluation into the run's journal, each metric as `<prefix>/<its name>`."""
         Journal(self.folder).write(
             "evaluation",
             split=self.facts["split"],
@@ -246,12 +273,7 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
     if split == "test" and checkpoint.best(folder) and (end is None or end["status"] not in ("finished", "pruned")):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
-    table = Table(saved.config.data.table)
-    if table.fingerprint != saved.manifest["fingerprint"]:
-        raise RefusedError(
-            f"{table.path} has changed since {folder.name} was trained (fingerprint {table.fingerprint[:12]}, was "
-            f"{saved.manifest['fingerprint'][:12]}); numbers on other data are not this run's"
-        )
+    table = unchanged_table(saved)
     openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
     facts = {
         "split": split,
@@ -261,16 +283,37 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
         "commit": provenance.commit(),
         "test_openings": openings + (split == "test"),
     }
-    return _Opened(folder, model, feed, table, facts)
+    return _Opened(folder, model, feed, table, saved.config, facts)
 
 
-def searched_temperatures(folder: Path) -> Temperatures | None:
-    """What `rerank` found on validation for this run."""
-    path = folder / "rerank.json"
-    if not path.exists():
-        return None
-    found = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
-    return found if found.active else None
+def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None) -> Scored:
+    """The split with the scores that temperatures are for, and their bank of training queries."""
+    from raytrain.training.rescore import bank_scores, pool_views_by
+
+    rows = scored.split
+    if temperatures is None or isinstance(rows, QuerySplit):
+        return scored
+    if temperatures.pooling:
+        model = copy.copy(opened.model)  # shares its weights
+        pool_views_by(model, temperatures.pooling)
+        scored = replace(scored, model=model)
+    if any(temperatures.bank_sizes):
+        train = opened.table.split(opened.config.data.train_split)
+        sizes, seed, embedded = temperatures.bank_sizes, temperatures.bank_seed, (scored.query, scored.gallery)
+        bank = bank_scores(scored.model, opened.feed, train, rows, sizes, seed, embedded)
+        scored = replace(scored, bank=bank)
+    return scored
+
+
+def searched_temperatures(folder: Path) -> list[Temperatures]:
+    """What `rerank` found on validation for this run: over the queries, over a bank of training queries, or both."""
+    found: dict[bool, Temperatures] = {}
+    for name in ("rerank.json", "rerank.inductive.json"):
+        path = folder / name
+        if path.exists():
+            one = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+            found |= {one.transductive: one} if one.active else {}  # a row of each kind
+    return list(found.values())
 
 
 def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:

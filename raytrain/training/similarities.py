@@ -18,7 +18,7 @@ def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Pa
     target = folder / "evaluation" / f"similarity_{split.name}.npy"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part.npy")
-    np.save(part, scores.numpy().astype(np.float32), allow_pickle=False)
+    np.save(part, np.asarray(scores.numpy(), np.float32), allow_pickle=False)
     facts = {
         "split": split.name,
         "fingerprint": split.table.fingerprint,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.reranking import MODES, Temperatures, fast_rerank
-from raytrain.evaluation.temperature_search import search_temperatures
+from raytrain.evaluation.temperature_search import Setting, search_temperatures
 
 
 def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> list[list[float]]:
@@ -142,10 +142,10 @@ def test_the_search_finds_a_planted_gain_and_reports_it_as_it_is() -> None:
     assert not found.before.transductive
     again = evaluate(similarity, owner, "split/val", found.best)
     assert again.metrics == found.after.metrics
-    # the pair is put together from two studies, and is worth what the two said
-    i2t = max(score for (mode, _), score in found.tried["i2t"].items() if mode in (found.best.mode, "off"))
-    t2i = max(score for (mode, _), score in found.tried["t2i"].items() if mode in (found.best.mode, "off"))
-    assert found.after.metrics["rsum"] == pytest.approx(i2t + t2i)
+    # the pair is put together from two searches, each direction with its own mode, and is worth what the two said
+    assert found.after.metrics["rsum"] == pytest.approx(sum(max(scores.values()) for scores in found.tried.values()))
+    for scores in found.tried.values():
+        assert {setting.mode for setting in scores} == {"off", "cross", "product", "additive"}
 
 
 def test_the_search_stays_off_where_nothing_is_gained_and_repeats_itself() -> None:
@@ -158,7 +158,9 @@ def test_the_search_stays_off_where_nothing_is_gained_and_repeats_itself() -> No
     similarity, owner = hubs(12)
     one, two = (search_temperatures(similarity, owner, 8, 3, "split/val") for _ in range(2))
     assert one.tried == two.tried
-    assert one.settings_tried == sum(len(scores) for scores in one.tried.values()) <= 2 * (8 + 1)
+    grid = search_temperatures(similarity, owner, 0, 3, "split/val")
+    assert set(grid.tried["t2i"]) <= set(one.tried["t2i"])
+    assert one.settings_tried == sum(len(scores) for scores in one.tried.values()) <= grid.settings_tried + 2 * 8
 
 
 def test_both_published_scales_and_off_are_always_tried() -> None:
@@ -166,4 +168,4 @@ def test_both_published_scales_and_off_are_always_tried() -> None:
     similarity, owner = hubs(12)
     found = search_temperatures(similarity, owner, 6, 0, "split/val")
     for scores in found.tried.values():
-        assert {("off", 0.0), ("cross", 20.0), ("cross", 170.0)} <= set(scores)
+        assert {Setting("off", 0.0), Setting("cross", 20.0), Setting("additive", 170.0)} <= set(scores)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.evaluation.protocols import evaluate
 from raytrain.evaluation.reranking import Temperatures
-from raytrain.review.leaderboard import rows
-from raytrain.review.rerank import rerank_run
+from raytrain.review.leaderboard import read_board, rows
+from raytrain.review.page import to_html
+from raytrain.review.plots import temperature_map
+from raytrain.review.rerank import read_similarity, rerank_run
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import keep_scores, make_run, scores
 
@@ -81,3 +86,34 @@ def test_a_run_without_scores_says_how_to_keep_them(tmp_path: Path) -> None:
     Journal(tmp_path).write("start", uid="a")
     with pytest.raises(UsageError, match="keep_similarity=true"):
         rerank_run(tmp_path, trials=2)
+
+
+def test_the_kept_scores_are_mapped_and_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder, test=None)
+    path = folder / "evaluation" / "similarity_val.npy"
+    keep_scores(folder, torch.rand(4000, 2000), torch.arange(4000) // 2)  # 32 MB
+    tracemalloc.start()
+    _, found, owner = read_similarity(folder)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4_000_000  # the owners as JSON and a tensor, and no copy of the scores
+    assert found.shape == (4000, 2000)
+    assert len(owner) == 4000
+    assert torch.equal(found, torch.from_numpy(np.load(path)))
+
+
+def test_the_figure_shows_every_pair_of_scales_and_names_the_best(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder, test=None)
+    found = rerank_run(folder, trials=0)
+    root = ElementTree.fromstring((folder / "rerank.svg").read_text())
+    titles = [one.text or "" for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    pairs = [title for title in titles if title.startswith("i2t ")]
+    best = max(float(title.rpartition(" ")[2]) for title in pairs)
+    assert best == pytest.approx(found["after"], abs=0.01)
+    assert f"i2t {found['params']['i2t']:g}, t2i {found['params']['t2i']:g}: {best:.2f}" in pairs
+    scales = {title.partition(",")[0] for title in pairs}
+    assert len(pairs) == len(scales) * len({title.partition(",")[2].partition(":")[0] for title in pairs}) >= 64
+    assert temperature_map(folder) in to_html(read_board(tmp_path))
+    assert temperature_map(tmp_path) == ""

@@ -1,0 +1,143 @@
+"""Seconds of 64 re-ranking temperatures over one matrix, and the ratio to plain numpy, one temperature after another.
+
+    python benchmarks/reranking.py
+    python benchmarks/reranking.py --images 1000 --path torch
+
+Makes up scores of texts against images (cosines of random features with a shared part, five texts an image close to
+it), finds the normalisers and the ranks of both directions under 64 scales of cross mode in one pass, and says what
+that took, how much memory it took above the matrix, and whether all recalls are those of plain numpy: the number of
+queries within the first 1, 5 and 10 has to be equal, at every scale and in both directions.
+
+Plain numpy is written twice, in blocks of rows that fit the cache. "float64" sums its exponentials in float64, as the
+definition does: those recalls have to be equal. "float32" is what a quick script would do; it is faster, and may put a
+few near ties the other way. Each is timed on some of the scales and scaled to all, since all would take minutes; the
+check computes all of them, as many at a time as there are threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from raytrain.evaluation.many_temperatures import Grid, has_numba, image_ranks, log_means, text_ranks
+from raytrain.evaluation.temperature_search import GRID
+
+KS = (1, 5, 10)
+Hits = np.ndarray  # (2, 3) int: image queries and text queries within each k
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--texts-an-image", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--path", choices=["numba", "torch"], default="numba" if has_numba() else "torch")
+    parser.add_argument("--timed", type=int, default=3, help="scales that plain numpy is timed on")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    scores, owner = made_up(args.images, args.texts_an_image)
+    compiled = args.path == "numba"
+    if compiled:  # compiling, once on a machine, is told apart
+        began = time.perf_counter()
+        few = scores[: 5 * args.images].narrow(0, 0, min(64, len(scores)))
+        every_scale(few, owner[: len(few)], GRID, compiled)
+        print(f"compiling or loading the kernels {time.perf_counter() - began:.1f} s")
+
+    before = peak_bytes()
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        hits = every_scale(scores, owner, GRID, compiled)
+        seconds.append(time.perf_counter() - began)
+    above = peak_bytes() - before
+    shape = f"{len(scores):,} texts x {scores.shape[1]:,} images, float32, {scores.nbytes / 2**20:.0f} MiB"
+    print(f"{shape}, {args.threads} threads, {args.path}")
+    told = ", ".join(f"{one:.2f}" for one in seconds)
+    print(f"{len(GRID)} scales of cross mode, both directions, all recalls: {min(seconds):.2f} s (of {told})")
+    print(f"peak memory above the matrix: {above / 2**20:.0f} MiB")
+
+    array, place = scores.numpy(), owner.numpy()
+    chosen = [GRID.scales[i] for i in np.linspace(0, len(GRID) - 1, args.timed).round().astype(int)]
+    for dtype in (np.float32, np.float64):
+        began = time.perf_counter()
+        for scale in chosen:
+            plain(array, place, scale, dtype)
+        one = (time.perf_counter() - began) / len(chosen)
+        every = one * len(GRID)
+        told = f"{one:.2f} s a scale (mean of {len(chosen)}), so {every:.0f} s for {len(GRID)}"
+        print(f"plain numpy, {np.dtype(dtype).name}: {told}: ratio {every / min(seconds):.0f}")
+    with ThreadPoolExecutor(args.threads) as pool:
+        expected = np.stack(list(pool.map(lambda scale: plain(array, place, scale, np.float64), GRID.scales)))
+    wrong = int((hits != expected).sum())
+    print(f"counts of queries within 1, 5 and 10 that differ from plain numpy's: {wrong} of {hits.size}")
+    if wrong:
+        raise SystemExit("the recalls are not equal")
+
+
+def made_up(images: int, each: int, dim: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """(M, N) cosines with hubs, and (M,) owners; texts are near their image, and all lean to a common direction."""
+    generator = torch.Generator().manual_seed(0)
+    common = 0.7 * torch.randn(dim, generator=generator)
+    image = torch.randn(images, dim, generator=generator)
+    owner = torch.arange(images).repeat_interleave(each)
+    text = image[owner] + 1.8 * torch.randn(len(owner), dim, generator=generator)
+    image, text = (torch.nn.functional.normalize(x + common, dim=1) for x in (image, text))
+    return text @ image.T, owner
+
+
+def every_scale(scores: torch.Tensor, owner: torch.Tensor, grid: Grid, compiled: bool) -> np.ndarray:
+    """(K, 2, 3) queries within each k."""
+    over_texts, over_images = log_means(scores, grid, compiled=compiled)
+    ranks = (
+        image_ranks(scores, owner, over_images.float(), compiled),
+        text_ranks(scores, owner, over_texts.float(), compiled),
+    )
+    return np.stack([[((one >= 0) & (one < k)).sum(1).numpy() for k in KS] for one in ranks]).transpose(2, 0, 1)
+
+
+def plain(scores: np.ndarray, owner: np.ndarray, scale: float, dtype: type, rows: int = 100) -> Hits:
+    """The same for one scale, in blocks of rows: normalisers, scores less the normalisers, ranks."""
+    texts, images = scores.shape
+    blocks = [slice(first, first + rows) for first in range(0, texts, rows)]
+    top = scores.max(0)
+    column_sums = np.zeros(images)
+    over_images = np.empty(texts, np.float32)
+    for block in blocks:
+        part = scores[block].astype(dtype)
+        column_sums += np.exp((part - top) * dtype(scale)).sum(0, dtype=np.float64)
+        row_top = part.max(1, keepdims=True)
+        row_sums = np.exp((part - row_top) * dtype(scale)).sum(1, dtype=np.float64)
+        over_images[block] = row_top[:, 0] + np.log(row_sums / images) / scale
+    over_texts = (top + np.log(column_sums / texts) / scale).astype(np.float32)
+
+    text_rank = np.empty(texts, np.int64)
+    own = scores[np.arange(texts), owner] - over_images
+    best = np.full(images, -np.inf, np.float32)
+    np.maximum.at(best, owner, own)
+    place = np.full(images, -1)
+    np.maximum.at(place, owner, np.where(own == best[owner], np.arange(texts), -1))
+    image_rank = np.zeros(images, np.int64)
+    columns = np.arange(images)
+    for block in blocks:
+        ranked = scores[block] - over_texts
+        mine = np.take_along_axis(ranked, owner[block, None], 1)
+        ties = (ranked == mine) & (columns > owner[block, None])
+        text_rank[block] = (ranked > mine).sum(1) + ties.sum(1)
+        ranked = scores[block] - over_images[block, None]
+        ties = (ranked == best) & (np.arange(block.start, block.start + len(ranked))[:, None] > place)
+        image_rank += (ranked > best).sum(0) + ties.sum(0)
+    image_rank = image_rank[place >= 0]
+    return np.array([[int((one < k).sum()) for k in KS] for one in (image_rank, text_rank)])
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
