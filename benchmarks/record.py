@@ -54,7 +54,7 @@ def record(run: Path, out: Path) -> None:
     lines = [json.loads(line) for line in (run / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     text = "".join(json.dumps(shorten(line), ensure_ascii=False) + "\n" for line in lines)
     (out / "journal.jsonl").write_text(text, encoding="utf-8")
-    for name in ("rerank.json", "space.json"):
+    for name in ("rerank.json", "rerank.inductive.json", "space.json"):
         if (run / name).exists():
             value = json.loads((run / name).read_text(encoding="utf-8"))
             (out / name).write_text(json.dumps(shorten(value), indent=1), encoding="utf-8")

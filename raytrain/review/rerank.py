@@ -127,7 +127,9 @@ def rerank_run(
     part.write_text(rerank_figure(document), encoding="utf-8")
     os.replace(part, figure)
     metrics = {f"{kind}/{split}/{key}": value for key, value in after.metrics.items()}
-    journal.write("rerank", params=answer["params"], metrics=metrics, settings_tried=answer["settings_tried"])
+    journal.write(
+        "rerank", params=answer["params"], metrics=metrics, settings_tried=answer["settings_tried"], kind=kind
+    )
     return answer
 
 

@@ -7,7 +7,7 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     resume      uid, epoch (epochs already done), checkpoint
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
-    rerank      metrics, params
+    rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
     end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
 """

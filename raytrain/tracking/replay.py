@@ -41,7 +41,8 @@ def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int
         ]
         if event["event"] == "rerank":
             tags |= {
-                f"rerank.{name}": text(value, TAG_CHARACTERS) for name, value in (event.get("params") or {}).items()
+                f"{event.get('kind') or 'rerank'}.{name}": text(value, TAG_CHARACTERS)
+                for name, value in (event.get("params") or {}).items()
             }
         if event["event"] == "end":
             tags["raytrain.status"] = str(event.get("status"))
