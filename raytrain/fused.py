@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
@@ -54,11 +54,8 @@ def smooth_chamfer_of_cosines(cosines: Tensor, alpha: float) -> Tensor:
     def part(first: int, last: int) -> None:
         _scores(source[first:last], target[first:last], np.float32(alpha), _together(others), _together(elements))
 
-    with ThreadPoolExecutor() as pool:  # the compiled loops hold no lock of Python's
-        others_run = [pool.submit(part, *pair) for pair in zip(bounds[1:-1], bounds[2:], strict=True)]
-        part(bounds[0], bounds[1])
-        for each in others_run:
-            each.result()
+    with ThreadPoolExecutor(len(bounds) - 1) as pool:  # the compiled loops hold no lock of Python's
+        list(pool.map(part, bounds[:-1], bounds[1:]))
     return found
 
 
@@ -68,7 +65,7 @@ def _together(terms: int) -> int:
 
 
 @compiled
-def _scores(cosines, scores, alpha, rows_together, columns_together):  # type: ignore[no-untyped-def]
+def _scores(cosines: Any, scores: Any, alpha: Any, rows_together: int, columns_together: int) -> None:
     queries, elements, others, items = cosines.shape
     block = np.zeros((elements * others, WIDTH), np.float32)
     by_query, by_gallery = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
@@ -88,7 +85,9 @@ def _scores(cosines, scores, alpha, rows_together, columns_together):  # type: i
 
 
 @compiled
-def _sum_of_log_sums(block, outer, outer_step, inner, inner_step, together, found):  # type: ignore[no-untyped-def]
+def _sum_of_log_sums(
+    block: Any, outer: int, outer_step: int, inner: int, inner_step: int, together: int, found: Any
+) -> None:
     """found[g] = sum over the outer elements of log sum over the inner ones of exp(block[.., g])."""
     largest, total, product = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
     for g in range(WIDTH):
@@ -117,7 +116,7 @@ def _sum_of_log_sums(block, outer, outer_step, inner, inner_step, together, foun
 
 
 @compiled
-def _exp(x):  # type: ignore[no-untyped-def]
+def _exp(x: Any) -> Any:
     """exp of a float32 number that is at most 0."""
     x = SMALLEST if x < SMALLEST else x
     shifted = np.float32(x * LOG2_E + ROUNDING)

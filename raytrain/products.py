@@ -35,7 +35,8 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     plain = left.device.type == "cpu" and left.dtype == right.dtype == torch.float32 and not gradient
     if not plain or left.numel() * len(right) < SMALLEST or min(len(left), len(right)) < 2:
         return left @ right.T
-    return ROUTES[fastest(_shape_class(left.shape[1]), torch.get_num_threads())](left.contiguous(), right.contiguous())
+    name = _settled or fastest(shape_class(left.shape[1]), torch.get_num_threads())
+    return ROUTES[name](left.contiguous(), right.contiguous())
 
 
 def _torch(left: Tensor, right: Tensor) -> Tensor:
@@ -49,6 +50,16 @@ def _onednn(left: Tensor, right: Tensor) -> Tensor:
 
 
 ROUTES: dict[str, Route] = {"torch": _torch, "onednn": _onednn}
+
+_settled: str | None = None
+
+
+def settle(name: str | None) -> None:
+    """Take this route from now on, whatever is fastest: processes that share work must round alike. None measures."""
+    global _settled
+    if name is not None and name not in ROUTES:
+        raise ValueError(f"no route '{name}'; there are {', '.join(ROUTES)}")
+    _settled = name
 
 
 @functools.cache
@@ -81,6 +92,6 @@ def _seconds(route: Route, left: Tensor, right: Tensor) -> float:
     return time.perf_counter() - started
 
 
-def _shape_class(columns: int) -> int:
+def shape_class(columns: int) -> int:
     """The power of two at or above the number of columns, 64 to 4,096: what a route's speed depends on most."""
     return min(max(64, 1 << (columns - 1).bit_length()), 4096)

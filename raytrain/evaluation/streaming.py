@@ -6,8 +6,8 @@ their best positive; tiles of the first pass are kept for it as far as memory al
 the product that also gave its rivals', never from another one of another shape that rounds otherwise: equal embeddings
 get equal scores. Ties, and everything else, are those of raytrain/evaluation/ranking.py.
 
-Counts of disjoint parts of the gallery add up: `own_scores`, then `Positives.of`, then `count` over a part of the
-columns is what each worker of `raytrain evaluate --shards` does, and `merge` is what comes after.
+Counts over disjoint parts of texts and images add up: `own_scores`, then `Positives.of`, then `count` over some rows
+and columns is what each worker of `raytrain evaluate --shards` does, and `merge` is what comes after.
 
 Letters: M texts, N images.
 """
@@ -15,7 +15,7 @@ Letters: M texts, N images.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -162,16 +162,16 @@ class Positives:
         return cls(own, best, place)
 
 
-def own_scores(scores: Scores, columns: Iterable[slice] | None = None) -> Tensor:
-    """(M,) score of each text with its image, where that is among the columns; NaN elsewhere. The first pass."""
+def own_scores(scores: Scores, columns: Sequence[slice] | None = None, rows: Sequence[slice] | None = None) -> Tensor:
+    """(M,) score of each text with its image, where both are among the rows and columns; NaN elsewhere. Pass one."""
     plan = scores.plan
     own: Tensor | None = None
     for some in plan.columns if columns is None else columns:
-        for rows in plan.rows:
-            texts, inside = plan.met(rows, some)
+        for part in plan.rows if rows is None else rows:
+            texts, inside = plan.met(part, some)
             if len(texts) == 0:
                 continue
-            tile = scores.make(rows, some, hold=True)
+            tile = scores.make(part, some, hold=True)
             if own is None:
                 own = tile.new_full((len(plan.item_of_text),), torch.nan)
             texts, inside = texts.to(tile.device), inside.to(tile.device)
@@ -181,14 +181,18 @@ def own_scores(scores: Scores, columns: Iterable[slice] | None = None) -> Tensor
 
 
 def count(
-    scores: Scores, positives: Positives, columns: Iterable[slice] | None = None, keep: Tensor | None = None
+    scores: Scores,
+    positives: Positives,
+    columns: Sequence[slice] | None = None,
+    rows: Sequence[slice] | None = None,
+    keep: Tensor | None = None,
 ) -> dict[Direction, Counts]:
-    """The second pass over these columns: counts of all M texts among them, and of all N images (0 outside of them).
+    """The second pass over these rows and columns: counts of all M texts and all N images, 0 outside of them.
 
     Args:
         scores: tiles; those of the first pass may be held by it.
         positives: of all texts and images.
-        columns: a part of the plan's; default all.
+        columns, rows: a part of the plan's; default all.
         keep: (M, N) that the scores are written to, for who needs the whole matrix too.
     """
     plan, own = scores.plan, positives.own
@@ -201,12 +205,12 @@ def count(
     leads = own == positives.best[owner]
     for some in plan.columns if columns is None else columns:
         image = torch.arange(some.start, some.stop, device=device)
-        for rows in plan.rows:
-            tile = scores.make(rows, some)
-            met, inside = (part.to(device) for part in plan.met(rows, some))
+        for part in plan.rows if rows is None else rows:
+            tile = scores.make(part, some)
+            met, inside = (each.to(device) for each in plan.met(part, some))
             # a tile that was made again is of the same numbers as before, or nearly: the positive's stays what it was
             tile[inside, owner[met] - some.start] = own[met]
-            texts = torch.arange(rows.start, rows.stop, device=device)
+            texts = torch.arange(part.start, part.stop, device=device)
             texts = texts if plan.order is None else plan.order.to(device)[texts]
             if keep is not None:
                 keep[texts.to(keep.device), some] = tile.to(keep.device)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import RunConfig, flatten, from_yaml, override
+from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
+from raytrain.evaluation.protocols import Result
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import score_split, split_result
+from raytrain.training.embed import embed_split, embedded_result, score, split_result
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, build_method, default_device, fit, no_report, refuse_other_task
 
@@ -124,7 +126,16 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     return model.to(default_device()).eval(), feed, saved
 
 
-def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: str | None = None) -> dict[str, Any]:
+Ranker = Callable[[Path, AnySplit, str], Result]
+"""A finished checkpoint's folder, a split and a protocol -> what it says, found in another way than in this process."""
+
+
+def evaluate_run(
+    folder: str | os.PathLike[str],
+    split: str = "val",
+    protocol: str | None = None,
+    ranker: Ranker | None = None,
+) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
 
     Opening the test split is counted and written to the run's journal.
@@ -133,6 +144,7 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         folder: of the run.
         split: of the run's table.
         protocol: default `split/<split>`, the whole split.
+        ranker: ranks the split instead of this process; re-ranking, which needs all scores in one place, is left out.
 
     Returns:
         {"protocol", "metrics", "queries", "gallery", "fingerprint", "rerank": metrics or None, "files",
@@ -154,7 +166,12 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         )
     openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
     rows = open_split(table, split, allow_test=True)
-    scores = score_split(model, rows, feed, default_device())
+    name = protocol or f"split/{split}"
+    if ranker is not None:
+        results = [ranker(saved.path, rows, name)]
+    else:
+        memory_mib = saved.config.evaluation.memory_mib
+        results = _results(model, feed, rows, name, searched_temperatures(folder), memory_mib)
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
@@ -165,10 +182,8 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
     }
     found: dict[str, Any] = {}
     files = []
-    for temperatures in (None, searched_temperatures(folder)):
-        if temperatures is None and found:
-            break
-        result = split_result(scores, rows, protocol or f"split/{split}", temperatures)
+    for result in results:
+        temperatures = result.rerank
         file = write_evaluation(folder, result, facts)
         files.append(str(file))
         kind = "rerank" if temperatures else "metrics"
@@ -195,6 +210,18 @@ def evaluate_run(folder: str | os.PathLike[str], split: str = "val", protocol: s
         "rerank": None,
         **found,
     }
+
+
+def _results(
+    model: Method, feed: Feed, split: AnySplit, protocol: str, temperatures: Temperatures | None, memory_mib: float
+) -> list[Result]:
+    """What a protocol says, without and with re-ranking; the matrix of scores is made only for who needs it."""
+    query, gallery = embed_split(model, split, feed, default_device())
+    if temperatures is None and not isinstance(split, QuerySplit):
+        return [embedded_result(model, query, gallery, split, protocol, memory_mib)]
+    scores = score(model, query, gallery, memory_mib)
+    plain = split_result(scores, split, protocol)
+    return [plain] if temperatures is None else [plain, split_result(scores, split, protocol, temperatures)]
 
 
 def searched_temperatures(folder: Path) -> Temperatures | None:
