@@ -174,12 +174,16 @@ def _add_evaluate(verbs: Any) -> None:
     verb.add_argument("folders", nargs="+", metavar="RUN", help="folder of a run")
     verb.add_argument("--split", default="val", help="test is for final evaluation: each opening is recorded")
     verb.add_argument("--protocol", help="split/NAME (default), karpathy/NAME, flickr30k/1k, coco/5k, coco/1k5f")
+    verb.add_argument(
+        "--shards", type=int, default=0, metavar="N",
+        help="rank over N Ray actors, each with a share of the images; 0 ranks in this process (default)",
+    )  # fmt: skip
 
 
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.training.run import evaluate_run
+    from raytrain.cluster.evaluate import evaluate
 
-    found = [evaluate_run(folder, args.split, args.protocol) for folder in args.folders]
+    found = [evaluate(folder, args.split, args.protocol, args.shards) for folder in args.folders]
     for one in found:
         for title, metrics in (("", one["metrics"]), (" re-ranked (transductive)", one["rerank"])):
             if metrics:

@@ -28,7 +28,7 @@ def by_hand(cosines: list[list[float]], alpha: float) -> float:
 
 
 def unlike(elements: int, others: int) -> Tensor:
-    """(3, K, J, 2) cosines that overflow, or lose a row, where exponentials are not shifted by the row's own largest."""
+    """(3, K, J, 2) cosines that overflow, or lose a row, where exponentials are not shifted by their row's largest."""
     draw = torch.Generator().manual_seed(elements * 100 + others)
     cosines = 2 * torch.rand(3, elements, others, 2, generator=draw) - 1
     cosines[0, :, :, 0] = 1.0  # exp(200) is no float32 number

@@ -100,12 +100,14 @@ def cut(texts: int, items: int, cost: int = 1, memory_mib: float = MEMORY_MIB) -
     side = max(1, math.isqrt(pairs))
     columns = min(items, max(side, pairs // texts))
     rows = min(texts, max(1, pairs // columns))
-    return _slices(texts, rows), _slices(items, columns)
+    return slices(0, texts, rows), slices(0, items, columns)
 
 
-def _slices(count: int, size: int) -> list[slice]:
-    parts = -(-count // size)
-    return [slice(count * n // parts, count * (n + 1) // parts) for n in range(parts)]
+def slices(first: int, last: int, size: int) -> list[slice]:
+    """first to last in as few parts of at most `size` as there can be, whose sizes differ by one at most."""
+    number = last - first
+    parts = -(-number // size)
+    return [slice(first + number * n // parts, first + number * (n + 1) // parts) for n in range(parts)]
 
 
 @dataclass
@@ -254,15 +256,18 @@ def _count(yes: Tensor, dim: int) -> Tensor:
     return yes.sum(dim, dtype=torch.int32).long()
 
 
-def merge(parts: Sequence[Mapping[Direction, Counts]], positives: Positives) -> dict[Direction, Counts]:
-    """The counts over the whole gallery, from those over its parts; -1 for an image without a text."""
-    empty = positives.place < 0
-    summed = {way: [torch.stack(each).sum(0) for each in zip(*(part[way] for part in parts), strict=True)]
-              for way in DIRECTIONS}  # fmt: skip
+def total(parts: Sequence[Mapping[Direction, Counts]]) -> dict[Direction, Counts]:
+    """The sum of counts over disjoint parts."""
     return {
-        "i2t": Counts(*(each.masked_fill(empty, -1) for each in summed["i2t"])),
-        "t2i": Counts(*summed["t2i"]),
+        way: Counts(*(torch.stack(each).sum(0) for each in zip(*(part[way] for part in parts), strict=True)))
+        for way in DIRECTIONS
     }
+
+
+def merge(parts: Sequence[Mapping[Direction, Counts]], positives: Positives) -> dict[Direction, Counts]:
+    """The counts over everything, from those over its parts; -1 for an image without a text."""
+    found, empty = total(parts), positives.place < 0
+    return {"i2t": Counts(*(each.masked_fill(empty, -1) for each in found["i2t"])), "t2i": found["t2i"]}
 
 
 def stream_counts(
