@@ -30,6 +30,9 @@ MEMORY_MIB = 64
 MOST_PAIRS = 2**19
 """Of a tile, however much memory there is: scores that are counted while the processor's cache still holds them."""
 
+THINNEST = 128
+"""Rows or columns of a tile, where there are so many and memory allows it."""
+
 NUMBERS_PER_MIB = 2**18
 
 Tile = Callable[[Tensor | slice, slice], Tensor]
@@ -91,16 +94,18 @@ class Plan:
 
 
 def cut(texts: int, items: int, cost: int = 1, memory_mib: float = MEMORY_MIB) -> tuple[list[slice], list[slice]]:
-    """Slices of texts and of images, such that a tile of both fits the budget; tiles are as square as they can be.
+    """Slices of texts and of images, such that a tile of both fits the budget.
 
-    Sizes differ by one at most: products of like shape round alike, and none is of a single row beside long ones.
+    Tiles have the proportions of the matrix, as far as none gets thin: of as many slices either way, the positives,
+    which stand along its diagonal, meet the fewest tiles. Sizes differ by one at most: products of like shape round
+    alike, and none is of a single row beside long ones.
     """
     # half of the budget is for tiles that are held; a pair has its score and comparisons beside the method's numbers
     pairs = min(MOST_PAIRS, max(1, int(memory_mib * NUMBERS_PER_MIB) // (2 * (cost + 2))))
-    side = max(1, math.isqrt(pairs))
-    columns = min(items, max(side, pairs // texts))
-    rows = min(texts, max(1, pairs // columns))
-    return slices(0, texts, rows), slices(0, items, columns)
+    thin = min(THINNEST, math.isqrt(pairs))
+    rows = min(texts, max(thin, min(math.isqrt(pairs * texts // items), pairs // min(thin, items))))
+    columns = min(items, pairs // rows)
+    return slices(0, texts, min(texts, pairs // columns)), slices(0, items, columns)
 
 
 def slices(first: int, last: int, size: int) -> list[slice]:

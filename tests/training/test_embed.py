@@ -57,7 +57,7 @@ class Counting(Method):
         (None, 280, [(2, 5)]),  # sets of 3 and 4: 12 numbers a pair and 2 of the score, twice; 10 pairs
         (None, 279, [(2, 2), (2, 3)]),
         (10, 2 * 12 * 5, [(2, 1), (2, 2), (2, 2)]),
-        (10, 2 * 12 * 2, [(2, 1)] * 5),  # not even one query against all
+        (10, 2 * 12 * 2, [(1, 1)] * 2 + [(1, 2)] * 4),  # not even one query against all
         (10, 1, [(1, 1)] * 10),
     ],
 )
