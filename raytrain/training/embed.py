@@ -174,7 +174,8 @@ def judge(
     if isinstance(split, QuerySplit):
         scores = score(model, query, gallery, memory_mib)
         masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
-        return Judged(composed_metrics(scores, *masks), query_ranks(scores, *masks), scores)
+        ranks = query_ranks(scores, *masks)
+        return Judged(composed_metrics(scores, *masks, ranks), ranks, scores)
     keep = torch.empty(len(query), len(gallery)) if keep_scores else None
     counts = count_pairs(model, query, gallery, torch.from_numpy(split.item_of_text), memory_mib, keep)
     return Judged(metrics_of_counts(counts), counts["t2i"].ranks(), keep)
