@@ -8,8 +8,8 @@ compared by smooth-Chamfer with alpha 16 (DivE). Sets of the whole size are time
 Timed is everything between embeddings and metrics: scores, ranks, all recalls. Beside it, in turns, the product of the
 same size by torch.mm in float32 (on sets, of all elements), 1,000 rows at a time into one place, so that it fits; it
 does nothing else. A ratio is the median over turns; on a machine with other work the ratio of both sides' best turn
-moves less. Memory is the growth of the process above its embeddings, at its peak, in the first turn. Embeddings are
-random: no step depends on their values.
+moves less, and that of the processor's own seconds (--cpu --threads 1) least. Memory is the growth of the process above
+its embeddings, at its peak, in the first turn. Embeddings are random: no step depends on their values.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ def main() -> None:
     parser.add_argument("--part", choices=["vectors", "sets", "growth", "all"], default="all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cpu", action="store_true", help="seconds of the processor; with --threads 1, as waits spin")
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    Clock.read = time.process_time if args.cpu else time.perf_counter
     route = fastest(shape_class(DIM), args.threads)
     print(f"threads {args.threads}, float32, D {DIM}, memory_mib {args.memory_mib}, products by {route}")
     print(HEAD)
@@ -107,11 +109,17 @@ def product(left: Tensor, right: Tensor) -> None:
         torch.mm(part, right.T, out=into[: len(part)])
 
 
+class Clock:
+    """What is read before and after."""
+
+    read = time.perf_counter
+
+
 def timed(call: object) -> float:
     assert callable(call)
-    started = time.perf_counter()
+    started = Clock.read()
     call()
-    return time.perf_counter() - started
+    return Clock.read() - started
 
 
 class Peak:
