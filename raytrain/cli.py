@@ -204,10 +204,15 @@ def _add_evaluate(verbs: Any) -> None:
     )
     verb.add_argument("--annotations", metavar="FOLDER", help="sis_test.csv and sts_test.csv of CxC, for coco/cxc")
     verb.add_argument("--submission", metavar="FOLDER", help="write the files for CIRR's server, with --split test")
+    verb.add_argument(
+        "--shards", type=int, default=0, metavar="N",
+        help="rank over N Ray actors, each with a share of the images; 0 ranks in this process (default)",
+    )  # fmt: skip
 
 
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.training.run import evaluate_run, submit_run
+    from raytrain.cluster.evaluate import evaluate
+    from raytrain.training.run import submit_run
 
     if args.submission:
         if len(args.folders) > 1 or args.protocol:
@@ -215,7 +220,7 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
         written = submit_run(args.folders[0], args.split, args.submission)
         print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
         return written
-    found = [evaluate_run(folder, args.split, args.protocol, args.annotations) for folder in args.folders]
+    found = [evaluate(folder, args.split, args.protocol, args.shards, args.annotations) for folder in args.folders]
     for one in found:
         kinds = (("", "metrics"), (" re-ranked (transductive)", "rerank"), (" re-ranked (inductive)", "inductive"))
         for title, metrics in ((title, one[kind]) for title, kind in kinds):

@@ -12,16 +12,22 @@ each that an item lacks. The zeros say which are real, and padding with more of 
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
 import math
+from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, logsigmoid, normalize
 
+from raytrain.products import product
+
 
 def cosine(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, D) and (G, D) -> (Q, G) cosine of each pair."""
-    return query @ gallery.T
+    return product(query, gallery)
 
 
 def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
@@ -35,7 +41,7 @@ def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
         (Q, G, K)
     """
     items, views, dim = gallery.shape
-    return (query @ gallery.reshape(items * views, dim).T).reshape(len(query), items, views)
+    return product(query, gallery.reshape(items * views, dim)).reshape(len(query), items, views)
 
 
 def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
@@ -170,6 +176,13 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
         gallery: (G, J, D), L2-normalised.
         alpha: scale of the cosines; the larger, the nearer to `chamfer`.
     """
+    if (fused := _fused(query, gallery)) is not None:
+        items, others, dim = gallery.shape
+        with torch.autocast("cpu", enabled=False):
+            # gallery items last, so that neighbours in memory are pairs and not elements of one
+            planes = product(query.flatten(0, 1), gallery.transpose(0, 1).reshape(others * items, dim))
+        scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
+        return scores
     scaled = alpha * element_cosines(query, gallery)
     by_query = torch.logsumexp(scaled, 3).mean(1)
     by_gallery = torch.logsumexp(scaled, 1).mean(2)
@@ -181,7 +194,20 @@ def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
     with torch.autocast(query.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
         left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
-        return (left @ right.T).view(*query.shape[:2], *gallery.shape[:2])
+        return product(left, right).view(*query.shape[:2], *gallery.shape[:2])
+
+
+def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:
+    """raytrain/fused.py where it can compare these sets: float32 on the CPU, no gradient wanted, numba installed."""
+    gradient = torch.is_grad_enabled() and (query.requires_grad or gallery.requires_grad)
+    if gradient or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
+        return None
+    return _compiled()
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    return importlib.import_module("raytrain.fused") if importlib.util.find_spec("numba") else None
 
 
 def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:

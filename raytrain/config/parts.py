@@ -124,3 +124,6 @@ class EvaluationConfig(Part):
         description="metric whose best epoch is kept; the larger is the better; the last two are of composed queries",
     )
     keep_similarity: bool = Field(True, description="cache the best epoch's validation similarities for `rerank`")
+    memory_mib: int = Field(
+        64, ge=1, description="MiB that scoring may hold beside the embeddings (and beside kept similarities)"
+    )

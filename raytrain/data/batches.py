@@ -24,6 +24,8 @@ from raytrain.errors import UsageError
 
 T = TypeVar("T")
 
+IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 512  # of a split that is embedded
+
 
 class Batches:
     """Units of a training split, shuffled anew each epoch; the last short batch is left out.
@@ -167,7 +169,7 @@ class QueryBatches(Batches):
         }
 
 
-def image_batches(items: np.ndarray, regions: ImageReader, size: int = 256) -> Iterator[Batch]:
+def image_batches(items: np.ndarray, regions: ImageReader, size: int = IMAGES_AT_ONCE) -> Iterator[Batch]:
     """These rows of the table's items, in order, as they are."""
     return read_ahead(lambda start: regions.read(items[start : start + size], None, 0.0), range(0, len(items), size))
 
@@ -189,7 +191,7 @@ def query_batches(
     return read_ahead(read, range(0, len(rows), size))
 
 
-def text_batches(rows: np.ndarray, texts: TextReader, size: int = 512) -> Iterator[Batch]:
+def text_batches(rows: np.ndarray, texts: TextReader, size: int = TEXTS_AT_ONCE) -> Iterator[Batch]:
     """These rows of the table's texts, in order, as they are."""
     return read_ahead(lambda start: texts.read(rows[start : start + size], None, 0.0), range(0, len(rows), size))
 

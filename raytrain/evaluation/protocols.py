@@ -21,7 +21,7 @@ Re-ranking looks at a whole query set, so under coco/1k5f it happens inside each
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -156,33 +156,72 @@ def evaluate(
     """
     protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
     owner = check_owner(similarity, item_of_text)
-    missing = check_size(protocol, *similarity.shape)
-    assert protocol.relevance == "own", f"{protocol.name} is for many_to_many.evaluate_relevance"
     temperatures, bank = rerank or Temperatures(), bank or QueryBank()
 
-    per_fold: list[dict[str, float]] = []
-    ranks = {"i2t": owner.new_empty(similarity.shape[1]), "t2i": owner.new_empty(similarity.shape[0])}
-    for fold in folds(similarity, owner, protocol.folds):
-        near = bank.part(fold.texts, fold.items)
-        counts: dict[Direction, Counts] = {
-            "i2t": image_to_text_counts(temperatures.image_to_text(fold.similarity, near.i2t), fold.item_of_text),
-            "t2i": text_to_image_counts(temperatures.text_to_image(fold.similarity, near.t2i), fold.item_of_text),
+    def counts(texts: Places, items: Places, owner: Tensor) -> dict[Direction, Counts]:
+        part, near = similarity[texts, items], bank.part(texts, items)
+        return {
+            "i2t": image_to_text_counts(temperatures.image_to_text(part, near.i2t), owner),
+            "t2i": text_to_image_counts(temperatures.text_to_image(part, near.t2i), owner),
         }
-        ranks["i2t"][fold.items], ranks["t2i"][fold.texts] = counts["i2t"].ranks(), counts["t2i"].ranks()
-        per_fold.append(metrics_of_counts(counts, KS))
+
+    return evaluate_counts(counts, owner, similarity.shape[1], protocol, rerank)
+
+
+Places = Tensor | slice
+
+
+def evaluate_counts(
+    counts: Callable[[Places, Places, Tensor], Mapping[Direction, Counts]],
+    item_of_text: Tensor,
+    items: int,
+    protocol: str | Protocol,
+    rerank: Temperatures | None = None,
+) -> Result:
+    """As `evaluate`, for scores that need not be one matrix.
+
+    Args:
+        counts: texts and images of a fold, and (m,) which of these images each of these texts belongs to -> counts.
+        item_of_text: (M,) position of the image that each text belongs to.
+        items: N.
+        protocol: its name, or a Protocol.
+        rerank: what was done to the scores.
+    """
+    protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    owner = item_of_text.to(torch.int64)
+    shape = len(owner), items
+    missing = check_size(protocol, *shape)
+    assert protocol.relevance == "own", f"{protocol.name} is for many_to_many.evaluate_relevance"
+
+    per_fold: list[dict[str, float]] = []
+    ranks = {"i2t": owner.new_empty(items), "t2i": owner.new_empty(len(owner))}
+    for texts, images in fold_places(owner, items, protocol.folds):
+        found = dict(counts(texts, images, owner[texts] - (images.start or 0)))
+        ranks["i2t"][images], ranks["t2i"][texts] = found["i2t"].ranks(), found["t2i"].ranks()
+        per_fold.append(metrics_of_counts(found, KS))
     metrics = {name: sum(one[name] for one in per_fold) / len(per_fold) for name in per_fold[0]}
     queries = {name: int((values >= 0).sum()) for name, values in ranks.items()}
-    gallery = {"i2t": similarity.shape[0] // protocol.folds, "t2i": similarity.shape[1] // protocol.folds}
+    gallery = {"i2t": shape[0] // protocol.folds, "t2i": shape[1] // protocol.folds}
     return Result(
         protocol.name,
         metrics,
         queries,
         gallery,
-        [*missing, *_notes(protocol, similarity, queries), *_rerank_notes(rerank)],
+        [*missing, *_notes(protocol, items, queries), *_rerank_notes(rerank)],
         rerank,
         ranks,
         {"item_of_text": owner},
     )
+
+
+def fold_places(item_of_text: Tensor, items: int, number: int) -> Iterator[tuple[Places, slice]]:
+    """Texts and images of `number` groups of consecutive images; slices of everything for 1, which copy nothing."""
+    if number == 1:
+        yield slice(None), slice(None)
+        return
+    for columns in torch.arange(items).tensor_split(number):
+        first, last = int(columns[0]), int(columns[-1])
+        yield ((item_of_text >= first) & (item_of_text <= last)).nonzero()[:, 0], slice(first, last + 1)
 
 
 @dataclass(frozen=True)
@@ -198,13 +237,9 @@ class Fold:
 def folds(similarity: Tensor, item_of_text: Tensor, number: int) -> Iterator[Fold]:
     """The matrix cut into `number` groups of consecutive images and their texts; the whole of it, uncopied, for 1."""
     texts, items = (torch.arange(size, device=similarity.device) for size in similarity.shape)
-    if number == 1:
-        yield Fold(similarity, item_of_text, texts, items)
-        return
-    for columns in items.tensor_split(number):
-        first, last = int(columns[0]), int(columns[-1])
-        rows = texts[(item_of_text >= first) & (item_of_text <= last)]
-        yield Fold(similarity[rows, first : last + 1], item_of_text[rows] - first, rows, columns)
+    for rows, columns in fold_places(item_of_text, similarity.shape[1], number):
+        owner = item_of_text[rows] - (columns.start or 0)
+        yield Fold(similarity[rows, columns], owner, texts[rows], items[columns])
 
 
 def check_size(protocol: Protocol, texts: int, items: int) -> list[str]:
@@ -241,9 +276,9 @@ def told(wrong: Sequence[str]) -> list[str]:
     return [f"not the published test set: {', '.join(wrong)}"] if wrong else []
 
 
-def _notes(protocol: Protocol, similarity: Tensor, queries: Mapping[str, int]) -> list[str]:
+def _notes(protocol: Protocol, items: int, queries: Mapping[str, int]) -> list[str]:
     notes = []
-    if without := similarity.shape[1] - queries["i2t"]:
+    if without := items - queries["i2t"]:
         notes.append(f"{without} images have no text: they are in the gallery but ask no i2t query")
     if protocol.folds > 1:
         notes.append(f"mean over {protocol.folds} folds of consecutive images; ranks are ranks within a fold")

@@ -28,10 +28,10 @@ class QueryBank:
     t2i: Tensor | None = None
     seed: int = 0
 
-    def part(self, texts: Tensor, items: Tensor) -> QueryBank:
-        """The bank for a part of the gallery; uncopied where that is all of it."""
-        i2t = self.i2t if self.i2t is None or len(texts) == len(self.i2t) else self.i2t[texts]
-        t2i = self.t2i if self.t2i is None or len(items) == self.t2i.shape[1] else self.t2i[:, items]
+    def part(self, texts: Tensor | slice, items: Tensor | slice) -> QueryBank:
+        """The bank for a part of the gallery; uncopied where slices name it."""
+        i2t = None if self.i2t is None else self.i2t[texts]
+        t2i = None if self.t2i is None else self.t2i[:, items]
         return QueryBank(i2t, t2i, self.seed)
 
     def sizes(self, direction: str) -> int:

@@ -19,8 +19,19 @@ from raytrain.evaluation.cirr import evaluate_cirr
 from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_composed, is_whole, no_such
 from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.many_to_many import Rows, evaluate_relevance
-from raytrain.evaluation.protocols import PARTIAL, Protocol, Result, check_size, evaluate, find_protocol
+from raytrain.evaluation.protocols import (
+    PARTIAL,
+    Places,
+    Protocol,
+    Result,
+    check_size,
+    evaluate,
+    evaluate_counts,
+    find_protocol,
+)
 from raytrain.evaluation.query_bank import QueryBank
+from raytrain.evaluation.ranking import Counts
+from raytrain.evaluation.recall import Direction
 from raytrain.evaluation.relevance import (
     Positives,
     cxc_pairs,
@@ -31,8 +42,9 @@ from raytrain.evaluation.relevance import (
     rated_pairs,
 )
 from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.streaming import MEMORY_MIB
 from raytrain.methods.base import Method
-from raytrain.training.embed import score
+from raytrain.training.embed import count_pairs, score
 
 SOURCES = {"cub": "cub", "fashioniq": "fashion_iq", "cirr": "cirr"}
 """{first part of a protocol's name: the source of tables it is for}"""
@@ -47,6 +59,8 @@ class Scored:
         split: as `asked_as` gave it.
         query: (M, ...) embeddings of its captions or composed queries.
         gallery: (N, ...) embeddings of its images.
+        memory_mib: what comparing them may hold beside the embeddings.
+        whole: whether the matrix of their scores is wanted anyway, so that it serves what could do without.
         bank: scores of training queries, where temperatures are for a bank.
     """
 
@@ -54,12 +68,18 @@ class Scored:
     split: AnySplit
     query: Tensor
     gallery: Tensor
+    memory_mib: float = MEMORY_MIB
+    whole: bool = False
     bank: QueryBank | None = None
 
     @cached_property
     def matrix(self) -> Tensor:
         """(M, N) scores of every query against every image."""
-        return score(self.model, self.query, self.gallery)
+        return score(self.model, self.query, self.gallery, self.memory_mib)
+
+    def counts(self, texts: Places, images: Places, owner: Tensor) -> dict[Direction, Counts]:
+        """Counts of some captions and some images, (m,) of which each caption belongs to, without the matrix."""
+        return count_pairs(self.model, self.query[texts], self.gallery[images], owner, self.memory_mib)
 
     def blocks(self) -> Blocks:
         """The same for some queries against some images at a time."""
@@ -67,7 +87,7 @@ class Scored:
         def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
             gallery = self.gallery if columns is None else self.gallery[columns]
             for chunk in torch.split(rows, block_rows(len(gallery))):
-                yield chunk, score(self.model, self.query[chunk], gallery)
+                yield chunk, score(self.model, self.query[chunk], gallery, self.memory_mib)
 
         return blocks
 
@@ -77,7 +97,7 @@ class Scored:
             return {}
 
         def among(embedded: Tensor) -> Rows:
-            return lambda queries: score(self.model, embedded[queries], embedded)
+            return lambda queries: score(self.model, embedded[queries], embedded, self.memory_mib)
 
         return {"i2i": among(self.gallery), "t2t": among(self.query)}
 
@@ -127,7 +147,9 @@ def split_result(
     else:
         found = find_protocol(protocol)
         owner = torch.from_numpy(split.item_of_text)
-        if found.relevance == "own":
+        if found.relevance == "own" and temperatures is None and not scored.whole:
+            result = evaluate_counts(scored.counts, owner, len(scored.gallery), found)
+        elif found.relevance == "own":
             result = evaluate(scored.matrix, owner, found, temperatures, scored.bank)
         else:
             positives = _positives(split, found, annotations)

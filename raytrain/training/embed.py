@@ -1,22 +1,25 @@
-"""A split through a method: embeddings of queries and images, the matrix of their scores, and what it is worth."""
+"""A split through a method: embeddings of queries and images, their scores tile by tile, and what they are worth."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.data.batches import image_batches, query_batches, text_batches, to_device
+from raytrain.data.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE, image_batches, query_batches, text_batches, to_device
 from raytrain.data.queries import QuerySplit
 from raytrain.data.readers import Batch
-from raytrain.data.table import AnySplit
+from raytrain.data.table import AnySplit, Split
+from raytrain.errors import NonFiniteError
 from raytrain.evaluation.composed import composed_metrics, query_ranks
 from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics
-from raytrain.evaluation.ranking import text_to_image_counts
-from raytrain.evaluation.recall import image_text_metrics
+from raytrain.evaluation.ranking import Counts
+from raytrain.evaluation.recall import Direction, metrics_of_counts
+from raytrain.evaluation.streaming import MEMORY_MIB, Tile, cut, stream_counts
 from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
 from raytrain.training.gather import gather, padded, rank, world_size
@@ -43,6 +46,21 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
 
 
 @torch.no_grad()
+def embed_texts(model: Method, split: Split, feed: Feed, device: torch.device, part: slice) -> Tensor:
+    """(m, ...) embeddings of a part of the split's captions, by this process alone, of a model in evaluation mode.
+
+    A part that begins at a multiple of `TEXTS_AT_ONCE` has the batches, and so the bits, of the whole split.
+    """
+    return encode_batches(model.encode_query, text_batches(split.texts[part], feed.texts, TEXTS_AT_ONCE), device)
+
+
+@torch.no_grad()
+def embed_images(model: Method, split: Split, feed: Feed, device: torch.device, part: slice) -> Tensor:
+    """(n, ...) embeddings of a part of the split's images; as `embed_texts`, for multiples of `IMAGES_AT_ONCE`."""
+    return encode_batches(model.encode_gallery, image_batches(split.items[part], feed.images, IMAGES_AT_ONCE), device)
+
+
+@torch.no_grad()
 def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor | None:
     """(M,) how uncertain the method is of each query of the split; None for one that does not say."""
     was_training = model.training
@@ -64,26 +82,44 @@ def _asked(split: AnySplit, feed: Feed) -> Iterator[Batch]:
     return text_batches(_share(split.texts), feed.texts)
 
 
-@torch.no_grad()
-def score(model: Method, query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:
-    """(M, N) scores of embedded captions against embedded images, on the CPU, float32.
+@contextlib.contextmanager
+def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
+    """What compares texts or queries with images of the split, while the model is in evaluation mode."""
 
-    Args:
-        block: about how many numbers a chunk of queries and gallery items may hold at once while they are compared;
-            the method says how many a pair takes.
-    """
+    def tile(queries: Tensor | slice, images: slice) -> Tensor:
+        scores = model.similarity(query[queries], gallery[images]).float()
+        # a sum is far quicker than asking each score
+        if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
+            raise NonFiniteError("similarities are not finite; check the features, or the model diverged")
+        return scores
+
     was_training = model.training
     model.eval()
-    cost = max(1, model.pair_cost(query, gallery))
-    columns = max(1, min(len(gallery), block // cost))
-    rows = max(1, min(1024, block // (cost * columns)))
-    chunks = torch.split(gallery, columns)
-    scores = [
-        torch.cat([model.similarity(part, chunk).float().cpu() for chunk in chunks], 1)
-        for part in torch.split(query, rows)
-    ]
-    model.train(was_training)
-    return torch.cat(scores)
+    try:
+        with torch.no_grad():
+            yield tile
+    finally:
+        model.train(was_training)
+
+
+def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEMORY_MIB) -> Tensor:
+    """(M, N) scores of embedded captions against embedded images, on the CPU, float32: for who needs all of them.
+
+    Args:
+        memory_mib: what is held while they are compared, beside the matrix; the method says what a pair takes.
+
+    Raises:
+        NonFiniteError: a score is not finite.
+    """
+    scores = torch.empty(len(query), len(gallery))
+    if not scores.numel():
+        return scores
+    rows, columns = cut(len(query), len(gallery), model.pair_cost(query, gallery), memory_mib)
+    with scoring(model, query, gallery) as tile:
+        for images in columns:
+            for queries in rows:
+                scores[queries, images] = tile(queries, images).cpu()
+    return scores
 
 
 def score_split(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor:
@@ -92,24 +128,66 @@ def score_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
     return score(model, query, gallery) if rank() == 0 else torch.empty(0)
 
 
-def split_metrics(scores: Tensor, split: AnySplit) -> dict[str, float]:
-    """The metrics of (M, N) scores by the whole split, without re-ranking."""
+def count_pairs(
+    model: Method,
+    query: Tensor,
+    gallery: Tensor,
+    item_of_text: Tensor,
+    memory_mib: float = MEMORY_MIB,
+    keep: Tensor | None = None,
+) -> dict[Direction, Counts]:
+    """Counts of both directions, on the CPU, without the (M, N) matrix unless `keep` is one to be filled.
+
+    Raises:
+        NonFiniteError: a score is not finite.
+    """
+    cost = model.pair_cost(query, gallery)
+    with scoring(model, query, gallery) as tile:
+        found = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep)
+    return {way: Counts(*(part.cpu() for part in counts)) for way, counts in found.items()}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the scores of a split are worth, by the whole split and without re-ranking.
+
+    Attributes:
+        metrics: of the split.
+        ranks: (M,) of the captions or composed queries.
+        scores: (M, N), where something needs them.
+    """
+
+    metrics: dict[str, float]
+    ranks: Tensor
+    scores: Tensor | None
+
+
+def judge(
+    model: Method, query: Tensor, gallery: Tensor, split: AnySplit, memory_mib: float, keep_scores: bool = False
+) -> Judged:
+    """The metrics of embedded captions or queries against embedded images.
+
+    Args:
+        memory_mib: what is held while they are compared.
+        keep_scores: whether the whole matrix is wanted too. Composed queries need it: each has a gallery of its own.
+    """
     if isinstance(split, QuerySplit):
-        return composed_metrics(scores, torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates()))
-    return image_text_metrics(scores, torch.from_numpy(split.item_of_text))
+        scores = score(model, query, gallery, memory_mib)
+        masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
+        ranks = query_ranks(scores, *masks)
+        return Judged(composed_metrics(scores, *masks, ranks), ranks, scores)
+    keep = torch.empty(len(query), len(gallery)) if keep_scores else None
+    counts = count_pairs(model, query, gallery, torch.from_numpy(split.item_of_text), memory_mib, keep)
+    return Judged(metrics_of_counts(counts), counts["t2i"].ranks(), keep)
 
 
 def diagnostics(
-    model: Method, scores: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
+    model: Method, ranks: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
 ) -> dict[str, float]:
-    """What the embeddings of a split look like, and whether the uncertain queries are those that rank badly."""
+    """What the embeddings of a split look like, and whether the uncertain queries are those of bad (M,) ranks."""
     owner = None if isinstance(split, QuerySplit) else torch.from_numpy(split.item_of_text).to(gallery.device)
     found = {} if model.local_features else set_diagnostics(query, gallery, owner)
     if uncertainty is not None:
-        if isinstance(split, QuerySplit):
-            ranks = query_ranks(scores, torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates()))
-        else:
-            ranks = text_to_image_counts(scores, torch.from_numpy(split.item_of_text)).ranks()
         found["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
     return found
 

@@ -27,7 +27,7 @@ from raytrain.methods.base import Inputs, Method, Moment
 from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import diagnostics, embed_split, query_uncertainty, score, split_metrics
+from raytrain.training.embed import diagnostics, embed_split, judge, query_uncertainty
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
 from raytrain.training.learner import Learner
@@ -178,33 +178,39 @@ class Run(Learner):
     def validate(self) -> dict[str, float]:
         """Metrics of the epoch that ended; keeps the similarities of the best one. Empty on ranks other than 0."""
         started = time.monotonic()
+        config = self.config.evaluation
+        judged = None
+        finite = True
         with self._averaged():
             query, gallery = embed_split(self.model, self.val, self.feed, self.device)
-            scores = score(self.model, query, gallery) if rank() == 0 else torch.empty(0)
+            if rank() == 0:
+                try:
+                    judged = judge(self.model, query, gallery, self.val, config.memory_mib, config.keep_similarity)
+                except NonFiniteError:
+                    finite = False
             uncertainty = query_uncertainty(self.model, self.val, self.feed, self.device)
         self._spend(started)
-        # rank 0 alone holds the scores; all stop together
-        if any_rank(not bool(scores.isfinite().all()), self.device):
+        # rank 0 alone makes the scores; all stop together
+        if any_rank(not finite, self.device):
             raise NonFiniteError(f"epoch {self.epoch}: the validation similarities are not finite; check the features")
-        if rank() != 0:
+        if judged is None:
             return {}
-        found = split_metrics(scores, self.val)
-        metrics = {f"val/{name}": value for name, value in found.items()} | self.train_metrics
-        metrics |= diagnostics(self.model, scores, query, gallery, uncertainty, self.val)
+        metrics = {f"val/{name}": value for name, value in judged.metrics.items()} | self.train_metrics
+        metrics |= diagnostics(self.model, judged.ranks, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
-        value = metrics.get(self.config.evaluation.select)
+        value = metrics.get(config.select)
         if value is None:
             raise UsageError(
-                f"evaluation.select={self.config.evaluation.select} is no metric of this table; it has "
+                f"evaluation.select={config.select} is no metric of this table; it has "
                 f"{', '.join(name for name in metrics if name.startswith('val/'))}"
             )
         if not math.isfinite(value):
-            raise NonFiniteError(f"{self.config.evaluation.select} is {value} after epoch {self.epoch}")
+            raise NonFiniteError(f"{config.select} is {value} after epoch {self.epoch}")
         if value > self.best:
             self.best = value
-            if self.config.evaluation.keep_similarity and not isinstance(self.val, QuerySplit):
-                keep_similarity(self.config.folder, scores, self.val, self.step)
+            if config.keep_similarity and judged.scores is not None and not isinstance(self.val, QuerySplit):
+                keep_similarity(self.config.folder, judged.scores, self.val, self.step)
         return metrics
 
     def save(self, root: Path, metrics: dict[str, float] | None = None) -> Path | None:

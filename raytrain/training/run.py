@@ -7,7 +7,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.cirr import submissions, write_submissions
-from raytrain.evaluation.protocols import PARTIAL
+from raytrain.evaluation.protocols import PARTIAL, Result
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
@@ -146,11 +146,16 @@ def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
     return table
 
 
+Ranker = Callable[[Path, AnySplit, str], Result]
+"""A finished checkpoint's folder, a split and a protocol -> what it says, found in another way than in this process."""
+
+
 def evaluate_run(
     folder: str | os.PathLike[str],
     split: str = "val",
     protocol: str | None = None,
     annotations: str | os.PathLike[str] | None = None,
+    ranker: Ranker | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
 
@@ -161,6 +166,7 @@ def evaluate_run(
         split: of the run's table.
         protocol: default `split/<split>`, the whole split.
         annotations: folder of the CSV files of CxC, for coco/cxc.
+        ranker: ranks the split instead of this process; re-ranking, which needs all scores in one place, is left out.
 
     Returns:
         {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
@@ -171,24 +177,18 @@ def evaluate_run(
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
     opened = _open_run(folder, split)
     rows = asked_as(open_split(opened.table, split, allow_test=True), protocol)
-    scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
+    if ranker is not None:
+        results: Iterable[Result] = [ranker(opened.saved.path, rows, protocol)]
+    else:
+        results = _results(opened, rows, protocol, annotations)
     found: dict[str, Any] = {}
     files = []
-    for temperatures in (None, *searched_temperatures(opened.folder)):
-        if temperatures and any(temperatures.bank_sizes) and split == opened.config.data.train_split:
-            continue  # a bank is of other queries than those that are ranked
-        result = split_result(_rescored(opened, scored, temperatures), protocol, temperatures, annotations)
+    for result in results:
         file = write_evaluation(opened.folder, result, opened.facts)
         files.append(str(file))
         kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
         found[kind] = dict(result.metrics)
-        opened.note(
-            result.protocol,
-            result.metrics,
-            split if temperatures is None else f"{kind}/{split}",
-            temperatures,
-            file.name,
-        )
+        opened.note(result, file.name)
     return {
         "run": str(opened.folder),
         "split": split,
@@ -222,9 +222,9 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
     source = opened.table.description["source"].get("name")
     if not isinstance(rows, QuerySplit) or source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
-    scored = Scored(opened.model, rows, *embed_split(opened.model, rows, opened.feed, default_device()))
+    scored = opened.embed(rows)
     files = write_submissions(submissions(scored.blocks(), asked_of(rows)), out)
-    opened.note("cirr/test1", {}, split, None, files[0].name)
+    opened.note(Result("cirr/test1", {}, {}, {}), files[0].name)
     return {
         "run": str(opened.folder),
         "split": split,
@@ -245,19 +245,24 @@ class _Opened:
     model: Method
     feed: Feed
     table: Table
-    config: RunConfig
+    saved: checkpoint.Checkpoint
     facts: dict[str, Any]
 
-    def note(
-        self, protocol: str, metrics: Mapping[str, float], prefix: str, rerank: Temperatures | None, file: str
-    ) -> None:
-        """Write the evaluation into the run's journal, each metric as `<prefix>/<its name>`."""
+    def embed(self, rows: AnySplit, whole: bool = False) -> Scored:
+        """The split through the method; `whole`: the matrix of its scores is wanted anyway."""
+        embedded = embed_split(self.model, rows, self.feed, default_device())
+        return Scored(self.model, rows, *embedded, self.saved.config.evaluation.memory_mib, whole)
+
+    def note(self, result: Result, file: str) -> None:
+        """Write the evaluation into the run's journal."""
+        split = self.facts["split"]
+        kind = "rerank/" if result.transductive else "inductive/" if result.inductive else ""
         Journal(self.folder).write(
             "evaluation",
-            split=self.facts["split"],
-            protocol=protocol,
-            metrics={f"{prefix}/{name}": value for name, value in metrics.items()},
-            rerank=rerank.as_dict() if rerank else None,
+            split=split,
+            protocol=result.protocol,
+            metrics={f"{kind}{split}/{name}": value for name, value in result.metrics.items()},
+            rerank=result.rerank.as_dict() if result.rerank else None,
             file=file,
             test_openings=self.facts["test_openings"],
         )
@@ -283,7 +288,19 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
         "commit": provenance.commit(),
         "test_openings": openings + (split == "test"),
     }
-    return _Opened(folder, model, feed, table, saved.config, facts)
+    return _Opened(folder, model, feed, table, saved, facts)
+
+
+def _results(
+    opened: _Opened, rows: AnySplit, protocol: str, annotations: str | os.PathLike[str] | None
+) -> Iterator[Result]:
+    """What a protocol says of a split without re-ranking, and with each kind of it that was searched."""
+    searched = searched_temperatures(opened.folder)
+    if rows.name == opened.saved.config.data.train_split:  # a bank is of other queries than those that are ranked
+        searched = [one for one in searched if not any(one.bank_sizes)]
+    scored = opened.embed(rows, whole=bool(searched))
+    for temperatures in (None, *searched):
+        yield split_result(_rescored(opened, scored, temperatures), protocol, temperatures, annotations)
 
 
 def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None) -> Scored:
@@ -298,7 +315,7 @@ def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None
         pool_views_by(model, temperatures.pooling)
         scored = replace(scored, model=model)
     if any(temperatures.bank_sizes):
-        train = opened.table.split(opened.config.data.train_split)
+        train = opened.table.split(opened.saved.config.data.train_split)
         sizes, seed, embedded = temperatures.bank_sizes, temperatures.bank_seed, (scored.query, scored.gallery)
         bank = bank_scores(scored.model, opened.feed, train, rows, sizes, seed, embedded)
         scored = replace(scored, bank=bank)

@@ -28,8 +28,8 @@ def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     whole = score(model, query, gallery)
     assert whole.shape == (len(split.texts), len(split.items))
     assert not whole.requires_grad
-    for block in (1, 200, 1000):
-        torch.testing.assert_close(score(model, query, gallery, block), whole)
+    for memory_mib in (1e-6, 0.002, 0.01):
+        torch.testing.assert_close(score(model, query, gallery, memory_mib), whole)
     torch.testing.assert_close(score_split(model, split, feed, cpu), whole)
     assert model.training
 
@@ -52,21 +52,20 @@ class Counting(Method):
 
 
 @pytest.mark.parametrize(
-    ("cost", "block", "chunks"),
+    ("cost", "numbers", "chunks"),
     [
-        (None, 60, [(1, 5), (1, 5)]),  # sets of 3 and 4: 12 numbers a pair, 60 a query
-        (None, 120, [(2, 5)]),
-        (10, 100, [(2, 5)]),
-        (10, 50, [(1, 5), (1, 5)]),
-        (10, 20, [(1, 2), (1, 2), (1, 1), (1, 2), (1, 2), (1, 1)]),  # not even one query against all
+        (None, 280, [(2, 5)]),  # sets of 3 and 4: 12 numbers a pair and 2 of the score, twice; 10 pairs
+        (None, 279, [(2, 2), (2, 3)]),
+        (10, 2 * 12 * 5, [(2, 1), (2, 2), (2, 2)]),
+        (10, 2 * 12 * 2, [(1, 1)] * 2 + [(1, 2)] * 4),  # not even one query against all
         (10, 1, [(1, 1)] * 10),
     ],
 )
 def test_chunks_hold_as_many_pairs_as_the_method_says_fit(
-    cost: int | None, block: int, chunks: list[tuple[int, int]]
+    cost: int | None, numbers: int, chunks: list[tuple[int, int]]
 ) -> None:
     model = Counting(cost)
-    assert score(model, torch.zeros(2, 3, 6), torch.zeros(5, 4, 6), block).shape == (2, 5)
+    assert score(model, torch.zeros(2, 3, 6), torch.zeros(5, 4, 6), numbers / 2**18).shape == (2, 5)
     assert model.shown == chunks
 
 

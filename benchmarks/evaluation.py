@@ -1,0 +1,151 @@
+"""Seconds and memory of scoring a split and ranking it in both directions, and their ratio to the bare product.
+
+    python benchmarks/evaluation.py                  # the table of docs/evaluation.md, some minutes
+    python benchmarks/evaluation.py --part sets      # one part of it
+
+COCO 5K has 5,000 images and 25,000 captions: single vectors of 1,024 numbers (VSE-infinity), or sets of 4 of them
+compared by smooth-Chamfer with alpha 16 (DivE). Sets of the whole size are timed once, a slice of them several times.
+Timed is everything between embeddings and metrics: scores, ranks, all recalls. Beside it, in turns, the product of the
+same size by torch.mm in float32 (on sets, of all elements), 1,000 rows at a time into one place, so that it fits; it
+does nothing else. A ratio is the median over turns; on a machine with other work the ratio of both sides' best turn
+moves less, and that of the processor's own seconds (--cpu --threads 1) least. Memory is the growth of the process above
+its embeddings, at its peak, in the first turn. Embeddings are random: no step depends on their values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from raytrain import similarity
+from raytrain.evaluation.ranking import Counts
+from raytrain.evaluation.recall import Direction, metrics_of_counts
+from raytrain.evaluation.streaming import MEMORY_MIB
+from raytrain.methods.base import Method
+from raytrain.products import fastest, shape_class
+from raytrain.training.embed import count_pairs
+
+DIM, VIEWS, ALPHA = 1024, 4, 16.0
+HEAD = f"{'':34}{'seconds':>9}{'torch.mm':>10}{'ratio':>7}{'(least, most)':>15}{'of bests':>10}{'MB above':>10}"
+
+
+class Vectors(Method):
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        return similarity.cosine(query, gallery)
+
+
+class Sets(Method):
+    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+        return similarity.smooth_chamfer(query, gallery, ALPHA)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=["vectors", "sets", "growth", "all"], default="all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cpu", action="store_true", help="seconds of the processor; with --threads 1, as waits spin")
+    parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    Clock.read = time.process_time if args.cpu else time.perf_counter
+    route = fastest(shape_class(DIM), args.threads)
+    print(f"threads {args.threads}, float32, D {DIM}, memory_mib {args.memory_mib}, products by {route}")
+    print(HEAD)
+    if args.part in ("vectors", "all"):
+        compare("vectors 25,000 x 5,000", Vectors(), 25_000, 5_000, (DIM,), args.repeats, args.memory_mib)
+    if args.part in ("sets", "all"):
+        compare("sets 5,000 x 1,000 (a slice)", Sets(), 5_000, 1_000, (VIEWS, DIM), args.repeats, args.memory_mib)
+        compare("sets 25,000 x 5,000, once", Sets(), 25_000, 5_000, (VIEWS, DIM), 1, args.memory_mib)
+    if args.part in ("growth", "all"):
+        for items in (12_500, 25_000, 50_000, 100_000):
+            compare(f"vectors 5,000 x {items:,}, D 256", Vectors(), 5_000, items, (256,), 2, args.memory_mib)
+        for items in (6_250, 12_500, 25_000, 50_000, 100_000):
+            compare(f"sets 500 x {items:,}, D 64", Sets(), 500, items, (VIEWS, 64), 2, args.memory_mib)
+
+
+def compare(
+    name: str, model: Method, texts: int, items: int, shape: tuple[int, ...], repeats: int, memory_mib: int
+) -> None:
+    """One line of the table."""
+    draw = torch.Generator().manual_seed(0)
+    query, gallery = (normalize(torch.randn(n, *shape, generator=draw), dim=-1) for n in (texts, items))
+    # where there are fewer texts than images, most images are nobody's: they are what grows
+    owner = torch.arange(texts) * items // texts
+    evaluate(model, query[:64], gallery[: int(owner[63]) + 1], owner[:64], memory_mib)  # compiles what is compiled
+    seconds, bare, highest = [], [], 0
+    for _ in range(repeats):
+        bare.append(timed(lambda: product(query.flatten(0, -2), gallery.flatten(0, -2))))
+        with Peak() if not seconds else contextlib.nullcontext() as peak:
+            seconds.append(timed(lambda: evaluate(model, query, gallery, owner, memory_mib)))
+        highest = peak.bytes if peak else highest
+    ratios = [mine / other for mine, other in zip(seconds, bare, strict=True)]
+    spread = f"({min(ratios):.2f}, {max(ratios):.2f})"
+    print(
+        f"{name:34}{statistics.median(seconds):9.2f}{statistics.median(bare):10.2f}"
+        f"{statistics.median(ratios):7.2f}{spread:>15}{min(seconds) / min(bare):10.2f}{highest / 1e6:10.0f}",
+        flush=True,
+    )
+
+
+def evaluate(model: Method, query: Tensor, gallery: Tensor, owner: Tensor, memory_mib: int) -> dict[str, float]:
+    counts: dict[Direction, Counts] = count_pairs(model, query, gallery, owner, memory_mib)
+    return metrics_of_counts(counts)
+
+
+def product(left: Tensor, right: Tensor) -> None:
+    """All of left @ right.T, 1,000 rows at a time into the same place."""
+    into = torch.empty(1000, len(right))
+    for part in left.split(1000):
+        torch.mm(part, right.T, out=into[: len(part)])
+
+
+class Clock:
+    """What is read before and after."""
+
+    read = time.perf_counter
+
+
+def timed(call: object) -> float:
+    assert callable(call)
+    started = Clock.read()
+    call()
+    return Clock.read() - started
+
+
+class Peak:
+    """Bytes that the process grew by at most, looked at every two milliseconds."""
+
+    def __enter__(self) -> Peak:
+        with contextlib.suppress(OSError, AttributeError):  # what was freed and not given back would hide a growth
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        self.start, self.highest, self.done = resident(), 0, threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.002):
+            self.highest = max(self.highest, resident())
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.thread.join()
+        self.bytes = max(0, self.highest - self.start)
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Ranks from tiles against ranks from the whole matrix, however it is cut and into however many parts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from raytrain.evaluation.ranking import Counts, image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.recall import DIRECTIONS, Direction, metrics_of_counts
+from raytrain.evaluation.streaming import (
+    NUMBERS_PER_MIB,
+    Plan,
+    Positives,
+    Scores,
+    Tile,
+    count,
+    cut,
+    merge,
+    own_scores,
+    stream_counts,
+    top_k,
+)
+from raytrain.similarity import cosine, smooth_chamfer
+
+
+def of_matrix(similarity: Tensor) -> Tile:
+    return lambda texts, images: similarity[texts, images].clone()
+
+
+def whole(similarity: Tensor, owner: Tensor) -> dict[Direction, Counts]:
+    return {"i2t": image_to_text_counts(similarity, owner), "t2i": text_to_image_counts(similarity, owner)}
+
+
+def same(found: dict[Direction, Counts], expected: dict[Direction, Counts]) -> bool:
+    return all(torch.equal(a, b) for way in DIRECTIONS for a, b in zip(found[way], expected[way], strict=True))
+
+
+def memory_for(pairs: int) -> float:
+    """A budget whose tiles have so many pairs."""
+    return pairs * 2 * 3 / NUMBERS_PER_MIB
+
+
+def made_up(texts: int, items: int, seed: int, values: int, in_order: bool) -> tuple[Tensor, Tensor]:
+    """Scores of few values, so that much ties, and owners: several texts an image, and images without one."""
+    draw = torch.Generator().manual_seed(seed)
+    owner = torch.randint(0, items, (texts,), generator=draw)
+    similarity = torch.randint(0, values, (texts, items), generator=draw).float() / 4 - 1
+    return similarity, owner.sort().values if in_order else owner
+
+
+@given(
+    texts=st.integers(1, 14),
+    items=st.integers(1, 9),
+    seed=st.integers(0, 10_000),
+    values=st.sampled_from([1, 2, 4, 1000]),
+    pairs=st.sampled_from([1, 2, 5, 16, 1000]),
+    in_order=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_tiles_give_the_counts_of_the_whole_matrix(
+    texts: int, items: int, seed: int, values: int, pairs: int, in_order: bool
+) -> None:
+    similarity, owner = made_up(texts, items, seed, values, in_order)
+    keep = torch.full_like(similarity, torch.nan)
+    found = stream_counts(of_matrix(similarity), owner, items, memory_mib=memory_for(pairs), keep=keep)
+    assert same(found, whole(similarity, owner))
+    assert torch.equal(keep, similarity)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_counts_of_parts_of_the_gallery_add_up_to_those_of_the_whole(shards: int, in_order: bool) -> None:
+    similarity, owner = made_up(40, 17, 5, 6, in_order)
+    plan = Plan.of(owner, 17, memory_mib=memory_for(16))
+    parts = [plan.columns[n::shards] for n in range(shards)]
+    assert len(plan.columns) > 3
+    workers = [Scores(of_matrix(similarity), plan) for _ in range(shards)]
+    owns = [own_scores(worker, part) for worker, part in zip(workers, parts, strict=True)]
+    assert shards == 1 or all(own.isnan().any() for own in owns)
+    own = torch.stack([part.nan_to_num(0.0) for part in owns]).sum(0)
+    positives = Positives.of(own, owner, 17)
+    counts = [count(worker, positives, part) for worker, part in zip(workers, parts, strict=True)]
+    assert same(merge(counts, positives), whole(similarity, owner))
+
+
+def test_the_matrix_is_never_made_and_the_held_tiles_keep_to_the_budget() -> None:
+    similarity, owner = made_up(60, 30, 1, 50, True)
+    shown: list[int] = []
+
+    def tile(texts: Tensor | slice, images: slice) -> Tensor:
+        part = similarity[texts, images].clone()
+        shown.append(part.numel())
+        return part
+
+    plan = Plan.of(owner, 30, memory_mib=memory_for(25))
+    assert plan.keep * 25 <= memory_for(25) * NUMBERS_PER_MIB / 2
+    scores = Scores(tile, plan)
+    positives = Positives.of(own_scores(scores), owner, 30)
+    first_pass = len(shown)
+    assert 0 < len(scores.held) <= plan.keep < first_pass < len(plan.rows) * len(plan.columns)
+    count(scores, positives)
+    assert max(shown) <= 25
+    assert not scores.held
+    assert len(shown) == len(plan.rows) * len(plan.columns) + first_pass - plan.keep
+
+
+def test_a_small_split_is_one_tile_that_is_made_once() -> None:
+    similarity, owner = made_up(6, 4, 2, 50, True)
+    shown: list[tuple[object, object]] = []
+
+    def tile(texts: Tensor | slice, images: slice) -> Tensor:
+        shown.append((texts, images))
+        return similarity[texts, images].clone()
+
+    stream_counts(tile, owner, 4)
+    assert shown == [(slice(0, 6), slice(0, 4))]
+
+
+@pytest.mark.parametrize(("texts", "items", "cost", "pairs"), [(25_000, 5_000, 1, None), (7, 5, 1, 6), (1, 9, 16, 3)])
+def test_slices_cover_everything_once_and_differ_by_one_at_most(
+    texts: int, items: int, cost: int, pairs: int | None
+) -> None:
+    memory = 64 if pairs is None else pairs * 2 * (cost + 2) / NUMBERS_PER_MIB
+    for slices, size in zip(cut(texts, items, cost, memory), (texts, items), strict=True):
+        assert [n for part in slices for n in range(part.start, part.stop)] == list(range(size))
+        lengths = {part.stop - part.start for part in slices}
+        assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("sets", [False, True])
+def test_a_collapsed_model_scores_chance_through_the_products_themselves(sets: bool) -> None:
+    """Equal embeddings get bit-equal scores in every tile, at its edges too: only then do they tie."""
+    draw = torch.Generator().manual_seed(0)
+    shape = (2, 4, 33) if sets else (2, 33)
+    one, other = torch.nn.functional.normalize(torch.randn(shape, generator=draw), dim=-1)
+    images, each = 61, 5
+    query, gallery = one.expand(images * each, *one.shape), other.expand(images, *other.shape)
+    owner = torch.arange(images).repeat_interleave(each)
+
+    def tile(texts: Tensor | slice, part: slice) -> Tensor:
+        left, right = query[texts].contiguous(), gallery[part].contiguous()
+        return smooth_chamfer(left, right, 16.0) if sets else cosine(left, right)
+
+    metrics = metrics_of_counts(stream_counts(tile, owner, images, memory_mib=memory_for(700)))
+    assert metrics["i2t/tied_percent"] == metrics["t2i/tied_percent"] == 100
+    assert metrics["t2i/recall_at_10"] == pytest.approx(1000 / images)
+    assert metrics["i2t/recall_at_1"] == pytest.approx(100 / images)
+    assert metrics["pessimistic_rsum"] == 0
+
+
+@pytest.mark.parametrize("pairs", [30, 200, 10_000])
+def test_ranks_of_embeddings_are_those_of_their_matrix(pairs: int) -> None:
+    """Embeddings of small integers: products are exact, and the ranks must be equal whatever the tiles."""
+    draw = torch.Generator().manual_seed(3)
+    query, gallery = (torch.randint(-3, 4, (n, 16), generator=draw).float() for n in (83, 19))
+    owner = torch.randint(0, 19, (83,), generator=draw)
+    found = stream_counts(
+        lambda texts, images: cosine(query[texts], gallery[images]), owner, 19, memory_mib=memory_for(pairs)
+    )
+    assert same(found, whole(query @ gallery.T, owner))
+
+
+def test_a_tile_that_comes_out_differently_the_second_time_does_not_move_the_positive() -> None:
+    similarity, owner = made_up(30, 20, 4, 3, True)
+    seen: set[object] = set()
+
+    def tile(texts: Tensor | slice, images: slice) -> Tensor:
+        part = similarity[texts, images].clone()
+        if (key := (str(texts), images.start)) in seen:
+            rows = torch.arange(30)[texts]
+            for row, text in enumerate(rows.tolist()):
+                if images.start <= owner[text] < images.stop:
+                    part[row, owner[text] - images.start] += 1e-6
+        seen.add(key)
+        return part
+
+    plan = Plan(owner, *cut(30, 20, 1, memory_for(9)), keep=0)
+    scores = Scores(tile, plan)
+    positives = Positives.of(own_scores(scores), owner, 20)
+    assert same(merge([count(scores, positives)], positives), whole(similarity, owner))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (5, 2), (3, 1)])
+def test_nan_is_an_error_wherever_it_stands(place: tuple[int, int]) -> None:
+    similarity, owner = torch.zeros(6, 3), torch.tensor([0, 0, 1, 1, 2, 2])
+    similarity[place] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        stream_counts(of_matrix(similarity), owner, 3, memory_mib=memory_for(2))
+
+
+@pytest.mark.parametrize("owner", [[0, 1, 5], [0, 1, -1], []])
+def test_owners_that_do_not_fit_are_refused(owner: list[int]) -> None:
+    with pytest.raises(ValueError, match="item_of_text"):
+        stream_counts(of_matrix(torch.zeros(3, 2)), torch.tensor(owner, dtype=torch.int64), 2)
+
+
+@pytest.mark.parametrize("pairs", [1, 7, 1000])
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_the_first_k_are_those_of_a_stable_sort_read_backwards(pairs: int, k: int) -> None:
+    similarity, _ = made_up(11, 9, 7, 5, True)
+    similarity[3] = -0.0
+    similarity[3, 2] = 0.0
+    expected = [sorted(range(9), key=lambda item: row[item])[::-1][:k] for row in similarity.tolist()]
+    assert top_k(of_matrix(similarity), 11, 9, k, memory_mib=memory_for(pairs)).tolist() == expected
+    with pytest.raises(ValueError, match="9 images"):
+        top_k(of_matrix(similarity), 11, 9, 10)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("pairs", [30, 10_000])
+def test_a_gpu_counts_what_the_cpu_counts(pairs: int) -> None:
+    draw = torch.Generator().manual_seed(3)
+    query, gallery = (torch.randint(-3, 4, (n, 16), generator=draw).float() for n in (83, 19))
+    owner = torch.randint(0, 19, (83,), generator=draw)
+    there = query.cuda(), gallery.cuda()
+    found = stream_counts(
+        lambda texts, images: cosine(there[0][texts], there[1][images]), owner, 19, memory_mib=memory_for(pairs)
+    )
+    on_cpu: dict[Direction, Counts] = {way: Counts(*(part.cpu() for part in found[way])) for way in DIRECTIONS}
+    assert same(on_cpu, whole(query @ gallery.T, owner))
