@@ -208,6 +208,7 @@ def _add_evaluate(verbs: Any) -> None:
         "--shards", type=int, default=0, metavar="N",
         help="rank over N Ray actors, each with a share of the images; 0 ranks in this process (default)",
     )  # fmt: skip
+    verb.add_argument("--diagnostics", action="store_true", help="sets, hubs, margins, and recall by uncertainty too")
 
 
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -220,7 +221,10 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
         written = submit_run(args.folders[0], args.split, args.submission)
         print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
         return written
-    found = [evaluate(folder, args.split, args.protocol, args.shards, args.annotations) for folder in args.folders]
+    found = [
+        evaluate(folder, args.split, args.protocol, args.shards, args.annotations, args.diagnostics)
+        for folder in args.folders
+    ]
     for one in found:
         kinds = (("", "metrics"), (" re-ranked (transductive)", "rerank"), (" re-ranked (inductive)", "inductive"))
         for title, metrics in ((title, one[kind]) for title, kind in kinds):
@@ -232,7 +236,17 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
             print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in one[what].items())}")
         for note in one["notes"]:
             print(f"  {note}")
+        if one["diagnostics"]:
+            _print_diagnostics(one["diagnostics"])
     return found[0] if len(found) == 1 else {"runs": found}
+
+
+def _print_diagnostics(found: dict[str, Any]) -> None:
+    numbers = (f"{name.partition('/')[2]} {value:.3g}" for name, value in found.items() if name != "calibration")
+    print(f"  {', '.join(numbers)}")
+    if found["calibration"]:
+        print("  R@10 by predicted uncertainty, the most certain tenth first:", end=" ")
+        print(" ".join(f"{part['recall']:.1f}" for part in found["calibration"]))
 
 
 def _add_rerank(verbs: Any) -> None:

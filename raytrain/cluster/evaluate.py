@@ -51,6 +51,7 @@ def evaluate(
     protocol: str | None = None,
     shards: int = 0,
     annotations: str | os.PathLike[str] | None = None,
+    diagnostics: bool = False,
 ) -> dict[str, Any]:
     """As raytrain.training.run.evaluate_run, over `shards` actors; 0 ranks in this process, without Ray.
 
@@ -64,13 +65,13 @@ def evaluate(
     if shards < 0:
         raise UsageError(f"shards is at least 0; given: {shards}")
     if shards == 0:
-        return evaluate_run(folder, split, protocol, annotations)
+        return evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics)
     name = protocol or f"split/{split}"
     asked = find_protocol(name)
     if asked.folds > 1 or asked.relevance != "own":
         raise UsageError(f"{name} ranks a gallery that any machine holds: leave --shards out")
     connect()
-    return evaluate_run(folder, split, protocol, ranker=RayRanker(shards))
+    return evaluate_run(folder, split, protocol, ranker=RayRanker(shards), diagnostics=diagnostics)
 
 
 @dataclass

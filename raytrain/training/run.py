@@ -27,6 +27,7 @@ from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, provenance
 from raytrain.training.benchmarks import Scored, asked_as, asked_of, split_result
+from raytrain.training.diagnose import diagnose
 from raytrain.training.embed import embed_split
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, build_method, default_device, fit, no_report, refuse_other_task
@@ -156,6 +157,7 @@ def evaluate_run(
     protocol: str | None = None,
     annotations: str | os.PathLike[str] | None = None,
     ranker: Ranker | None = None,
+    diagnostics: bool = False,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
 
@@ -167,24 +169,35 @@ def evaluate_run(
         protocol: default `split/<split>`, the whole split.
         annotations: folder of the CSV files of CxC, for coco/cxc.
         ranker: ranks the split instead of this process; re-ranking, which needs all scores in one place, is left out.
+        diagnostics: look at the embeddings and scores too (raytrain/training/diagnose.py).
 
     Returns:
         {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
-        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "files", "test_openings"}
+        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "diagnostics": as `diagnose`
+        or None, "files", "test_openings"}
     """
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
     opened = _open_run(folder, split)
     rows = asked_as(open_split(opened.table, split, allow_test=True), protocol)
+    seen = None
     if ranker is not None:
+        if diagnostics:
+            raise UsageError("diagnostics look at all scores in one place: leave --shards out")
         results: Iterable[Result] = [ranker(opened.saved.path, rows, protocol)]
     else:
-        results = _results(opened, rows, protocol, annotations)
+        searched = _searched(opened, split)
+        scored = opened.embed(rows, whole=bool(searched) or diagnostics)
+        results = (
+            split_result(_rescored(opened, scored, one), protocol, one, annotations) for one in (None, *searched)
+        )
+        seen = diagnose(scored, opened.feed) if diagnostics else None
     found: dict[str, Any] = {}
     files = []
     for result in results:
-        file = write_evaluation(opened.folder, result, opened.facts)
+        also = {"diagnostics": seen} if seen and not result.rerank else {}
+        file = write_evaluation(opened.folder, result, opened.facts | also)
         files.append(str(file))
         kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
         found[kind] = dict(result.metrics)
@@ -202,6 +215,7 @@ def evaluate_run(
         "test_openings": opened.facts["test_openings"],
         "rerank": None,
         "inductive": None,
+        "diagnostics": seen,
         **found,
     }
 
@@ -291,16 +305,11 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
     return _Opened(folder, model, feed, table, saved, facts)
 
 
-def _results(
-    opened: _Opened, rows: AnySplit, protocol: str, annotations: str | os.PathLike[str] | None
-) -> Iterator[Result]:
-    """What a protocol says of a split without re-ranking, and with each kind of it that was searched."""
-    searched = searched_temperatures(opened.folder)
-    if rows.name == opened.saved.config.data.train_split:  # a bank is of other queries than those that are ranked
-        searched = [one for one in searched if not any(one.bank_sizes)]
-    scored = opened.embed(rows, whole=bool(searched))
-    for temperatures in (None, *searched):
-        yield split_result(_rescored(opened, scored, temperatures), protocol, temperatures, annotations)
+def _searched(opened: _Opened, split: str) -> list[Temperatures]:
+    """What was searched and holds for this split: a bank is of other queries than those that are ranked."""
+    found = searched_temperatures(opened.folder)
+    trained = split == opened.saved.config.data.train_split
+    return [one for one in found if not (trained and any(one.bank_sizes))]
 
 
 def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None) -> Scored:
