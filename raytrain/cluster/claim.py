@@ -92,7 +92,7 @@ def open_journal(
     return uid
 
 
-def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 60.0) -> None:
+def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 180.0) -> None:
     """Wait until Ray has ended what a killed driver left, so that no run has two writers."""
     import ray
     from ray.util.state import list_actors

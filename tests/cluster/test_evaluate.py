@@ -70,7 +70,7 @@ def test_shares_are_of_whole_batches_and_cover_every_image_once(items: int, shar
 
 
 def test_what_cannot_be_sharded_is_an_error_of_usage_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="folds"):
+    with pytest.raises(UsageError, match="any machine holds"):
         evaluate(tmp_path, protocol="coco/1k5f", shards=2)
     with pytest.raises(UsageError, match="at least 0"):
         evaluate(tmp_path, shards=-1)
