@@ -65,6 +65,8 @@ def train_on_ray(
     prepare_folder(config)
     # Ray throttles `report` by this poll: 2 s by default
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    # a node that does other work may need minutes to import torch; what cannot fit was refused above
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     trainer = TorchTrainer(
         work,

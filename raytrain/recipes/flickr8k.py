@@ -49,17 +49,17 @@ def dvse_flickr8k() -> RunConfig:
 
 
 def dive_flickr8k() -> RunConfig:
-    """DivE with K = 4 at D 256 on MiniLM token states; a starting point whose schedule has not been tuned.
+    """DivE with K = 4 at D 256 on MiniLM token states.
 
     Hardest negatives from the first step, as published (`method.mean_warmup_epochs=0`), stay collapsed on a split of
-    this size: the loss stands at twice the margin. Three epochs on the mean over all negatives come first. The slots'
-    attention is 4 x 128 wide, in proportion to D as published, and all parts learn at one rate.
+    this size: the loss stands at twice the margin. One epoch on the mean over all negatives comes first (docs/log.md).
+    The slots' attention is 4 x 128 wide, in proportion to D as published, and all parts learn at one rate.
     Run: `raytrain train dive_flickr8k data.table=TABLE`.
     """
     return vse_infinity_flickr8k().model_copy(
         update={
-            "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0),
-            "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
+            "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1),
+            "optim": OptimConfig(lr=2e-3, batch_size=64, num_epochs=6, schedule="cosine", clip_norm=1.0),
         }
     )
 
