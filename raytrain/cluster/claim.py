@@ -101,9 +101,11 @@ def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float 
     live = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     if last is None or last["node"] not in live or last["job"] == here["job"]:
         return
+    address = ray.get_runtime_context().gcs_address  # a machine may have several clusters
+    of_job = [("job_id", "=", last["job"])]
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        left = [a for a in list_actors(filters=[("job_id", "=", last["job"])], limit=1000) if a.state != "DEAD"]
+        left = [a for a in list_actors(address, filters=of_job, limit=1000) if a.state != "DEAD"]
         if not left:
             return
         time.sleep(1.0)

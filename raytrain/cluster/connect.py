@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +48,15 @@ def connect(address: str | None = None) -> dict[str, Any]:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            ray.init(
-                address="local",
-                dashboard_host="127.0.0.1",
-                include_dashboard=True,  # without it Ray's cleaner floods the log
-                object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-                _temp_dir=str(Path(tempfile.gettempdir()) / f"raytrain-{os.getuid()}"),  # short: it holds sockets
-                **quiet,
-            )
+            with _known_address(ray.util.get_node_ip_address()):
+                ray.init(
+                    address="local",
+                    dashboard_host="127.0.0.1",
+                    include_dashboard=True,  # without it Ray's cleaner floods the log
+                    object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                    _temp_dir=str(Path(tempfile.gettempdir()) / f"raytrain-{os.getuid()}"),  # short: it holds sockets
+                    **quiet,
+                )
     except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
         if address is None:
             raise
@@ -61,6 +65,29 @@ def connect(address: str | None = None) -> dict[str, Any]:
             "RAY_AUTH_TOKEN_PATH name its token?"
         ) from None
     return {"address": ray.get_runtime_context().gcs_address, "started": address is None}
+
+
+@contextlib.contextmanager
+def _known_address(ip: str) -> Iterator[None]:
+    """While a cluster starts here: its address in the environment that its workers inherit.
+
+    Ray's own helpers ask for "the" cluster of a machine. Beside another one they would fail, and the CPUs of a trial
+    that was stopped early would never be given back.
+    """
+    with socket.socket() as free:
+        free.bind((ip, 0))
+        port = free.getsockname()[1]
+    known = {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ip}:{port}"}
+    before = {name: os.environ.get(name) for name in known}
+    os.environ.update(known)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def ensure_token() -> None:
