@@ -213,7 +213,7 @@ def _add_evaluate(verbs: Any) -> None:
 
 def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.evaluate import evaluate
-    from raytrain.training.run import submit_run
+    from raytrain.training.evaluate import submit_run
 
     if args.submission:
         if len(args.folders) > 1 or args.protocol:

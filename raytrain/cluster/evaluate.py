@@ -37,10 +37,11 @@ from raytrain.evaluation.recall import Direction
 from raytrain.evaluation.streaming import Plan, Positives, Scores, count, cut, merge, own_scores, slices, total
 from raytrain.methods.base import Method
 from raytrain.training.embed import embed_images, embed_texts, scoring
+from raytrain.training.evaluate import evaluate_run
 from raytrain.training.feed import Feed
 from raytrain.training.fit import default_device
 from raytrain.training.gather import padded
-from raytrain.training.run import evaluate_run, load_run, open_split
+from raytrain.training.run import load_run, open_split
 
 PIECE = 8 * TEXTS_AT_ONCE  # captions that are sent at once
 
@@ -53,7 +54,7 @@ def evaluate(
     annotations: str | os.PathLike[str] | None = None,
     diagnostics: bool = False,
 ) -> dict[str, Any]:
-    """As raytrain.training.run.evaluate_run, over `shards` actors; 0 ranks in this process, without Ray.
+    """As raytrain.training.evaluate.evaluate_run, over `shards` actors; 0 ranks in this process, without Ray.
 
     Connects to the cluster of RAY_ADDRESS, or starts one on this machine. With GPUs in the cluster each actor takes
     one, and one CPU otherwise. The run's folder and its table lie on storage that all of them mount. Re-ranking needs
@@ -76,7 +77,7 @@ def evaluate(
 
 @dataclass
 class RayRanker:
-    """A Ranker (raytrain/training/run.py) over Ray.
+    """A Ranker (raytrain/training/evaluate.py) over Ray.
 
     Args:
         shards: actors at most; a split of few images has fewer batches than that.

@@ -38,8 +38,9 @@ from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.tracking.journal import Journal
 from raytrain.training.benchmarks import Scored, asked_as, asked_of, split_result
+from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import fit
-from raytrain.training.run import evaluate_run, open_split, open_tables
+from raytrain.training.run import open_split, open_tables
 from tests.data.pictures import write_image
 from tests.data.triplets import cirr, dump, fashion_iq
 from tests.runs import tiny

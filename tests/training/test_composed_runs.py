@@ -15,8 +15,9 @@ from raytrain.review.page import to_html
 from raytrain.review.rerank import rerank_run
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.tracking.journal import Journal
+from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import fit
-from raytrain.training.run import evaluate_run, open_tables
+from raytrain.training.run import open_tables
 from tests.runs import tiny
 from tests.tables import make_query_table, make_table
 

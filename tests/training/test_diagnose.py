@@ -14,8 +14,9 @@ from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.evaluation.diagnostics import hubness
 from raytrain.training.embed import score_split
+from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import default_device, fit
-from raytrain.training.run import evaluate_run, load_run, open_tables, train
+from raytrain.training.run import load_run, open_tables, train
 from tests.runs import tiny
 from tests.small_runs import small_run
 from tests.tables import make_query_table

@@ -18,8 +18,9 @@ from raytrain.evaluation.query_bank import draw
 from raytrain.review.leaderboard import rows
 from raytrain.review.rerank import read_similarity, rerank_run
 from raytrain.tracking.journal import Journal
+from raytrain.training.evaluate import evaluate_run
 from raytrain.training.rescore import Rescore, bank_scores
-from raytrain.training.run import evaluate_run, load_run, train
+from raytrain.training.run import load_run, train
 from tests.small_runs import small_run
 
 
