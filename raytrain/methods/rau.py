@@ -30,14 +30,14 @@ class RAU(Composed):
         super().__init__(encoder, config, inputs)
         both = config.csu_weight > 0 or config.dr_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
         self.source_blocks: UncertaintyBlocks | None = None
-        self.target_blocks: UncertaintyBlocks | None = None
+        self.target_blocks: UncertaintyBlocks | None = None  # apart; where blocks are shared they stand once
+        self.for_targets = both
         if both or config.isu_weight > 0:
             self.source_blocks = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring)
             self.first_noise = self.noise_shape[0] if self.noise_shape else 0
             self.noise_shape = (self.first_noise + 2 * config.blocks, encoder.dim)
-        if both:
-            apart = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring) if not config.shared_blocks else None
-            self.target_blocks = apart or self.source_blocks
+        if both and not config.shared_blocks:
+            self.target_blocks = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring)
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Reference (B, R, F) and text (B, T[, F]) -> (B, D), L2-normalised."""
@@ -45,7 +45,7 @@ class RAU(Composed):
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D), L2-normalised."""
-        return self._searched(super().encode_gallery(batch), self.target_blocks)
+        return self._searched(super().encode_gallery(batch), self._of_targets())
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
         """(B,) mean standard deviation of the source's last block; None without blocks."""
@@ -55,6 +55,10 @@ class RAU(Composed):
         silent = features.new_zeros(self.config.blocks, *features.shape)
         found: Gaussians = self.source_blocks(features, silent)
         return (found.log_variance[-1] / 2).exp().mean(-1)
+
+    def _of_targets(self) -> UncertaintyBlocks | None:
+        """The blocks of targets; None where no loss needs them."""
+        return self.source_blocks if self.for_targets and self.config.shared_blocks else self.target_blocks
 
     def _searched(self, features: Tensor, blocks: UncertaintyBlocks | None) -> Tensor:
         """(B, D) features as they are, or the mean of the last block without noise."""
@@ -75,8 +79,8 @@ class RAU(Composed):
         noise = batch.get("noise")
         from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, moment)
         to_target = None
-        if self.target_blocks is not None:
-            to_target = self._blocks(self.target_blocks, target, noise, self.first_noise + config.blocks, moment)
+        if (of_targets := self._of_targets()) is not None:
+            to_target = self._blocks(of_targets, target, noise, self.first_noise + config.blocks, moment)
         if config.isu_weight:
             whole = gallery if to_target is None or config.isu_sides == "source" else to_target.sample
             by_block = _cosines(from_source.sample, whole)

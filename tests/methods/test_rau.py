@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
+import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -123,6 +124,7 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[
     found = method(given, Moment(epoch=1.5, num_epochs=2))
     found["loss"].backward()
     assert torch.isfinite(found["loss"])
+    assert safetensors.torch.save(method.state_dict())  # which refuses tensors that stand there twice
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
