@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -59,7 +60,9 @@ def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -
         study.add_trials(tried)
         names = sorted({name for one in tried for name in one.params} - {"method.kind"})
         evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
-        raw = evaluator.evaluate(study, params=names)
+        with warnings.catch_warnings():  # of values that were tried once
+            warnings.simplefilter("ignore")
+            raw = evaluator.evaluate(study, params=names)
         total = sum(raw.values())
         if total > 0:
             found[method] = {name: raw[name] / total for name in sorted(raw, key=lambda name: -raw[name])}
