@@ -25,7 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from raytrain.evaluation.many_temperatures import Grid, has_numba, image_ranks, log_means, text_ranks
+from raytrain.evaluation.log_means import Grid, has_numba, log_means
+from raytrain.evaluation.many_temperatures import image_ranks, text_ranks
 from raytrain.evaluation.temperature_search import GRID
 
 KS = (1, 5, 10)

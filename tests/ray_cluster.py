@@ -163,3 +163,24 @@ def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+def run_with_own_ray(script: str, *arguments: str) -> str:
+    """The output of a Python script in a process that starts a Ray of its own, under a folder and token of its own.
+
+    Ray reads its authentication when it is imported, and ends with the process that started it.
+    """
+    short = tempfile.mkdtemp(prefix="ro", dir="/tmp")  # it holds sockets, whose paths may have 107 characters
+    try:
+        (Path(short) / "token").write_text(secrets.token_hex(32))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        environment |= {
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{short}/token", "RAY_TMPDIR": short, "TMPDIR": short,
+            "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        command = [sys.executable, "-c", script, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    finally:
+        shutil.rmtree(short, ignore_errors=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

@@ -94,10 +94,6 @@ class QuerySplit:
         """(Q, N) bool: which items answer which query; a row without any where targets are not published."""
         return _filled(self.targets, self.target_offsets, len(self.items))
 
-    def in_subset(self) -> np.ndarray:
-        """(Q, N) bool: members of each query's subset, its reference and target included."""
-        return _filled(self.subset, self.subset_offsets, len(self.items))
-
     def candidates(self, reference: bool = False) -> np.ndarray:
         """(Q, N) bool: items of the query's part of the gallery; its reference where it is asked for."""
         found = np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.data.paths import opened, refuse_pickle
+from raytrain.data.paths import contained, opened, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
@@ -50,6 +50,23 @@ def read_rows(path: Path, problems: Problems, delimiter: str = "") -> Iterator[t
     if suffix in TEXT_FILES:
         return _separated(path, delimiter or TEXT_FILES[suffix], problems)
     return _columnar(path)
+
+
+def files_in(folder: Path, names: str, suffixes: Sequence[str]) -> list[Path]:
+    """The named files, separated by commas, or all of the folder that have one of the suffixes.
+
+    Raises:
+        DataError: no folder, no such file in it, or a name that leads out of it.
+    """
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
+    if names:
+        return [contained(folder, name.strip()) for name in names.split(",")]
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+    if not found:
+        what = f"no file of rows ({', '.join(suffixes)})"
+        raise DataError(Problem(str(folder), None, what, "Put one there, or name it with file=NAME."))
+    return found
 
 
 def columns_of(path: Path) -> list[str]:
@@ -150,9 +167,12 @@ def _columnar(path: Path) -> Iterator[tuple[int, Row]]:
             for start in range(0, len(batch), _ROWS_AT_ONCE):
                 yield from enumerate(batch.slice(start, _ROWS_AT_ONCE).to_pylist(), first + start)
             first += len(batch)
-    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ) as error:  # the last: types Python has no value of
         what = f"not readable from row {first} on: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise DataError(Problem(str(path), first, what, _AGAIN)) from None
 

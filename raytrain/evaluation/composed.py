@@ -47,18 +47,6 @@ class Asked:
     item_ids: Sequence[str]
 
 
-def blocks_of(similarity: Tensor) -> Blocks:
-    """The blocks of (Q, N) scores that are known already."""
-
-    def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-        step = block_rows(similarity.shape[1] if columns is None else len(columns))
-        for chunk in torch.split(rows, step):
-            scores = similarity[chunk]
-            yield chunk, scores if columns is None else scores[:, columns]
-
-    return blocks
-
-
 def block_rows(columns: int) -> int:
     """How many queries a block has."""
     return max(1, BLOCK_ELEMENTS // max(1, columns))

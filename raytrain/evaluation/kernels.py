@@ -1,7 +1,7 @@
 """Compiled loops of the search of temperatures; importing this needs numba (the extra `fast`).
 
 They hold no lock, so that threads share the rows of a matrix among them. What they compute is described, and computed
-once more with PyTorch, in `many_temperatures`.
+once more with PyTorch, in `log_means` and `many_temperatures`.
 """
 
 from __future__ import annotations

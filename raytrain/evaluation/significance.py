@@ -7,6 +7,7 @@ queries those of one reference are drawn together.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -259,15 +260,23 @@ def _by_group(hits: ArrayLike, groups: ArrayLike | None, number: int = 0) -> tup
 
 def _draw_percent(sums: Floats, counts: Floats, samples: int, seed: int) -> Floats:
     """(samples, ...) percent of (C, ...) sums: each draw takes as many clusters as there are, with replacement."""
-    generator = np.random.default_rng(seed)
-    clusters = len(sums)
     drawn = np.empty((samples, *sums.shape[1:]))
-    step = max(1, 4_000_000 // clusters)  # some 30 MB of drawn multiplicities at a time
+    step = max(1, 4_000_000 // len(sums))  # some 30 MB of multiplicities as float64 at a time
+    multiplicities = _multiplicities(len(sums), samples, seed)
     for first in range(0, samples, step):
-        size = min(step, samples - first)
-        times = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=size).astype(float)
-        drawn[first : first + size] = 100 * (times @ sums) / np.maximum(times @ counts, 1)
+        times = multiplicities[first : first + step].astype(float)
+        drawn[first : first + step] = 100 * (times @ sums) / np.maximum(times @ counts, 1)
     return drawn
+
+
+@functools.lru_cache(maxsize=2)  # metrics, systems and rows of a table are compared on the same draws
+def _multiplicities(clusters: int, samples: int, seed: int) -> NDArray[np.int16]:
+    """(samples, C) how often each draw takes each cluster."""
+    generator = np.random.default_rng(seed)
+    times = np.empty((samples, clusters), np.int16)
+    for draw in times:
+        draw[:] = generator.multinomial(clusters, np.full(clusters, 1 / clusters))
+    return times
 
 
 def _interval(draws: Floats, level: float) -> tuple[float, float]:

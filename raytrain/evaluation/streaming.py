@@ -299,30 +299,3 @@ def stream_counts(
     scores = Scores(tile, Plan.of(item_of_text, items, cost, memory_mib))
     positives = Positives.of(own_scores(scores), item_of_text, items)
     return merge([count(scores, positives, keep=keep)], positives)
-
-
-def top_k(tile: Tile, texts: int, items: int, k: int, cost: int = 1, memory_mib: float = MEMORY_MIB) -> Tensor:
-    """(M, k) int64 images of each text, best first; of equal scores the higher index stands first, as in ranks.
-
-    Args:
-        tile: makes the scores, float32 or narrower.
-        texts, items: M and N.
-        k: at most N.
-        cost, memory_mib: as in `stream_counts`.
-    """
-    if not 1 <= k <= items:
-        raise ValueError(f"k is {k}; there are {items} images")
-    rows, columns = cut(texts, items, cost, memory_mib)
-    found = []
-    for some in rows:
-        best: Tensor | None = None
-        for part in columns:
-            # one number that orders by score and then by index: no two are equal, so topk has no choice
-            bits = (tile(some, part).float() + 0.0).contiguous().view(torch.int32).long()  # + 0: there is one zero
-            ordered = torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-            keys = (ordered << 32) + torch.arange(part.start, part.stop, device=bits.device)
-            keys = keys if best is None else torch.cat([best, keys], 1)
-            best = keys.topk(min(k, keys.shape[1]), 1).values
-        assert best is not None
-        found.append(best & 0xFFFFFFFF)
-    return torch.cat(found)

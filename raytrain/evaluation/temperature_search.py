@@ -17,14 +17,8 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import UsageError
-from raytrain.evaluation.many_temperatures import (
-    Grid,
-    additive_ranks,
-    image_ranks,
-    log_means,
-    recall_sum,
-    text_ranks,
-)
+from raytrain.evaluation.log_means import Grid, log_means
+from raytrain.evaluation.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
 from raytrain.evaluation.protocols import Fold, Protocol, Result, evaluate, find_protocol, folds
 from raytrain.evaluation.query_bank import QueryBank
 from raytrain.evaluation.ranking import check_owner, image_to_text_counts, text_to_image_counts

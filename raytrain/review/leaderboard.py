@@ -16,13 +16,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from raytrain.evaluation.report import read_ranks
 from raytrain.evaluation.reranking import Temperatures
-from raytrain.evaluation.significance import holm, paired_recall_differences, permutation_p, recall_intervals
+from raytrain.evaluation.significance import recall_intervals
+from raytrain.review.comparison import against_first, kept_ranks
+from raytrain.review.curves import NOT_SETTINGS, Curve, curves_of
 from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
 
 Group = tuple[str, tuple[str, ...]]
@@ -35,22 +34,7 @@ COMPOSED: tuple[Group, ...] = (
 )
 """What a row shows beside its rsum, by what its queries are."""
 METRICS = tuple(name for group in (*IMAGE_TEXT, *COMPOSED) for name in group[1])
-NOT_SETTINGS = ("name", "seed", "storage", "experiment", "data.table")  # the fingerprint stands for the table
 UNTOLD = ("method.kind", "method.views")  # columns of their own
-
-
-class Curve(NamedTuple):
-    """Rows of one method that differ in one number alone.
-
-    Args:
-        method: as in the rows.
-        setting: dotted name of the number.
-        points: (value, validation rsum, seeds) in ascending order.
-    """
-
-    method: str
-    setting: str
-    points: list[tuple[float, float, int]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +66,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     val/rsum_sd and test/rsum_sd over seeds (None for one), headline (split and metric that stand for a protocol without
     rsum, such as "val cirr/mean_recall", or None), headline_value and headline_sd, interval_split, rsum_low and
     rsum_high (95 % over queries), first, first_split, first_difference, first_low, first_high and first_p (see
-    `_against_first`), worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs
+    `against_first`), worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs
     are counted and have no row.
     """
     runs = read_runs(storage, experiment)
@@ -101,13 +85,13 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
                     found.append(_row(same_kind, protocol, kind))
     _name_protocols(found)
     found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
-    board = Board(found, dict(Counter(run.status for run in runs)), _curves(found))
+    board = Board(found, dict(Counter(run.status for run in runs)), curves_of(found))
     for table in board.tables:
         _tell_settings(table)
         for rank, row in enumerate(table, start=1):
             row["rank"] = rank
         for alike in dict.fromkeys(_reranked(row) for row in table):
-            _against_first([row for row in table if _reranked(row) == alike])
+            against_first([row for row in table if _reranked(row) == alike])
         for row in table:
             del row["config"], row["ranks"]
     return board
@@ -188,7 +172,7 @@ def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[s
     for split, metrics in (("val", val_metrics), ("test", [t["metrics"] if t else None for t in test])):
         row |= _means(split, metrics)
     row |= _headline(test)
-    row["ranks"] = {"val": _ranks(val), "test": _ranks(test) if row["test/rsum"] is not None else None}
+    row["ranks"] = {"val": kept_ranks(val), "test": kept_ranks(test) if row["test/rsum"] is not None else None}
     split = "test" if row["test/rsum"] is not None else "val"
     ranks = row["ranks"][split]
     low, high = recall_intervals(ranks)["rsum"] if ranks else (None, None)
@@ -236,44 +220,6 @@ def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]
         "headline_value": statistics.fmean(values) if complete else None,
         "headline_sd": statistics.stdev(values) if complete and len(values) > 1 else None,
     }
-
-
-def _ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str, np.ndarray]] | None:
-    """The ranks that every run of a row kept; None where one is lost or was of other queries."""
-    found = [read_ranks(one) if one else None for one in evaluations]
-    ranks = [one for one in found if one is not None]
-    if len(ranks) < len(found) or not all(_same_queries(ranks[0], one) for one in ranks):
-        return None
-    return ranks or None
-
-
-def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-    return a.keys() == b.keys() and all(
-        np.array_equal(a[name], b[name]) for name in ("item_of_text", "reference") if name in a
-    )
-
-
-def _against_first(rows: Sequence[dict[str, Any]]) -> None:
-    """Write into each row how far its rsum is from the first row's: on test where both were opened there, else on val.
-
-    first: rank of that row; first_split; first_difference with first_low and first_high, in points (95 %, paired
-    bootstrap); first_p of the paired permutation test, by Holm's correction over these rows. None throughout for the
-    first row, and where ranks are missing. The first was chosen on validation: differences there flatter it.
-    """
-    told = ("first", "first_split", "first_difference", "first_low", "first_high", "first_p")
-    uncorrected: dict[int, float] = {}  # by place among the rows
-    for place, row in enumerate(rows):
-        row |= dict.fromkeys(told)
-        for split in ("test", "val") if place else ():
-            mine, best = row["ranks"][split], rows[0]["ranks"][split]
-            if mine and best and _same_queries(mine[0], best[0]):
-                change = paired_recall_differences(mine, best)["rsum"]
-                uncorrected[place] = permutation_p(mine, best)["rsum"]
-                values = (rows[0]["rank"], split, change.mean, change.low, change.high)
-                row |= dict(zip(told, values, strict=False))
-                break
-    for place, p in zip(uncorrected, holm(list(uncorrected.values())).tolist(), strict=True):
-        rows[place]["first_p"] = p
 
 
 def _reranked(row: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -324,29 +270,6 @@ def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
                 f"{name.rpartition('.')[2]}={_short(row['config'][name])}" for name in told if name in row["config"]
             )
             row["settings"] = ", ".join(parts)
-
-
-def _curves(found: Sequence[dict[str, Any]], least: int = 3) -> list[Curve]:
-    """Every number of which at least three values were tried while all else stayed the same."""
-    plain = {json.dumps(row["runs"]): row for row in found if not row["rerank"] and row["val/rsum"] is not None}
-    curves = []
-    settings = {name for row in plain.values() for name, value in row["config"].items() if _is_number(value)}
-    for name in sorted(settings - set(NOT_SETTINGS)):
-        alike: dict[str, dict[float, tuple[float, float, int]]] = {}
-        for row in plain.values():
-            value = row["config"].get(name)
-            rest = {key: one for key, one in row["config"].items() if key not in (*NOT_SETTINGS, name)}
-            if _is_number(value):
-                key = json.dumps([row["method"], row["fingerprint"], row["experiment"], rest], sort_keys=True)
-                alike.setdefault(key, {})[float(value)] = (float(value), row["val/rsum"], len(row["seeds"]))
-        for key, points in alike.items():
-            if len(points) >= least:
-                curves.append(Curve(json.loads(key)[0], name, [points[value] for value in sorted(points)]))
-    return curves
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:

@@ -11,8 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raytrain.review.curves import Curve
 from raytrain.review.importance import read_space
-from raytrain.review.leaderboard import Curve
 from raytrain.review.tables import METHOD_NAMES
 from raytrain.tracking.journal import NAME, Journal
 

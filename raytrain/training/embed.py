@@ -122,12 +122,6 @@ def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEM
     return scores
 
 
-def score_split(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor:
-    """(M, N) scores of the split's queries against its images, on rank 0; an empty tensor elsewhere."""
-    query, gallery = embed_split(model, split, feed, device)
-    return score(model, query, gallery) if rank() == 0 else torch.empty(0)
-
-
 def count_pairs(
     model: Method,
     query: Tensor,

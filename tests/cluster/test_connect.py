@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import stat
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +13,7 @@ from raytrain.cluster.connect import ensure_token, placed
 from raytrain.cluster.verbs import add_verbs
 from raytrain.config import override
 from raytrain.errors import RefusedError, UsageError
-from tests.ray_cluster import LocalCluster
+from tests.ray_cluster import LocalCluster, run_with_own_ray
 from tests.small_runs import small_run
 
 
@@ -102,21 +98,7 @@ print(address, ray.get(Asking.remote().actors.remote()))
 @pytest.mark.cluster
 def test_a_cluster_that_starts_beside_another_is_the_one_that_its_workers_ask(cluster: LocalCluster) -> None:
     assert cluster.nodes  # there is another one
-    short = tempfile.mkdtemp(prefix="rc", dir="/tmp")
-    try:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        environment |= {"TMPDIR": short, "HOME": short, "PYTHONPATH": str(Path(__file__).parents[2])}
-        done = subprocess.run(
-            [sys.executable, "-c", BESIDE_ANOTHER],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    address, actors = done.stdout.split()
+    printed = run_with_own_ray(BESIDE_ANOTHER)
+    address, actors = printed.split()
     assert address != cluster.address
     assert actors == "1"

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +13,7 @@ from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
 from tests.encoders import tiny_models
+from tests.ray_cluster import run_with_own_ray
 
 # its own process: Ray reads its authentication when it is imported, and ends with the process that started it
 SCRIPT = """
@@ -57,23 +53,8 @@ def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_imag
         call(broken.path, vit, workers=1),
         call(table.path, vit, name="x", workers=50),
     ]
-    short = tempfile.mkdtemp(prefix="re")  # it holds sockets, whose paths may have 107 characters
-    try:
-        (Path(short) / "token").write_text("0" * 64)
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": f"{short}/token",
-            "TMPDIR": short,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        }
-        command = [sys.executable, "-c", SCRIPT, json.dumps(calls)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(('"', "["))]
+    printed = run_with_own_ray(SCRIPT, json.dumps(calls))
+    answers = [json.loads(line) for line in printed.splitlines() if line.startswith(('"', "["))]
     assert answers[:4] == ["ok"] * 4
     assert answers[4][1] == [[str(broken.image_root / "3.jpg"), 3]]
     assert Table(broken.path).features == {}

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +21,7 @@ from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
 from raytrain.training.fit import build_method, fit
 from raytrain.training.run import open_tables
+from tests.ray_cluster import run_with_own_ray
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -76,7 +72,6 @@ def test_what_cannot_be_sharded_is_an_error_of_usage_before_anything_starts(tmp_
         evaluate(tmp_path, shards=-1)
 
 
-# its own process: Ray reads its authentication when it is imported, and ends with the process that started it
 SCRIPT = """
 import json, sys
 from raytrain.cluster.connect import ensure_token
@@ -106,24 +101,8 @@ def test_ray_gives_the_ranks_of_one_process_with_one_two_and_three_shards(tmp_pa
     config = tiny(table, tmp_path, optim__batch_size=1000, optim__num_epochs=1, method__kind="dive")
     fit(config, open_tables(config))
     assert len(Table(table.path).split("test", allow_test=True)) > 2 * 256  # three batches, so three shards
-    short = tempfile.mkdtemp(prefix="rv", dir="/tmp")  # it holds sockets, whose paths may have 107 characters
-    try:
-        (Path(short) / "token").write_text("0" * 64)
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": f"{short}/token",
-            "RAY_TMPDIR": short,
-            "TMPDIR": short,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        }
-        command = [sys.executable, "-c", SCRIPT, str(config.folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    here, *there, refused = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    printed = run_with_own_ray(SCRIPT, str(config.folder))
+    here, *there, refused = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     assert len(there) == 3
     assert "4 shards need as many CPUs; the cluster has 3" in refused["error"]
     for each in there:

@@ -19,7 +19,7 @@ from raytrain.errors import NonFiniteError
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
-from raytrain.training.embed import score_split
+from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
 from raytrain.training.fit import build_method, fit, open_batches
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
@@ -87,7 +87,7 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     found = {f"loss/{name}": value.detach() for name, value in losses.items()}
     found |= {f"gradient/{name}": p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     found |= {f"buffer/{name}": b.clone() for name, b in model.named_buffers()}
-    found["scores"] = score_split(model, splits["val"], feed, CPU)
+    found["scores"] = score(model, *embed_split(model, splits["val"], feed, CPU))
     return found
 
 

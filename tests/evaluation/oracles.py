@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from raytrain.evaluation.composed import Blocks, block_rows
 
 
 def ordered(scores: Sequence[float], left_out: Collection[int] = ()) -> list[int]:
@@ -37,3 +42,15 @@ def recall(ranks: Sequence[int], k: int) -> float:
 
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def blocks_of(similarity: Tensor) -> Blocks:
+    """The blocks of (Q, N) scores that are known already."""
+
+    def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        step = block_rows(similarity.shape[1] if columns is None else len(columns))
+        for chunk in torch.split(rows, step):
+            scores = similarity[chunk]
+            yield chunk, scores if columns is None else scores[:, columns]
+
+    return blocks

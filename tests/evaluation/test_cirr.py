@@ -13,8 +13,8 @@ from torch import Tensor
 from raytrain.errors import RefusedError
 from raytrain.evaluation import cirr, composed
 from raytrain.evaluation.cirr import evaluate_cirr, submissions, write_submissions
-from raytrain.evaluation.composed import Asked, blocks_of
-from tests.evaluation.oracles import ordered, rank, recall
+from raytrain.evaluation.composed import Asked
+from tests.evaluation.oracles import blocks_of, ordered, rank, recall
 
 DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8").replace("\n", " ")
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from raytrain.errors import RefusedError
 from raytrain.evaluation import composed
-from raytrain.evaluation.composed import Asked, blocks_of
+from raytrain.evaluation.composed import Asked
 from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.protocols import Result
-from tests.evaluation.oracles import mean, ordered, rank, recall
+from tests.evaluation.oracles import blocks_of, mean, ordered, rank, recall
 
 DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8").replace("\n", " ")
 CATEGORIES = ["dress", "shirt", "toptee"]

@@ -9,16 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.evaluation import many_temperatures
-from raytrain.evaluation.many_temperatures import (
-    Grid,
-    additive_ranks,
-    has_numba,
-    image_ranks,
-    log_means,
-    recall_sum,
-    text_ranks,
-)
+from raytrain.evaluation import log_means as log_means_module
+from raytrain.evaluation.log_means import Grid, has_numba, log_means
+from raytrain.evaluation.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
 from raytrain.evaluation.protocols import Protocol, evaluate, folds
 from raytrain.evaluation.ranking import image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.reranking import Mode, Temperatures
@@ -92,7 +85,7 @@ def test_ranks_equal_loops_at_every_scale(
     shape: tuple[int, int], ties: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Images without a text among them, and blocks that do not divide the rows."""
-    monkeypatch.setattr(many_temperatures, "BLOCK_ELEMENTS", 5 * shape[1])
+    monkeypatch.setattr(log_means_module, "BLOCK_ELEMENTS", 5 * shape[1])
     scores, owner = made_up(*shape, ties=ties)
     texts, images = shape
     over_texts, over_images = (table.float() for table in log_means(scores, SMALL, compiled=compiled))

@@ -21,7 +21,6 @@ from raytrain.evaluation.streaming import (
     merge,
     own_scores,
     stream_counts,
-    top_k,
 )
 from raytrain.similarity import cosine, smooth_chamfer
 
@@ -195,18 +194,6 @@ def test_nan_is_an_error_wherever_it_stands(place: tuple[int, int]) -> None:
 def test_owners_that_do_not_fit_are_refused(owner: list[int]) -> None:
     with pytest.raises(ValueError, match="item_of_text"):
         stream_counts(of_matrix(torch.zeros(3, 2)), torch.tensor(owner, dtype=torch.int64), 2)
-
-
-@pytest.mark.parametrize("pairs", [1, 7, 1000])
-@pytest.mark.parametrize("k", [1, 3, 9])
-def test_the_first_k_are_those_of_a_stable_sort_read_backwards(pairs: int, k: int) -> None:
-    similarity, _ = made_up(11, 9, 7, 5, True)
-    similarity[3] = -0.0
-    similarity[3, 2] = 0.0
-    expected = [sorted(range(9), key=lambda item: row[item])[::-1][:k] for row in similarity.tolist()]
-    assert top_k(of_matrix(similarity), 11, 9, k, memory_mib=memory_for(pairs)).tolist() == expected
-    with pytest.raises(ValueError, match="9 images"):
-        top_k(of_matrix(similarity), 11, 9, 10)
 
 
 @pytest.mark.gpu

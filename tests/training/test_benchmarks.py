@@ -29,7 +29,7 @@ from raytrain.data.table_writer import TableWriter, add_feature
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation import cirr as cirr_protocol
 from raytrain.evaluation.cirr import evaluate_cirr, submissions, write_submissions
-from raytrain.evaluation.composed import Asked, blocks_of
+from raytrain.evaluation.composed import Asked
 from raytrain.evaluation.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
 from raytrain.evaluation.protocols import Result
 from raytrain.methods.base import Method
@@ -43,6 +43,7 @@ from raytrain.training.fit import fit
 from raytrain.training.run import open_split, open_tables
 from tests.data.pictures import write_image
 from tests.data.triplets import cirr, dump, fashion_iq
+from tests.evaluation.oracles import blocks_of
 from tests.runs import tiny
 
 packaged = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from raytrain.config import override
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.evaluation.diagnostics import hubness
-from raytrain.training.embed import score_split
+from raytrain.training.embed import embed_split, score
 from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import default_device, fit
 from raytrain.training.run import load_run, open_tables, train
@@ -32,7 +32,7 @@ def test_the_scores_of_both_directions_are_looked_at_and_written(
     written = json.loads((config.folder / "evaluation" / "val.json").read_text())["diagnostics"]
     model, feed, _ = load_run(config.folder)
     val = Table(config.data.table).split("val")
-    scores = score_split(model, val, feed, default_device())
+    scores = score(model, *embed_split(model, val, feed, default_device()))
     assert written["diagnostics/t2i/hubness"] == pytest.approx(hubness(scores))
     owner = torch.from_numpy(val.item_of_text)
     apart = []

@@ -10,7 +10,7 @@ from raytrain.data import batches
 from raytrain.data.readers import Batch
 from raytrain.data.table import Table
 from raytrain.methods.base import Method
-from raytrain.training.embed import embed_split, score, score_split
+from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
 from raytrain.training.fit import build_method
 from raytrain.training.run import open_tables
@@ -30,7 +30,6 @@ def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     assert not whole.requires_grad
     for memory_mib in (1e-6, 0.002, 0.01):
         torch.testing.assert_close(score(model, query, gallery, memory_mib), whole)
-    torch.testing.assert_close(score_split(model, split, feed, cpu), whole)
     assert model.training
 
 

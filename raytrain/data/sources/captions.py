@@ -19,12 +19,11 @@ from pathlib import Path, PurePosixPath
 from raytrain.data.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
 from raytrain.data.gathered import write_records
 from raytrain.data.layouts import GUESSED, MARKED, Layout, image_folder, named, said_of
-from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.records import Record, Shares, split_in, with_split
-from raytrain.data.row_files import columns_of, read_rows
+from raytrain.data.row_files import columns_of, files_in, read_rows
 from raytrain.data.table import Table
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, UsageError
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # a shell and YAML read some signs otherwise
@@ -68,7 +67,7 @@ def build(
         raise UsageError(f"delimiter is one character or {', '.join(_DELIMITERS)}; given: {delimiter!r}")
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
     columns = Columns(image, text, split, id, group, attribution)
-    paths = files_of(folder, file)
+    paths = files_in(folder, file, _SUFFIXES)
 
     def records() -> Iterator[Record]:
         for path in paths:
@@ -78,23 +77,6 @@ def build(
 
     source = {"name": "captions", "files": [path.name for path in paths], "columns": vars(columns)}
     return write_records(out, source, records(), shares, problems, (folder / images).resolve())
-
-
-def files_of(folder: Path, names: str = "") -> list[Path]:
-    """The named files, or all files of rows in the folder.
-
-    Raises:
-        DataError: no folder, or no such file in it.
-    """
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
-    if names:
-        return [contained(folder, name.strip()) for name in names.split(",")]
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not found:
-        what = f"no file of rows ({', '.join(_SUFFIXES)})"
-        raise DataError(Problem(str(folder), None, what, "Put one there, or name it with file=NAME."))
-    return found
 
 
 def looks_like(root: Path) -> Layout | None:
@@ -112,7 +94,7 @@ def looks_like(root: Path) -> Layout | None:
             names = []
         folder = image_folder(root, names)
         alike = [one.name for one in sorted(root.glob(f"*{path.suffix}")) if columns_of(one) == columns]
-        others = [one for one in files_of(root) if one.name not in alike]
+        others = [one for one in files_in(root, "", _SUFFIXES) if one.name not in alike]
         options = {key: value for key, value in (("image", image), ("text", text)) if value != key}
         if others:
             options["file"] = ",".join(alike)

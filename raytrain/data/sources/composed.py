@@ -20,10 +20,9 @@ from typing import Any
 from raytrain.data.columns import texts_of, word_of
 from raytrain.data.composed import Place, Query, write
 from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
-from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.records import split_in, split_of
-from raytrain.data.row_files import Row, columns_of, read_rows
+from raytrain.data.row_files import Row, columns_of, files_in, read_rows
 from raytrain.data.rows import Item
 from raytrain.data.table import SPLITS, Table
 from raytrain.errors import DataError, Problem
@@ -53,7 +52,7 @@ def build(
         DataError: every problem of the files at once.
     """
     folder, problems = Path(root).expanduser().resolve(), Problems()
-    paths = _files(folder, file)
+    paths = files_in(folder, file, _SUFFIXES)
     gathered = _Gathered(problems)
     for path in paths:
         for number, row in read_rows(path, problems):
@@ -129,20 +128,9 @@ class _Gathered:
         self.problems.add(kind, Problem(place.file, place.row, what, _ROW))
 
 
-def _files(folder: Path, names: str) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
-    if names:
-        return [contained(folder, name.strip()) for name in names.split(",")]
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
-    if not found:
-        raise DataError(Problem(str(folder), None, "no .jsonl", "Put one there, or name it with file=NAME."))
-    return found
-
-
 def looks_like(root: Path) -> Layout | None:
     try:
-        paths = _files(root, "")
+        paths = files_in(root, "", _SUFFIXES)
     except DataError:
         return None
     ours = [path for path in paths if "reference" in columns_of(path)]
