@@ -124,6 +124,20 @@ def paper_trial(space: Space, base: RunConfig) -> dict[str, Any]:
     return walker.answers
 
 
+def even_start(space: Space, each: int) -> list[dict[str, Any]]:
+    """`each` trials of every method in turn, of which only the method is settled: the sampler draws the rest.
+
+    Raises:
+        UsageError: the space does not draw the method.
+    """
+    if not each:
+        return []
+    known = distributions(space)
+    if "method.kind" not in known:
+        raise UsageError("--each-method is for a space that draws method.kind, such as image_text")
+    return [{"method.kind": kind} for _ in range(each) for kind in known["method.kind"].choices]
+
+
 class _Recipe(Walker):
     """Answers with a recipe's values; notes names that it lacks and values that the space cannot draw."""
 

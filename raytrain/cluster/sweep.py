@@ -27,7 +27,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.cluster.follow import say
 from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
-from raytrain.cluster.space import Space, drawn, identity, paper_trial, walk
+from raytrain.cluster.space import Space, drawn, even_start, identity, paper_trial, walk
 from raytrain.cluster.study import open_study, searcher, settle
 from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
 from raytrain.config import RunConfig, override
@@ -57,6 +57,7 @@ def sweep(
     max_failures: int = 3,
     repeat_best: int = 0,
     repeat_seeds: int = 2,
+    each_method: int = 0,
 ) -> dict[str, Any]:
     """Search `space` from `base` with `trials` trainings of `workers` processes each. Never opens the test split.
 
@@ -75,6 +76,8 @@ def sweep(
         tracking_uri: MLflow store or server; None for no mirror.
         repeat_best: how many of the best trials are trained again with `repeat_seeds` further seeds before one is
             chosen by its mean.
+        each_method: how many of the first trials each method gets, of a space that draws `method.kind`; after them the
+            sampler chooses the method too, and comes to choose the leading one.
 
     Returns:
         {"sweep", "folder", "uid", "trials": {total, complete, pruned, failed}, "best": {run, params, val} or None,
@@ -90,12 +93,14 @@ def sweep(
         raise UsageError("a sweep has at least one trial of at least one worker")
     base = placed(override(base, {"name": name}))
     folder = base.folder
-    first = paper_trial(space, base)
+    first = [paper_trial(space, base), *even_start(space, each_method)]
     for _, _, changes in walk(space):
         trial_config(base, name, 0, changes)
     fingerprint = open_tables(base)["train"].table.fingerprint
     grace = grace_epochs or max(1, math.ceil(base.optim.num_epochs / 4))
     search = {"seed": seed, "grace_epochs": grace, "reduction": reduction}
+    if each_method:
+        search["each_method"] = each_method
     with claim(folder, resume):
         connect()
         gpu, _, at_once = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker, concurrent)
@@ -121,8 +126,8 @@ def sweep(
         mirror.due(folder)
         ledger = Ledger(base, name, trials, mirror)
         study = open_study(folder, name, seed, trials)
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(first)
+        for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
+            study.enqueue_trial(params)
         interrupted = take_stock(study, space, ledger)
         left = trials - len(ledger.recorded)
         job = {

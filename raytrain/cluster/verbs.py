@@ -51,6 +51,7 @@ def add_verbs(subparsers: Any) -> None:
     sweep.add_argument("--rerank-trials", type=int, help="re-ranking settings of stage two; default 200, 0: none")
     sweep.add_argument("--repeat-best", type=int, help="train so many of the best again with more seeds")
     sweep.add_argument("--repeat-seeds", type=int, help="how many more seeds; default 2")
+    sweep.add_argument("--each-method", type=int, help="so many of the first trials for each method of image_text")
     _cluster(sweep)
     # not given: what the resumed sweep was started with, else the defaults of `sweep`
     sweep.set_defaults(gpu=None, cpus_per_worker=None, max_failures=None)
@@ -148,7 +149,7 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
 def _sweep_options(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked for on the command line, by the names of `sweep`."""
     names = ("trials", "workers", "concurrent", "grace_epochs", "reduction", "rerank_trials", "repeat_best",
-             "repeat_seeds", "max_failures")  # fmt: skip
+             "repeat_seeds", "max_failures", "each_method")  # fmt: skip
     given: dict[str, Any] = {name: getattr(args, name) for name in names} | {"seed": args.search_seed}
     if args.gpu is not None:
         given["use_gpu"] = _use_gpu(args)
