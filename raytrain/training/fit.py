@@ -199,6 +199,7 @@ class Run(Learner):
         metrics = {f"val/{name}": value for name, value in judged.metrics.items()} | self.train_metrics
         metrics |= diagnostics(self.model, judged.ranks, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
+        metrics["cost/index_bytes"] = float(4 * gallery[0].numel())  # of an image's embedding, as float32
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics.get(config.select)
         if value is None:

@@ -11,7 +11,9 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli import main  # noqa: E402
-from raytrain.cluster.space import even_start, paper_trial  # noqa: E402
+from raytrain.cluster.first_trials import even_start, first_trials  # noqa: E402
+from raytrain.cluster.options import SweepOptions  # noqa: E402
+from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.study import open_study  # noqa: E402
 from raytrain.cluster.trial import trial_config  # noqa: E402
 from raytrain.config import flatten, override  # noqa: E402
@@ -81,11 +83,11 @@ def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path
     pytest.importorskip("ray.tune", reason="Ray is not installed")
     from raytrain.cluster.study import searcher
 
-    base = RECIPES["dive_flickr8k"]()
-    study = open_study(tmp_path, "s", 0, 24)
-    for params in [paper_trial(SPACE, base), *even_start(SPACE, 4)]:
+    base, options = RECIPES["dive_flickr8k"](), SweepOptions(trials=24)
+    study = open_study(tmp_path, "s", options)
+    for params in first_trials(SPACE, base, grid=False, each_method=4, warm_start=()):
         study.enqueue_trial(params)
-    search = searcher(study, SPACE, [])
+    search = searcher(study, SPACE, [], Pace(options, False, lambda: 0.0, lambda: [{"CPU": 2.0}]))
     kinds = []
     for number in range(24):
         drawn = search.suggest(str(number))
