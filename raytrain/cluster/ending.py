@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from raytrain.cluster.follow import say
-from raytrain.cluster.objectives import front
 from raytrain.cluster.runs import close
 from raytrain.cluster.trial import Ledger
+from raytrain.review.pareto import front
 
 
 def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def _dry_run(args: argparse.Namespace) -> dict[str, Any]:
 def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
     from raytrain.cluster.sweep import sweep
+    from raytrain.review.pareto import settings
     from search_spaces import SPACES
 
     if args.space not in SPACES:
@@ -154,6 +155,8 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
     print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
+    for one in result["front"]:
+        print(f"  {one['run']}: {one['value']:.2f} at {one['cost']:,.0f} ({settings(one['params'], [*one['params']])})")
     return {**result, "exit_code": 0 if best else 1}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.objectives import front, values  # noqa: E402
+from raytrain.cluster.objectives import values  # noqa: E402
 from raytrain.cluster.options import SweepOptions  # noqa: E402
 from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.runs import progress  # noqa: E402
@@ -20,6 +20,7 @@ from raytrain.cluster.sweep import early_stopping, take_stock  # noqa: E402
 from raytrain.cluster.trial import Ledger  # noqa: E402
 from raytrain.config import override  # noqa: E402
 from raytrain.errors import UsageError  # noqa: E402
+from raytrain.review.pareto import front  # noqa: E402
 from raytrain.tracking.journal import Journal  # noqa: E402
 from raytrain.tracking.mirror import Mirror  # noqa: E402
 from tests.small_runs import small_run  # noqa: E402
