@@ -68,7 +68,7 @@ th button:hover{color:var(--accent)}th button:focus-visible{outline:2px solid va
 th[aria-sort=ascending] button::after{content:" \\25B4"}th[aria-sort=descending] button::after{content:" \\25BE"}
 td.left,th.left{text-align:left}td.first,th.first{border-left:1px solid var(--line)}tr.lead td{background:var(--best)}
 td.name b{font-size:14px}td.name small,td small{display:block;color:var(--soft);font-size:11.5px}
-td .settings{white-space:normal;width:32ch}
+td .settings{white-space:normal;width:72ch}
 .tag{display:inline-block;margin-left:6px;padding:0 7px;border-radius:9px;font-size:11px;color:var(--warm);
 border:1px solid currentColor}.bar{position:relative;min-width:104px;padding-bottom:12px}
 .bar span{font-size:11.5px;color:var(--soft)}
