@@ -116,7 +116,7 @@ def sweep(
             "repeat_best": repeat_best,
             "repeat_seeds": repeat_seeds,
         }
-        uid = open_journal(folder, base, fingerprint, search, options)
+        uid = open_journal(folder, base, fingerprint, search, options, at_once * workers)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
         ledger = Ledger(base, name, trials, mirror)
