@@ -1,4 +1,4 @@
-"""The command line: `raytrain <verb>`; `python jobs/<verb>.py` is the same command for `ray job submit`.
+"""The command line: `raytrain <verb>`; `python jobs/<verb>.py` is the same command for `raytrain submit`.
 
 Each verb is a function of parsed arguments that returns what `--json` prints. Heavy imports stay inside the verbs.
 """
