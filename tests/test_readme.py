@@ -55,7 +55,14 @@ def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> Non
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {" ".join(words[:2]) for words in commands(ROOT / "README.md")}
-    assert shown >= {"make demo", "make test", "raytrain train", "raytrain sweep", "raytrain evaluate", "raytrain submit"}
+    assert shown >= {
+        "make demo",
+        "make test",
+        "raytrain train",
+        "raytrain sweep",
+        "raytrain evaluate",
+        "raytrain submit",
+    }
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

@@ -45,6 +45,7 @@ def add_operations(subparsers: Any) -> None:
     )  # fmt: skip
     cost.add_argument("--storage", default="runs", help="folder that holds experiments (default runs)")
     cost.add_argument("--experiment", help="one experiment; default all of them")
+    cost.add_argument("--runs", action="store_true", help="each run too, of a sweep or of none")
     cost.add_argument("--prices", help="price table, docs/prices.example.yaml; default prices.yaml in the storage")
 
 
@@ -95,14 +96,17 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_cost(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.review.accounting import read_journals, sweep_costs
-    from raytrain.review.costs import READING, costs_text
+    from raytrain.review.costs import READING, costs_text, run_costs, runs_text
     from raytrain.review.prices import prices_of
 
     prices = prices_of(args.storage, args.prices)
-    costs = sweep_costs(read_journals(Path(args.storage), args.experiment), prices)
+    journals = read_journals(Path(args.storage), args.experiment)
+    costs, runs = sweep_costs(journals, prices), run_costs(journals, prices)
+    if args.runs:
+        print(f"{runs_text(runs, prices)}\n")
     print(costs_text(costs))
     if costs:
         print(f"\n{READING}")
     if prices:
         print(f"Prices in {prices.currency} of {prices.date.isoformat()}.")
-    return {"sweeps": [cost.as_dict() for cost in costs]}
+    return {"sweeps": [cost.as_dict() for cost in costs], "runs": runs}

@@ -1,13 +1,14 @@
-"""What sweeps took: as text for a terminal, as HTML for the leaderboard's page, and as a line of their journal."""
+"""What sweeps and runs took: as text for a terminal, as HTML for the leaderboard's page, and in a journal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from raytrain.errors import UsageError
-from raytrain.review.accounting import SweepCost, read_journals, sweep_costs
+from raytrain.review.accounting import Events, SweepCost, read_journals, sweep_costs, usages
 from raytrain.review.prices import Prices
 from raytrain.tracking.journal import Journal
 
@@ -39,6 +40,47 @@ def record_sweep_cost(folder: Path, prices: Prices | None = None, tracking_uri: 
     return cost
 
 
+def run_costs(journals: Mapping[Path, Events], prices: Prices | None = None) -> list[dict[str, Any]]:
+    """What each run took, by folder: {"run", "experiment", "sweep" (None for a run of none), ..., "money"}."""
+    first = {folder: next((e for e in events if e["event"] == "start"), {}) for folder, events in journals.items()}
+    sweeps = {start.get("uid"): folder.name for folder, start in first.items() if start.get("kind") == "sweep"}
+    return [
+        {
+            "run": folder.name,
+            "experiment": folder.parent.name,
+            "sweep": sweeps.get(first[folder].get("parent")),
+            **{unit: getattr(used, unit) for unit in ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds")},
+            "restarts": used.restarts,
+            "device": used.device,
+            "money": used.money(prices),
+        }
+        for folder, used in sorted(usages(journals).items())
+    ]
+
+
+def runs_text(runs: Sequence[Mapping[str, Any]], prices: Prices | None = None) -> str:
+    """Plain columns of `run_costs`."""
+    if not runs:
+        return "No runs."
+    heads = ("run", "sweep", "worker s", "GPU s", "CPU s", "lost s", "restarts", "money")
+    units = ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds", "restarts")
+    lines = [heads]
+    for one in runs:
+        money = "" if one["money"] is None or prices is None else f"{one['money']:.2f} {prices.currency}"
+        lines.append((one["run"], one["sweep"] or "", *(f"{one[unit]:.0f}" for unit in units), money))
+    return columns(lines)
+
+
+def columns(lines: Sequence[tuple[str, ...]]) -> str:
+    """A head and rows, aligned; a column that says nothing is left out."""
+    kept = [i for i in range(len(lines[0])) if any(line[i] for line in lines[1:])]
+    widths = {i: max(len(line[i]) for line in lines) for i in kept}
+    return "\n".join(
+        "  ".join(line[i].ljust(widths[i]) if i < 2 else line[i].rjust(widths[i]) for i in kept).rstrip()
+        for line in lines
+    )
+
+
 def cells(cost: SweepCost) -> tuple[str, ...]:
     """A sweep under HEADS."""
     trials = ", ".join(f"{one['trials']:g} {state}" for state, one in sorted(cost.trials.items()))
@@ -55,11 +97,7 @@ def costs_text(costs: Sequence[SweepCost]) -> str:
     """Plain columns, and what has no price."""
     if not costs:
         return "No sweeps."
-    lines = [HEADS, *(cells(cost) for cost in costs)]
-    kept = [i for i in range(len(HEADS)) if any(line[i] for line in lines[1:])]
-    widths = {i: max(len(line[i]) for line in lines) for i in kept}
-    text = ["  ".join(line[i].ljust(widths[i]) if i < 2 else line[i].rjust(widths[i]) for i in kept) for line in lines]
-    return "\n".join([*text, *unpriced(costs)])
+    return "\n".join([columns([HEADS, *(cells(cost) for cost in costs)]), *unpriced(costs)])
 
 
 def unpriced(costs: Sequence[SweepCost]) -> list[str]:

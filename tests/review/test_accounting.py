@@ -196,6 +196,21 @@ def test_the_tables_show_shares_and_money_where_there_are_any(tmp_path: Path) ->
     assert costs_text([]) == "No sweeps." and costs_html([]) == ""
 
 
+def test_each_run_is_told_with_its_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from raytrain.cli import main
+
+    small_sweep(tmp_path)
+    (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ngpu_hour: {a100: 7.2}\n")
+    assert main(["cost", "--storage", str(tmp_path), "--runs", "--json"]) == 0
+    *text, last = capsys.readouterr().out.splitlines()
+    runs = {run["run"]: run for run in json.loads(last)["runs"]}
+    assert (runs["s-t001"]["sweep"], runs["s-t001"]["worker_seconds"], runs["s-t001"]["lost_seconds"]) == ("s", 40, 10)
+    assert runs["s-t001"]["money"] == pytest.approx(50 * 0.002)
+    assert (runs["alone"]["sweep"], runs["alone"]["money"]) == (None, None)  # a CPU has no price in this table
+    assert any(line.startswith("s-t001") and line.endswith("0.10 EUR") for line in text)
+    assert "Prices in EUR of 2026-11-01." in text
+
+
 def test_rows_of_the_leaderboard_have_money_and_losses(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "a", seed=0)  # 30 worker-seconds on a device that its journal does not name
     make_run(tmp_path / "e" / "b", seed=1)
