@@ -143,6 +143,7 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 5) ->
     """{trials there are: seconds to draw one more}, with the sampler of our sweeps over DVSE's space."""
     import optuna
 
+    from raytrain.cluster.options import SweepOptions
     from raytrain.cluster.study import sampler
     from search_spaces import SPACES
 
@@ -156,7 +157,7 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 5) ->
             trial = study.ask()
             SPACES["dvse"](trial)
             study.tell(trial, chance.random())
-        study.sampler = sampler(0, count)
+    XX
         seconds = []
         for _ in range(repeats):
             begun = time.perf_counter()

@@ -19,7 +19,8 @@ from raytrain.tracking.journal import NAME, Journal
 
 Events = Sequence[Mapping[str, Any]]
 Span = tuple[float, float]  # seconds since 1970, from and to
-LIFE = ("start", "resume", "epoch", "end")
+BEGUN = ("start", "resume")
+LIFE = (*BEGUN, "epoch", "end")
 """Events that a training run's own life is made of; evaluations and re-ranking may come days later."""
 
 
@@ -32,7 +33,7 @@ class Usage:
         lost_seconds: that its workers were held for besides, over all workers.
         restarts: how often it was started again.
         device: as the journal names it; None before the start.
-        gpu: whether each worker held a GPU.
+        gpus: that each worker held; a part where trials share one.
         cpus: that each worker held.
     """
 
@@ -40,12 +41,12 @@ class Usage:
     lost_seconds: float = 0.0
     restarts: int = 0
     device: str | None = None
-    gpu: bool = False
+    gpus: float = 0.0
     cpus: float = 1.0
 
     @property
     def gpu_seconds(self) -> float:
-        return self.worker_seconds if self.gpu else 0.0
+        return self.worker_seconds * self.gpus
 
     @property
     def cpu_seconds(self) -> float:
@@ -55,8 +56,9 @@ class Usage:
         """The price of an hour of one of its workers; None where it is not known."""
         if prices is None:
             return None
-        if self.gpu:
-            return prices.of_gpu(self.device or "")
+        if self.gpus:
+            hour = prices.of_gpu(self.device or "")
+            return None if hour is None else hour * self.gpus
         return None if prices.cpu_hour is None else prices.cpu_hour * self.cpus
 
     def money(self, prices: Prices | None) -> float | None:
@@ -71,7 +73,7 @@ class SweepCost:
 
     Args:
         wall_seconds: that its driver was there, over all its lives.
-        slots: workers that the cluster had room for, of the sweep's last life.
+        slots: workers that the cluster had room for, the last time that it was looked.
         trials: {state: {"trials": how many, "worker_seconds": of theirs}}, "repeat" for runs over further seeds.
         worker_seconds, gpu_seconds, cpu_seconds, lost_seconds, restarts: sums over its runs.
         driver_restarts: how often the sweep was resumed.
@@ -135,27 +137,26 @@ def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
             children.setdefault(str(start.get("parent")), []).append(folder)
     found: dict[Path, Usage] = {}
     for parent, folders in children.items():
-        cpus, there = 1.0, None
+        worker, there = {}, None
         if parent in by_uid:
-            options = _start(journals[by_uid[parent]]).get("options") or {}
-            cpus = float((options.get("resources_per_worker") or {}).get("CPU", 1.0))
+            worker = (_start(journals[by_uid[parent]]).get("options") or {}).get("resources_per_worker") or {}
             there = attended(journals[by_uid[parent]], [journals[folder] for folder in folders])
-        found |= {folder: usage(journals[folder], cpus, there) for folder in folders}
+        found |= {folder: usage(journals[folder], worker, there) for folder in folders}
     return found
 
 
-def usage(events: Events, cpus: float = 1.0, there: Sequence[Span] | None = None) -> Usage:
+def usage(events: Events, worker: Mapping[str, float] | None = None, there: Sequence[Span] | None = None) -> Usage:
     """What one run took.
 
     Args:
         events: of its journal.
-        cpus: that each of its workers held.
+        worker: {"CPU": ..., "GPU": ...} that each of its workers held; one of each where it is not told.
         there: when the driver of its sweep was there; None for a run of no sweep, where a life without an end counts
             as held until the next one.
     """
     start = _start(events)
     if not start:
-        return Usage(cpus=cpus)
+        return Usage()
     workers = int(start.get("workers") or 1)
     spent: dict[int, float] = {0: 0.0}  # the counter after each epoch that is kept
     lost, restarts = 0.0, 0
@@ -184,13 +185,14 @@ def usage(events: Events, cpus: float = 1.0, there: Sequence[Span] | None = None
             spent = {epoch: counter for epoch, counter in spent.items() if epoch <= kept_epoch}
             resumed, seen, over = now, now, False
     device = start.get("device")
-    gpu = device is not None and not str(device).endswith("CPU")
-    return Usage(spent[max(spent)], lost + untold, restarts, device, gpu, cpus)
+    on_gpu = device is not None and not str(device).endswith("CPU")
+    gpus, cpus = (float((worker or {}).get(name, 1.0)) for name in ("GPU", "CPU"))
+    return Usage(spent[max(spent)], lost + untold, restarts, device, gpus if on_gpu else 0.0, cpus)
 
 
 def attended(sweep: Events, runs: Sequence[Events]) -> list[Span]:
     """When the sweep's driver was there: each life up to its end, or to the last line before the next life."""
-    begun = [float(event["time"]) for event in sweep if event["event"] in ("start", "resume")]
+    begun = [float(event["time"]) for event in sweep if event["event"] in BEGUN]
     ends = [float(event["time"]) for event in sweep if event["event"] == "end"]
     signs = [float(e["time"]) for events in (sweep, *runs) for e in events if e["event"] in (*LIFE, "trial", "repeat")]
     spans = []
@@ -224,9 +226,10 @@ def _sweep_cost(
 ) -> SweepCost:
     spans = attended(events, list(journals.values()))
     inferred = _slots(events, journals)
-    told = [int(e.get("slots") or inferred) for e in events if e["event"] in ("start", "resume")]
+    told = [(float(e["time"]), int(e.get("slots", inferred))) for e in events if e["event"] in (*BEGUN, "room")]
     wall = sum(stop - first for first, stop in spans)
-    held = sum((stop - first) * slots for (first, stop), slots in zip(spans, told, strict=True))
+    until = [time for time, _ in told[1:]] + [float("inf")]
+    held = sum(overlap((time, after), spans) * slots for (time, slots), after in zip(told, until, strict=True))
     worker_seconds = sum(one.worker_seconds for one in runs.values())
     lost = sum(one.lost_seconds for one in runs.values())
     hours = {run: one.worker_hour(prices) for run, one in runs.items()}
@@ -236,7 +239,7 @@ def _sweep_cost(
         sweep=folder.name,
         folder=str(folder),
         wall_seconds=wall,
-        slots=told[-1],
+        slots=told[-1][1],
         trials=_by_state(events, runs),
         worker_seconds=worker_seconds,
         gpu_seconds=sum(one.gpu_seconds for one in runs.values()),
@@ -275,7 +278,7 @@ def _slots(events: Events, journals: Mapping[Path, Events]) -> int:
     for run in journals.values():
         first = None
         for event in run:
-            if event["event"] in ("start", "resume") and first is None:
+            if event["event"] in BEGUN and first is None:
                 first = float(event["time"])
             elif event["event"] == "end" and first is not None:
                 steps += [(first, 1), (float(event["time"]), -1)]

@@ -27,9 +27,10 @@ from raytrain.methods.base import Inputs, Method, Moment
 from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import diagnostics, embed_split, judge, query_uncertainty
+from raytrain.training.embed import embed_split, query_uncertainty
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
+from raytrain.training.judge import diagnostics, judge
 from raytrain.training.learner import Learner
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.similarities import keep_similarity
@@ -198,6 +199,7 @@ class Run(Learner):
         metrics = {f"val/{name}": value for name, value in judged.metrics.items()} | self.train_metrics
         metrics |= diagnostics(self.model, judged.ranks, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
+        metrics["cost/index_bytes"] = float(4 * gallery[0].numel())  # of an image's embedding, as float32
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics.get(config.select)
         if value is None:
@@ -209,7 +211,7 @@ class Run(Learner):
             raise NonFiniteError(f"{config.select} is {value} after epoch {self.epoch}")
         if value > self.best:
             self.best = value
-            if config.keep_similarity and judged.scores is not None and not isinstance(self.val, QuerySplit):
+            if judged.scores is not None and not isinstance(self.val, QuerySplit):
                 keep_similarity(self.config.folder, judged.scores, self.val, self.step)
         return metrics
 

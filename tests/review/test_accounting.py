@@ -39,7 +39,7 @@ def end(time: float, status: str) -> dict[str, Any]:
 
 
 def test_a_run_without_accidents_loses_nothing() -> None:
-    found = usage([start(100, workers=2), epoch(112, 1, 20), epoch(122, 2, 40), end(122.5, "finished")], cpus=4)
+    found = usage([start(100, workers=2), epoch(112, 1, 20), epoch(122, 2, 40), end(122.5, "finished")], {"CPU": 4})
     assert (found.worker_seconds, found.lost_seconds, found.restarts) == (40, 0, 0)
     assert (found.gpu_seconds, found.cpu_seconds) == (0, 160)
 
@@ -139,6 +139,26 @@ def test_a_sweep_adds_up_its_trials_and_knows_how_busy_its_slots_were(tmp_path: 
     # 7.2 an hour is 0.002 a second; the longer of the two names that fit counts
     assert cost.money == pytest.approx(160 * 0.002)
     assert cost.held_money == pytest.approx(400 * 0.002)
+
+
+def test_slots_that_come_and_go_are_held_for_as_long_as_they_are_there(tmp_path: Path) -> None:
+    """4 slots for 30 s, 8 for 50, none for 10, 2 for 10: 120 + 400 + 0 + 20 worker-seconds were held."""
+    small_sweep(tmp_path)
+    journal = tmp_path / "e" / "s" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    for time, slots in ((1030, 8), (1080, 0), (1090, 2)):
+        lines.insert(-1, {"event": "room", "time": time, "slots": slots})
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (cost,) = sweep_costs(read_journals(tmp_path), PRICES)
+    assert cost.slots == 2
+    assert cost.busy == pytest.approx(150 / 540)
+    assert cost.held_money == pytest.approx(540 * 0.002)
+
+
+def test_trials_that_share_a_gpu_pay_their_part(tmp_path: Path) -> None:
+    found = usage([start(0, device="NVIDIA A100"), epoch(10, 1, 10), end(10, "finished")], {"CPU": 1, "GPU": 0.25})
+    assert found.gpu_seconds == 2.5
+    assert found.money(PRICES) == pytest.approx(10 * 0.25 * 3.6 / 3600)
 
 
 def test_slots_of_older_journals_are_what_was_asked_for(tmp_path: Path) -> None:
