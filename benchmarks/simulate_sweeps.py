@@ -139,7 +139,7 @@ def check() -> None:
         )
 
 
-def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 5) -> dict[int, float]:
+def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 20) -> dict[int, float]:
     """{trials there are: seconds to draw one more}, with the sampler of our sweeps over DVSE's space."""
     import optuna
 
@@ -157,7 +157,7 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 5) ->
             trial = study.ask()
             SPACES["dvse"](trial)
             study.tell(trial, chance.random())
-    XX
+        study.sampler = sampler(SweepOptions(trials=count))
         seconds = []
         for _ in range(repeats):
             begun = time.perf_counter()
@@ -165,7 +165,7 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 5) ->
             SPACES["dvse"](trial)
             seconds.append(time.perf_counter() - begun)
             study.tell(trial, chance.random())
-        found[count] = statistics.median(seconds)
+        found[count] = statistics.fmean(seconds)
     return found
 
 

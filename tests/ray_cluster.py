@@ -134,7 +134,7 @@ def shared_cluster() -> LocalCluster:
 
 
 def start_cluster(attempts: int = 3) -> LocalCluster:
-    """A cluster that is up. Ray's own start gives a node 30 s, which a machine with other work may not have: try again."""
+    """A cluster that is up. Ray gives a node 30 s to start, which a machine with other work may not have: try again."""
     for attempt in range(1, attempts):
         try:
             return _start_cluster()

@@ -140,5 +140,6 @@ def test_the_doctor_finds_the_cluster_closed_to_strangers(cluster: LocalCluster,
     assert checks["authentication"]["state"] == checks["dashboard"]["state"] == "ok"
     assert checks["cluster"]["found"].startswith("2 nodes, 2 CPUs")
     assert checks["token"]["state"] == "ok"
-    assert checks["node 127.0.0.1"]["state"] == "ok", checks["node 127.0.0.1"]  # it ran there and saw the storage
+    nodes = [check for name, check in checks.items() if name.startswith("node ")]
+    assert nodes and all(check["state"] == "ok" for check in nodes), nodes  # asked there, and they saw the storage
     assert not list((tmp_path / "runs").glob(".doctor-*"))
