@@ -137,7 +137,8 @@ def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
             children.setdefault(str(start.get("parent")), []).append(folder)
     found: dict[Path, Usage] = {}
     for parent, folders in children.items():
-        worker, there = {}, None
+        worker: Mapping[str, float] = {}
+        there = None
         if parent in by_uid:
             worker = (_start(journals[by_uid[parent]]).get("options") or {}).get("resources_per_worker") or {}
             there = attended(journals[by_uid[parent]], [journals[folder] for folder in folders])
