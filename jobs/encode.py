@@ -1,4 +1,4 @@
-"""`raytrain data encode` as a job: `ray job submit --working-dir . -- python jobs/encode.py ...`; same exit codes."""
+"""`raytrain data encode` as a job: `raytrain submit -- python jobs/encode.py ...`; same exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`raytrain evaluate` as a job: `ray job submit --working-dir . -- python jobs/evaluate.py ...`; same exit codes."""
+"""`raytrain evaluate` as a job: `raytrain submit -- python jobs/evaluate.py ...`; same exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`raytrain leaderboard` as a job: `ray job submit --working-dir . -- python jobs/leaderboard.py`; same exit codes."""
+"""`raytrain leaderboard` as a job: `raytrain submit -- python jobs/leaderboard.py`; same exit codes."""
 
 from __future__ import annotations
 

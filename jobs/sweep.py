@@ -1,4 +1,4 @@
-"""`raytrain sweep` as a job: `ray job submit --working-dir . -- python jobs/sweep.py ...`; same exit codes."""
+"""`raytrain sweep` as a job: `raytrain submit -- python jobs/sweep.py ...`; same exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`raytrain train` as a job: `ray job submit --working-dir . -- python jobs/train.py ...`; same exit codes."""
+"""`raytrain train` as a job: `raytrain submit -- python jobs/train.py ...`; same exit codes."""
 
 from __future__ import annotations
 

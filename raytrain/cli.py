@@ -1,4 +1,4 @@
-"""The command line: `raytrain <verb>`; `python jobs/<verb>.py` is the same command for `ray job submit`.
+"""The command line: `raytrain <verb>`; `python jobs/<verb>.py` is the same command for `raytrain submit`.
 
 Each verb is a function of parsed arguments that returns what `--json` prints. Heavy imports stay inside the verbs.
 """
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    from raytrain.cluster.operations import add_operations
     from raytrain.cluster.verbs import add_verbs
 
     parser = argparse.ArgumentParser(
@@ -61,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_data(verbs)
     add_verbs(verbs)
+    add_operations(verbs)
     _add_evaluate(verbs)
     _add_rerank(verbs)
     _add_leaderboard(verbs)
@@ -298,12 +300,14 @@ def _add_leaderboard(verbs: Any) -> None:
     verb.add_argument("--storage", default="runs", help="folder that holds experiments (default runs)")
     verb.add_argument("--experiment", help="one experiment; default all of them")
     verb.add_argument("--out", help="folder for leaderboard.md, .csv and .html; default the storage folder")
+    verb.add_argument("--prices", help="price table, docs/prices.example.yaml; default prices.yaml in the storage")
 
 
 def _leaderboard(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.review.leaderboard import write_leaderboard
+    from raytrain.review.prices import prices_of
 
-    return write_leaderboard(args.storage, args.experiment, args.out)
+    return write_leaderboard(args.storage, args.experiment, args.out, prices_of(args.storage, args.prices))
 
 
 def _add_track(verbs: Any) -> None:

@@ -89,7 +89,16 @@ class LocalCluster:
                     found.append(int(path.name))
         return found
 
-    def wait(self, timeout_s: float = 90.0) -> None:
+    def wait_for_head(self, timeout_s: float = 120.0) -> None:
+        """Until the head says that it runs; a node that asks before gives up sooner than the head of a busy machine."""
+        deadline = time.monotonic() + timeout_s
+        log = self.folder / "node0.log"
+        while "Ray runtime started" not in log.read_text(errors="replace"):
+            if self.nodes[0].poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the head did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.5)
+
+    def wait(self, timeout_s: float = 120.0) -> None:
         """Until both nodes have joined."""
         deadline = time.monotonic() + timeout_s
         status = [str(Path(sys.executable).with_name("ray")), "status", "--address", self.address]
@@ -124,7 +133,17 @@ def shared_cluster() -> LocalCluster:
     return cluster
 
 
-def start_cluster() -> LocalCluster:
+def start_cluster(attempts: int = 3) -> LocalCluster:
+    """A cluster that is up. Ray gives a node 30 s to start, which a machine with other work may not have: try again."""
+    for attempt in range(1, attempts):
+        try:
+            return _start_cluster()
+        except RuntimeError as error:
+            print(f"attempt {attempt} of {attempts} to start Ray failed: {str(error).splitlines()[0]}", file=sys.stderr)
+    return _start_cluster()
+
+
+def _start_cluster() -> LocalCluster:
     folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # short: it holds sockets
     token = folder / "token"
     token.touch(mode=0o600)
@@ -149,7 +168,7 @@ def start_cluster() -> LocalCluster:
             f"--dashboard-port={cluster.dashboard_port}",
             f"--ray-client-server-port={free_port()}",
         )
-        time.sleep(5.0)
+        cluster.wait_for_head()
         # a folder of its own, as on a host of its own: in a shared one each node's agent removes the other's job files
         cluster.start_node(f"--address={cluster.address}", f"--temp-dir={folder / 'w'}")
         cluster.wait()

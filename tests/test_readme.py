@@ -14,7 +14,7 @@ from raytrain.recipes import RECIPES
 from search_spaces import SPACES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -29,8 +29,8 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def verb_of(words: list[str]) -> list[str] | None:
-    """The arguments of a raytrain command, also where it is a job."""
-    if words[0] == "raytrain":
+    """The arguments of a raytrain command, also where it is a job, whoever submits it."""
+    if words[0] == "raytrain" and words[1] != "submit":
         return words[1:]
     jobs = [i for i, word in enumerate(words) if re.fullmatch(r"jobs/\w+\.py", word)]
     if jobs:
@@ -39,9 +39,11 @@ def verb_of(words: list[str]) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> None:
     for words in commands(page):
+        if words[:2] == ["raytrain", "submit"]:
+            assert build_parser().parse_args(words[1:]).command
         arguments = verb_of(words)
         if arguments is None or arguments == ["demo"]:
             continue
@@ -53,7 +55,14 @@ def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> Non
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {" ".join(words[:2]) for words in commands(ROOT / "README.md")}
-    assert shown >= {"make demo", "make test", "raytrain train", "raytrain sweep", "raytrain evaluate", "ray job"}
+    assert shown >= {
+        "make demo",
+        "make test",
+        "raytrain train",
+        "raytrain sweep",
+        "raytrain evaluate",
+        "raytrain submit",
+    }
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

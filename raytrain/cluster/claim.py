@@ -51,13 +51,14 @@ def identify(folder: Path, now: dict[str, Any]) -> None:
 
 
 def open_journal(
-    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], options: Mapping[str, Any]
+    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], options: Mapping[str, Any], slots: int
 ) -> str:
     """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid.
 
     Args:
         search: settings that a resumed sweep must share.
         options: every setting of `sweep`, which a resumption takes where it is not told otherwise.
+        slots: workers that the cluster has room for now.
     """
     import ray
 
@@ -69,7 +70,7 @@ def open_journal(
     start = journal.last("start")
     if start is not None:
         wait_for_former(journal, here)
-        journal.write("resume", uid=start["uid"], epoch=None, checkpoint=None, ray=here)
+        journal.write("resume", uid=start["uid"], epoch=None, checkpoint=None, ray=here, slots=slots)
         return str(start["uid"])
     uid = uuid.uuid4().hex
     journal.write(
@@ -85,6 +86,7 @@ def open_journal(
         seed=search["seed"],
         workers=options["workers"],
         options=options,
+        slots=slots,
         device=None,
         versions=provenance.versions(),
         ray=here,

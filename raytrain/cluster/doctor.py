@@ -1,9 +1,11 @@
-"""Checks what a sweep will lean on, before it does: versions, cluster, authentication, storage, GPU, MLflow."""
+"""Checks what a sweep will lean on, before it does: versions, nodes, authentication, storage, GPUs, MLflow."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
+import stat
 import tempfile
 import urllib.error
 import urllib.request
@@ -14,6 +16,7 @@ from typing import Literal
 
 from raytrain.errors import RaytrainError
 
+LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "transformers")
 
 
@@ -45,15 +48,21 @@ def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking
         address: of the cluster; None checks this machine alone.
         tracking_uri: of MLflow; None takes the storage's own.
     """
-    checks = [*versions(), check_storage(storage), gpu()]
+    checks = [*versions(), check_storage(storage), gpu(), token_file()]
+    hosts = 1
     if address:
-        checks += [*_guarded("cluster", lambda: cluster(address))]
+        checks += _guarded("cluster", lambda: cluster(address))
+        if checks[-1].name != "cluster":  # it could be joined
+            from raytrain.cluster.doctor_nodes import check_nodes
+
+            found, hosts = check_nodes(storage)
+            checks += found
     else:
         checks.append(
             Check("cluster", "absent", "none named: train and sweep start one of their own, for as long as they run",
                   "To check a running one: raytrain doctor --address auto")
         )  # fmt: skip
-    checks += _guarded("mlflow", lambda: [tracking(storage, tracking_uri)])
+    checks += _guarded("mlflow", lambda: [tracking(storage, tracking_uri, hosts)])
     return checks
 
 
@@ -77,7 +86,27 @@ def check_storage(storage: str | os.PathLike[str]) -> Check:
             pass
     except OSError as error:
         return Check("storage", "failed", f"{path}: {error}", "Name a folder that every node mounts and may write to.")
-    return Check("storage", "ok", str(path))
+    free = shutil.disk_usage(path).free / 1e9
+    if free < LEAST_FREE_GB:
+        return Check(
+            "storage", "failed", f"{path}: {free:.1f} GB free", f"Make room for {LEAST_FREE_GB:g} GB at least."
+        )
+    return Check("storage", "ok", f"{path}: {free:.0f} GB free")
+
+
+def token_file() -> Check:
+    """The token that this machine would show to a cluster: nobody else may read it."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return Check("token", "ok", "in RAY_AUTH_TOKEN; a file shows in fewer places")
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+    if not path.exists():
+        return Check("token", "absent", f"no {path}: a cluster started here makes its own",
+                     "To join one, copy its token there, or set RAY_AUTH_TOKEN_PATH.")  # fmt: skip
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Check(
+            "token", "refused", f"others may read {path}", f"chmod 600 {path}, and give the cluster a new one."
+        )
+    return Check("token", "ok", str(path))
 
 
 def gpu() -> Check:
@@ -125,7 +154,11 @@ def dashboard(address: str | None) -> Check:
             pass
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            return Check("dashboard", "ok", f"{address} asks for the token")
+            host = address.removeprefix("http://").rpartition(":")[0]
+            fix = (
+                "" if host in ("127.0.0.1", "localhost", "[::1]") else "Start the head with --dashboard-host=127.0.0.1."
+            )
+            return Check("dashboard", "ok", f"{address} asks for the token", fix)
         return Check("dashboard", "failed", f"{address} answers {error.code}", "Look at the cluster's log.")
     except OSError as error:
         return Check("dashboard", "failed", f"{address}: {error}", "Look at the cluster's log.")
@@ -135,13 +168,16 @@ def dashboard(address: str | None) -> Check:
     )  # fmt: skip
 
 
-def tracking(storage: str | os.PathLike[str], uri: str | None) -> Check:
+def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -> Check:
     from raytrain.tracking.mlflow import check_uri, default_uri
 
     uri = check_uri(uri or default_uri(storage))
     if uri.startswith("sqlite:"):
         path = Path(uri.removeprefix("sqlite:///"))
         note = "" if path.exists() else " (made by the first run)"
+        if hosts > 1:
+            return Check("mlflow", "failed", f"{path}{note} serves one host, and the cluster has {hosts}",
+                         "Run `mlflow server` on the head and give --tracking http://HEAD:5000.")  # fmt: skip
         return Check("mlflow", "ok", f"{path}{note}; several hosts need a server: --tracking http://...")
     with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10) as answer:
         return Check("mlflow", "ok", f"server answers {answer.status}")

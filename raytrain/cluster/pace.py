@@ -24,6 +24,7 @@ class Pace:
         gpu_seconds: what the sweep has spent so far, over all its lives.
         nodes: resources of each live node; None asks the connected cluster.
         clock: seconds.
+        told: called with the trials that there is room for, whenever that has changed.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Pace:
         gpu_seconds: Callable[[], float],
         nodes: Callable[[], Sequence[Mapping[str, float]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        told: Callable[[int], None] = lambda trials: None,
     ) -> None:
+        self.told = told
         self.options, self.gpu_seconds, self.clock = options, gpu_seconds, clock
         self.nodes = nodes or resources.live_nodes
         self.worker = resources.per_worker(use_gpu, options.resources_per_worker)
@@ -46,13 +49,15 @@ class Pace:
         """How many trials may train at the same time now."""
         now = self.clock()
         if now - self.looked >= LOOK_EVERY_S:
-            before, self.looked = self.slots, now
+            before, first, self.looked = self.slots, self.looked < self.started, now
             try:
                 self.slots = resources.concurrency(
                     self.nodes(), self.options.workers, self.worker, self.options.concurrent
                 )
             except UsageError:  # nodes were lost; others may come
                 self.slots = 0
+            if not first and before != self.slots:
+                self.told(self.slots)
             if before and before != self.slots:
                 say(f"the cluster has room for {self.slots} trials at a time now; it had for {before}")
         return self.slots

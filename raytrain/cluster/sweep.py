@@ -86,7 +86,7 @@ def sweep(
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
         connect()
-        gpu, _, _ = resources.room(
+        gpu, _, at_once = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
         identify(folder, identity(space, base, fingerprint, search))
@@ -94,7 +94,7 @@ def sweep(
             from raytrain.tracking import mlflow
 
             mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
-        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search)
+        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, at_once * options.workers)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
         ledger = Ledger(base, name, options, mirror)
@@ -114,7 +114,7 @@ def sweep(
         }
         with stoppable(ledger):
             if left > 0:
-                pace = Pace(options, gpu, ledger.gpu_seconds)
+                pace = Pace(options, gpu, ledger.gpu_seconds, told=ledger.has_room)
                 say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
                 run_trials(study, space, ledger, job, left, interrupted, pace, search)
             repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds)

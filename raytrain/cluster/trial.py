@@ -141,6 +141,10 @@ class Ledger:
         scored = [event for _, event in sorted(self.recorded.items()) if event["value"] is not None]
         return max(scored, key=lambda event: (event["state"] == "complete", event["value"]), default=None)
 
+    def has_room(self, trials: int) -> None:
+        """Nodes came or went: so many trials fit from now on."""
+        self.journal.write("room", slots=trials * self.options.workers)
+
     def gpu_seconds(self) -> float:
         """What the trials that ended and those that train have spent, as far as their journals tell."""
         runs = (self.progress(number) for number in {*self.recorded, *self.running})

@@ -1,4 +1,4 @@
-"""The verbs of the command line that may use a cluster: train, sweep, doctor. Ray is imported once one of them runs."""
+"""The verbs of the command line that train: train and sweep. Ray is imported once one of them runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from raytrain.tracking.journal import Journal
 
 
 def add_verbs(subparsers: Any) -> None:
-    """Adds train, sweep and doctor; each sets `run`, which takes the parsed arguments and returns the JSON result."""
-    train = _verb(
+    """Adds train and sweep; each sets `run`, which takes the parsed arguments and returns the JSON result."""
+    train = new_verb(
         subparsers, "train", "train one run; with --workers on the cluster", run_train,
         "raytrain train dvse_emoji optim.lr=5e-4 --workers 2",
     )  # fmt: skip
@@ -35,7 +35,7 @@ def add_verbs(subparsers: Any) -> None:
     )  # fmt: skip
     _cluster(train)
 
-    sweep = _verb(
+    sweep = new_verb(
         subparsers, "sweep", "search a space around a recipe, by Ray Tune and Optuna", run_sweep,
         "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
     )  # fmt: skip
@@ -64,16 +64,9 @@ def add_verbs(subparsers: Any) -> None:
     sweep.add_argument("--repeat-seeds", type=int, help="how many more seeds; default 2")
     sweep.add_argument("--each-method", type=int, help="so many of the first trials for each method of image_text")
     _cluster(sweep)
+    sweep.add_argument("--prices", help="price table, docs/prices.example.yaml; default prices.yaml in the storage")
     # not given: what the resumed sweep was started with, else the defaults of `sweep`
     sweep.set_defaults(gpu=None, cpus_per_worker=None, gpus_per_worker=None, max_failures=None)
-
-    doctor = _verb(
-        subparsers, "doctor", "check versions, cluster, authentication, storage, GPU and MLflow", run_doctor,
-        "raytrain doctor --address auto --storage /mnt/shared/runs",
-    )  # fmt: skip
-    doctor.add_argument("--storage", default="runs", help="folder that runs are written to")
-    doctor.add_argument("--address", help="cluster to check; default RAY_ADDRESS, or none")
-    doctor.add_argument("--tracking", help="MLflow store or server to check; default the storage's own")
 
 
 def run_train(args: argparse.Namespace) -> dict[str, Any]:
@@ -134,7 +127,9 @@ def _dry_run(args: argparse.Namespace) -> dict[str, Any]:
 def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
     from raytrain.cluster.sweep import sweep
+    from raytrain.review.costs import record_sweep_cost
     from raytrain.review.pareto import settings
+    from raytrain.review.prices import prices_of
     from search_spaces import SPACES
 
     if args.space not in SPACES:
@@ -142,6 +137,7 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     base, name, started = _sweep_base(args)
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
+    prices = prices_of(base.storage, args.prices)  # a wrong table is told before anything is trained
     options = SweepOptions(**(started.get("options", {}) | _sweep_options(args)))
     connect(args.address)
     result = sweep(
@@ -152,12 +148,13 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
         resume=bool(args.resume),
         tracking_uri=_tracking(args, base.storage),
     )
+    cost = record_sweep_cost(Path(result["folder"]), prices, _tracking(args, base.storage))
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
     print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
     for one in result["front"]:
         print(f"  {one['run']}: {one['value']:.2f} at {one['cost']:,.0f} ({settings(one['params'], [*one['params']])})")
-    return {**result, "exit_code": 0 if best else 1}
+    return {**result, "cost": cost.as_dict(), "exit_code": 0 if best else 1}
 
 
 def _sweep_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -173,17 +170,6 @@ def _sweep_options(args: argparse.Namespace) -> dict[str, Any]:
     if args.warm_start:
         given["warm_start"] = tuple(args.warm_start)
     return {name: value for name, value in given.items() if value is not None or name == "use_gpu"}
-
-
-def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.cluster.doctor import doctor
-
-    checks = doctor(args.storage, args.address or os.environ.get("RAY_ADDRESS"), args.tracking)
-    for check in checks:
-        print(f"{check.state:7s} {check.name}: {check.found}" + (f"\n        {check.fix}" if check.fix else ""))
-    refused = any(check.state == "refused" for check in checks)
-    failed = any(check.state == "failed" for check in checks)
-    return {"checks": [check.as_dict() for check in checks], "exit_code": 4 if refused else 1 if failed else 0}
 
 
 def _sweep_base(args: argparse.Namespace) -> tuple[RunConfig, str, dict[str, Any]]:
@@ -238,15 +224,19 @@ class OverridesAnywhere(argparse.ArgumentParser):
         return found, unknown
 
 
-def _verb(subparsers: Any, name: str, help_text: str, run: Any, example: str) -> argparse.ArgumentParser:
+def new_verb(
+    subparsers: Any, name: str, help_text: str, run: Any, example: str, anywhere: bool = True
+) -> argparse.ArgumentParser:
+    """A verb with `--json` and an example; `anywhere` lets a.b=value stand among its flags."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=help_text,
         description=f"Example:\n  {example}\n\n{help_text[0].upper()}{help_text[1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # subparsers make parsers of the parent's class, which is not ours to choose
-    parser.__class__ = OverridesAnywhere
+    if anywhere:
+        # subparsers make parsers of the parent's class, which is not ours to choose
+        parser.__class__ = OverridesAnywhere
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
     parser.set_defaults(run=run)
     return parser

@@ -20,8 +20,10 @@ from typing import Any
 
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.evaluation.significance import recall_intervals
+from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.comparison import against_first, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, Curve, curves_of
+from raytrain.review.prices import Prices
 from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
 
 Group = tuple[str, tuple[str, ...]]
@@ -57,7 +59,7 @@ def rows(storage: str | os.PathLike[str], experiment: str | None = None) -> list
     return read_board(storage, experiment).rows
 
 
-def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -> Board:
+def read_board(storage: str | os.PathLike[str], experiment: str | None = None, prices: Prices | None = None) -> Board:
     """Rows and counts of an experiment, or of all experiments in a storage.
 
     A row has: rank, fingerprint (12 digits), protocol, experiment, method, views, settings (what differs between rows
@@ -66,8 +68,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
     val/rsum_sd and test/rsum_sd over seeds (None for one), headline (split and metric that stand for a protocol without
     rsum, such as "val cirr/mean_recall", or None), headline_value and headline_sd, interval_split, rsum_low and
     rsum_high (95 % over queries), first, first_split, first_difference, first_low, first_high and first_p (see
-    `against_first`), worker_seconds and gpu_seconds (mean a run), epochs, commit. Failed, pruned and unfinished runs
-    are counted and have no row.
+    `against_first`), worker_seconds, gpu_seconds, cpu_seconds, lost_seconds and money (mean a run; money is None where
+    a price is not known), currency, epochs, commit. Failed, pruned and unfinished runs are counted and have no row.
     """
     runs = read_runs(storage, experiment)
     groups: dict[str, list[RunRecord]] = {}
@@ -82,7 +84,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
             for kind in KINDS:
                 same_kind = [run for run in group if kind == "plain" or run.evaluation(run.val_protocol, kind)]
                 if same_kind:
-                    found.append(_row(same_kind, protocol, kind))
+                    found.append(_row(same_kind, protocol, kind) | _costs(same_kind, prices))
     _name_protocols(found)
     found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
     board = Board(found, dict(Counter(run.status for run in runs)), curves_of(found))
@@ -98,7 +100,10 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None) -
 
 
 def write_leaderboard(
-    storage: str | os.PathLike[str], experiment: str | None = None, out: str | os.PathLike[str] | None = None
+    storage: str | os.PathLike[str],
+    experiment: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    prices: Prices | None = None,
 ) -> dict[str, Any]:
     """Print the table and write leaderboard.md, .csv and .html.
 
@@ -106,27 +111,34 @@ def write_leaderboard(
         storage: folder that holds experiments.
         experiment: one of them; None takes all.
         out: folder for the files; None takes the storage.
+        prices: of an hour, for money beside the seconds.
 
     Returns:
-        {"rows": [...], "counts": {...}, "paths": [...]}
+        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...]}
     """
     from raytrain.review.page import to_html
     from raytrain.review.plots import read_sweeps
     from raytrain.review.tables import to_csv, to_markdown, to_text
 
-    board = read_board(storage, experiment)
+    board = read_board(storage, experiment, prices)
+    costs = sweep_costs(read_journals(Path(storage), experiment), prices)
     print(to_text(board))
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    page = to_html(board, read_sweeps(storage, experiment))
+    page = to_html(board, read_sweeps(storage, experiment), costs)
     for name, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("html", page)):
         path = folder / f"leaderboard.{name}"
         part = path.with_name(f"{path.name}.part")
         part.write_text(text, encoding="utf-8", newline="")
         os.replace(part, path)
         paths.append(str(path))
-    return {"rows": board.rows, "counts": board.counts, "paths": paths}
+    return {
+        "rows": board.rows,
+        "counts": board.counts,
+        "sweeps": [cost.as_dict() for cost in costs],
+        "paths": paths,
+    }
 
 
 def _same_but_seed(run: RunRecord) -> str:
@@ -177,11 +189,20 @@ def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[s
     ranks = row["ranks"][split]
     low, high = recall_intervals(ranks)["rsum"] if ranks else (None, None)
     row |= {"interval_split": split if ranks else None, "rsum_low": low, "rsum_high": high}
-    for unit in ("worker_seconds", "gpu_seconds"):
-        row[unit] = statistics.fmean(run.cost[unit] for run in group)
     row["epochs"] = max(run.epochs for run in group)
     row["commit"] = " ".join(sorted({str(run.start.get("commit") or "unknown") for run in group}))
     return row
+
+
+def _costs(group: Sequence[RunRecord], prices: Prices | None) -> dict[str, Any]:
+    """Means a run; money is None where the price of one is not known."""
+    units = ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds")
+    money = [run.usage.money(prices) for run in group]
+    known = [one for one in money if one is not None]
+    return {unit: statistics.fmean(getattr(run.usage, unit) for run in group) for unit in units} | {
+        "money": statistics.fmean(known) if len(known) == len(money) else None,
+        "currency": prices.currency if prices else None,
+    }
 
 
 def groups(row: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from raytrain.review.accounting import SweepCost
+from raytrain.review.costs import costs_html
 from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
 from raytrain.review.pareto import UNITS, front_chart, front_table
 from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve, temperature_map
 from raytrain.review.tables import (
-    EXPLANATION,
+    explanation,
     headline_of,
     headline_value,
+    lost,
     method_name,
+    money,
     number,
     p_value,
     short_commit,
@@ -102,12 +106,13 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
 """
 
 
-def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None) -> str:
+def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None, costs: Sequence[SweepCost] = ()) -> str:
     """The page; its time is the only thing in it that was not recorded.
 
     Args:
         board: the rows.
         sweeps: by name, for charts of how each went and of what decided it.
+        costs: what each sweep took.
     """
     methods = dict.fromkeys(row["method"] for row in board.rows)
     legend = "".join(
@@ -133,7 +138,7 @@ def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None) -> str:
         f"<p>{escape(summary(board))} Written {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}.</p>"
         f"{apart if len(board.tables) > 1 else ''}{tables}"
         f"{f'<h2>Searches</h2><div class=charts>{charts}</div>' if charts else ''}"
-        f"<h2>How to read it</h2><p>{escape(EXPLANATION)} "
+        f"{costs_html(costs)}<h2>How to read it</h2><p>{escape(explanation(board))} "
         "The interval stands under its rsum. Bars start a little below the lowest row. Click a head to sort.</p>"
         f"{f'<h2>Methods</h2><dl>{legend}</dl>' if legend else ''}"
         f"</main><script>{SCRIPT}</script></body></html>\n"
@@ -180,8 +185,10 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
     if compared:
         top.append(("against first", 1, True))
         heads.append(("rsum", "first_difference", "first"))
-    top.append(("cost a run", 2, True))
+    priced = any(row["money"] is not None for row in table)
+    top.append(("cost a run", 3 if priced else 2, True))
     heads += [("Worker s", "worker_seconds", "first"), ("GPU s", "gpu_seconds", "")]
+    heads += [("Money", "money", "")] if priced else []
     top.append(("", 1, True))
     heads += [("Commit", "commit", "left first")]
 
@@ -199,7 +206,7 @@ def _table(table: Sequence[dict[str, Any]]) -> str:
         for split, values in sums.items()
     }
     body = "".join(
-        _row(row, splits, scale, at == 0 and len(table) > 1, headline, compared) for at, row in enumerate(table)
+        _row(row, splits, scale, at == 0 and len(table) > 1, headline, compared, priced) for at, row in enumerate(table)
     )
     shown = table[0]
     return (
@@ -216,6 +223,7 @@ def _row(
     lead: bool,
     headline: str | None,
     compared: bool,
+    priced: bool,
 ) -> str:
     names = row["runs"][0] if len(row["runs"]) == 1 else f"{row['runs'][0]} and {len(row['runs']) - 1} more"
     kind, tip = ("transductive", "every query was ranked knowing all the others")
@@ -243,9 +251,11 @@ def _row(
         cells.append(_cell(row["headline_value"], escape(headline_value(row)), "first"))
     if compared:
         cells.append(_against_first(row))
+    gone = f"<small>{lost(row)} lost</small>" if lost(row) else ""
     cells += [
-        _cell(row["worker_seconds"], number(row["worker_seconds"], 0), "first"),
+        _cell(row["worker_seconds"], number(row["worker_seconds"], 0) + gone, "first"),
         _cell(row["gpu_seconds"], number(row["gpu_seconds"], 0)),
+        *([_cell(row["money"], escape(money(row)))] if priced else []),
         _cell(row["commit"], f"<code>{escape(short_commit(row))}</code>", "left first", tooltip=row["commit"]),
     ]
     return f"<tr{' class=lead' if lead else ''}>{''.join(cells)}</tr>"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from raytrain.config import completed
 from raytrain.evaluation.report import read_evaluations
-from raytrain.tracking.journal import NAME, Journal
+from raytrain.review.accounting import Usage, read_journals, usages
 from raytrain.tracking.replay import ending
 
 Kind = Literal["plain", "transductive", "inductive"]
@@ -30,7 +30,7 @@ class RunRecord:
         status: "finished", "pruned", "failed", "interrupted", "killed", or "open" where the journal has no end.
         val: {"i2t/recall_at_1": ..., "rsum": ...} of the epoch that the config selects; empty before the first epoch.
         step: at which that epoch ended, which names its checkpoint.
-        cost: {"worker_seconds": ..., "gpu_seconds": ...} up to the last epoch.
+        usage: what it took, up to the last epoch, and what was lost.
         epochs: done.
         evaluations: the evaluation files, as `read_evaluations` gives them.
     """
@@ -41,7 +41,7 @@ class RunRecord:
     status: str
     val: dict[str, float]
     step: int | None
-    cost: dict[str, float]
+    usage: Usage
     epochs: int
     evaluations: list[dict[str, Any]]
 
@@ -77,17 +77,12 @@ class RunRecord:
 
 def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[RunRecord]:
     """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
-    root = Path(storage).expanduser().resolve()
-    found = (read_run(path.parent) for path in sorted(root.glob(f"*/*/{NAME}")) if _is(path, experiment))
-    return [run for run in found if run is not None]
+    journals = read_journals(Path(storage), experiment)
+    return [_run(folder, journals[folder], used) for folder, used in sorted(usages(journals).items())]
 
 
-def read_run(folder: Path) -> RunRecord | None:
-    """One run; None for a sweep, or a folder whose journal has no start."""
-    events = Journal(folder).read()
-    start = next((event for event in events if event["event"] == "start"), None)
-    if start is None or start.get("kind") == "sweep":
-        return None
+def _run(folder: Path, events: Sequence[dict[str, Any]], used: Usage) -> RunRecord:
+    start = next(event for event in events if event["event"] == "start")
     config = completed(start.get("config") or {})
     lines = {int(event["epoch"]): event for event in events if event["event"] == "epoch"}
     epochs = {epoch: line.get("metrics") or {} for epoch, line in sorted(lines.items())}
@@ -95,11 +90,6 @@ def read_run(folder: Path) -> RunRecord | None:
     scored = [epoch for epoch, metrics in epochs.items() if isinstance(metrics.get(select), (int, float))]
     chosen = max(scored, key=lambda epoch: float(epochs[epoch][select]), default=None)
     best = epochs[chosen] if chosen is not None else {}
-    cost = {
-        # seconds add up over a run's lives, so the largest is the last
-        unit: max((float(m.get(f"cost/{unit}") or 0) for m in epochs.values()), default=0.0)
-        for unit in ("worker_seconds", "gpu_seconds")
-    }
     end = ending(events)
     return RunRecord(
         folder,
@@ -108,7 +98,7 @@ def read_run(folder: Path) -> RunRecord | None:
         str(end["status"]) if end else "open",
         {name.removeprefix("val/"): float(v) for name, v in best.items() if name.startswith("val/") and v is not None},
         lines[chosen].get("step") if chosen is not None else None,
-        cost,
+        used,
         max(epochs, default=0),
         read_evaluations(folder),
     )
@@ -124,7 +114,3 @@ def _step(checkpoint: object) -> int | None:
     """checkpoint_00000936 -> 936"""
     digits = re.search(r"\d+$", str(checkpoint))
     return int(digits[0]) if digits else None
-
-
-def _is(journal: Path, experiment: str | None) -> bool:
-    return experiment is None or journal.parent.parent.name == experiment

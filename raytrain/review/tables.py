@@ -20,7 +20,8 @@ CSV_COLUMNS = (
     *(f"{split}/{name}" for split in ("val", "test") for name in (*METRICS, "rsum", "rsum_sd")),
     "headline", "headline_value", "headline_sd",
     "interval_split", "rsum_low", "rsum_high", "first", "first_split", "first_difference", "first_low", "first_high",
-    "first_p", "worker_seconds", "gpu_seconds", "epochs", "commit", "runs", "folders",
+    "first_p", "worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds", "money", "currency", "epochs", "commit",
+    "runs", "folders",
 )  # fmt: skip
 EXPLANATION = (
     "Recalls and mAP@R in percent, rsum the sum of the recalls; ordered by validation rsum. ± spread over seeds, [ ] "
@@ -29,6 +30,8 @@ EXPLANATION = (
     "Holm's correction over the rows). FR rows are re-ranked with all queries at hand (transductive), or over a bank "
     "of training queries where they say inductive. Seconds are means a run, over all its workers."
 )
+LOST = "Lost seconds are those that workers were held for without a result: repeated epochs, failures, restarts."
+MONEY = "Money is what kept and lost seconds cost by the price table."
 
 
 def to_text(board: Board) -> str:
@@ -55,7 +58,13 @@ def to_markdown(board: Board) -> str:
         rule = ["---:" if all(_is_number(line[i]) for line in body) else "---" for i in range(len(head))]
         lines = ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]
         parts.append("\n".join([f"**{title(table)}**", "", *lines]))
-    return "\n\n".join([*parts, summary(board), EXPLANATION]) + "\n"
+    return "\n\n".join([*parts, summary(board), explanation(board)]) + "\n"
+
+
+def explanation(board: Board) -> str:
+    """How to read what the board shows."""
+    shown = [(LOST, any(lost(row) for row in board.rows)), (MONEY, any(money(row) for row in board.rows))]
+    return " ".join([EXPLANATION, *(text for text, is_shown in shown if is_shown)])
 
 
 def to_csv(board: Board) -> str:
@@ -110,13 +119,13 @@ def _cells(table: Sequence[dict[str, Any]], recalls_of: Sequence[str]) -> list[l
         if headline:
             line.append(headline_value(row))
         line += [interval(row), against_first(row), number(row["worker_seconds"], 0), number(row["gpu_seconds"], 0)]
-        lines.append([*line, short_commit(row), row["settings"]])
-    head += ["interval", "against first", "seconds", "GPU s", "commit", "settings"]
+        lines.append([*line, lost(row), money(row), short_commit(row), row["settings"]])
+    head += ["interval", "against first", "seconds", "GPU s", "lost s", "money", "commit", "settings"]
     # a column that says nothing in this table is left out
     kept = [
         i
         for i, name in enumerate(head)
-        if name not in ("FR", "against first", "settings") or any(line[i] for line in lines)
+        if name not in ("FR", "against first", "lost s", "money", "settings") or any(line[i] for line in lines)
     ]
     return [[line[i] for i in kept] for line in (head, *lines)]
 
@@ -173,6 +182,15 @@ def against_first(row: dict[str, Any]) -> str:
 
 def p_value(row: dict[str, Any]) -> str:
     return "p < 0.001" if row["first_p"] < 0.001 else f"p {row['first_p']:.2g}"
+
+
+def lost(row: dict[str, Any]) -> str:
+    """Seconds, where they round to any."""
+    return number(row["lost_seconds"], 0) if row["lost_seconds"] >= 0.5 else ""
+
+
+def money(row: dict[str, Any]) -> str:
+    return "" if row["money"] is None else f"{row['money']:.2f} {row['currency']}"
 
 
 def short_commit(row: dict[str, Any]) -> str:

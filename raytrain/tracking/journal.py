@@ -3,12 +3,14 @@
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
     start       uid, kind ("run" | "sweep"), run, experiment, parent (uid of the sweep or None), config (flat),
-                commit, fingerprint, seed, workers, device, versions; of a sweep also options and ray
-    resume      uid, epoch (epochs already done), checkpoint
+                commit, fingerprint, seed, workers, device, versions; of a sweep also options, slots and ray
+    resume      uid, epoch (epochs already done), checkpoint; of a sweep also slots and ray
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
+    room        (sweeps) slots: workers that fit the cluster from now on, as nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
+    cost        metrics, currency, prices_date: what it took, as `review.accounting` reads it from the lines above
     end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
 """
 

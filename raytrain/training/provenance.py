@@ -13,12 +13,12 @@ import torch
 import raytrain
 
 
-def commit() -> str | None:
-    """Commit of the source tree this package runs from, "+" where it has changes.
+def commit(root: Path | None = None) -> str | None:
+    """Commit of a source tree, by default that which this package runs from, "+" where it has changes.
 
     Outside a checkout, as in a submitted job, RAYTRAIN_COMMIT says it; None where that is not set.
     """
-    root = Path(raytrain.__file__).resolve().parent.parent
+    root = root or Path(raytrain.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return os.environ.get("RAYTRAIN_COMMIT")
     try:

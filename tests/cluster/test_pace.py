@@ -9,8 +9,8 @@ from raytrain.cluster.pace import LOOK_EVERY_S, Pace
 
 
 def test_nodes_that_join_or_leave_change_the_room_at_the_next_look(capsys: pytest.CaptureFixture[str]) -> None:
-    nodes, now = [{"CPU": 2.0}], [0.0]
-    pace = Pace(SweepOptions(workers=2, concurrent=3), False, lambda: 0.0, lambda: nodes, lambda: now[0])
+    nodes, now, told = [{"CPU": 2.0}], [0.0], list[int]()
+    pace = Pace(SweepOptions(workers=2, concurrent=3), False, lambda: 0.0, lambda: nodes, lambda: now[0], told.append)
     assert pace.room() == 1
     nodes += [{"CPU": 4.0}, {"CPU": 8.0}]
     assert pace.room() == 1  # not looked yet
@@ -19,6 +19,7 @@ def test_nodes_that_join_or_leave_change_the_room_at_the_next_look(capsys: pytes
     del nodes[:]
     now[0] += LOOK_EVERY_S
     assert pace.room() == 0
+    assert told == [3, 0]  # the first look is no change
     assert capsys.readouterr().err.count("the cluster has room for") == 2
 
 

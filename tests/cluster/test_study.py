@@ -124,7 +124,7 @@ def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
 
     def instead(space: Any, base: Any, options: SweepOptions, **more: Any) -> dict[str, Any]:
         asked.update(options.as_dict() | more)
-        return {"folder": "", "trials": {}, "best": None, "front": []}
+        return {"folder": str(ledger.folder), "trials": {}, "best": None, "front": []}
 
     monkeypatch.setattr("raytrain.cluster.sweep.sweep", instead)
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})

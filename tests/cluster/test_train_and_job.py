@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -57,14 +56,29 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
     config = small_run(tmp_path, num_epochs=2, batch_size=64)
     (tmp_path / "base.yaml").write_text(to_yaml(config))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    ray = str(Path(sys.executable).with_name("ray"))
-    submit = ["job", "submit", "--address", cluster.dashboard, "--working-dir", str(ROOT), "--"]
+    (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ncpu_hour: 3600\n")
+    submit = [
+        "-m",
+        "raytrain.cli",
+        "submit",
+        "--address",
+        cluster.dashboard,
+        "--working-dir",
+        str(ROOT),
+        "--json",
+        "--",
+    ]
     sweep = ["python", "jobs/sweep.py", "dvse", "--recipe", str(tmp_path / "base.yaml"), "--name", "job"]
     sweep += ["--trials", "2", "--workers", "2", "--rerank-trials", "20", "--tracking", uri, "--json"]
-    done = cluster.run(ray, *submit, *sweep)
+    sweep += ["--prices", str(tmp_path / "prices.yaml")]
+    done = cluster.run(*submit, *sweep)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "succeeded" in done.stdout
+    job = json.loads(done.stdout.splitlines()[-1])
+    assert (job["status"], job["exit_code"], job["joined"]) == ("SUCCEEDED", 0, False)
     result = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"sweep"')))
+    assert result["cost"]["slots"] == 2
+    assert result["cost"]["money"] == pytest.approx(result["worker_seconds"] + result["cost"]["lost_seconds"])
+    assert 0 < result["cost"]["busy"] < 1
     assert result["trials"]["total"] == 2
     assert result["best"]["run"].startswith("job-t00")
     assert result["rerank"]["settings_tried"] > 0
@@ -83,6 +97,28 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
     assert board.returncode == 0, board.stderr
     assert "DVSE" in board.stdout.upper()
     assert "2 runs" in board.stdout
+    again = cluster.run(*submit, *sweep)
+    assert again.returncode == 0, again.stdout + again.stderr
+    joined = json.loads(again.stdout.splitlines()[-1])
+    assert joined["joined"] and joined["submission_id"] == job["submission_id"]
+    assert [e["event"] for e in Journal(runs / "job").read()].count("start") == 1  # it did not run twice
+
+
+def test_a_submitted_job_passes_its_exit_code_and_a_stranger_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "job.py").write_text("import sys; print('seen'); sys.exit(75)")
+    submit = ["-m", "raytrain.cli", "submit", "--address", cluster.dashboard, "--working-dir", str(tmp_path / "tree")]
+    done = cluster.run(*submit, "--", "python", "job.py")
+    assert done.returncode == 75, done.stdout + done.stderr
+    assert done.stdout.splitlines().count("seen") == 1
+    (tmp_path / "token").write_text("0" * 64)
+    (tmp_path / "token").chmod(0o600)
+    stranger = LocalCluster(cluster.folder, cluster.port, cluster.dashboard_port, {
+        **cluster.env, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"),
+    })  # fmt: skip
+    refused = stranger.run(*submit, "--", "python", "job.py")
+    assert refused.returncode == 4, refused.stdout + refused.stderr
+    assert "refuses this token" in refused.stderr
 
 
 def test_a_job_that_would_write_into_its_own_folder_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -103,3 +139,7 @@ def test_the_doctor_finds_the_cluster_closed_to_strangers(cluster: LocalCluster,
     checks = {check["name"]: check for check in json.loads(done.stdout.splitlines()[-1])["checks"]}
     assert checks["authentication"]["state"] == checks["dashboard"]["state"] == "ok"
     assert checks["cluster"]["found"].startswith("2 nodes, 2 CPUs")
+    assert checks["token"]["state"] == "ok"
+    nodes = [check for name, check in checks.items() if name.startswith("node ")]
+    assert nodes and all(check["state"] == "ok" for check in nodes), nodes  # asked there, and they saw the storage
+    assert not list((tmp_path / "runs").glob(".doctor-*"))

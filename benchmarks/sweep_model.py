@@ -1,0 +1,308 @@
+"""A sweep as discrete events: trials on the GPUs of a cluster, early stops, failures, restarts from checkpoints.
+
+Time goes from event to event over a heap. A trial is a chain of segments, its start-up and its epochs; a segment that
+ends is kept (a checkpoint is written at the end of an epoch), one that a failure cuts off is lost, and the start-up is
+paid again. Every second of every slot is counted once: kept, start-up, lost or idle.
+
+What it leaves out: the search does not learn (trials are drawn, in order), the network and the storage are not limits,
+and a trial's workers advance together.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial does undisturbed.
+
+    Args:
+        startup_s: from the free slot to the first step.
+        epochs_s: seconds of each epoch on one node of ordinary speed; none for a trial that fails in its start-up.
+        best: running best after each epoch, higher is better.
+    """
+
+    startup_s: float
+    epochs_s: tuple[float, ...]
+    best: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Nodes of equal size; a trial holds `workers` GPUs anywhere."""
+
+    nodes: int
+    gpus_per_node: int = 1
+    workers: int = 1
+
+    @property
+    def gpus(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Failures an hour, and what each costs.
+
+    Args:
+        worker: failures of one worker's process an hour; the group starts again on its slots.
+        node: losses of one node an hour; its trials wait for slots elsewhere, it comes back after `node_back_s`.
+        driver: losses of the sweep's driver an hour; everything stops, and goes on after `driver_back_s`.
+        worker_found_s, node_found_s: until the failure is noticed; the slots are held meanwhile.
+        slow_share, slow_factor: a node is that much slower with this probability.
+    """
+
+    worker: float = 0.0
+    node: float = 0.0
+    driver: float = 0.0
+    worker_found_s: float = 6.0
+    node_found_s: float = 30.0
+    node_back_s: float = 600.0
+    driver_back_s: float = 300.0
+    slow_share: float = 0.0
+    slow_factor: float = 1.0
+
+
+class Halving:
+    """Asynchronous successive halving as Ray's ASHAScheduler decides it; never at the last epoch, as in our sweeps."""
+
+    def __init__(self, grace: int, reduction: int, epochs: int) -> None:
+        self.epochs, self.reduction = epochs, reduction
+        rungs = int(math.log(epochs / grace) / math.log(reduction) + 1) if grace < epochs else 0
+        self.rungs: dict[int, list[float]] = {grace * reduction**k: [] for k in reversed(range(rungs))}
+
+    def stops(self, epoch: int, best: float) -> bool:
+        if epoch >= self.epochs or epoch not in self.rungs:
+            return False
+        recorded = self.rungs[epoch]
+        cutoff = np.percentile(recorded, (1 - 1 / self.reduction) * 100) if recorded else -math.inf
+        recorded.append(best)
+        return bool(best < cutoff)
+
+
+@dataclass
+class Result:
+    """What became of a sweep; seconds of slots add up to wall_s x GPUs."""
+
+    wall_s: float = 0.0
+    kept_s: float = 0.0
+    startup_s: float = 0.0
+    lost_s: float = 0.0
+    slots_s: float = 0.0
+    best: float = -math.inf
+    best_at_s: float = 0.0
+    epochs: int = 0
+    stopped: int = 0
+    failures: dict[str, int] = field(default_factory=lambda: {"worker": 0, "node": 0, "driver": 0})
+
+    @property
+    def idle_s(self) -> float:
+        return self.slots_s - self.kept_s - self.startup_s - self.lost_s
+
+    def share(self, what: str) -> float:
+        return float(getattr(self, f"{what}_s")) / self.slots_s
+
+
+@dataclass(eq=False)
+class _Run:
+    """A trial on its way: epochs that are kept, where its workers are, and the segment that runs."""
+
+    trial: Trial
+    done: int = 0
+    places: list[int] = field(default_factory=list)
+    since: float = 0.0  # when the segment began
+    turn: int = 0  # events of earlier turns are void
+
+
+class Simulation:
+    """One sweep.
+
+    Args:
+        trials: in the order in which they are drawn.
+        halving: early stops; None lets each trial run to its end.
+        launch_s: seconds of the driver's own that each start takes, one after the other, by the trials begun so far.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        cluster: Cluster,
+        rates: Rates | None = None,
+        halving: Halving | None = None,
+        launch_s: Callable[[int], float] = lambda begun: 0.0,
+        seed: int = 0,
+    ) -> None:
+        if cluster.workers > cluster.gpus:
+            raise ValueError(f"a trial of {cluster.workers} workers never fits {cluster.gpus} GPUs")
+        self.cluster, self.rates, self.halving, self.launch_s = cluster, rates or Rates(), halving, launch_s
+        self.random = random.Random(seed)
+        self.waiting = [_Run(trial) for trial in trials]
+        self.left = len(trials)
+        self.running: list[_Run] = []
+        self.free = [cluster.gpus_per_node] * cluster.nodes
+        self.away: set[int] = set()
+        slow = self.rates.slow_share
+        self.speed = [self.rates.slow_factor if self.random.random() < slow else 1.0 for _ in range(cluster.nodes)]
+        self.now = self.driver_free = 0.0
+        self.driver_there, self.begun = True, 0
+        self.heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.number = 0
+        self.result = Result()
+
+    def run(self) -> Result:
+        for node in range(self.cluster.nodes):
+            self._later(self.rates.node, self._node_fails, node)
+        self._later(self.rates.driver, self._driver_fails)
+        self._fill()
+        while self.left:
+            self.now, _, what, about = heapq.heappop(self.heap)
+            what(*about)
+        self.result.wall_s = self.now
+        self.result.slots_s = self.now * self.cluster.gpus
+        return self.result
+
+    def _at(self, time: float, what: Callable[..., None], *about: Any) -> None:
+        self.number += 1  # of two events at one time the earlier made comes first
+        heapq.heappush(self.heap, (time, self.number, what, about))
+
+    def _later(self, rate_an_hour: float, what: Callable[..., None], *about: Any) -> None:
+        if rate_an_hour > 0:
+            self._at(self.now + self.random.expovariate(rate_an_hour / 3600), what, *about)
+
+    def _fill(self) -> None:
+        """Start what waits, while there is room."""
+        while self.driver_there and self.waiting and (places := self._room()) is not None:
+            run = self.waiting.pop(0)
+            run.places = places
+            run.turn += 1
+            self.running.append(run)
+            self.driver_free = max(self.now, self.driver_free) + self.launch_s(self.begun)
+            self.begun += 1
+            run.since = self.driver_free
+            self._at(self.driver_free, self._start, run, run.turn)
+
+    def _room(self) -> list[int] | None:
+        """Nodes for one trial's workers, the emptiest first; None where they do not fit."""
+        there = [node for node in range(len(self.free)) if node not in self.away]
+        if sum(self.free[node] for node in there) < self.cluster.workers:
+            return None
+        places: list[int] = []
+        for _ in range(self.cluster.workers):
+            node = max(there, key=lambda one: (self.free[one], -one))
+            self.free[node] -= 1
+            places.append(node)
+        return places
+
+    def _start(self, run: _Run, turn: int) -> None:
+        if turn == run.turn:
+            self._segment(run, run.trial.startup_s, self._started)
+
+    def _segment(self, run: _Run, seconds: float, then: Callable[[_Run, int], None]) -> None:
+        """Let the run's workers do something that a failure of one of them may cut off."""
+        run.since = self.now
+        rate = self.rates.worker * len(run.places) / 3600
+        fails = self.random.expovariate(rate) if rate > 0 else math.inf
+        if fails < seconds:
+            self._at(self.now + fails, self._worker_fails, run, run.turn)
+        else:
+            self._at(self.now + seconds, then, run, run.turn)
+
+    def _started(self, run: _Run, turn: int) -> None:
+        if turn == run.turn:
+            self.result.startup_s += (self.now - run.since) * len(run.places)
+            self._next_epoch(run)
+
+    def _next_epoch(self, run: _Run) -> None:
+        if run.done == len(run.trial.epochs_s):
+            self._end(run)
+        else:
+            slowest = max(self.speed[node] for node in run.places)
+            self._segment(run, run.trial.epochs_s[run.done] * slowest, self._epoch_ends)
+
+    def _epoch_ends(self, run: _Run, turn: int) -> None:
+        if turn != run.turn:
+            return
+        self.result.kept_s += (self.now - run.since) * len(run.places)
+        self.result.epochs += 1
+        run.done += 1
+        best = run.trial.best[run.done - 1] if run.trial.best else -math.inf
+        if best > self.result.best:
+            self.result.best, self.result.best_at_s = best, self.now
+        if self.halving is not None and self.halving.stops(run.done, best):
+            self.result.stopped += 1
+            self._end(run)
+        else:
+            self._next_epoch(run)
+
+    def _end(self, run: _Run) -> None:
+        self.left -= 1
+        self._release(run)
+        self._fill()
+
+    def _release(self, run: _Run) -> None:
+        run.turn += 1
+        self.running.remove(run)
+        for node in run.places:
+            self.free[node] += 1
+        run.places = []
+
+    def _cut(self, run: _Run) -> None:
+        """The segment that runs is lost; a trial that the driver has not come to yet has lost nothing."""
+        self.result.lost_s += max(0.0, self.now - run.since) * len(run.places)
+        run.turn += 1
+
+    def _worker_fails(self, run: _Run, turn: int) -> None:
+        if turn == run.turn:
+            self.result.failures["worker"] += 1
+            self._cut(run)
+            run.since = self.now
+            self._at(self.now + self.rates.worker_found_s, self._again, run, run.turn)
+
+    def _again(self, run: _Run, turn: int) -> None:
+        if turn == run.turn:
+            self._cut(run)  # what was held until it was noticed
+            self._segment(run, run.trial.startup_s, self._started)
+
+    def _node_fails(self, node: int) -> None:
+        self.result.failures["node"] += 1
+        for run in [run for run in self.running if node in run.places]:
+            self._cut(run)
+            run.since = self.now
+            self._at(self.now + self.rates.node_found_s, self._moved, run, run.turn)
+        self.away.add(node)
+        self._at(self.now + max(self.rates.node_back_s, self.rates.node_found_s), self._node_back, node)
+
+    def _moved(self, run: _Run, turn: int) -> None:
+        if turn == run.turn:
+            self._cut(run)
+            self._release(run)
+            self.waiting.insert(0, run)
+            self._fill()
+
+    def _node_back(self, node: int) -> None:
+        self.away.discard(node)
+        self._later(self.rates.node, self._node_fails, node)
+        self._fill()
+
+    def _driver_fails(self) -> None:
+        self.result.failures["driver"] += 1
+        self.driver_there = False
+        for run in list(self.running):
+            self._cut(run)
+            self._release(run)
+            self.waiting.insert(0, run)
+        self._at(self.now + self.rates.driver_back_s, self._driver_back)
+
+    def _driver_back(self) -> None:
+        self.driver_there = True
+        self.driver_free = self.now
+        self._later(self.rates.driver, self._driver_fails)
+        self._fill()

@@ -1,0 +1,76 @@
+"""What `raytrain doctor` finds wrong, where each thing is wrong by itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrain.cluster.doctor import check_storage, token_file, tracking
+from raytrain.cluster.doctor_nodes import judge, look
+
+HERE = {
+    "host": "a", "versions": {"python": "3.11.9", "torch": "2.13.0", "ray": "2.60.0"}, "storage_seen": True,
+    "storage_writable": True, "time": 1000.0, "cuda": "12.6", "interface": "eth0", "shm_gb": 16.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "gpus", "state", "told"),
+    [
+        ({}, 1.0, "ok", "a, 1 GPUs"),
+        ({"versions": HERE["versions"] | {"torch": "2.12.0"}}, 0.0, "failed", r"torch 2\.12\.0 \(here 2\.13\.0\)"),
+        ({"versions": HERE["versions"] | {"ray": None}}, 0.0, "failed", r"ray absent \(here 2\.60\.0\)"),
+        ({"storage_seen": False}, 0.0, "failed", "another folder"),
+        ({"storage_writable": False}, 0.0, "failed", "cannot be written"),
+        ({"time": 1060.0}, 0.0, "failed", "58 s off"),
+        ({"time": 940.0}, 0.0, "failed", "60 s off"),
+        ({"cuda": None}, 8.0, "failed", "8 GPUs, and a torch that knows none"),
+        ({"cuda": None}, 0.0, "ok", "0 GPUs"),
+        ({"shm_gb": 0.064}, 0.0, "absent", "/dev/shm has 0.06 GB"),
+    ],
+)
+def test_a_node_is_judged_by_the_worst_that_is_wrong(
+    change: dict[str, Any], gpus: float, state: str, told: str
+) -> None:
+    check = judge("node a", HERE | change, HERE, gpus, asked=(1000.0, 1002.0))
+    assert check.state == state
+    assert re.search(told, check.found)
+    assert bool(check.fix) == (state != "ok")
+
+
+def test_a_node_sees_the_storage_by_what_the_driver_wrote(tmp_path: Path) -> None:
+    (tmp_path / "probe").write_text("probe")
+    assert look(str(tmp_path), "probe")["storage_seen"]
+    assert not look(str(tmp_path), "another")["storage_seen"]
+    assert look(str(tmp_path), "probe")["versions"]["torch"]
+
+
+def test_a_token_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    path = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    assert token_file().state == "absent"
+    path.write_text("0" * 64)
+    path.chmod(0o644)
+    assert token_file().state == "refused"
+    path.chmod(0o600)
+    assert token_file().state == "ok"
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(100e9, 99e9, 1e9))
+    check = check_storage(tmp_path)
+    assert check.state == "failed" and "1.0 GB free" in check.found
+
+
+def test_a_sqlite_file_does_not_serve_several_hosts(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed")
+    assert tracking(tmp_path, None).state == "ok"
+    check = tracking(tmp_path, None, hosts=3)
+    assert check.state == "failed" and "serves one host, and the cluster has 3" in check.found
