@@ -111,10 +111,17 @@ def _add_data(verbs: Any) -> None:
     detect.add_argument("root", help="folder of a data set's files")
 
     check = add_verb(
-        actions, "check", "verify every hash, shape, reference and image", _data_check,
+        actions, "check", "verify every hash, shape, reference and image, and that splits share none", _data_check,
         "raytrain data check tables/flickr8k",
     )  # fmt: skip
     check.add_argument("table")
+    check.add_argument("--workers", type=int, help="processes that read images (default one a core)")
+    check.add_argument(
+        "--fail-on", choices=["nothing", "copies", "near"], default="copies",
+        help="which images in two splits are errors: exact copies (default), near duplicates as well, or nothing",
+    )  # fmt: skip
+    check.add_argument("--no-images", action="store_true", help="leave the images alone, which take most of the time")
+    check.add_argument("--all", action="store_true", help="list all problems of a kind, not the first twenty")
 
     encode = add_verb(
         actions, "encode", "add features of a frozen backbone to a table", _data_encode,
@@ -168,11 +175,16 @@ def _data_detect(args: argparse.Namespace) -> dict[str, Any]:
 def _data_check(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.data.check import check
 
-    problems = check(args.table)
-    for problem in problems:
+    found = check(
+        args.table, images=not args.no_images, workers=args.workers, fail_on=args.fail_on,
+        keep=sys.maxsize if args.all else 20,
+    )  # fmt: skip
+    for problem in found:
         print(problem, file=sys.stderr)
-    print(f"{args.table}: {'no problems' if not problems else f'{len(problems)} problems'}")
-    return {"ok": not problems, "problems": [p.as_dict() for p in problems], "exit_code": 3 if problems else 0}
+    number = {level: sum(1 + one.more for one in found if one.level == level) for level in ("error", "warning")}
+    print(f"{args.table}: {number['error'] or 'no'} problems, {number['warning'] or 'no'} warnings")
+    ok = not number["error"]
+    return {"ok": ok, "problems": [problem.as_dict() for problem in found], "exit_code": 0 if ok else 3}
 
 
 def _data_encode(args: argparse.Namespace) -> dict[str, Any]:

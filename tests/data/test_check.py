@@ -122,10 +122,3 @@ def test_images_are_decoded_and_named_by_row(tmp_path: Path) -> None:
     found = problems_of(table.path, images=True)
     assert [(p.file, p.row) for p in found] == [(str(path), 1), (str(table.image_root / "3.jpg"), 3)]
     assert "truncated" in found[0].what
-
-
-def test_an_absent_image_folder_is_one_problem(tmp_path: Path) -> None:
-    table = build("karpathy", karpathy(tmp_path / "root", [entry(0, "train")]), tmp_path / "table")
-    table.image_root.rename(tmp_path / "moved")
-    (problem,) = problems_of(table.path, images=True)
-    assert "image folder not found" in problem.what
