@@ -103,6 +103,10 @@ def _add_data(verbs: Any) -> None:
     build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
     build.add_argument("--root", help="folder of the data set's files (emoji needs none)")
     build.add_argument("--out", required=True, help="folder of the table")
+    build.add_argument(
+        "--allow-missing", type=float, metavar="SHARE",
+        help="share of the annotated images that may be missing or broken; the table and its results say so for ever",
+    )  # fmt: skip
 
     detect = add_verb(
         actions, "detect", "which source a folder fits, what is missing, and the command that builds it", _data_detect,
@@ -143,9 +147,14 @@ def _add_data(verbs: Any) -> None:
 
 def _data_build(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.config import parse_overrides
+    from raytrain.data.accounting import annotated
     from raytrain.data.build import build
 
-    table = build(args.source, args.root, args.out, **parse_overrides(args.overrides))
+    options = parse_overrides(args.overrides)
+    if args.allow_missing is not None:
+        options["allow_missing"] = args.allow_missing
+    table = build(args.source, args.root, args.out, **options)
+    images = annotated(table)["items"]
     summary = {
         "table": str(table.path),
         "fingerprint": table.fingerprint,
@@ -156,7 +165,8 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
         "splits": table.splits,
     }
     parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())
-    print(f"{table.path}: images / texts: {parts}; missing {summary['missing']}; {table.fingerprint[:12]}")
+    missing = f"missing {images['missing']:,} of {images['annotated']:,} images"
+    print(f"{table.path}: images / texts: {parts}; {missing}; {table.fingerprint[:12]}")
     return summary
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from raytrain.data.accounting import check_accounts
 from raytrain.data.check_images import FailOn, check_images
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
@@ -52,6 +53,7 @@ def check(
         _references(table, problems)
         _splits(table, problems)
         check_queries(table, problems)
+        check_accounts(table, problems)
     except DataError as error:
         # without items and texts the rest cannot be asked
         return [*problems.list(), *error.problems]
