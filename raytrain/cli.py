@@ -96,7 +96,7 @@ def _add_data(verbs: Any) -> None:
     )  # fmt: skip
     build.add_argument(
         "source",
-        help="emoji, karpathy, precomp, butd_tsv, cub; your own: captions, imagefolder, webdataset, huggingface; "
+        help="emoji, karpathy, coco, precomp, vse_images, butd_tsv, cub; your own: captions, imagefolder, webdataset, huggingface; "
         "triplets: emoji_triplets, products, fashion_iq, cirr, composed",
     )
     build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
@@ -224,7 +224,7 @@ def _add_evaluate(verbs: Any) -> None:
         help="split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, coco/5k, coco/1k5f, coco/eccv, "
         "coco/cxc, cub/unseen, cub/seen, fashioniq/original, fashioniq/val_union, cirr/val; partial/ before these",
     )
-    verb.add_argument("--annotations", metavar="FOLDER", help="sis_test.csv and sts_test.csv of CxC, for coco/cxc")
+    verb.add_argument("--annotations", metavar="FOLDER", help="the *_test.csv of CxC, for coco/cxc")
     verb.add_argument("--submission", metavar="FOLDER", help="write the files for CIRR's server, with --split test")
     verb.add_argument(
         "--shards", type=int, default=0, metavar="N",
