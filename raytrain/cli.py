@@ -96,8 +96,8 @@ def _add_data(verbs: Any) -> None:
     )  # fmt: skip
     build.add_argument(
         "source",
-        help="emoji, karpathy, coco, precomp, vse_images, butd_tsv, cub; your own: captions, imagefolder, webdataset, huggingface; "
-        "triplets: emoji_triplets, products, fashion_iq, cirr, composed",
+        help="emoji, karpathy, coco, precomp, vse_images, butd_tsv, cub; your own: captions, imagefolder, "
+        "webdataset, huggingface; triplets: emoji_triplets, products, fashion_iq, cirr, composed",
     )
     build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
     build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")

@@ -95,11 +95,28 @@ def _references(table: Table, problems: Problems) -> None:
     silent = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
     for row in silent:
         problems.add("no text", Problem(items, row, "an image without a text", _AGAIN))
+    _caption_counts(table, owner, problems)
     for file, column in ((items, table.items["id"]), (texts, table.texts["id"])):
         for row, value in _repeats(column.to_pylist()):
             problems.add(f"id {file}", Problem(file, row, f"id {value!r} appears twice", _AGAIN))
     for row in np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(table.texts["text"]), "").to_numpy()).tolist():
         problems.add("empty", Problem(texts, row, "empty text", _AGAIN))
+
+
+def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None:
+    """As many captions an image as the source was built with: never more, and fewer are worth a look."""
+    stated = table.description["source"].get("texts_per_image")
+    if not isinstance(stated, int):
+        return
+    counts = np.bincount(owner[owner >= 0], minlength=len(table.items))[: len(table.items)]
+    file = str(table.path / "items.arrow")
+    for row in np.flatnonzero(counts > stated).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        problems.add("more captions", Problem(file, row, what, _AGAIN))
+    for row in np.flatnonzero((counts > 0) & (counts < stated)).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        fix = "Recalls of a protocol that counts on as many are not comparable."
+        problems.add("fewer captions", Problem(file, row, what, fix, level="warning"))
 
 
 def _splits(table: Table, problems: Problems) -> None:

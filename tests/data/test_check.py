@@ -108,6 +108,17 @@ def test_a_file_in_two_splits_and_a_repeated_id_are_found(tmp_path: Path) -> Non
     assert {(p.row, p.what.split()[0]) for p in found} == {(2, "file"), (7, "id"), (8, "split"), (None, "23")}
 
 
+def test_captions_are_counted_against_what_the_source_was_built_with(tmp_path: Path) -> None:
+    table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(3)]), tmp_path / "table")
+    assert problems_of(table.path) == []
+    redescribe(table, lambda d: d["source"].update(texts_per_image=1))
+    assert {(p.row, p.what, p.level) for p in problems_of(table.path)} == {
+        (row, "2 captions, built with texts_per_image=1", "error") for row in range(3)
+    }
+    redescribe(table, lambda d: d["source"].update(texts_per_image=5))
+    assert {(p.row, p.level) for p in problems_of(table.path)} == {(row, "warning") for row in range(3)}
+
+
 def test_what_is_no_table_is_one_problem(tmp_path: Path) -> None:
     assert "not found" in problems_of(tmp_path)[0].what
     (tmp_path / "table.json").write_text('{"schema": 1}')
