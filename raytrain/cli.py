@@ -127,6 +127,13 @@ def _add_data(verbs: Any) -> None:
     check.add_argument("--no-images", action="store_true", help="leave the images alone, which take most of the time")
     check.add_argument("--all", action="store_true", help="list all problems of a kind, not the first twenty")
 
+    vocabulary = add_verb(
+        actions, "vocabulary", "a published vocab.pkl as JSON, without running what is in it", _data_vocabulary,
+        "raytrain data vocabulary vocab.pkl --out vocab.json",
+    )  # fmt: skip
+    vocabulary.add_argument("file")
+    vocabulary.add_argument("--out", required=True, help="the JSON file")
+
     encode = add_verb(
         actions, "encode", "add features of a frozen backbone to a table", _data_encode,
         "raytrain data encode tables/flickr8k --backbone lite0",
@@ -195,6 +202,18 @@ def _data_check(args: argparse.Namespace) -> dict[str, Any]:
     print(f"{args.table}: {number['error'] or 'no'} problems, {number['warning'] or 'no'} warnings")
     ok = not number["error"]
     return {"ok": ok, "problems": [problem.as_dict() for problem in found], "exit_code": 0 if ok else 3}
+
+
+def _data_vocabulary(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from raytrain.data.legacy_vocabulary import read_pickled
+    from raytrain.files import write_json
+
+    vocabulary = read_pickled(args.file)
+    write_json(Path(args.out), vocabulary.to_json())
+    print(f"{args.out}: {len(vocabulary)} words")
+    return {"path": args.out, "words": len(vocabulary)}
 
 
 def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
