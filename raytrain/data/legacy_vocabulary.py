@@ -23,12 +23,12 @@ from raytrain.errors import DataError, Problem
 
 MAX_BYTES = 64 * 2**20
 _FIX = "It should be the vocab.pkl of VSE++ or its successors; else write the words as JSON with the code that made it."
-_PLAIN = frozenset(
-    "PROTO FRAME MARK STOP POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 "
-    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES "
-    "EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL INST OBJ NEWOBJ REDUCE BUILD".split()  # noqa: SIM905
-)
+_PLAIN = """
+    PROTO FRAME MARK STOP POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES
+    EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL INST OBJ NEWOBJ REDUCE BUILD
+"""
 
 
 class _Words:
@@ -58,11 +58,12 @@ def read_pickled(path: str | os.PathLike[str]) -> Vocabulary:
     try:
         if len(data) > MAX_BYTES:
             raise pickle.UnpicklingError(f"more than {MAX_BYTES:,} bytes")
+        plain = set(_PLAIN.split())
         for instruction, argument, place in pickletools.genops(data):
-            if instruction.name not in _PLAIN:
+            if instruction.name not in plain:
                 raise pickle.UnpicklingError(f"instruction {instruction.name} at byte {place}")
             # the reader makes room for as many values as the highest number says
-            if "PUT" in instruction.name and int(argument) > len(data):
+            if "PUT" in instruction.name and int(argument or 0) > len(data):
                 raise pickle.UnpicklingError(f"value number {argument} in {len(data):,} bytes")
         made = _Reader(io.BytesIO(data), encoding="utf-8").load()
         fields = made if isinstance(made, dict) else vars(made)
