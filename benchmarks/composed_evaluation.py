@@ -26,12 +26,13 @@ from raytrain.evaluation.cirr import KS, SUBSET_KS, VAL, evaluate_cirr
 from raytrain.evaluation.composed import Asked
 from raytrain.evaluation.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
 from raytrain.methods.base import Method
+from raytrain.similarity import cosine
 from raytrain.training.benchmarks import Scored
 
 
 class Cosine(Method):
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        return query @ gallery.T
+        return cosine(query, gallery)
 
 
 def main() -> None:

@@ -72,6 +72,10 @@ class NonFiniteError(RaytrainError):
     """A loss term or gradient became NaN or infinite; names the step and the term."""
 
 
+class OutOfMemory(RaytrainError):
+    """A run needs more memory than its worker may take; going on from a checkpoint would only meet the limit again."""
+
+
 class Interrupted(RaytrainError):
     """The run was asked to stop, wrote a checkpoint and can be resumed."""
 

@@ -15,6 +15,7 @@ from search_spaces.pvse import pvse
 from search_spaces.rau import rau
 from search_spaces.scan import scan
 from search_spaces.sgraf import sgraf
+from search_spaces.views import views
 from search_spaces.vse_infinity import vse_infinity
 from search_spaces.vsepp import vsepp
 
@@ -32,6 +33,7 @@ SPACES: dict[str, Callable[[optuna.Trial], dict[str, Any] | None]] = {
     "scan": scan,
     "sgraf": sgraf,
     "image_text": image_text,
+    "views": views,
     "vse_infinity": vse_infinity,
     "vsepp": vsepp,
 }

@@ -12,7 +12,8 @@ HEAD = "node:__internal_head__"
 
 def per_worker(use_gpu: bool, asked: Mapping[str, float] | None = None) -> dict[str, float]:
     """Resources of one training worker: one CPU, one GPU where GPUs are used, and what was asked for."""
-    return {"CPU": 1.0, **({"GPU": 1.0} if use_gpu else {}), **(asked or {})}
+    found = {"CPU": 1.0, "GPU": 1.0, **(asked or {})}
+    return found if use_gpu else {name: need for name, need in found.items() if name != "GPU"}
 
 
 def room(
@@ -57,6 +58,8 @@ def concurrency(
     Raises:
         UsageError: not even one trial fits.
     """
+    if workers > 1 and worker.get("GPU", 1.0) < 1.0:
+        raise UsageError("workers of one run cannot share a GPU (NCCL): --gpus-per-worker below 1 is for --workers 1")
     slots = sum(_slots(node, worker) for node in nodes)
     fits = slots // workers
     if fits == 0:

@@ -102,50 +102,6 @@ def distributions(space: Space) -> dict[str, Any]:
     return found
 
 
-def paper_trial(space: Space, base: RunConfig) -> dict[str, Any]:
-    """The recipe's own values of the names the space asks for along the recipe's branch: trial 0.
-
-    Raises:
-        UsageError: a name the recipe does not have, or a value of it that the space could never draw.
-    """
-    distributions(space)  # bounds that differ by branch are an error wherever the recipe stands
-    walker = _Recipe(flatten(base))
-    space(walker)  # type: ignore[arg-type]
-    if walker.outside:
-        raise UsageError(
-            f"{'; '.join(walker.outside)}, so that trial 0 could not be the recipe itself; change the recipe, or widen "
-            "the space"
-        )
-    if walker.unknown:
-        raise UsageError(
-            f"the space searches {', '.join(walker.unknown)}, which a recipe with method.kind={base.method.kind} "
-            "does not have; choose the space of the recipe's method"
-        )
-    return walker.answers
-
-
-class _Recipe(Walker):
-    """Answers with a recipe's values; notes names that it lacks and values that the space cannot draw."""
-
-    def __init__(self, own: Mapping[str, Any]) -> None:
-        super().__init__({})
-        self.own = own
-        self.unknown: list[str] = []
-        self.outside: list[str] = []
-
-    def _answer(self, name: str, distribution: Any, values: tuple[Any, ...]) -> Any:
-        if name not in self.own:
-            self.unknown.append(name)
-            return super()._answer(name, distribution, values)
-        value, choices = self.own[name], getattr(distribution, "choices", None)
-        if value in choices if choices is not None else distribution.low <= value <= distribution.high:
-            values = (value,)
-        else:
-            allowed = choices if choices is not None else f"{distribution.low} to {distribution.high}"
-            self.outside.append(f"{name}={value} of the recipe lies outside the space ({allowed})")
-        return super()._answer(name, distribution, values)
-
-
 def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What must not change between the start of a sweep and its resumption, as JSON.
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytrain.cluster.objectives import COSTS, values
+from raytrain.cluster.options import SweepOptions
+from raytrain.cluster.pace import Pace
 from raytrain.cluster.runs import Progress
 
 if TYPE_CHECKING:
@@ -17,40 +20,51 @@ if TYPE_CHECKING:
 FILE = "study.journal"
 
 
-def open_study(folder: Path, name: str, seed: int, trials: int) -> optuna.Study:
+def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
     """The sweep's study, made where there is none.
 
-    A journal file holds JSON lines: nothing in it can run code, and any file system will do.
-
-    Args:
-        seed: of the sampler; moved on by the trials there are, or a resumed sweep would draw the first ones again.
-        trials: that the sweep will have, from which the length of the random start follows.
+    A journal file holds JSON lines: nothing in it can run code, and any file system will do. The seed of the sampler
+    is moved on by the trials there are, or a resumed sweep would draw the first ones again.
     """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
+    from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = folder / FILE
     mend(path)
     storage = JournalStorage(JournalFileBackend(str(path)))
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-    study.sampler = sampler(seed + len(study.get_trials(deepcopy=False)), trials)
+    directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: 2 if options.cost else 1]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    study.sampler = sampler(options, len(study.get_trials(deepcopy=False)))
     return study
 
 
-def sampler(seed: int, trials: int) -> optuna.samplers.TPESampler:
-    """Grouped multivariate TPE: spaces have branches, and their names depend on each other."""
+def sampler(options: SweepOptions, drawn: int = 0) -> optuna.samplers.BaseSampler:
+    """The sampler that the options name; its seed moved on by `drawn` trials.
+
+    TPE is grouped and multivariate: spaces have branches, and their names depend on each other. A grid is handed out
+    as first trials, so that only what is left of a space's names, which is nothing, is drawn.
+    """
     import optuna
 
+    seed, trials = options.seed + drawn, options.trials
+    start = min(10, max(2, trials // 3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if options.sampler == "gp":
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=start)
+        if options.sampler == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
+        if options.sampler in ("random", "grid"):
+            return optuna.samplers.RandomSampler(seed=seed)
         return optuna.samplers.TPESampler(
             seed=seed,
             multivariate=True,
             group=True,
             constant_liar=True,  # trials that run side by side should not try the same thing
-            n_startup_trials=min(10, max(2, trials // 3)),
+            n_startup_trials=start,
         )
 
 
@@ -70,11 +84,12 @@ def mend(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def settle(study: optuna.Study, ended: Mapping[int, Progress]) -> list[int]:
+def settle(study: optuna.Study, ended: Mapping[int, Progress], cost: str | None = None) -> list[int]:
     """Bring the study up to date with runs that ended while nobody told it, and name the trials to go on with.
 
     Args:
         ended: progress of each trial's run, by trial number.
+        cost: the second objective, where there is one.
 
     Returns:
         Numbers of trials that were interrupted, lowest first.
@@ -92,12 +107,12 @@ def settle(study: optuna.Study, ended: Mapping[int, Progress]) -> list[int]:
         elif state == "failed":
             study.tell(trial.number, state=TrialState.FAIL)
         else:
-            assert run is not None and run.best is not None
-            study.tell(trial.number, run.best)
+            told = values(run, cost) if run else None
+            study.tell(trial.number, told, state=TrialState.COMPLETE if told else TrialState.FAIL)
     return interrupted
 
 
-OWN_FAULTS = ("NonFiniteError", "UsageError", "DataError", "RefusedError")
+OWN_FAULTS = ("NonFiniteError", "OutOfMemory", "UsageError", "DataError", "RefusedError")
 """Errors that going on would only repeat."""
 
 
@@ -117,40 +132,52 @@ def outcome(run: Progress) -> str | None:
     return "pruned" if run.status == "pruned" else "complete"
 
 
-def searcher(study: optuna.Study, space: Any, interrupted: list[int]) -> Any:
+def searcher(study: optuna.Study, space: Any, interrupted: list[int], pace: Pace, cost: str | None = None) -> Any:
     """Tune's OptunaSearch on this study, which first hands out the interrupted trials again, under their own numbers.
 
-    Suggestions are {"number": of the trial, "changes": fields of the RunConfig}. The metric is "best", the running
-    best: an early stop then records the trial at its best epoch.
+    Suggestions are {"number": of the trial, "changes": fields of the RunConfig}; there is none while the cluster has
+    no room, and none any more once the budget is spent. The metric is "best", the running best: an early stop then
+    records the trial at its best epoch. With a second objective, `cost`, that metric is told as well.
     """
     import optuna
+    from ray.tune.search import Searcher
     from ray.tune.search.optuna import OptunaSearch
 
     waiting = list(interrupted)
+    metrics = ["best", COSTS[cost]] if cost else ["best"]
 
     class StudySearch(OptunaSearch):  # type: ignore[misc]
-        def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        def suggest(self, trial_id: str) -> Any:
+            if pace.spent():
+                return Searcher.FINISHED
+            if len(self._ot_trials) - len(self._completed_trials) >= pace.room():
+                return None
             if waiting:
                 stored = self._ot_study.get_trials(deepcopy=False)[waiting.pop(0)]
                 # values it has been given are drawn again as they were; what a kill left open is drawn now
                 self._ot_trials[trial_id] = optuna.Trial(self._ot_study, stored._trial_id)
-            changes = super().suggest(trial_id)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a sampler that takes its time is no training in the wrong place
+                changes = super().suggest(trial_id)
             return {"number": self._ot_trials[trial_id].number, "changes": changes}
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+            if cost:
+                return  # Optuna takes no values on the way of several objectives
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an epoch repeated after a restart is already there
                 self._ot_trials[trial_id].report(result["best"], int(result["epoch"]))
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            if not result or result.get("best") is None or not math.isfinite(result["best"]):
+            told = [(result or {}).get(name) for name in metrics]
+            if not all(value is not None and math.isfinite(value) for value in told):
                 result, error = None, True  # Optuna would leave such a trial RUNNING for ever
             super().on_trial_complete(trial_id, result, error)
 
     return StudySearch(
         space,
-        metric="best",
-        mode="max",
+        metric=metrics if cost else "best",
+        mode=["max", "min"] if cost else "max",
         study_name=study.study_name,
         storage=study._storage,
         sampler=study.sampler,

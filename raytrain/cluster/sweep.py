@@ -9,14 +9,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,14 +21,18 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
+from raytrain.cluster.ending import conclude, stoppable
+from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
+from raytrain.cluster.objectives import values
+from raytrain.cluster.options import SweepOptions
+from raytrain.cluster.pace import Pace
 from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
-from raytrain.cluster.space import Space, drawn, identity, paper_trial, walk
+from raytrain.cluster.space import Space, drawn, identity, walk
 from raytrain.cluster.study import open_study, searcher, settle
 from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
 from raytrain.config import RunConfig, override
-from raytrain.errors import UsageError
 from raytrain.tracking.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -41,44 +42,26 @@ if TYPE_CHECKING:
 def sweep(
     space: Space,
     base: RunConfig,
+    options: SweepOptions,
     *,
     name: str,
-    trials: int,
-    workers: int,
-    concurrent: int | None = None,
-    grace_epochs: int | None = None,
-    reduction: int = 3,
     resume: bool = False,
-    seed: int = 0,
-    rerank_trials: int = 200,
     tracking_uri: str | None = None,
-    use_gpu: bool | None = None,
-    resources_per_worker: Mapping[str, float] | None = None,
-    max_failures: int = 3,
-    repeat_best: int = 0,
-    repeat_seeds: int = 2,
 ) -> dict[str, Any]:
-    """Search `space` from `base` with `trials` trainings of `workers` processes each. Never opens the test split.
+    """Search `space` from `base`. Never opens the test split.
 
     Args:
         space: module-level define-by-run function over names of RunConfig.
         base: the recipe; its own values of the searched names are trial 0. storage and experiment place the sweep.
+        options: how many trials, of how many workers, drawn how, and when it ends.
         name: of the sweep, and the head of its runs' names.
-        trials: in all, over every resumption.
-        concurrent: upper bound of trials at a time; the cluster's room bounds it too.
-        grace_epochs: that no early stop cuts; default a quarter of the epochs.
-        reduction: one trial of so many passes each rung of ASHA.
         resume: go on with a sweep that was interrupted, or add trials to a finished one.
-        seed: of the search.
-        rerank_trials: settings of stage two, the re-ranking temperatures on the best run's validation similarities; 0
-            leaves it out.
         tracking_uri: MLflow store or server; None for no mirror.
-        repeat_best: how many of the best trials are trained again with `repeat_seeds` further seeds before one is
-            chosen by its mean.
 
     Returns:
         {"sweep", "folder", "uid", "trials": {total, complete, pruned, failed}, "best": {run, params, val} or None,
-        "gpu_seconds", "worker_seconds", "repeats", "rerank"}
+        "front": rows of the Pareto front where a cost is kept low, "gpu_seconds", "worker_seconds", "repeats",
+        "rerank"}
 
     Raises:
         UsageError: no room for one trial, or names and values that do not fit together.
@@ -86,60 +69,56 @@ def sweep(
     """
     from raytrain.training.run import open_tables
 
-    if trials < 1 or workers < 1:
-        raise UsageError("a sweep has at least one trial of at least one worker")
     base = placed(override(base, {"name": name}))
     folder = base.folder
-    first = paper_trial(space, base)
+    first = first_trials(
+        space,
+        base,
+        grid=options.sampler == "grid",
+        each_method=options.each_method,
+        warm_start=options.warm_start,
+    )
+    if options.sampler == "grid" and options.trials > len(first):
+        options = replace(options, trials=len(first))
     for _, _, changes in walk(space):
         trial_config(base, name, 0, changes)
     fingerprint = open_tables(base)["train"].table.fingerprint
-    grace = grace_epochs or max(1, math.ceil(base.optim.num_epochs / 4))
-    search = {"seed": seed, "grace_epochs": grace, "reduction": reduction}
+    search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
         connect()
-        gpu, _, at_once = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker, concurrent)
+        gpu, _, _ = resources.room(
+            resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
+        )
         identify(folder, identity(space, base, fingerprint, search))
         if tracking_uri:
             from raytrain.tracking import mlflow
 
             mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
-        options = {
-            "trials": trials,
-            "workers": workers,
-            "concurrent": concurrent,
-            **search,
-            "rerank_trials": rerank_trials,
-            "use_gpu": use_gpu,
-            "resources_per_worker": dict(resources_per_worker or {}),
-            "max_failures": max_failures,
-            "repeat_best": repeat_best,
-            "repeat_seeds": repeat_seeds,
-        }
-        uid = open_journal(folder, base, fingerprint, search, options)
+        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
-        ledger = Ledger(base, name, trials, mirror)
-        study = open_study(folder, name, seed, trials)
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(first)
+        ledger = Ledger(base, name, options, mirror)
+        study = open_study(folder, name, options)
+        for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
+            study.enqueue_trial(params)
         interrupted = take_stock(study, space, ledger)
-        left = trials - len(ledger.recorded)
+        left = options.trials - len(ledger.recorded)
         job = {
             "base": base.model_dump(mode="json"),
             "sweep": name,
             "parent": uid,
-            "workers": workers,
+            "workers": options.workers,
             "use_gpu": gpu,
-            "resources_per_worker": dict(resources_per_worker or {}),
-            "max_failures": max_failures,
+            "resources_per_worker": dict(options.resources_per_worker),
+            "max_failures": options.max_failures,
         }
         with stoppable(ledger):
             if left > 0:
-                say(f"{name}: {left} trials to go, {min(at_once, left)} at a time, {workers} workers each")
-                run_trials(study, space, ledger, job, left, min(at_once, left), interrupted, search)
-            repeats = repeat_over_seeds(ledger, job, repeat_best, repeat_seeds)
-            result = conclude(ledger, uid, repeats, rerank_trials, seed)
+                pace = Pace(options, gpu, ledger.gpu_seconds)
+                say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
+                run_trials(study, space, ledger, job, left, interrupted, pace, search)
+            repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds)
+            result = conclude(ledger, uid, repeats)
         mirror.due(folder)
         mirror.close()
     return result
@@ -151,8 +130,8 @@ def run_trials(
     ledger: Ledger,
     job: dict[str, Any],
     samples: int,
-    at_once: int,
     interrupted: list[int],
+    pace: Pace,
     search: Mapping[str, Any],
 ) -> None:
     """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from."""
@@ -165,10 +144,9 @@ def run_trials(
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, job=job), driver_resources()),
             tune_config=tune.TuneConfig(
-                search_alg=searcher(study, space, interrupted),
+                search_alg=searcher(study, space, interrupted, pace, ledger.options.cost),
                 scheduler=early_stopping(ledger, search),
                 num_samples=samples,
-                max_concurrent_trials=at_once,
             ),
             run_config=tune.RunConfig(
                 name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger)], verbose=0
@@ -183,11 +161,14 @@ def run_trials(
 
 
 def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
-    """ASHA on the running best, told of the trials of earlier lives of the sweep; None with too few epochs."""
+    """ASHA on the running best, told of the trials of earlier lives of the sweep.
+
+    None with too few epochs, and where a cost is kept low: a cheap trial must not be stopped for being a little worse.
+    """
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
     epochs = ledger.base.optim.num_epochs
-    if search["grace_epochs"] >= epochs:
+    if search["grace_epochs"] >= epochs or ledger.options.cost:
         return None
 
     class RunningBest(ASHAScheduler):  # type: ignore[misc]
@@ -224,10 +205,11 @@ def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
     running = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
     for number in running:
         if number in ledger.recorded:  # the kill came after the record and before the study was told
-            value = ledger.recorded[number]["value"]
-            study.tell(number, value, state=TrialState.COMPLETE if value is not None else TrialState.FAIL)
+            failed = ledger.recorded[number]["state"] == "failed"
+            told = None if failed else values(ledger.progress(number), ledger.options.cost)
+            study.tell(number, told, state=TrialState.COMPLETE if told else TrialState.FAIL)
     runs = {number: ledger.progress(number) for number in running if number not in ledger.recorded}
-    interrupted = settle(study, runs)
+    interrupted = settle(study, runs, ledger.options.cost)
     for trial in study.get_trials(deepcopy=False):
         if trial.state.is_finished() and trial.number not in ledger.recorded:
             error = None
@@ -239,91 +221,3 @@ def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:
         if ledger.run_folder(number).exists():
             close(ledger.run_folder(number), "killed", "the sweep's driver was killed")
     return interrupted
-
-
-def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]], rerank_trials: int, seed: int) -> dict[str, Any]:
-    """Choose the best run, search its re-ranking temperatures, write the sweep's end."""
-    leader = ledger.leader()
-    best, reranked = None, None
-    if leader is not None:
-        if repeats:
-            chosen = max(repeats, key=lambda each: each["mean"])
-            leader = ledger.recorded[chosen["number"]]
-        run = ledger.progress(leader["number"])
-        val = {name: value for name, value in run.best_metrics.items() if name.startswith("val/")}
-        best = {"run": leader["run"], "params": leader["params"], "value": leader["value"], "val": val}
-        if rerank_trials and ledger.base.evaluation.keep_similarity and ledger.base.batch_by != "query":
-            from raytrain.review.rerank import rerank_run
-
-            reranked = rerank_run(ledger.run_folder(leader["number"]), rerank_trials, seed)
-            ledger.journal.write(
-                "rerank",
-                run=leader["run"],
-                metrics={"rerank/val/rsum": reranked["after"]},
-                params=reranked["params"],
-            )
-            ledger.mirror.due(ledger.run_folder(leader["number"]))
-    cost = {
-        unit: sum(ledger.progress(number).metrics.get(f"cost/{unit}", 0.0) for number in ledger.recorded)
-        + sum(each["cost"][unit] for each in repeats)
-        for unit in ("gpu_seconds", "worker_seconds")
-    }
-    counts = ledger.counts()
-    status = "finished" if leader is not None else "failed"
-    error = None if leader is not None else "every trial failed; each run's journal says why"
-    ledger.journal.write(
-        "end",
-        status=status,
-        error=error,
-        metrics={
-            **({f"best/{ledger.select}": best["value"]} if best else {}),
-            **{f"cost/{k}": v for k, v in cost.items()},
-        },
-        best=best,
-        trials=counts,
-    )
-    return {
-        "sweep": ledger.sweep,
-        "folder": str(ledger.folder),
-        "uid": uid,
-        "status": status,
-        "trials": counts,
-        "best": best,
-        **cost,
-        "repeats": repeats,
-        "rerank": reranked,
-    }
-
-
-@contextlib.contextmanager
-def stoppable(ledger: Ledger) -> Iterator[None]:
-    """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
-
-    Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
-    not do: Tune would take it for a trial's.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        for run in ledger.training():
-            close(run, "interrupted", f"signal {number}")
-            ledger.mirror.due(run)
-        ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
-        ledger.mirror.due(ledger.folder)
-        say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
-        ledger.mirror.close(timeout_s=2.0)
-        os._exit(75)
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    except Exception as error:
-        ledger.journal.write("end", status="failed", error=f"{type(error).__name__}: {error}", metrics={})
-        ledger.mirror.due(ledger.folder)
-        ledger.mirror.close()
-        raise
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from raytrain.cluster.connect import placed
 from raytrain.cluster.follow import Follower
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.config import RunConfig, validate
-from raytrain.errors import DataError, NonFiniteError, RaytrainError, RefusedError, UsageError
+from raytrain.errors import DataError, NonFiniteError, OutOfMemory, RaytrainError, RefusedError, UsageError
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
-FINAL = (NonFiniteError, UsageError, DataError, RefusedError)
+FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError)
 """Errors that a restart only repeats."""
 
 
@@ -42,7 +43,7 @@ def train_on_ray(
         config: a named run; its storage must be visible to every node.
         workers: processes; config.optim.batch_size is over all of them.
         use_gpu: None uses GPUs where the cluster has them.
-        resources_per_worker: beyond one CPU (and one GPU).
+        resources_per_worker: beyond one CPU (and one GPU); {"GPU": 0.5} is half of one and of its memory.
         max_failures: worker groups lost before the run fails.
         tracking_uri: MLflow server or store that mirrors the run; None for no mirror.
         parent: uid of the sweep the run belongs to.
@@ -126,15 +127,45 @@ def work(job: dict[str, Any]) -> None:
         if checkpoint_dir:
             drop_partial(config.folder, checkpoint_dir)
 
-    fit(
-        config,
-        open_tables(config),
-        report,
-        checkpoint_root=config.folder,
-        resume_from=newest_checkpoint(config.folder, device),
-        parent=job["parent"],
-        device=device,
-    )
+    with within_memory(device, ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)):
+        fit(
+            config,
+            open_tables(config),
+            report,
+            checkpoint_root=config.folder,
+            resume_from=newest_checkpoint(config.folder, device),
+            parent=job["parent"],
+            device=device,
+        )
+
+
+@contextlib.contextmanager
+def within_memory(device: Any, share: float) -> Iterator[None]:
+    """Hold a worker to its share of a GPU, so that it fails by itself and not its neighbours.
+
+    Args:
+        device: of the worker.
+        share: of the GPU, by which its memory is cut too; 1 leaves it alone.
+
+    Raises:
+        OutOfMemory: saying what it had and what it may take.
+    """
+    import torch
+
+    cuda = device.type == "cuda"
+    if cuda and share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, device)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        told = str(error).splitlines()[0]
+        if cuda:
+            total = torch.cuda.get_device_properties(device).total_memory / 2**30
+            peak = torch.cuda.max_memory_allocated(device) / 2**30
+            told = f"it held {peak:.1f} GiB of the {share * total:.1f} GiB of its share of a GPU"
+        raise OutOfMemory(
+            f"the run needs more memory: {told}. Lower optim.batch_size, or raise --gpus-per-worker or --workers"
+        ) from error
 
 
 def newest_checkpoint(folder: Path, device: Any) -> Path | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.cluster.follow import say
+from raytrain.cluster.objectives import COSTS, cost_of
+from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.resources import HEAD
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.cluster.study import outcome
@@ -45,7 +47,8 @@ def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
     )
     # a trial resumed after its last epoch has reported nothing yet
     if done.best is not None:
-        tune.report({"best": done.best, "epoch": done.epochs})
+        costs = {name: value for name, value in done.metrics.items() if name in COSTS.values()}
+        tune.report({"best": done.best, "epoch": done.epochs, **costs})
 
 
 def driver_resources() -> Any:
@@ -61,8 +64,8 @@ def driver_resources() -> Any:
 class Ledger:
     """The sweep's own record of its trials: the journal's "trial" events, one a trial, and the lines on the screen."""
 
-    def __init__(self, base: RunConfig, sweep: str, trials: int, mirror: Mirror) -> None:
-        self.base, self.sweep, self.trials, self.mirror = base, sweep, trials, mirror
+    def __init__(self, base: RunConfig, sweep: str, options: SweepOptions, mirror: Mirror) -> None:
+        self.base, self.sweep, self.options, self.mirror = base, sweep, options, mirror
         self.select = base.evaluation.select
         self.folder = base.folder.parent / sweep
         self.journal = Journal(self.folder)
@@ -88,7 +91,7 @@ class Ledger:
     def started(self, number: int, changes: Mapping[str, Any]) -> None:
         self.running[number] = changes
         drawn = ", ".join(f"{name}={_short(value)}" for name, value in changes.items())
-        say(f"[{len(self.recorded)}/{self.trials}] {self.run_folder(number).name} starts: {drawn}")
+        say(f"[{len(self.recorded)}/{self.options.trials}] {self.run_folder(number).name} starts: {drawn}")
 
     def epoch(self, number: int, epoch: int, best: float) -> None:
         if epoch <= self.said.get(number, 0):
@@ -97,7 +100,7 @@ class Ledger:
         leader = self.leader()
         ahead = f"; best so far {leader['value']:.2f} ({leader['run']})" if leader else ""
         say(
-            f"[{len(self.recorded)}/{self.trials}] {self.run_folder(number).name} "
+            f"[{len(self.recorded)}/{self.options.trials}] {self.run_folder(number).name} "
             f"epoch {epoch}/{self.base.optim.num_epochs} best {self.select} {best:.2f}{ahead}"
         )
         self.mirror.due(self.run_folder(number))
@@ -124,10 +127,12 @@ class Ledger:
             "epochs": run.epochs,
             "error": error,
         }
+        if self.options.cost:
+            event["cost"] = cost_of(run, self.options.cost)
         self.journal.write("trial", **event)
         self.recorded[number] = event
         value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error or "no metrics"
-        say(f"[{len(self.recorded)}/{self.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
+        say(f"[{len(self.recorded)}/{self.options.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
         self.mirror.due(folder)
         self.mirror.due(self.folder)
 
@@ -135,6 +140,11 @@ class Ledger:
         """The best trial of the full budget, else the best that was stopped early; the earlier one of equals."""
         scored = [event for _, event in sorted(self.recorded.items()) if event["value"] is not None]
         return max(scored, key=lambda event: (event["state"] == "complete", event["value"]), default=None)
+
+    def gpu_seconds(self) -> float:
+        """What the trials that ended and those that train have spent, as far as their journals tell."""
+        runs = (self.progress(number) for number in {*self.recorded, *self.running})
+        return sum(run.metrics.get("cost/gpu_seconds", 0.0) for run in runs)
 
     def counts(self) -> dict[str, int]:
         states = [event["state"] for event in self.recorded.values()]

@@ -7,8 +7,10 @@ import importlib.util
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from raytrain.cluster.objectives import COSTS
+from raytrain.cluster.options import Sampler, SweepOptions
 from raytrain.config import RunConfig, override, parse_overrides, validate
 from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
@@ -45,15 +47,25 @@ def add_verbs(subparsers: Any) -> None:
     sweep.add_argument("--workers", type=int, help="Ray Train workers of each trial; default 1")
     sweep.add_argument("--concurrent", type=int, help="at most so many trials at a time; default all that fit")
     sweep.add_argument("--resume", metavar="NAME", help="go on with this sweep: its name, or its folder")
+    sweep.add_argument("--sampler", choices=get_args(Sampler), help="default tpe; grid tries every combination")
+    sweep.add_argument(
+        "--cost", choices=list(COSTS), help="keep this low beside the selection metric; the Pareto front is the result"
+    )
+    sweep.add_argument(
+        "--warm-start", action="append", metavar="FOLDER", help="try the best settings of an earlier sweep first"
+    )
+    sweep.add_argument("--hours", type=float, help="start no trial once this call has run so long")
+    sweep.add_argument("--gpu-hours", type=float, help="start no trial once the sweep has spent so much")
     sweep.add_argument("--grace-epochs", type=int, help="epochs before a trial may be stopped; default a quarter")
     sweep.add_argument("--reduction", type=int, help="one trial of so many passes a rung of ASHA; default 3")
     sweep.add_argument("--search-seed", type=int, help="seed of the search; the runs' own is seed=...")
     sweep.add_argument("--rerank-trials", type=int, help="re-ranking settings of stage two; default 200, 0: none")
     sweep.add_argument("--repeat-best", type=int, help="train so many of the best again with more seeds")
     sweep.add_argument("--repeat-seeds", type=int, help="how many more seeds; default 2")
+    sweep.add_argument("--each-method", type=int, help="so many of the first trials for each method of image_text")
     _cluster(sweep)
     # not given: what the resumed sweep was started with, else the defaults of `sweep`
-    sweep.set_defaults(gpu=None, cpus_per_worker=None, max_failures=None)
+    sweep.set_defaults(gpu=None, cpus_per_worker=None, gpus_per_worker=None, max_failures=None)
 
     doctor = _verb(
         subparsers, "doctor", "check versions, cluster, authentication, storage, GPU and MLflow", run_doctor,
@@ -122,6 +134,7 @@ def _dry_run(args: argparse.Namespace) -> dict[str, Any]:
 def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
     from raytrain.cluster.sweep import sweep
+    from raytrain.review.pareto import settings
     from search_spaces import SPACES
 
     if args.space not in SPACES:
@@ -129,31 +142,36 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
     base, name, started = _sweep_base(args)
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
-    options = {"trials": 24, "workers": 1} | started.get("options", {}) | _sweep_options(args)
+    options = SweepOptions(**(started.get("options", {}) | _sweep_options(args)))
     connect(args.address)
     result = sweep(
         SPACES[args.space],
         base,
+        options,
         name=name,
         resume=bool(args.resume),
         tracking_uri=_tracking(args, base.storage),
-        **options,
     )
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
     print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
+    for one in result["front"]:
+        print(f"  {one['run']}: {one['value']:.2f} at {one['cost']:,.0f} ({settings(one['params'], [*one['params']])})")
     return {**result, "exit_code": 0 if best else 1}
 
 
 def _sweep_options(args: argparse.Namespace) -> dict[str, Any]:
     """What was asked for on the command line, by the names of `sweep`."""
-    names = ("trials", "workers", "concurrent", "grace_epochs", "reduction", "rerank_trials", "repeat_best",
-             "repeat_seeds", "max_failures")  # fmt: skip
+    names = ("trials", "workers", "concurrent", "hours", "gpu_hours", "sampler", "cost", "warm_start", "grace_epochs",
+             "reduction", "rerank_trials", "repeat_best", "repeat_seeds", "max_failures", "each_method")  # fmt: skip
     given: dict[str, Any] = {name: getattr(args, name) for name in names} | {"seed": args.search_seed}
     if args.gpu is not None:
         given["use_gpu"] = _use_gpu(args)
-    if args.cpus_per_worker is not None:
+    if args.cpus_per_worker is not None or args.gpus_per_worker is not None:
+        args.cpus_per_worker, args.gpus_per_worker = args.cpus_per_worker or 1.0, args.gpus_per_worker or 1.0
         given["resources_per_worker"] = _resources(args)
+    if args.warm_start:
+        given["warm_start"] = tuple(args.warm_start)
     return {name: value for name, value in given.items() if value is not None or name == "use_gpu"}
 
 
@@ -243,6 +261,7 @@ def _cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", help="Ray cluster: auto, or host:port; default RAY_ADDRESS, or one of its own")
     parser.add_argument("--gpu", choices=["auto", "yes", "no"], default="auto", help="a GPU for each worker")
     parser.add_argument("--cpus-per-worker", type=float, default=1.0, help="CPUs of each worker")
+    parser.add_argument("--gpus-per-worker", type=float, default=1.0, help="below 1: trials share a GPU and its memory")
     parser.add_argument("--max-failures", type=int, default=3, help="worker groups lost before a run fails")
     parser.add_argument("--tracking", help="MLflow: sqlite:////absolute/path, http://server, or none")
 
@@ -252,9 +271,9 @@ def _use_gpu(args: argparse.Namespace) -> bool | None:
 
 
 def _resources(args: argparse.Namespace) -> dict[str, float]:
-    if args.cpus_per_worker <= 0:
-        raise UsageError("--cpus-per-worker is above 0")
-    return {"CPU": args.cpus_per_worker}
+    if args.cpus_per_worker <= 0 or args.gpus_per_worker <= 0:
+        raise UsageError("--cpus-per-worker and --gpus-per-worker are above 0; --gpu no leaves GPUs out")
+    return {"CPU": args.cpus_per_worker, "GPU": args.gpus_per_worker}
 
 
 def _tracking(args: argparse.Namespace, storage: str) -> str | None:

@@ -94,10 +94,10 @@ class QuerySplit:
         """(Q, N) bool: which items answer which query; a row without any where targets are not published."""
         return _filled(self.targets, self.target_offsets, len(self.items))
 
-    def candidates(self, reference: bool = False) -> np.ndarray:
-        """(Q, N) bool: items of the query's part of the gallery; its reference where it is asked for."""
+    def candidates(self) -> np.ndarray:
+        """(Q, N) bool: items of the query's part of the gallery but its reference."""
         found = np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])
-        found[np.arange(len(self)), self.reference] &= reference
+        found[np.arange(len(self)), self.reference] = False
         return found
 
 

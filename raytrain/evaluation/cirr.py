@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation.composed import Asked, Blocks
+from raytrain.evaluation.composed import Asked, Blocks, scored_blocks
 from raytrain.evaluation.measures import Measures, hits
 from raytrain.evaluation.protocols import PARTIAL, Result, other_than, refusal, told
 from raytrain.evaluation.ranking import best_first, positive_counts
@@ -44,9 +44,8 @@ def evaluate_cirr(blocks: Blocks, asked: Asked, name: str = "cirr/val") -> Resul
     if wrong and not name.startswith(PARTIAL):
         raise RefusedError(refusal(name, wrong))
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for rows, scores in blocks(torch.arange(len(asked.reference)), None):
-        scores[torch.arange(len(rows)), asked.reference[rows]] = -torch.inf
-        targets = asked.targets[rows]
+    whole = torch.arange(len(asked.reference)), torch.arange(len(asked.item_ids))
+    for rows, scores, targets in scored_blocks(blocks, asked, *whole):
         counts = positive_counts(scores, targets)
         among, members = _members(scores, asked, rows)
         wanted = torch.where((members == targets[:, :1]) & (members >= 0), torch.arange(members.shape[1]), -1)
@@ -88,8 +87,8 @@ def submissions(blocks: Blocks, asked: Asked, published: bool = True) -> dict[st
     if strange := [name for name in asked.query_ids if not name.isdecimal()]:
         raise RefusedError(f"CIRR's server knows a query by its pairid, a number; here is {strange[0]!r}")
     files: dict[str, dict[str, Any]] = {name: {"version": "rc2", "metric": name} for name in LISTED}
-    for rows, scores in blocks(torch.arange(len(asked.reference)), None):
-        scores[torch.arange(len(rows)), asked.reference[rows]] = -torch.inf
+    whole = torch.arange(len(asked.reference)), torch.arange(len(asked.item_ids))
+    for rows, scores, _ in scored_blocks(blocks, asked, *whole):
         # the reference is the one item that must not be named
         listed = best_first(scores, min(LISTED["recall"], scores.shape[1] - 1))
         among, members = _members(scores, asked, rows)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import UsageError
+from raytrain.evaluation.measures import Direction
 from raytrain.evaluation.protocols import Result
-from raytrain.evaluation.ranking import best_first, ranks
+from raytrain.evaluation.ranking import Counts
 from raytrain.evaluation.recall import COMPOSED_KS, mean_rank, median_rank, recall_at
 
-CHUNK_ELEMENTS = 4_000_000
 BLOCK_ELEMENTS = 2_000_000  # scores of a block: enough for a product of matrices, few enough for the cache
 
 Blocks = Callable[[Tensor, Tensor | None], Iterator[tuple[Tensor, Tensor]]]
@@ -52,65 +52,84 @@ def block_rows(columns: int) -> int:
     return max(1, BLOCK_ELEMENTS // max(1, columns))
 
 
-def composed_metrics(
-    similarity: Tensor, relevant: Tensor, candidates: Tensor, best: Tensor | None = None
-) -> dict[str, float]:
-    """{"recall_at_1", "recall_at_10", "recall_at_50", "rsum", "map_at_r", "r_precision", "median_rank", ...}.
-
-    Recalls ask for any target among the first k. With R targets of a query among its candidates, R-precision is the
-    share of targets among the first R, and AP@R the mean over r <= R of the precision at r where item r is a target,
-    zero elsewhere (Musgrave et al., ECCV 2020, section 3.1). All in percent but ranks, which are 1-based; a query
-    without a target among its candidates is left out. "pessimistic_rsum" loses every tie.
+def scored_blocks(
+    blocks: Blocks, asked: Asked, rows: Tensor, columns: Tensor, reference: bool = False
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Some queries against a part of the gallery: (q,) of them, (q, G) scores, (q, P) positions of their targets in it.
 
     Args:
-        similarity: (Q, N) scores, larger is closer.
-        relevant: (Q, N) bool, items that answer the query.
-        candidates: (Q, N) bool, items that the query is ranked against.
-        best: (Q,) ranks of `query_ranks`, where they are known already.
+        rows: (Q',) the queries.
+        columns: (G,) items of the gallery, all references among them.
+        reference: whether a query's reference is a candidate; otherwise its score is -inf, and it is no target.
+    """
+    if not len(rows):
+        return
+    at = torch.full_like(asked.part, -1)
+    at[columns] = torch.arange(len(columns))
+    for chunk, scores in blocks(rows, columns if len(columns) < len(at) else None):
+        targets = asked.targets[chunk]
+        known = targets >= 0
+        if not reference:
+            scores[torch.arange(len(chunk)), at[asked.reference[chunk]]] = -torch.inf
+            known &= targets != asked.reference[chunk, None]
+        yield chunk, scores, torch.where(known, at[targets.clamp(min=0)], -1)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What stands around the targets of each query of a split.
+
+    Args:
+        counts: of the queries, each among the items of its own part of the gallery but its reference.
+        r_precision: (Q,) float64 in [0, 1], NaN for a query without a target.
+        average_precision: (Q,) likewise, at R.
+    """
+
+    counts: Counts
+    r_precision: Tensor
+    average_precision: Tensor
+
+    def metrics(self) -> dict[str, float]:
+        """{"recall_at_1", "recall_at_10", "recall_at_50", "rsum", "map_at_r", "r_precision", "median_rank", ...}.
+
+        Recalls ask for any target among the first k; for R-precision and mAP@R see `measures.precision_at_r`. All in
+        percent but ranks, which are 1-based; a query without a target is left out. "pessimistic_rsum" loses every tie.
+
+        Raises:
+            ValueError: no query has a target.
+        """
+        best, worst = self.counts.ranks(), self.counts.ranks("pessimistic")
+        metrics = {f"recall_at_{k}": recall_at(best, k) for k in COMPOSED_KS}
+        answered = best >= 0
+        return metrics | {
+            "rsum": sum(metrics.values()),
+            "pessimistic_rsum": sum(recall_at(worst, k) for k in COMPOSED_KS),
+            "r_precision": 100 * float(self.r_precision[answered].mean()),
+            "map_at_r": 100 * float(self.average_precision[answered].mean()),
+            "median_rank": median_rank(best),
+            "mean_rank": mean_rank(best),
+            "tied_percent": 100 * float((self.counts.tied[answered] > 0).double().mean()),
+        }
+
+
+def answers(blocks: Blocks, asked: Asked) -> Answers:
+    """Every query against the items of its part of the gallery but its reference, one block after the other.
 
     Raises:
-        ValueError: shapes that differ, NaN, or no query with a target.
+        ValueError: NaN among the scores.
     """
-    relevant = relevant & candidates
-    if best is None:
-        best = query_ranks(similarity, relevant, candidates)
-    worst = query_ranks(similarity, relevant, candidates, "pessimistic")
-    metrics = {f"recall_at_{k}": recall_at(best, k) for k in COMPOSED_KS}
-    metrics["rsum"] = sum(metrics.values())
-    metrics["pessimistic_rsum"] = sum(recall_at(worst, k) for k in COMPOSED_KS)
-    precision, average = r_precision(similarity, relevant, candidates)
-    answered = best >= 0
-    return metrics | {
-        "r_precision": 100 * float(precision[answered].mean()),
-        "map_at_r": 100 * float(average[answered].mean()),
-        "median_rank": median_rank(best),
-        "mean_rank": mean_rank(best),
-        "tied_percent": 100 * float((best != worst)[answered].double().mean()),
-    }
-
-
-def query_ranks(similarity: Tensor, relevant: Tensor, candidates: Tensor, ties: str = "ordered") -> Tensor:
-    """(Q,) int64 0-based rank of each query's best target among its candidates; -1 for a query that has none."""
-    parts = [
-        ranks(_among(scores, allowed), positive & allowed, ties)  # type: ignore[arg-type]
-        for scores, positive, allowed in _chunks(similarity, relevant, candidates)
-    ]
-    return torch.cat(parts)
-
-
-def r_precision(similarity: Tensor, relevant: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-    """(Q,) R-precision and (Q,) average precision at R, in [0, 1], float64; NaN for a query without a target."""
-    precision, average = [], []
-    for scores, positive, allowed in _chunks(similarity, relevant, candidates):
-        positive = positive & allowed
-        targets = positive.sum(1, keepdim=True)
-        most = int(targets.max())
-        order = best_first(_among(scores, allowed), max(most, 1))
-        place = torch.arange(1, order.shape[1] + 1, device=scores.device)
-        hits = (positive.gather(1, order) & (place <= targets)).double()
-        precision.append(hits.sum(1) / targets[:, 0])
-        average.append((hits * hits.cumsum(1) / place).sum(1) / targets[:, 0])
-    return torch.cat(precision), torch.cat(average)
+    found = Direction()
+    order = []
+    mine = asked.part[asked.reference]
+    for part in range(len(asked.parts)):
+        rows, columns = (mine == part).nonzero()[:, 0], (asked.part == part).nonzero()[:, 0]
+        order.append(rows)
+        for _, scores, targets in scored_blocks(blocks, asked, rows, columns):
+            found.add(scores, targets)
+    back = torch.cat(order).argsort()
+    counts = Counts(*(torch.cat(column)[back] for column in zip(*found.counts, strict=True)))
+    precision, average = (torch.cat(column)[back] for column in zip(*found.precisions, strict=True))
+    return Answers(counts, precision, average)
 
 
 def is_whole(protocol: str) -> bool:
@@ -126,14 +145,12 @@ def no_such(protocol: str) -> UsageError:
     )
 
 
-def evaluate_composed(
-    similarity: Tensor, relevant: Tensor, candidates: Tensor, reference: Tensor, protocol: str
-) -> Result:
+def evaluate_composed(blocks: Blocks, asked: Asked, protocol: str) -> Result:
     """The metrics of a split's composed queries.
 
     Args:
-        similarity, relevant, candidates: as in `composed_metrics`.
-        reference: (Q,) which reference each query has: queries of one are no independent ones in a bootstrap.
+        blocks: scores of the queries.
+        asked: the queries; those of one reference are no independent ones in a bootstrap.
         protocol: "split/NAME", or "composed/multi", which is the same under the name that says what it does.
 
     Raises:
@@ -141,26 +158,17 @@ def evaluate_composed(
     """
     if not is_whole(protocol):
         raise no_such(protocol)
-    best = query_ranks(similarity, relevant, candidates)
-    metrics = composed_metrics(similarity, relevant, candidates, best)
-    answered = int((best >= 0).sum())
-    targets = (relevant & candidates).sum(1)
+    found = answers(blocks, asked)
+    ranks = found.counts.ranks()
+    answered = ranks >= 0
+    targets = ((asked.targets >= 0) & (asked.targets != asked.reference[:, None])).sum(1)
     notes = [
         "a query's reference is not in its gallery",
-        f"{float(targets[best >= 0].double().mean()):.1f} targets a query",
+        f"{float(targets[answered].double().mean()):.1f} targets a query",
     ]
-    if answered < len(best):
-        notes.append(f"{len(best) - answered} queries have no target here and are left out")
-    gallery = {"query": int(candidates.sum(1).max())}
-    groups = {"reference": reference}
-    return Result(protocol, metrics, {"query": answered}, gallery, notes, None, {"query": best}, groups)
-
-
-def _among(scores: Tensor, allowed: Tensor) -> Tensor:
-    return scores.masked_fill(~allowed, -torch.inf)
-
-
-def _chunks(*matrices: Tensor) -> list[tuple[Tensor, ...]]:
-    """Rows of all of them together, some at a time."""
-    rows = max(1, CHUNK_ELEMENTS // max(1, matrices[0].shape[1]))
-    return list(zip(*(torch.split(matrix, rows) for matrix in matrices), strict=True))
+    if lost := int((~answered).sum()):
+        notes.append(f"{lost} queries have no target here and are left out")
+    gallery = {"query": int(torch.bincount(asked.part)[asked.part[asked.reference]].max()) - 1}
+    groups = {"reference": asked.reference}
+    queries = {"query": int(answered.sum())}
+    return Result(protocol, found.metrics(), queries, gallery, notes, None, {"query": ranks}, groups)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation.composed import Asked, Blocks
+from raytrain.evaluation.composed import Asked, Blocks, scored_blocks
 from raytrain.evaluation.measures import Direction, Measures, hits
 from raytrain.evaluation.protocols import PARTIAL, Result, other_than, refusal, told
 
@@ -79,15 +79,9 @@ def evaluate_fashion(blocks: Blocks, asked: Asked, protocol: FashionProtocol) ->
     queries, gallery = {}, {}
     for number, category in enumerate(asked.parts):
         rows, columns = _of(asked, number, protocol.gallery)
-        at = torch.full_like(asked.part, -1)
-        at[columns] = torch.arange(len(columns))
         one = Direction(precision=False)
-        for chunk, scores in blocks(rows, columns):
-            wanted = asked.targets[chunk]
-            wanted = torch.where(wanted >= 0, at[wanted.clamp(min=0)], -1)
-            if protocol.reference == "masked":
-                scores[torch.arange(len(chunk)), at[asked.reference[chunk]]] = -torch.inf
-            one.add(scores, wanted)
+        for _, scores, targets in scored_blocks(blocks, asked, rows, columns, protocol.reference == "kept"):
+            one.add(scores, targets)
         if one.counts:
             ranks[rows] = one.ranks()
             tied[rows] = torch.cat([part.tied for part in one.counts])

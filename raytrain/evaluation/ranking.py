@@ -38,38 +38,8 @@ class Counts(NamedTuple):
         return torch.where(self.better < 0, self.better, self.better + above)
 
 
-def ranks(similarity: Tensor, relevant: Tensor, ties: Ties = "ordered") -> Tensor:
-    """(Q,) int64 0-based rank of each query's best positive; -1 for a query that has none.
-
-    Args:
-        similarity: (Q, G) scores, larger is closer.
-        relevant: (Q, G) bool, True where the gallery item answers the query.
-        ties: "ordered" counts equal scores with a higher index above the positive, "pessimistic" every equal score
-            of an item that is not relevant.
-
-    Raises:
-        ValueError: shapes that differ, or NaN among the scores.
-    """
-    if similarity.ndim != 2 or similarity.shape != relevant.shape:
-        raise ValueError(
-            f"similarity {tuple(similarity.shape)} and relevant {tuple(relevant.shape)}: give (Q, G) twice"
-        )
-    relevant = relevant.to(similarity.device, torch.bool)
-    index = torch.arange(similarity.shape[1], device=similarity.device)
-    parts = []
-    for scores, positive in zip(_row_chunks(similarity), _row_chunks(relevant), strict=True):
-        _refuse_nan(scores)
-        best = scores.masked_fill(~positive, -torch.inf).amax(1, keepdim=True)
-        equal = scores == best
-        # the highest index among the positives that share the best score: what a backward reading meets first
-        place = torch.where(equal & positive, index, -1).amax(1, keepdim=True)
-        counts = Counts((scores > best).sum(1), (equal & (index > place)).sum(1), (equal & ~positive).sum(1))
-        parts.append(counts.ranks(ties).masked_fill(~positive.any(1), -1))
-    return torch.cat(parts) if parts else index.new_empty(0)
-
-
 def positive_counts(similarity: Tensor, positives: Tensor) -> Counts:
-    """Counts around the best of several positives that are listed, equal to those of `ranks` but without a mask.
+    """Counts around the best of each query's positives.
 
     Args:
         similarity: (Q, G) scores; for a few rows at a time, as nothing is cut here.
@@ -123,7 +93,7 @@ def best_first(similarity: Tensor, k: int) -> Tensor:
 
 
 def text_image_ranks(similarity: Tensor, item_of_text: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
-    """(N,) ranks image -> text and (M,) ranks text -> image, equal to `ranks` on both directions.
+    """(N,) ranks image -> text and (M,) ranks text -> image.
 
     Neither (M, N) masks nor a transposed copy are made; a 25,000 x 5,000 matrix needs no more than itself.
 
@@ -220,7 +190,7 @@ def _count(yes: Tensor, dim: int) -> Tensor:
 
 
 def _refuse_nan(scores: Tensor) -> None:
-    if bool(scores.sum().isfinite()):  # NaN passes through a sum, which is far quicker than asking each score
+    if not bool(scores.sum().isnan()):  # NaN passes through a sum, which is far quicker than asking each score
         return
     missing = scores.isnan()
     if bool(missing.any()):

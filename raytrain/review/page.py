@@ -9,6 +9,7 @@ from typing import Any
 
 from raytrain.review.importance import bars, caption, importances
 from raytrain.review.leaderboard import Board, groups
+from raytrain.review.pareto import UNITS, front_chart, front_table
 from raytrain.review.plots import Sweep, history, setting_curve, temperature_curve, temperature_map
 from raytrain.review.tables import (
     EXPLANATION,
@@ -143,7 +144,11 @@ def _sweep(name: str, sweep: Sweep) -> list[tuple[str, str]]:
     """How the sweep went, and what decided it, for each method that it tried often enough."""
     found = importances(sweep.trials, sweep.space)
     decided = [(caption(name, method), bars(shares)) for method, shares in found.items()]
-    return [(f"Sweep {name}", history(sweep.trials)), *decided]
+    traded = []
+    if sweep.cost in UNITS:
+        drawn = front_chart(sweep.trials, sweep.cost) + front_table(sweep.trials, sweep.cost)
+        traded = [(f"Sweep {name}: value against {UNITS[sweep.cost]}", drawn)]
+    return [(f"Sweep {name}", history(sweep.trials)), *traded, *decided]
 
 
 def _curves(board: Board) -> list[tuple[str, str]]:

@@ -27,10 +27,11 @@ Point = tuple[float, float, str]  # x, y, tooltip
 
 
 class Sweep(NamedTuple):
-    """The "trial" events of a sweep by number, and its space as `importance.read_space` gives it."""
+    """The "trial" events of a sweep by number, its space as `importance.read_space` gives it, the cost it kept low."""
 
     trials: list[dict[str, Any]]
     space: dict[str, Any]
+    cost: str | None = None
 
 
 def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) -> dict[str, Sweep]:
@@ -42,7 +43,8 @@ def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) 
         trials = {int(event["number"]): event for event in events if event["event"] == "trial"}
         if start.get("kind") == "sweep" and trials:
             name = f"{path.parent.parent.name}/{path.parent.name}"
-            found[name] = Sweep([trials[number] for number in sorted(trials)], read_space(path.parent))
+            cost = start.get("options", {}).get("cost")
+            found[name] = Sweep([trials[number] for number in sorted(trials)], read_space(path.parent), cost)
     return found
 
 

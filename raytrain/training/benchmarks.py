@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Split
 from raytrain.errors import UsageError
 from raytrain.evaluation.cirr import evaluate_cirr
-from raytrain.evaluation.composed import Asked, Blocks, block_rows, evaluate_composed, is_whole, no_such
+from raytrain.evaluation.composed import Blocks, evaluate_composed, is_whole, no_such
 from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.many_to_many import Rows, evaluate_relevance
 from raytrain.evaluation.protocols import (
@@ -45,6 +44,7 @@ from raytrain.evaluation.relevance import (
 from raytrain.evaluation.reranking import Temperatures
 from raytrain.evaluation.streaming import MEMORY_MIB
 from raytrain.methods.base import Method
+from raytrain.training.composed import asked_of, blocks_of
 from raytrain.training.embed import count_pairs, score
 
 SOURCES = {"cub": "cub", "fashioniq": "fashion_iq", "cirr": "cirr"}
@@ -83,14 +83,8 @@ class Scored:
         return count_pairs(self.model, self.query[texts], self.gallery[images], owner, self.memory_mib)
 
     def blocks(self) -> Blocks:
-        """The same for some queries against some images at a time."""
-
-        def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-            gallery = self.gallery if columns is None else self.gallery[columns]
-            for chunk in torch.split(rows, block_rows(len(gallery))):
-                yield chunk, score(self.model, self.query[chunk], gallery, self.memory_mib)
-
-        return blocks
+        """Scores of some composed queries against some images at a time."""
+        return blocks_of(self.model, self.query, self.gallery, self.memory_mib)
 
     def within(self) -> dict[str, Rows]:
         """Scores of images against images and of texts against texts, where the method compares two of a kind."""
@@ -159,31 +153,13 @@ def split_result(
     return replace(result, notes=[*result.notes, *notes(split.table, split.name)])
 
 
-def asked_of(split: QuerySplit) -> Asked:
-    """The split's queries as positions."""
-    table = split.table
-    groups = table.items["group"].to_numpy()[split.items].astype(str)
-    parts, part = np.unique(groups, return_inverse=True)
-    ids = table.items["id"].take(split.items).to_pylist()
-    return Asked(
-        torch.from_numpy(split.reference),
-        _rows_of(split.targets, split.target_offsets),
-        _rows_of(split.subset, split.subset_offsets),
-        torch.from_numpy(part.astype(np.int64)),
-        parts.tolist(),
-        table.queries["id"].take(split.rows).to_pylist() if table.queries is not None else [],
-        ids,
-    )
-
-
 def _composed_result(scored: Scored, split: QuerySplit, protocol: str) -> Result:
-    fashion = find_fashion(protocol)
+    blocks, asked, fashion = scored.blocks(), asked_of(split), find_fashion(protocol)
     if fashion is not None:
-        return evaluate_fashion(scored.blocks(), asked_of(split), fashion)
+        return evaluate_fashion(blocks, asked, fashion)
     if protocol.removeprefix(PARTIAL) == "cirr/val":
-        return evaluate_cirr(scored.blocks(), asked_of(split), protocol)
-    masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
-    return evaluate_composed(scored.matrix, *masks, torch.from_numpy(split.reference), protocol)
+        return evaluate_cirr(blocks, asked, protocol)
+    return evaluate_composed(blocks, asked, protocol)
 
 
 def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[str] | None) -> dict[str, Positives]:
@@ -216,11 +192,3 @@ def _check_source(split: AnySplit, protocol: str) -> None:
 def _source(split: AnySplit) -> Mapping[str, Any]:
     source: Mapping[str, Any] = split.table.description.get("source", {})
     return source
-
-
-def _rows_of(values: np.ndarray, offsets: np.ndarray) -> Tensor:
-    """(Q, P) int64 of lists that lie one behind the other, -1 where there are fewer than P."""
-    sizes = np.diff(offsets)
-    filled = np.full((len(sizes), max(1, int(sizes.max(initial=0)))), -1, np.int64)
-    filled[np.arange(filled.shape[1]) < sizes[:, None]] = values
-    return torch.from_numpy(filled)

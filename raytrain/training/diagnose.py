@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from raytrain.data.queries import QuerySplit
-from raytrain.evaluation.composed import query_ranks
 from raytrain.evaluation.diagnostics import calibration, hubness, margins, score_diagnostics
 from raytrain.evaluation.ranking import text_to_image_counts
 from raytrain.training.benchmarks import Scored
-from raytrain.training.embed import diagnostics, query_uncertainty
+from raytrain.training.embed import query_uncertainty
 from raytrain.training.feed import Feed
 from raytrain.training.fit import default_device
+from raytrain.training.judge import diagnostics, judge
 
 
 def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if isinstance(split, QuerySplit):
         relevant, candidates = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
-        ranks = query_ranks(scores, relevant, candidates)
+        ranks = judge(scored.model, scored.query, scored.gallery, split, scored.memory_mib).ranks
         apart = margins(scores, [(relevant & candidates, ~relevant & candidates)])
         found["diagnostics/hubness"] = hubness(scores.masked_fill(~candidates, -torch.inf))
         found["diagnostics/margin"] = float(apart.nanmedian())

@@ -1,10 +1,9 @@
-"""A split through a method: embeddings of queries and images, their scores tile by tile, and what they are worth."""
+"""A split through a method: embeddings of queries and images, and their scores tile by tile."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,10 +14,8 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.readers import Batch
 from raytrain.data.table import AnySplit, Split
 from raytrain.errors import NonFiniteError
-from raytrain.evaluation.composed import composed_metrics, query_ranks
-from raytrain.evaluation.diagnostics import rank_correlation, set_diagnostics
 from raytrain.evaluation.ranking import Counts
-from raytrain.evaluation.recall import Direction, metrics_of_counts
+from raytrain.evaluation.recall import Direction
 from raytrain.evaluation.streaming import MEMORY_MIB, Tile, cut, stream_counts
 from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
@@ -139,51 +136,6 @@ def count_pairs(
     with scoring(model, query, gallery) as tile:
         found = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep)
     return {way: Counts(*(part.cpu() for part in counts)) for way, counts in found.items()}
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the scores of a split are worth, by the whole split and without re-ranking.
-
-    Attributes:
-        metrics: of the split.
-        ranks: (M,) of the captions or composed queries.
-        scores: (M, N), where something needs them.
-    """
-
-    metrics: dict[str, float]
-    ranks: Tensor
-    scores: Tensor | None
-
-
-def judge(
-    model: Method, query: Tensor, gallery: Tensor, split: AnySplit, memory_mib: float, keep_scores: bool = False
-) -> Judged:
-    """The metrics of embedded captions or queries against embedded images.
-
-    Args:
-        memory_mib: what is held while they are compared.
-        keep_scores: whether the whole matrix is wanted too. Composed queries need it: each has a gallery of its own.
-    """
-    if isinstance(split, QuerySplit):
-        scores = score(model, query, gallery, memory_mib)
-        masks = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
-        ranks = query_ranks(scores, *masks)
-        return Judged(composed_metrics(scores, *masks, ranks), ranks, scores)
-    keep = torch.empty(len(query), len(gallery)) if keep_scores else None
-    counts = count_pairs(model, query, gallery, torch.from_numpy(split.item_of_text), memory_mib, keep)
-    return Judged(metrics_of_counts(counts), counts["t2i"].ranks(), keep)
-
-
-def diagnostics(
-    model: Method, ranks: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
-) -> dict[str, float]:
-    """What the embeddings of a split look like, and whether the uncertain queries are those of bad (M,) ranks."""
-    owner = None if isinstance(split, QuerySplit) else torch.from_numpy(split.item_of_text).to(gallery.device)
-    found = {} if model.local_features else set_diagnostics(query, gallery, owner)
-    if uncertainty is not None:
-        found["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
-    return found
 
 
 def _share(rows: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ from raytrain.evaluation.reranking import Temperatures
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.benchmarks import Scored, asked_as, asked_of, split_result
+from raytrain.training.benchmarks import Scored, asked_as, split_result
+from raytrain.training.composed import asked_of
 from raytrain.training.diagnose import diagnose
 from raytrain.training.embed import embed_split
 from raytrain.training.feed import Feed

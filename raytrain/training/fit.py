@@ -27,12 +27,14 @@ from raytrain.methods.base import Inputs, Method, Moment
 from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
-from raytrain.training.embed import diagnostics, embed_split, judge, query_uncertainty
+from raytrain.training.embed import embed_split, query_uncertainty
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
+from raytrain.training.judge import diagnostics, judge
 from raytrain.training.learner import Learner
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.similarities import keep_similarity
+from raytrain.training.watchdog import Watchdog
 
 Report = Callable[[dict[str, float], Path | None], None]
 
@@ -80,17 +82,19 @@ def fit(
     _open_journal(journal, run, saved, parent)
     try:
         metrics: dict[str, float] = {}
-        with _sigterm() as stop:
+        with _sigterm() as stop, Watchdog(config.folder, rank()) as watchdog:
             # an epoch that was cut short at its last step has still to be judged
             while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
-                run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder))
+                run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder), watchdog.beat)
                 metrics = run.validate()
+                watchdog.beat()
                 folder = run.save(checkpoint_root or config.folder, metrics)
                 if journal:
                     journal.write("epoch", epoch=run.epoch, step=run.step, metrics=metrics)
                     if checkpoint_root is None:
                         checkpoint.keep_best_and_last(config.folder)
                 report({"epoch": run.epoch, "best": run.best, **metrics} if metrics else {}, folder)
+                watchdog.beat()
     except BaseException as error:
         if journal:
             status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
@@ -133,8 +137,10 @@ class Run(Learner):
         final = done == self.batches.steps or (optim.max_steps is not None and self.step + 1 >= optim.max_steps)
         return done % optim.accumulation == 0 or final
 
-    def train_epoch(self, stop: threading.Event, save: Callable[[], Path | None]) -> None:
-        """From where the run stands to the end of its epoch (or of `max_steps`)."""
+    def train_epoch(
+        self, stop: threading.Event, save: Callable[[], Path | None], beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """From where the run stands to the end of its epoch (or of `max_steps`); `beat` is called after each step."""
         optim, steps = self.config.optim, self.batches.steps
         self.model.train()
         started = time.monotonic()
@@ -151,6 +157,7 @@ class Run(Learner):
                 self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
             self.step += 1
             self.step_in_epoch += 1
+            beat()
             ended = self.step_in_epoch == steps or self.out_of_steps()
             if not last_part:
                 continue  # a checkpoint holds no half-summed gradient
@@ -198,6 +205,7 @@ class Run(Learner):
         metrics = {f"val/{name}": value for name, value in judged.metrics.items()} | self.train_metrics
         metrics |= diagnostics(self.model, judged.ranks, query, gallery, uncertainty, self.val)
         metrics["cost/worker_seconds"] = self.worker_seconds
+        metrics["cost/index_bytes"] = float(4 * gallery[0].numel())  # of an image's embedding, as float32
         metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
         value = metrics.get(config.select)
         if value is None:
@@ -209,7 +217,7 @@ class Run(Learner):
             raise NonFiniteError(f"{config.select} is {value} after epoch {self.epoch}")
         if value > self.best:
             self.best = value
-            if config.keep_similarity and judged.scores is not None and not isinstance(self.val, QuerySplit):
+            if judged.scores is not None and not isinstance(self.val, QuerySplit):
                 keep_similarity(self.config.folder, judged.scores, self.val, self.step)
         return metrics
 

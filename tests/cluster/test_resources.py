@@ -45,3 +45,25 @@ def test_left_to_itself_a_trial_takes_gpus_where_it_fits_on_them_and_cpus_where_
     assert room([{"CPU": 8.0}], 2, None) == (False, {"CPU": 1.0}, 4)
     with pytest.raises(UsageError, match="GPU 1 each"):
         room([{"CPU": 8.0, "GPU": 1.0}], 2, True)
+
+
+def test_trials_that_share_a_gpu_are_of_one_worker() -> None:
+    quarter = per_worker(True, {"GPU": 0.25})
+    assert concurrency([{"CPU": 8.0, "GPU": 1.0}], 1, quarter) == 4
+    with pytest.raises(UsageError, match="cannot share a GPU"):
+        concurrency([{"CPU": 8.0, "GPU": 1.0}], 2, quarter)
+    assert per_worker(False, {"GPU": 0.25}) == {"CPU": 1.0}
+
+
+def test_a_run_out_of_memory_ends_with_what_to_do_and_is_not_tried_again() -> None:
+    import torch
+
+    from raytrain.cluster.study import OWN_FAULTS
+    from raytrain.cluster.trainer import FINAL, within_memory
+    from raytrain.errors import OutOfMemory
+
+    told = pytest.raises(OutOfMemory, match=r"tried to allocate.*optim\.batch_size")
+    with told, within_memory(torch.device("cpu"), 0.5):
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB\nmore")
+    assert OutOfMemory in FINAL
+    assert "OutOfMemory" in OWN_FAULTS

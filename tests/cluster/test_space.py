@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raytrain.cluster.space import distributions, drawn, identity, paper_trial, refuse_other, walk
+from raytrain.cluster.first_trials import paper_trial
+from raytrain.cluster.space import distributions, drawn, identity, refuse_other, walk
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
 from tests.small_runs import small_run

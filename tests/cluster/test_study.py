@@ -14,9 +14,12 @@ optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli import main  # noqa: E402
 from raytrain.cluster.claim import claim, identify  # noqa: E402
+from raytrain.cluster.ending import stoppable  # noqa: E402
+from raytrain.cluster.options import SweepOptions  # noqa: E402
+from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
 from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
-from raytrain.cluster.sweep import stoppable, take_stock  # noqa: E402
+from raytrain.cluster.sweep import take_stock  # noqa: E402
 from raytrain.cluster.trial import Ledger  # noqa: E402
 from raytrain.config import flatten, override  # noqa: E402
 from raytrain.errors import RefusedError, UsageError  # noqa: E402
@@ -25,6 +28,7 @@ from raytrain.tracking.mirror import Mirror  # noqa: E402
 from tests.small_runs import small_run  # noqa: E402
 
 RUNNING, COMPLETE, FAIL = (getattr(optuna.trial.TrialState, name) for name in ("RUNNING", "COMPLETE", "FAIL"))
+SIX = SweepOptions(trials=6)
 
 
 def rate(trial: Any) -> None:
@@ -44,11 +48,11 @@ def write_run(folder: Path, values: list[float], status: str | None, error: str 
 def ledger(tmp_path: Path) -> Ledger:
     base = override(small_run(tmp_path), {"name": "s"})
     base.folder.mkdir(parents=True)
-    return Ledger(base, "s", 6, Mirror(None))
+    return Ledger(base, "s", SIX, Mirror(None))
 
 
 def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger) -> None:
-    study = open_study(ledger.folder, "s", 0, 6)
+    study = open_study(ledger.folder, "s", SIX)
     for _ in range(5):
         rate(study.ask())
     study.tell(0, 10.0)
@@ -57,7 +61,7 @@ def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger)
     write_run(ledger.run_folder(2), [], "failed", "NonFiniteError: step 1")
     write_run(ledger.run_folder(3), [5.0], None)  # killed in the middle
     # trial 4 was drawn and never started
-    interrupted = take_stock(open_study(ledger.folder, "s", 0, 6), rate, ledger)
+    interrupted = take_stock(open_study(ledger.folder, "s", SIX), rate, ledger)
     assert interrupted == [3, 4]
     states = [trial.state for trial in study.get_trials()]
     assert states == [COMPLETE, COMPLETE, FAIL, RUNNING, RUNNING]
@@ -70,15 +74,15 @@ def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger)
 
 
 def test_a_trial_recorded_before_the_study_was_told_is_not_run_again(ledger: Ledger) -> None:
-    study = open_study(ledger.folder, "s", 0, 6)
+    study = open_study(ledger.folder, "s", SIX)
     for number in range(2):
         rate(study.ask())
         write_run(ledger.run_folder(number), [4.0], "failed", "ActorDiedError: gone")
     ledger.ended(0, {}, None)  # an early stop whose workers called the loss of their driver a failure
     ledger.ended(1, {}, "its driver was lost")
     assert progress(ledger.run_folder(0), "val/rsum").status == "pruned"
-    again = Ledger(ledger.base, "s", 6, Mirror(None))
-    assert take_stock(open_study(ledger.folder, "s", 0, 6), rate, again) == []
+    again = Ledger(ledger.base, "s", SIX, Mirror(None))
+    assert take_stock(open_study(ledger.folder, "s", SIX), rate, again) == []
     assert [(trial.state, trial.value) for trial in study.get_trials()] == [(COMPLETE, 4.0), (FAIL, None)]
     assert again.counts() == {"total": 2, "complete": 0, "pruned": 1, "failed": 1}
 
@@ -118,33 +122,33 @@ def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
     ledger.journal.write("start", uid="u", kind="sweep", config=flatten(ledger.base), options=options)
     asked: dict[str, Any] = {}
 
-    def instead(space: Any, base: Any, **more: Any) -> dict[str, Any]:
-        asked.update(more)
-        return {"folder": "", "trials": {}, "best": None}
+    def instead(space: Any, base: Any, options: SweepOptions, **more: Any) -> dict[str, Any]:
+        asked.update(options.as_dict() | more)
+        return {"folder": "", "trials": {}, "best": None, "front": []}
 
     monkeypatch.setattr("raytrain.cluster.sweep.sweep", instead)
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
     resume = ["sweep", "dvse", "--resume", str(ledger.folder), "--tracking", "none"]
     assert main([*resume, "--trials", "9", "--gpu", "auto", "--cpus-per-worker", "2"]) == 1  # no trial, no best
     assert {name: asked[name] for name in options} == options | {"trials": 9, "use_gpu": None}
-    assert asked["resources_per_worker"] == {"CPU": 2.0}
+    assert asked["resources_per_worker"] == {"CPU": 2.0, "GPU": 1.0}
     assert asked["resume"] is True
 
 
 def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
-    study = open_study(ledger.folder, "s", 0, 6)
+    study = open_study(ledger.folder, "s", SIX)
     rate(study.ask())
     write_run(ledger.run_folder(0), [3.0], "finished")
     take_stock(study, rate, ledger)
-    again = Ledger(ledger.base, "s", 6, Mirror(None))
-    assert take_stock(open_study(ledger.folder, "s", 0, 6), rate, again) == []
+    again = Ledger(ledger.base, "s", SIX, Mirror(None))
+    assert take_stock(open_study(ledger.folder, "s", SIX), rate, again) == []
     assert [e["event"] for e in ledger.journal.read()] == ["trial"]
 
 
 def test_a_resumed_sampler_does_not_draw_the_first_trials_again(tmp_path: Path) -> None:
     drawn = []
     for _ in range(2):
-        study = open_study(tmp_path, "s", 0, 24)
+        study = open_study(tmp_path, "s", SweepOptions(trials=24))
         for _ in range(3):
             trial = study.ask()
             drawn.append(trial.suggest_float("optim.lr", 0, 1))
@@ -153,24 +157,24 @@ def test_a_resumed_sampler_does_not_draw_the_first_trials_again(tmp_path: Path) 
 
 
 def test_a_line_torn_by_a_kill_costs_that_line_only(tmp_path: Path) -> None:
-    study = open_study(tmp_path, "s", 0, 6)
+    study = open_study(tmp_path, "s", SIX)
     rate(study.ask())
     with open(tmp_path / FILE, "ab") as file:
         file.write(b'{"op_code": 5, "worker_id": "half')
     (tmp_path / f"{FILE}.lock").symlink_to(FILE)  # and its lock was never given back
-    study = open_study(tmp_path, "s", 0, 6)
+    study = open_study(tmp_path, "s", SIX)
     study.ask()
-    assert len(open_study(tmp_path, "s", 0, 6).get_trials()) == 2
+    assert len(open_study(tmp_path, "s", SIX).get_trials()) == 2
 
 
 def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledger: Ledger) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
     from raytrain.cluster.study import searcher
 
-    study = open_study(ledger.folder, "s", 0, 6)
+    study, pace = open_study(ledger.folder, "s", SIX), Pace(SIX, False, ledger.gpu_seconds, lambda: [{"CPU": 2.0}])
     before = study.ask()
     rate(before)
-    search = searcher(open_study(ledger.folder, "s", 0, 6), rate, [0])
+    search = searcher(open_study(ledger.folder, "s", SIX), rate, [0], pace)
     first, second = search.suggest("a"), search.suggest("b")
     assert first == {"number": 0, "changes": before.params}
     assert second["number"] == 1

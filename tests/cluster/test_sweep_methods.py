@@ -11,10 +11,13 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli import main  # noqa: E402
-from raytrain.cluster.space import paper_trial  # noqa: E402
+from raytrain.cluster.first_trials import even_start, first_trials  # noqa: E402
+from raytrain.cluster.options import SweepOptions  # noqa: E402
+from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.study import open_study  # noqa: E402
 from raytrain.cluster.trial import trial_config  # noqa: E402
 from raytrain.config import flatten, override  # noqa: E402
+from raytrain.errors import UsageError  # noqa: E402
 from raytrain.recipes import RECIPES  # noqa: E402
 from raytrain.review.leaderboard import read_board  # noqa: E402
 from raytrain.tracking.journal import Journal  # noqa: E402
@@ -27,12 +30,8 @@ SPACE = SPACES["image_text"]
 
 
 def one_after_the_other(study: Any, space: Any, ledger: Any, job: Any, samples: int, *rest: Any) -> None:
-    """In place of Tune: trial 0, then one of each method."""
-    for kind in (None, *METHODS)[:samples]:
-        if kind:
-            study.enqueue_trial(
-                {"method.kind": kind, "optim.batch_size": 64, "method.views": 2, "method.iterations": 1}
-            )
+    """In place of Tune."""
+    for _ in range(samples):
         trial = study.ask()
         space(trial)
         ledger.started(trial.number, trial.params)
@@ -62,7 +61,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=280, texts_per_item=2, regions=3)
     changes = [f"data.table={table.path}", f"storage={tmp_path}/runs", "encoder.dim=8", "optim.max_steps=1"]
-    flags = ["--name", "s", "--trials", "4", "--rerank-trials", "0", "--tracking", "none"]
+    flags = ["--name", "s", "--trials", "4", "--each-method", "1", "--rerank-trials", "0", "--tracking", "none"]
     assert main(["sweep", "image_text", "--recipe", "dvse_emoji", *flags, *changes]) == 0
 
     folder = tmp_path / "runs" / "emoji" / "s"
@@ -84,11 +83,12 @@ def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path
     pytest.importorskip("ray.tune", reason="Ray is not installed")
     from raytrain.cluster.study import searcher
 
-    base = RECIPES["dive_flickr8k"]()
-    study = open_study(tmp_path, "s", 0, 24)
-    study.enqueue_trial(paper_trial(SPACE, base))
-    search = searcher(study, SPACE, [])
-    kinds = set()
+    base, options = RECIPES["dive_flickr8k"](), SweepOptions(trials=24)
+    study = open_study(tmp_path, "s", options)
+    for params in first_trials(SPACE, base, grid=False, each_method=4, warm_start=()):
+        study.enqueue_trial(params)
+    search = searcher(study, SPACE, [], Pace(options, False, lambda: 0.0, lambda: [{"CPU": 2.0}]))
+    kinds = []
     for number in range(24):
         drawn = search.suggest(str(number))
         assert drawn["number"] == number
@@ -97,7 +97,16 @@ def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path
         assert all(flat[name] == value for name, value in drawn["changes"].items())
         if number == 0:
             assert override(config, {"name": ""}) == base
-        kinds.add(config.method.kind)
+        kinds.append(config.method.kind)
         search.on_trial_result(str(number), {"best": float(number), "epoch": 1, "training_iteration": 1})
         search.on_trial_complete(str(number), {"best": float(number), "epoch": 1})
-    assert kinds == set(METHODS)
+    assert kinds[:13] == ["dive", *list(METHODS) * 4]
+    # what is drawn within a method is the sampler's: no two trials of it are the same
+    learning_rates = [trial.params["optim.lr"] for trial in study.get_trials()]
+    assert len(set(learning_rates)) == 24
+
+
+def test_an_even_start_is_of_spaces_that_draw_the_method() -> None:
+    assert even_start(SPACES["dvse"], 0) == []
+    with pytest.raises(UsageError, match=r"--each-method is for a space that draws method\.kind"):
+        even_start(SPACES["dvse"], 2)

@@ -21,6 +21,14 @@ def rank(order: Sequence[int], positives: Collection[int]) -> int:
     return next((place for place, at in enumerate(order) if at in positives), -1)
 
 
+def losing_ties(scores: Sequence[float], positives: Collection[int]) -> int:
+    """Rank of the best positive, from 0, where every equal score of what is none stands above it; -1 without one."""
+    if not positives:
+        return -1
+    best = max(scores[at] for at in positives)
+    return sum(score > best or (score == best and at not in positives) for at, score in enumerate(scores))
+
+
 def precisions(order: Sequence[int], positives: Collection[int]) -> tuple[float, float]:
     """(R-precision, AP@R); NaN without a positive."""
     number = len(positives)

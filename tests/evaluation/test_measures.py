@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raytrain.evaluation.measures import Measures, hits, precision_at_r
-from raytrain.evaluation.ranking import best_first, positive_counts, ranks
+from raytrain.evaluation.ranking import best_first, positive_counts
 from raytrain.evaluation.relevance import padded
 from raytrain.evaluation.significance import mean_intervals
-from tests.evaluation.oracles import ordered, precisions, rank
+from tests.evaluation.oracles import losing_ties, ordered, precisions, rank
 
 SIZES = {"queries": st.integers(1, 6), "items": st.integers(1, 14), "values": st.integers(1, 8)}
 
@@ -35,21 +35,12 @@ def test_ranks_and_precisions_equal_those_of_sorted_lists(queries: int, items: i
     orders = [ordered(row) for row in scores.tolist()]
     counts = positive_counts(scores, padded(positives))
     assert counts.ranks().tolist() == [rank(*pair) for pair in zip(orders, positives, strict=True)]
+    assert counts.ranks("pessimistic").tolist() == [
+        losing_ties(*pair) for pair in zip(scores.tolist(), positives, strict=True)
+    ]
     expected = [precisions(*pair) for pair in zip(orders, positives, strict=True)]
     for found, wanted in zip(precision_at_r(scores, padded(positives)), zip(*expected, strict=True), strict=True):
         torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64), equal_nan=True)
-
-
-@given(**SIZES, seed=st.integers(0, 10_000))
-@settings(max_examples=100, deadline=None)
-def test_counts_of_listed_positives_equal_those_of_a_mask(queries: int, items: int, values: int, seed: int) -> None:
-    scores, positives = made(queries, items, values, seed)
-    mask = torch.zeros(queries, items, dtype=torch.bool)
-    for row, several in enumerate(positives):
-        mask[row, several] = True
-    counts = positive_counts(scores, padded(positives))
-    for ties in ("ordered", "pessimistic"):
-        assert counts.ranks(ties).tolist() == ranks(scores, mask, ties).tolist()
 
 
 @given(**SIZES, seed=st.integers(0, 10_000), data=st.data())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.cluster.connect import connect
+from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.sweep import sweep
 from tests.small_runs import small_run
 
@@ -25,12 +26,9 @@ if __name__ == "__main__":
     result = sweep(
         third_explodes,
         small_run(root, num_epochs=EPOCHS),
+        SweepOptions(trials=TRIALS, workers=2, grace_epochs=EPOCHS, rerank_trials=10),
         name="killed",
-        trials=TRIALS,
-        workers=2,
-        grace_epochs=EPOCHS,
         resume="resume" in sys.argv,
-        rerank_trials=10,
         tracking_uri=f"sqlite:///{root}/mlflow.db",
     )
     print(json.dumps(result))

@@ -6,7 +6,9 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.space import distributions, drawn, paper_trial, walk  # noqa: E402
+from raytrain.cluster.first_trials import paper_trial  # noqa: E402
+from raytrain.cluster.options import SweepOptions  # noqa: E402
+from raytrain.cluster.space import distributions, drawn, walk  # noqa: E402
 from raytrain.cluster.study import sampler  # noqa: E402
 from raytrain.config import flatten, override  # noqa: E402
 from raytrain.errors import UsageError  # noqa: E402
@@ -60,7 +62,7 @@ def test_one_element_leaves_nothing_to_compare_or_to_keep_apart() -> None:
 
 def sampled(space: str, trials: int, best: str, seed: int = 0) -> list[optuna.trial.FrozenTrial]:
     """Trials as a sweep's own sampler draws them, of a score that one method wins: its margin near 0.1, by 100."""
-    study = optuna.create_study(direction="maximize", sampler=sampler(seed, trials))
+    study = optuna.create_study(direction="maximize", sampler=sampler(SweepOptions(trials=trials, seed=seed)))
     study.enqueue_trial(paper_trial(SPACES[space], RECIPES["dvse_emoji"]()))
     for _ in range(trials):
         trial = study.ask()

@@ -37,7 +37,8 @@ from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.tracking.journal import Journal
-from raytrain.training.benchmarks import Scored, asked_as, asked_of, split_result
+from raytrain.training.benchmarks import Scored, asked_as, split_result
+from raytrain.training.composed import asked_of
 from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import fit
 from raytrain.training.run import open_split, open_tables

@@ -36,8 +36,8 @@ def test_each_category_is_a_gallery_of_its_own(tmp_path: Path) -> None:
     ids = table.items["id"].to_pylist()
     first = [ids[val.items[position]] for position in (val.reference[0], val.targets[0])]
     assert first == ["dress/dval2", "dress/dval0"]
-    assert val.candidates(reference=True).sum(1).tolist() == [3] * 6
-    assert (val.candidates(reference=True) & val.relevant()).sum(1).tolist() == [1] * 6
+    assert val.candidates().sum(1).tolist() == [2] * 6
+    assert (val.candidates() & val.relevant()).sum(1).tolist() == [1] * 6
     assert table.query_split("train").phrasings.tolist() == [4, 1] * 3
     assert val.phrasings.tolist() == [2, 1] * 3
     assert table.query_split("test", allow_test=True).relevant().sum() == 0

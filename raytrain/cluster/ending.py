@@ -1,0 +1,109 @@
+"""How a sweep ends: with a choice, or by a signal that leaves everything to a resumption."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from raytrain.cluster.follow import say
+from raytrain.cluster.runs import close
+from raytrain.cluster.trial import Ledger
+from raytrain.review.pareto import front
+
+
+def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[str, Any]:
+    """Choose the best run, search its re-ranking temperatures, write the sweep's end."""
+    options = ledger.options
+    leader = ledger.leader()
+    best, reranked = None, None
+    if leader is not None:
+        if repeats:
+            chosen = max(repeats, key=lambda each: each["mean"])
+            leader = ledger.recorded[chosen["number"]]
+        run = ledger.progress(leader["number"])
+        val = {name: value for name, value in run.best_metrics.items() if name.startswith("val/")}
+        best = {"run": leader["run"], "params": leader["params"], "value": leader["value"], "val": val}
+        if options.rerank_trials and ledger.base.evaluation.keep_similarity and ledger.base.batch_by != "query":
+            from raytrain.review.rerank import rerank_run
+
+            reranked = rerank_run(ledger.run_folder(leader["number"]), options.rerank_trials, options.seed)
+            ledger.journal.write(
+                "rerank",
+                run=leader["run"],
+                metrics={"rerank/val/rsum": reranked["after"]},
+                params=reranked["params"],
+            )
+            ledger.mirror.due(ledger.run_folder(leader["number"]))
+    cost = {
+        unit: sum(ledger.progress(number).metrics.get(f"cost/{unit}", 0.0) for number in ledger.recorded)
+        + sum(each["cost"][unit] for each in repeats)
+        for unit in ("gpu_seconds", "worker_seconds")
+    }
+    counts = ledger.counts()
+    best_of_both = [
+        {name: one[name] for name in ("run", "params", "value", "cost")} for one in front([*ledger.recorded.values()])
+    ]
+    status = "finished" if leader is not None else "failed"
+    error = None if leader is not None else "every trial failed; each run's journal says why"
+    ledger.journal.write(
+        "end",
+        status=status,
+        error=error,
+        metrics={
+            **({f"best/{ledger.select}": best["value"]} if best else {}),
+            **{f"cost/{k}": v for k, v in cost.items()},
+        },
+        best=best,
+        trials=counts,
+        **({"front": best_of_both} if options.cost else {}),
+    )
+    return {
+        "sweep": ledger.sweep,
+        "folder": str(ledger.folder),
+        "uid": uid,
+        "status": status,
+        "trials": counts,
+        "best": best,
+        "front": best_of_both,
+        **cost,
+        "repeats": repeats,
+        "rerank": reranked,
+    }
+
+
+@contextlib.contextmanager
+def stoppable(ledger: Ledger) -> Iterator[None]:
+    """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
+
+    Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
+    not do: Tune would take it for a trial's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        for run in ledger.training():
+            close(run, "interrupted", f"signal {number}")
+            ledger.mirror.due(run)
+        ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
+        ledger.mirror.due(ledger.folder)
+        say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
+        ledger.mirror.close(timeout_s=2.0)
+        os._exit(75)
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except Exception as error:
+        ledger.journal.write("end", status="failed", error=f"{type(error).__name__}: {error}", metrics={})
+        ledger.mirror.due(ledger.folder)
+        ledger.mirror.close()
+        raise
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

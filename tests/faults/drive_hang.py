@@ -1,0 +1,45 @@
+"""One of two ranks of a run, which the second one holds up for ever if it is told to.
+
+Arguments: folder, table, rank, and "hang" to sleep at the third step.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from raytrain.config import override
+from raytrain.training.fit import Run, fit
+from raytrain.training.run import open_tables, resumable
+from tests.small_runs import small_run
+
+
+def sleep_for_ever() -> None:
+    time.sleep(10_000)
+
+
+def main(folder: str, number: int, hang: bool) -> None:
+    torch.set_num_threads(1)
+    rendezvous = f"file://{folder}/rendezvous-{'first' if hang else 'second'}"
+    dist.init_process_group("gloo", init_method=rendezvous, rank=number, world_size=2)
+    config = override(small_run(Path(folder), num_epochs=3), {"name": "held"})
+    if hang and number == 1:
+        learn = Run.learn
+
+        def held_up(self: Run, *given: Any) -> Any:
+            if self.epoch == 1:
+                sleep_for_ever()
+            return learn(self, *given)
+
+        Run.learn = held_up  # type: ignore[method-assign]
+    fit(config, open_tables(config), resume_from=resumable(config))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), "hang" in sys.argv)
