@@ -98,13 +98,17 @@ def _add_data(verbs: Any) -> None:
     )  # fmt: skip
     build.add_argument(
         "source",
-        help="emoji, karpathy, precomp, butd_tsv, cub; your own: captions, imagefolder, webdataset, huggingface; "
-        "triplets: emoji_triplets, products, fashion_iq, cirr, composed",
+        help="emoji, karpathy, coco, precomp, vse_images, butd_tsv, cub; your own: captions, imagefolder, "
+        "webdataset, huggingface; triplets: emoji_triplets, products, fashion_iq, cirr, composed",
     )
     build.__class__ = OverridesAnywhere  # option=value may stand before, between and after the flags
     build.add_argument("overrides", nargs="*", metavar="option=value", help="options of the source, see docs/data.md")
     build.add_argument("--root", help="folder of the data set's files (emoji needs none)")
     build.add_argument("--out", required=True, help="folder of the table")
+    build.add_argument(
+        "--allow-missing", type=float, metavar="SHARE",
+        help="share of the annotated images that may be missing or broken; the table and its results say so for ever",
+    )  # fmt: skip
 
     detect = add_verb(
         actions, "detect", "which source a folder fits, what is missing, and the command that builds it", _data_detect,
@@ -113,10 +117,24 @@ def _add_data(verbs: Any) -> None:
     detect.add_argument("root", help="folder of a data set's files")
 
     check = add_verb(
-        actions, "check", "verify every hash, shape, reference and image", _data_check,
+        actions, "check", "verify every hash, shape, reference and image, and that splits share none", _data_check,
         "raytrain data check tables/flickr8k",
     )  # fmt: skip
     check.add_argument("table")
+    check.add_argument("--workers", type=int, help="processes that read images (default one a core)")
+    check.add_argument(
+        "--fail-on", choices=["nothing", "copies", "near"], default="copies",
+        help="which images in two splits are errors: exact copies (default), near duplicates as well, or nothing",
+    )  # fmt: skip
+    check.add_argument("--no-images", action="store_true", help="leave the images alone, which take most of the time")
+    check.add_argument("--all", action="store_true", help="list all problems of a kind, not the first twenty")
+
+    vocabulary = add_verb(
+        actions, "vocabulary", "a published vocab.pkl as JSON, without running what is in it", _data_vocabulary,
+        "raytrain data vocabulary vocab.pkl --out vocab.json",
+    )  # fmt: skip
+    vocabulary.add_argument("file")
+    vocabulary.add_argument("--out", required=True, help="the JSON file")
 
     encode = add_verb(
         actions, "encode", "add features of a frozen backbone to a table", _data_encode,
@@ -138,9 +156,14 @@ def _add_data(verbs: Any) -> None:
 
 def _data_build(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.config import parse_overrides
+    from raytrain.data.accounting import annotated
     from raytrain.data.build import build
 
-    table = build(args.source, args.root, args.out, **parse_overrides(args.overrides))
+    options = parse_overrides(args.overrides)
+    if args.allow_missing is not None:
+        options["allow_missing"] = args.allow_missing
+    table = build(args.source, args.root, args.out, **options)
+    images = annotated(table)["items"]
     summary = {
         "table": str(table.path),
         "fingerprint": table.fingerprint,
@@ -151,7 +174,8 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
         "splits": table.splits,
     }
     parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())
-    print(f"{table.path}: images / texts: {parts}; missing {summary['missing']}; {table.fingerprint[:12]}")
+    missing = f"missing {images['missing']:,} of {images['annotated']:,} images"
+    print(f"{table.path}: images / texts: {parts}; {missing}; {table.fingerprint[:12]}")
     return summary
 
 
@@ -170,11 +194,28 @@ def _data_detect(args: argparse.Namespace) -> dict[str, Any]:
 def _data_check(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.data.check import check
 
-    problems = check(args.table)
-    for problem in problems:
+    found = check(
+        args.table, images=not args.no_images, workers=args.workers, fail_on=args.fail_on,
+        keep=sys.maxsize if args.all else 20,
+    )  # fmt: skip
+    for problem in found:
         print(problem, file=sys.stderr)
-    print(f"{args.table}: {'no problems' if not problems else f'{len(problems)} problems'}")
-    return {"ok": not problems, "problems": [p.as_dict() for p in problems], "exit_code": 3 if problems else 0}
+    number = {level: sum(1 + one.more for one in found if one.level == level) for level in ("error", "warning")}
+    print(f"{args.table}: {number['error'] or 'no'} problems, {number['warning'] or 'no'} warnings")
+    ok = not number["error"]
+    return {"ok": ok, "problems": [problem.as_dict() for problem in found], "exit_code": 0 if ok else 3}
+
+
+def _data_vocabulary(args: argparse.Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    from raytrain.data.legacy_vocabulary import read_pickled
+    from raytrain.files import write_json
+
+    vocabulary = read_pickled(args.file)
+    write_json(Path(args.out), vocabulary.to_json())
+    print(f"{args.out}: {len(vocabulary)} words")
+    return {"path": args.out, "words": len(vocabulary)}
 
 
 def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
@@ -204,7 +245,7 @@ def _add_evaluate(verbs: Any) -> None:
         help="split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, coco/5k, coco/1k5f, coco/eccv, "
         "coco/cxc, cub/unseen, cub/seen, fashioniq/original, fashioniq/val_union, cirr/val; partial/ before these",
     )
-    verb.add_argument("--annotations", metavar="FOLDER", help="sis_test.csv and sts_test.csv of CxC, for coco/cxc")
+    verb.add_argument("--annotations", metavar="FOLDER", help="the *_test.csv of CxC, for coco/cxc")
     verb.add_argument("--submission", metavar="FOLDER", help="write the files for CIRR's server, with --split test")
     verb.add_argument(
         "--shards", type=int, default=0, metavar="N",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Problem:
         what: what was found and what was expected.
         fix: what to do about it.
         more: how many further places have the same problem.
+        level: "error", or "warning" of what may well be right.
     """
 
     file: str
@@ -23,11 +25,12 @@ class Problem:
     what: str
     fix: str
     more: int = 0
+    level: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}, row {self.row}"
         more = f" (and {self.more} more like it)" if self.more else ""
-        return f"{place}: {self.what}{more}. {self.fix}"
+        return f"{'warning: ' if self.level == 'warning' else ''}{place}: {self.what}{more}. {self.fix}"
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)

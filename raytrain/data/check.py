@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from raytrain.data.images import decode
-from raytrain.data.paths import contained
+from raytrain.data.accounting import check_accounts
+from raytrain.data.check_images import FailOn, check_images
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.queries import check_queries
@@ -23,23 +23,37 @@ _ENCODE_AGAIN = "Encode the feature again."
 _CHUNK_BYTES = 64 * 2**20
 
 
-def check(path: str | os.PathLike[str], progress: Say | None = to_stderr, images: bool = True) -> list[Problem]:
-    """Everything wrong with a table; an empty list for a sound one.
+def check(
+    path: str | os.PathLike[str],
+    progress: Say | None = to_stderr,
+    images: bool = True,
+    *,
+    workers: int | None = None,
+    fail_on: FailOn = "copies",
+    keep: int = 20,
+) -> list[Problem]:
+    """Everything wrong with a table, warnings among it; an empty list for a sound one.
 
-    Looks at every hash, count and reference, at every number of every feature, and decodes every image.
+    Looks at every hash, count and reference and at every number of every feature, decodes every image, and compares
+    the images of different splits.
 
     Args:
         path: folder of the table.
         progress: receives a line every few seconds; None is silent.
-        images: False leaves the images alone, which takes most of the time.
+        images: False leaves the images alone, which take most of the time.
+        workers: processes that read images; None takes one a core, and none where there are few images.
+        fail_on: which images in two splits are errors rather than warnings: exact "copies", "near" duplicates as well,
+            or "nothing".
+        keep: of problems of one kind so many are listed, and the rest counted in the last one's `more`.
     """
-    problems = Problems()
+    problems = Problems(keep)
     try:
         table = Table(path)
         _hashes(table, problems)
         _references(table, problems)
         _splits(table, problems)
         check_queries(table, problems)
+        check_accounts(table, problems)
     except DataError as error:
         # without items and texts the rest cannot be asked
         return [*problems.list(), *error.problems]
@@ -52,7 +66,7 @@ def check(path: str | os.PathLike[str], progress: Say | None = to_stderr, images
         except DataError as error:
             problems.add(f"open {feature.name}", error.problems[0])
     if images:
-        _images(table, problems, progress)
+        check_images(table, problems, progress, workers, fail_on)
     return problems.list()
 
 
@@ -81,11 +95,28 @@ def _references(table: Table, problems: Problems) -> None:
     silent = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
     for row in silent:
         problems.add("no text", Problem(items, row, "an image without a text", _AGAIN))
+    _caption_counts(table, owner, problems)
     for file, column in ((items, table.items["id"]), (texts, table.texts["id"])):
         for row, value in _repeats(column.to_pylist()):
             problems.add(f"id {file}", Problem(file, row, f"id {value!r} appears twice", _AGAIN))
     for row in np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(table.texts["text"]), "").to_numpy()).tolist():
         problems.add("empty", Problem(texts, row, "empty text", _AGAIN))
+
+
+def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None:
+    """As many captions an image as the source was built with: never more, and fewer are worth a look."""
+    stated = table.description["source"].get("texts_per_image")
+    if not isinstance(stated, int):
+        return
+    counts = np.bincount(owner[owner >= 0], minlength=len(table.items))[: len(table.items)]
+    file = str(table.path / "items.arrow")
+    for row in np.flatnonzero(counts > stated).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        problems.add("more captions", Problem(file, row, what, _AGAIN))
+    for row in np.flatnonzero((counts > 0) & (counts < stated)).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        fix = "Recalls of a protocol that counts on as many are not comparable."
+        problems.add("fewer captions", Problem(file, row, what, fix, level="warning"))
 
 
 def _splits(table: Table, problems: Problems) -> None:
@@ -162,21 +193,3 @@ def _offsets(table: Table, feature: Feature, rows: np.ndarray, problems: Problem
     if offsets[0] != 0 or offsets[-1] != len(rows):
         what = f"offsets run from {offsets[0]} to {offsets[-1]}, the array has {len(rows)} rows"
         problems.add("ends", Problem(str(path), None, what, _ENCODE_AGAIN))
-
-
-def _images(table: Table, problems: Problems, progress: Say | None) -> None:
-    files = table.items["file"].to_pylist()
-    if not any(files):
-        return
-    if not table.image_root.is_dir():
-        what = "image folder not found; features can be used, encoding cannot"
-        problems.add("root", Problem(str(table.image_root), None, what, "Put the images back, or build again."))
-        return
-    count = Progress("check images", len(files), "images", progress)
-    for row, file in enumerate(files):
-        try:
-            decode(contained(table.image_root, file))
-        except DataError as error:
-            fault = error.problems[0]
-            problems.add("image", Problem(str(table.image_root / file), row, fault.what, fault.fix))
-        count.add(1)

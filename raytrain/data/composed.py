@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raytrain.data.accounting import Missing, exceeds
 from raytrain.data.images import check_header
 from raytrain.data.paths import contained, refuse_pickle
 from raytrain.data.problems import Problems
@@ -18,7 +19,7 @@ from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.rows import Item, to_arrow
 from raytrain.data.table import Table
 from raytrain.data.table_writer import TableWriter
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem
 
 _ANNOTATION = "Correct the entry."
 
@@ -126,18 +127,19 @@ def write(
     Raises:
         DataError: everything wrong, at once.
     """
-    if not 0 <= allow_missing <= 1:
-        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    missing = Missing(allow_missing)
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     _check(items, places, queries, gallery, problems)
-    present, missing = present_images(items, places, image_root, allow_missing, problems)
+    present = present_images(items, places, image_root, missing, problems)
     problems.raise_if_any()
     kept, dropped = _answerable(queries, {item.id for item in present})
+    for query in dropped:
+        missing.add_query(query.split, len(query.texts))
     if not kept:
         what = "no query has its reference and a target among the images that are there"
         raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
-    said: dict[str, Any] = {**source, "missing_queries": dropped}
+    said: dict[str, Any] = {**source, "missing_queries": [query.id for query in dropped]}
     if shared := _shared_files(present):
         said["shared_files"] = shared
     with TableWriter(out, said, image_root=image_root, missing=missing) as writer:
@@ -199,13 +201,13 @@ def _check(
 
 
 def present_images(
-    items: Sequence[Item], places: Mapping[str, Place], root: Path, allow_missing: float, problems: Problems
-) -> tuple[list[Item], list[str]]:
-    """(items whose image is there and has a good header, ids of the others).
+    items: Sequence[Item], places: Mapping[str, Place], root: Path, missing: Missing, problems: Problems
+) -> list[Item]:
+    """Items whose image is there and has a good header; the others are added to `missing`.
 
-    Problems of paths are added, and if more than `allow_missing` of the items are missing or broken, those.
+    Problems of paths are added, and if more of the items than allowed are missing or broken, those.
     """
-    present, absent, missing = [], [], Problems()
+    present, told = [], Problems()
     for item in items:
         place = places[item.id]
         try:
@@ -213,23 +215,23 @@ def present_images(
         except DataError as error:
             problems.add("path", replace(error.problems[0], file=place.file, row=place.row))
             continue
-        what = f"image {path} not found"
+        because, what = "not found", f"image {path} not found"
         try:
             if path.is_file():
                 check_header(path)
                 present.append(item)
                 continue
         except DataError as error:
-            what = f"image {path}: {error.problems[0].what}"
-        absent.append(item.id)
+            because, what = "broken", f"image {path}: {error.problems[0].what}"
+        missing.add(item, because)
         fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
-        missing.add("missing", Problem(place.file, place.row, what, fix))
-    if len(absent) > allow_missing * len(items):
-        problems.extend(missing.list())
-    return present, absent
+        told.add("missing", Problem(place.file, place.row, what, fix))
+    if exceeds(len(missing.ids), len(items), missing.allowed):
+        problems.extend(told.list())
+    return present
 
 
-def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query], list[str]]:
+def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query], list[Query]]:
     kept, dropped = [], []
     for query in queries:
         targets = [target for target in query.targets if target in present]
@@ -237,7 +239,7 @@ def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query
         if answered and query.reference in present and present.issuperset(query.subset):
             kept.append(replace(query, targets=targets))
         else:
-            dropped.append(query.id)
+            dropped.append(query)
     return kept, dropped
 
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,19 +43,35 @@ def detect(root: str | os.PathLike[str]) -> list[Candidate]:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise DataError(Problem(str(root), None, "not a folder", "Name the folder of a data set's files."))
-    found = []
-    for source in SOURCES:
-        module = importlib.import_module(f"raytrain.data.sources.{source}")
-        layout = module.looks_like(folder.resolve()) if hasattr(module, "looks_like") else None
-        if layout is not None:
-            found.append(Candidate(source, layout, command_of(source, os.fspath(root), layout)))
+    found = [
+        Candidate(source, layout, command_of(source, os.fspath(root), layout)) for source, layout in candidates(folder)
+    ]
     if not found:
+        if below := _inside(folder, os.fspath(root)):
+            raise DataError(Problem(str(root), None, "fits no known layout, but a folder in it does", below))
         names = ", ".join(path.name for path in sorted(folder.iterdir())[:10]) or "nothing"
         readable = [name for name in SOURCES if not name.startswith("emoji")]
         what = f"fits no known layout; it holds {names}"
         fix = f"docs/data.md shows the layouts of {', '.join(readable)}; the simplest is a captions.csv beside images/."
         raise DataError(Problem(str(root), None, what, fix))
     return sorted(found, key=lambda one: (bool(one.layout.missing), -one.layout.certainty, one.source))
+
+
+def candidates(folder: Path) -> Iterator[tuple[str, Layout]]:
+    """(source, layout) of each source that knows something in the folder."""
+    for source in SOURCES:
+        module = importlib.import_module(f"raytrain.data.sources.{source}")
+        layout = module.looks_like(folder.resolve()) if hasattr(module, "looks_like") else None
+        if layout is not None:
+            yield source, layout
+
+
+def _inside(folder: Path, root: str) -> str:
+    """The command that looks at the first folder inside that fits a source; "" where none does."""
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if any(candidates(path)):
+            return f"Try {shlex.join(['raytrain', 'data', 'detect', os.path.join(root, path.name)])}."
+    return ""
 
 
 def command_of(source: str, root: str, layout: Layout) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from raytrain.data.accounting import exceeds
 from raytrain.data.encode_jobs import ImageJob, Mapper, TextJob, Work, in_process
 from raytrain.data.images import decode
 from raytrain.data.paths import contained
@@ -113,9 +114,9 @@ def _encode_images(
                 problems.add("broken", _broken(table, files[row], row, what))
             _check_finite(done.features, [files[row] for row in done.rows], done.rows, finite)
             count.add(len(done.rows))
-            if len(missing) > allow_missing * len(files):
+            if exceeds(len(missing), len(files), allow_missing):
                 break  # it will fail: from here on the images are only looked at, which is faster
-    if len(missing) > allow_missing * len(files):
+    if exceeds(len(missing), len(files), allow_missing):
         for row in np.flatnonzero(~seen).tolist():
             try:
                 decode(contained(table.image_root, files[row]))
@@ -125,7 +126,12 @@ def _encode_images(
     finite.raise_if_any()
     assert seen.all(), "a batch did not come back"
     identities = table.items["id"].take(sorted(missing)).to_pylist() if missing else []
-    facts = {**encoder.facts, "missing": identities, **({"target_pad": job.pad} if job.pad else {})}
+    facts = {
+        **encoder.facts,
+        "missing": identities,
+        "allow_missing": allow_missing,
+        **({"target_pad": job.pad} if job.pad else {}),
+    }
     add_feature(table, name, "image", facts, {".npy": folder / "rows.npy"})
     return _result(table, name, count, len(missing))
 

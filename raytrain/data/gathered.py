@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.accounting import Missing, exceeds
 from raytrain.data.composed import Place
 from raytrain.data.images import IMAGE_SUFFIXES, check_header
 from raytrain.data.paths import contained
@@ -64,7 +65,7 @@ def write_records(
     if image_root is not None and not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     with TableWriter(out, source, image_root="images" if image_root is None else image_root) as writer:
-        gathered = Gathered(problems, image_root, writer.path / "images")
+        gathered = Gathered(problems, image_root, writer.path / "images", shares.allow_missing)
         try:
             for record in records:
                 gathered.add(record)
@@ -81,16 +82,16 @@ class Gathered:
 
     Attributes:
         items: the usable images, after `finish`, in the order of their first rows.
-        missing: ids of the others.
+        missing: the others.
     """
 
-    def __init__(self, problems: Problems, image_root: Path | None, shipped: Path) -> None:
+    def __init__(self, problems: Problems, image_root: Path | None, shipped: Path, allow_missing: float) -> None:
         self.problems, self.image_root, self.shipped = problems, image_root, shipped
         self.images: dict[str, _Image] = {}
         self.counts: Counter[str] = Counter()
         self.empty = Problems()
         self.items: list[Item] = []
-        self.missing: list[str] = []
+        self.missing = Missing(allow_missing)
 
     def add(self, record: Record) -> None:
         """One more row; its picture, if it brings one, is checked and written."""
@@ -174,7 +175,6 @@ class Gathered:
         Raises:
             DataError: everything wrong, at once.
         """
-        because: Counter[str] = Counter()
         unusable = Problems()
         usable = []
         for image in self.images.values():
@@ -184,13 +184,12 @@ class Gathered:
             if not kind and not image.item.texts:
                 kind, what = "no caption", f"image {image.item.id!r} has no caption"
             if kind:
-                because[kind] += 1
-                self.missing.append(image.item.id)
+                self.missing.add(image.item, kind)
                 unusable.add(kind, Problem(image.place.file, image.place.row, what, _ALLOW))
             else:
                 usable.append(image)
-        self._refuse_above(len(self.missing), len(self.images), shares.allow_missing, unusable)
-        self._refuse_above(self.counts["empty_texts"], self.counts["texts"], shares.allow_missing, self.empty)
+        self._refuse_above(len(self.missing.ids), len(self.images), unusable)
+        self._refuse_above(self.counts["empty_texts"], self.counts["texts"], self.empty)
         drawn = self._draw(usable, shares)
         repeated = self._copies(usable)
         self.problems.raise_if_any()
@@ -202,17 +201,15 @@ class Gathered:
         self._remove_unused()
         facts = {
             "rows": self.counts["rows"],
-            "missing_because": dict(sorted(because.items())),
             **{name: self.counts[name] for name in ("empty_texts", "repeated_texts")},
             "repeated_images": repeated,
-            "allow_missing": shares.allow_missing,
         }
         if self.image_root is not None:
             facts["unlisted_images"] = self._unlisted(self.image_root)
         return facts | ({"drawn": drawn} if drawn else {})
 
-    def _refuse_above(self, count: int, total: int, share: float, found: Problems) -> None:
-        if count > share * total:
+    def _refuse_above(self, count: int, total: int, found: Problems) -> None:
+        if exceeds(count, total, self.missing.allowed):
             self.problems.extend(found.list())
 
     def _draw(self, images: Sequence[_Image], shares: Shares) -> dict[str, Any]:

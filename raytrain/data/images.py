@@ -20,11 +20,12 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
-def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
+def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
     """The image in RGB, upright, transparent parts on white.
 
     Args:
-        path: an existing file; its content decides the format, not its name.
+        source: an existing file, or the bytes of one; the content decides the format, not the name.
+        name: what errors call the bytes.
         max_pixels: width times height above which it is refused before any pixel is decoded.
 
     Raises:
@@ -32,7 +33,7 @@ def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
     """
     from PIL import Image, ImageOps
 
-    with _opened(os.fspath(path), os.fspath(path), max_pixels) as image:
+    with _opened(source, name, max_pixels) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
@@ -53,14 +54,15 @@ def check_header(image: str | os.PathLike[str] | bytes, name: str = "", max_pixe
     Raises:
         DataError: missing, not of an allowed format, too large, or with a broken header.
     """
-    file = io.BytesIO(image) if isinstance(image, bytes) else os.fspath(image)
-    with _opened(file, file if isinstance(file, str) else name, max_pixels) as opened:
+    with _opened(image, name, max_pixels) as opened:
         return _SUFFIXES.get(opened.format or "", ".jpg")  # JPEGs of two views call themselves MPO
 
 
 @contextmanager
-def _opened(file: str | io.BytesIO, name: str, max_pixels: int) -> Iterator[Image]:
+def _opened(source: str | os.PathLike[str] | bytes, name: str, max_pixels: int) -> Iterator[Image]:
     """An image whose format and size are allowed; whatever fails on it inside becomes a DataError."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
+    name = file if isinstance(file, str) else name
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:

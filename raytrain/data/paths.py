@@ -74,5 +74,8 @@ PICKLES = (".pkl", ".pickle", ".pk", ".pt", ".pth", ".joblib", ".dill")
 def refuse_pickle(path: Path) -> None:
     """Raises DataError for a file that only unpickling reads: a pickle can run any code."""
     if path.suffix.lower() in PICKLES:
-        fix = "Use the JSON of the same content (vocab.json in place of vocab.pkl), or write it as JSON, CSV or .npy."
+        fix = (
+            "Use the JSON of the same content (vocab.json in place of vocab.pkl; `raytrain data vocabulary vocab.pkl "
+            "--out vocab.json` converts one), or write it as JSON, CSV or .npy."
+        )
         raise DataError(Problem(str(path), None, "a pickle, which can run code, is never read", fix))

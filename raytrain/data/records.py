@@ -56,8 +56,6 @@ class Shares:
     allow_missing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.allow_missing <= 1:
-            raise UsageError(f"allow_missing is a share in [0, 1]; given: {self.allow_missing}")
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise UsageError(f"val and test are shares that leave some to train; given: {self.val}, {self.test}")
 

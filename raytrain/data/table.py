@@ -235,7 +235,9 @@ def open_array(path: Path) -> np.ndarray:
         rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
-    except (OSError, ValueError, EOFError) as error:
+    except (
+        Exception
+    ) as error:  # a damaged header raises whatever numpy's parser trips over: SyntaxError, TokenError, ...
         what = (
             "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
         )

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from raytrain.data.accounting import Missing
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.table import ITEMS, SCHEMA_VERSION, SPLITS, TEXTS, Table, open_array
 from raytrain.errors import UsageError
@@ -36,12 +37,12 @@ class TableWriter:
         out: str | os.PathLike[str],
         source: Mapping[str, Any],
         image_root: str | os.PathLike[str] = "images",
-        missing: Sequence[str] = (),
+        missing: Missing | None = None,
     ) -> None:
         self.out = Path(out).expanduser().resolve()
         self.source = dict(source)
         self.image_root = os.fspath(image_root)
-        self.missing = list(missing)
+        self.missing = missing or Missing()
 
     def __enter__(self) -> TableWriter:
         if self.out.exists() and not (self.out / "table.json").exists() and any(self.out.iterdir()):
@@ -97,7 +98,8 @@ class TableWriter:
             "source": self.source,
             "image_root": self.image_root,
             "splits": self.splits,
-            "missing": self.missing,
+            "missing": self.missing.ids,
+            "accounts": self.missing.accounts(self.splits),
             **self.composed,
             "features": self.features,
             "files": files,

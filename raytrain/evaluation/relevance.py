@@ -121,9 +121,10 @@ def cxc_pairs() -> dict[str, Pairs]:
 
 
 def rated_pairs(folder: str | os.PathLike[str], own: Mapping[str, Sequence[str]]) -> dict[str, Pairs]:
-    """{"i2i": ..., "t2t": ...} from CxC's sis_test.csv and sts_test.csv, each where its file is there.
+    """{"i2t", "t2i", "i2i", "t2t": ...} from CxC's sits_test.csv, sis_test.csv and sts_test.csv, where a file is there.
 
-    Two images rated 2.5 or more answer each other, and two captions rated 3 or more; captions of one image always do.
+    An image and a caption rated 3 or more answer each other, two images rated 2.5 or more, and two captions rated 3 or
+    more; captions of one image always do.
     The ids are COCO's: "391895" of an image, "770337" of a caption.
 
     Args:
@@ -131,11 +132,15 @@ def rated_pairs(folder: str | os.PathLike[str], own: Mapping[str, Sequence[str]]
         own: {image: its captions}.
 
     Raises:
-        UsageError: neither file is there.
+        UsageError: no such file is there.
         DataError: a file that cannot be read, or has other columns.
     """
     root = Path(folder).expanduser()
     found: dict[str, Pairs] = {}
+    if (root / "sits_test.csv").is_file():
+        rated = _rated(root / "sits_test.csv", ("image", "caption"), TEXTS_LEAST)
+        found["i2t"] = _one_way(rated)
+        found["t2i"] = _one_way((caption, image) for image, caption in rated)
     if (root / "sis_test.csv").is_file():
         found["i2i"] = _symmetric(_rated(root / "sis_test.csv", ("image1", "image2"), IMAGES_LEAST))
     if (root / "sts_test.csv").is_file():
@@ -143,7 +148,7 @@ def rated_pairs(folder: str | os.PathLike[str], own: Mapping[str, Sequence[str]]
         siblings = [(one, other) for several in own.values() for one in several for other in several if one != other]
         found["t2t"] = _symmetric([*pairs, *siblings])
     if not found:
-        raise UsageError(f"{root} holds neither sis_test.csv nor sts_test.csv; give the data folder of CxC")
+        raise UsageError(f"{root} holds no sits_test.csv, sis_test.csv or sts_test.csv; give the data folder of CxC")
     return found
 
 
@@ -177,17 +182,21 @@ def _packaged(name: str) -> dict[str, Pairs]:
 def _rated(path: Path, columns: tuple[str, str], least: float) -> list[tuple[str, str]]:
     """Pairs of COCO's ids with a rating of at least `least`."""
     fix = "Get the file again from the data folder of CxC."
+    pairs, line = [], 1
     try:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if missing := {*columns, "agg_score"} - set(reader.fieldnames or ()):
                 raise DataError(Problem(str(path), 1, f"no column {', '.join(sorted(missing))}", fix))
-            rows = [(_coco_id(row[columns[0]]), _coco_id(row[columns[1]]), float(row["agg_score"])) for row in reader]
-    except (OSError, UnicodeDecodeError, ValueError, TypeError, csv.Error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
-    return [(one, other) for one, other, score in rows if score >= least]
+            for row in reader:
+                line = reader.line_num
+                if float(row["agg_score"]) >= least:
+                    pairs.append((_coco_id(row[columns[0]]), _coco_id(row[columns[1]])))
+    except DataError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise DataError(Problem(str(path), line, f"not readable: {error}", fix)) from None
+    return pairs
 
 
 def _coco_id(name: str) -> str:
@@ -197,10 +206,14 @@ def _coco_id(name: str) -> str:
     return str(int(name.removeprefix(_IMAGE).removesuffix(".jpg")))
 
 
-def _symmetric(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+def _one_way(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for one, other in pairs:
-        if one != other:
-            found.setdefault(one, set()).add(other)
-            found.setdefault(other, set()).add(one)
+        found.setdefault(one, set()).add(other)
     return found
+
+
+def _symmetric(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Both ways; nothing answers itself."""
+    different = [(one, other) for one, other in pairs if one != other]
+    return _one_way([*different, *((other, one) for one, other in different)])

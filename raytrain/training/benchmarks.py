@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from raytrain.data.accounting import notes
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Split
 from raytrain.errors import UsageError
@@ -149,7 +150,7 @@ def split_result(
             positives = _positives(split, found, annotations)
             within = scored.within() if found.relevance == "cxc" else {}
             result = evaluate_relevance(scored.matrix, owner, found, positives, temperatures, within, scored.bank)
-    return replace(result, notes=[*result.notes, *_absent(split)])
+    return replace(result, notes=[*result.notes, *notes(split.table, split.name)])
 
 
 def _composed_result(scored: Scored, split: QuerySplit, protocol: str) -> Result:
@@ -186,15 +187,6 @@ def _check_source(split: AnySplit, protocol: str) -> None:
     source = _source(split).get("name")
     if needed is not None and source != needed:
         raise UsageError(f"no protocol '{protocol}' for a table of the source {source}: it is for those of {needed}")
-
-
-def _absent(split: AnySplit) -> Sequence[str]:
-    """What the table counts as missing, over all its splits."""
-    images, queries = len(split.table.description.get("missing", ())), len(_source(split).get("missing_queries", ()))
-    if not images and not queries:
-        return []
-    also = f" and {queries:,} queries" if queries else ""
-    return [f"the table lacks {images:,} annotated images{also}, over all its splits"]
 
 
 def _source(split: AnySplit) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 
-def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32)) -> None:
-    """A noisy (width, height) picture in the format of the name."""
+def write_image(path: Path, seed: int | None = None, size: tuple[int, int] = (40, 32)) -> None:
+    """A noisy (width, height) picture in the format of the name; without a seed, another for each name."""
+    seed = zlib.crc32(path.name.encode()) if seed is None else seed
     image = pytest.importorskip("PIL.Image", reason="Pillow (extra `encode`) writes the test's pictures")
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raytrain.data.paths import contained, opened
 from raytrain.errors import DataError
+
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+FORMS: list[Form] = ["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def test_a_plain_relative_path_is_joined(tmp_path: Path) -> None:
@@ -74,11 +79,53 @@ def test_what_cannot_be_opened_is_bad_data(tmp_path: Path) -> None:
             opened(tmp_path / name)
 
 
-@given(st.lists(st.sampled_from(["a", "..", ".", "/", "\\", "C:", "", "~", "b.jpg"]), max_size=6).map("/".join))
-def test_whatever_is_accepted_lies_inside(relative: str) -> None:
-    root = Path("/nowhere/at/all")
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root beside a secret, with links that stay and links that lead out, by every way there is."""
+    home = tmp_path_factory.mktemp("tree")
+    root = home / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    for path in ("0.png", "a/0.png", "a/b/0.png", "..\uff0e", "e\u0301.png"):
+        (root / path).write_text("inside")
+    (home / "secret.png").write_text("secret")
+    (root / "stays").symlink_to("a")
+    for name, target in (
+        ("out", ".."),
+        ("a/out", home),
+        ("out.png", "../secret.png"),
+        ("twice", "a/out"),
+        ("a/b/up", "../../../root/../secret.png"),
+        ("loop", "loop"),
+    ):
+        (root / name).symlink_to(target)
+    return root
+
+
+PARTS = [
+    "a", "b", "0.png", "out", "out.png", "stays", "twice", "up", "loop", "root", "secret.png", "..", ".", "", "~", "/",
+    "\\", "..\\..", "C:", "c:\\", "C:secret.png", "\\\\host\\share", "\\\\?\\C:\\x", "\0", "0.png\0", "..\0", "%2e%2e",
+    "\uff0e\uff0e", "\u2024\u2024", "\uff0f", "\u2215", "\uff3c", ".\u200d.", "..\u0301", "e\u0301.png", "\u00e9.png",
+    "\u202e..", "file:///etc/passwd", "CON", "0.png:stream", "....", ". .", ".. ", " ..", "\ud800", "\udcff", "\n",
+]  # fmt: skip
+STRANGE = st.lists(st.sampled_from(PARTS) | st.text(max_size=4), min_size=1, max_size=7)
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=STRANGE, between=st.sampled_from(["/", "/", "//", "\\", "/./", "\uff0f"]), form=st.sampled_from(FORMS))
+def test_no_text_of_any_kind_reads_what_lies_outside(tree: Path, parts: list[str], between: str, form: Form) -> None:
+    relative = unicodedata.normalize(form, between.join(parts))
     try:
-        path = contained(root, relative)
+        path = contained(tree, relative)
     except DataError:
         return
-    assert path.resolve().is_relative_to(root)
+    assert path.resolve().is_relative_to(tree.resolve())
+    assert path.is_relative_to(tree)
+    if path.is_file():
+        assert path.read_text() == "inside"
+
+
+@pytest.mark.parametrize("name", ["..\uff0e", "\uff0e\uff0e/secret.png", "\u2024\u2024/secret.png"])
+def test_signs_that_only_look_like_dots_are_names_as_they_stand(tree: Path, name: str) -> None:
+    """Normalising would turn them into '..'; nothing here does."""
+    assert unicodedata.normalize("NFKC", name).startswith("..")
+    assert contained(tree, name) == tree / name

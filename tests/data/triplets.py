@@ -75,5 +75,18 @@ def cirr(root: Path) -> Path:
         if split == "test1":
             entries[1]["caption"] = " "
         dump(root / "captions" / f"cap.rc2.{split}.json", entries)
+        notes = [
+            ["photos of bottles", "[c] None existed", "[cr0] Nothing worth mentioning", "a  wall"],
+            ["[cr1] x"] * 4,
+        ]
+        extended = [
+            {
+                "pairid": entry["pairid"],
+                "reference": entry["reference"],
+                "caption_extend": dict(zip("0123", said, strict=True)),
+            }
+            for entry, said in zip(entries, notes, strict=True)
+        ]
+        dump(root / "captions_ext" / f"cap.ext.rc2.{split}.json", extended)
         dump(root / "image_splits" / f"split.rc2.{split}.json", {name: f"./{folder}/{name}.png" for name in names})
     return root

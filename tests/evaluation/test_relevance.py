@@ -77,12 +77,23 @@ def test_rated_pairs_answer_each_other_and_so_do_captions_of_one_image(tmp_path:
     assert set(rated_pairs(tmp_path, {})) == {"t2t"}
 
 
+def test_images_and_captions_rated_three_or_more_answer_each_other(tmp_path: Path) -> None:
+    image, sentence = "COCO_val2014_{:012d}.jpg".format, "COCO_val2014:sentid:{}".format
+    rows = [(1, 7, 5.0), (2, 7, 2.99), (2, 9, 3.0), (3, 9, 4.0)]
+    lines = [f"{sentence(caption)},{image(at)},{score},c2i_original" for caption, at, score in rows]
+    (tmp_path / "sits_test.csv").write_text("\n".join(["caption,image,agg_score,sampling_method", *lines]))
+    assert rated_pairs(tmp_path, {}) == {
+        "i2t": {"7": {"1"}, "9": {"2", "3"}},
+        "t2i": {"1": {"7"}, "2": {"9"}, "3": {"9"}},
+    }
+
+
 def test_files_of_ratings_that_are_absent_or_broken_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"neither sis_test\.csv nor sts_test\.csv"):
+    with pytest.raises(UsageError, match=r"no sits_test\.csv, sis_test\.csv or sts_test\.csv"):
         rated_pairs(tmp_path, {})
     (tmp_path / "sis_test.csv").write_text("image1,image2\n")
     with pytest.raises(DataError, match="no column agg_score"):
         rated_pairs(tmp_path, {})
     (tmp_path / "sis_test.csv").write_text("image1,image2,agg_score\nCOCO_val2014_000000000001.jpg,two.jpg,3\n")
-    with pytest.raises(DataError, match=r"sis_test.csv.*not readable"):
+    with pytest.raises(DataError, match=r"sis_test.csv, row 2: not readable"):
         rated_pairs(tmp_path, {})

@@ -17,16 +17,12 @@ import pytest
 
 from raytrain.cli import main
 from tests.data import own, triplets
+from tests.data.layouts import arrays, birds, flickr
 from tests.data.own import json_lines, member, picture, put, sample, tar
-from tests.data.pictures import entry, karpathy, left_behind
-from tests.data.test_detect import arrays, birds
+from tests.data.pictures import left_behind
 
 Spoil = Callable[[Path], object]
 Case = tuple[str, Spoil, str, "int | None", str, list[str]]
-
-
-def flickr(root: Path) -> Path:
-    return karpathy(root, [entry(n, split) for n, split in enumerate(("train", "val", "test"))])
 
 
 def text(name: str, content: str | bytes) -> Spoil:

@@ -15,11 +15,12 @@ import base64
 import binascii
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from raytrain.data.accounting import Missing, exceeds
 from raytrain.data.columns import Columns, records_of
 from raytrain.data.composed import Place
 from raytrain.data.layouts import KNOWN, Layout
@@ -88,8 +89,7 @@ def build(
     """
     if dtype not in ("float16", "float32"):
         raise UsageError(f"dtype {dtype!r} is float16 or float32")
-    if not 0 <= allow_missing <= 1:
-        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    missing = Missing(allow_missing)
     if texts_per_image is not None and texts_per_image < 1:
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder, problems = Path(root).expanduser().resolve(), Problems()
@@ -97,25 +97,27 @@ def build(
     said = _captions(_captions_file(folder, captions), problems)
     problems.raise_if_any()
     rows, first = _scan(files, problems)
-    missing = [item for item in said if item.id not in rows]
-    if len(missing) > allow_missing * len(said):
-        for item in missing:
+    if texts_per_image is not None:
+        said = [replace(item, texts=item.texts[:texts_per_image]) for item in said]
+    for item in said:
+        if item.id not in rows:
+            missing.add(item, "no features")
+    if exceeds(len(missing.ids), len(said), allow_missing):
+        for identity in missing.ids:
             fix = "Extract them, or allow a share of missing images with allow_missing=SHARE."
-            problems.add("missing", Problem(str(files[0]), None, f"no features of image {item.id!r}", fix))
+            problems.add("missing", Problem(str(files[0]), None, f"no features of image {identity!r}", fix))
     problems.raise_if_any()
     items = [item for item in said if item.id in rows]
     if first is None or not items:
         raise DataError(Problem(str(files[0]), None, "no image of the captions has features", "Check captions=FILE."))
-    if texts_per_image is not None:
-        items = [Item(one.id, one.file, one.split, one.texts[:texts_per_image]) for one in items]
     shape = (len(items), first.boxes, first.width())
     facts = {"backbone": "bottom-up attention", "layout": f"{first.boxes} regions", "files": [f.name for f in files]}
     source = {
         "name": "butd_tsv",
-        "allow_missing": allow_missing,
+        "texts_per_image": texts_per_image,
         "features_without_captions": len(rows) - len(items),
     }
-    with TableWriter(out, source, missing=[item.id for item in missing]) as writer:
+    with TableWriter(out, source, missing=missing) as writer:
         writer.write(*to_arrow(items))
         with writer.array(name, "image", shape, dtype, facts) as target:
             _fill(files, {item.id: row for row, item in enumerate(items)}, target, problems, progress)

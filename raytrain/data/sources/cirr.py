@@ -4,15 +4,21 @@
                                                       "img_set": {"members": [6 names]}}, ...]
     image_splits/split.rc2.{train,val,test1}.json   {name: "./dev/name.png"}
     img_raw/                                        what those paths start at
+    captions_ext/cap.ext.rc2.*.json                 optional: [{"pairid", "reference", "caption_extend": {"0"...}}, ...]
 
 The gallery is all images of the split. The subset holds the six members of a query's image set, its reference and
 target among them. Targets of test1 are not published: its scores come from the benchmark's server, which knows a query
 by its pairid, the query's id here. test1 becomes the split "test".
+
+The notes of captions_ext answer four questions on a pair: what both photos share, what else changed, the viewpoint, the
+background. They say more than the query does, so that they are read on request alone (`extended=true`), as a second
+phrasing of the query that training may draw; the caption stays what is evaluated.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +40,7 @@ def build(
     *,
     images: str = "img_raw",
     splits: str = "train,val,test1",
+    extended: bool = False,
     allow_missing: float = 0.0,
 ) -> Table:
     """The table of the annotations and the images that are there.
@@ -43,6 +50,7 @@ def build(
         out: folder of the new table.
         images: folder that the annotated paths start at, relative to root or absolute.
         splits: which, separated by commas.
+        extended: whether captions_ext makes a second phrasing of each query.
         allow_missing: share of the annotated images in [0, 1] that may be absent.
 
     Raises:
@@ -59,9 +67,10 @@ def build(
         some, where = read_images(folder, name, problems)
         items += some
         places |= where
-        queries += read_pairs(folder, name, problems)
-    empty = sum(query.texts == [EMPTY] for query in queries)
-    source = {"name": "cirr", "splits": names, "empty_captions": empty}
+        pairs = read_pairs(folder, name, problems)
+        queries += read_extended(folder, name, pairs, problems) if extended else pairs
+    empty = sum(query.texts[0] == EMPTY for query in queries)
+    source = {"name": "cirr", "splits": names, "extended": extended, "empty_captions": empty}
     return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing)
 
 
@@ -106,6 +115,35 @@ def read_pairs(folder: Path, name: str, problems: Problems) -> list[Query]:
     return queries
 
 
+def read_extended(folder: Path, name: str, queries: list[Query], problems: Problems) -> list[Query]:
+    """The queries, those that captions_ext has notes on with a second text: "Caption; note; note"."""
+    path = folder / "captions_ext" / f"cap.ext.rc2.{name}.json"
+    entries: list[Any] = read_json(path, list, "Put the file there, or build without extended=true.")
+    known = {query.id: query for query in queries}
+    said: dict[str, list[str]] = {}
+    for row, entry in enumerate(entries):
+        place = Place(str(path), row)
+        notes = entry.get("caption_extend") if isinstance(entry, dict) else None
+        query = known.get(str(entry.get("pairid"))) if isinstance(entry, dict) else None
+        if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+            problems.add("notes", Problem(place.file, row, "no texts under 'caption_extend'", _FIX))
+        elif query is None or query.id in said:
+            what = f"pairid {entry.get('pairid')!r} is {'here twice' if query else f'no query of {name}'}"
+            problems.add("pairid", Problem(place.file, row, what, _FIX))
+        elif entry.get("reference") != query.reference:
+            what = f"pairid {query.id} has reference {entry.get('reference')!r}, its query {query.reference!r}"
+            problems.add("reference", Problem(place.file, row, what, _FIX))
+        else:
+            said[query.id] = [" ".join(notes[key].split()) for key in sorted(notes)]
+    extended = []
+    for query in queries:
+        # "[c] None existed", "[cr0] Nothing worth mentioning", "[cr1] Covered in query": codes of nothing to say
+        notes = [note for note in said.get(query.id, ()) if note and not note.startswith("[c")]
+        more = ["; ".join([*(text for text in query.texts if text != EMPTY), *notes])] if notes else []
+        extended.append(replace(query, texts=[*query.texts, *more]))
+    return extended
+
+
 def looks_like(root: Path) -> Layout | None:
     there = [name for name in SPLIT_OF if (root / f"captions/cap.rc2.{name}.json").is_file()]
     if not there and not list(root.glob("image_splits/split.rc2.*.json")):
@@ -118,4 +156,4 @@ def looks_like(root: Path) -> Layout | None:
     files = [
         file for name in names for file in (f"captions/cap.rc2.{name}.json", f"image_splits/split.rc2.{name}.json")
     ]
-    return marked(root, [*files, f"{folder}/"], options=options)
+    return marked(root, [*files, f"{folder}/"], ["captions_ext/cap.ext.rc2.*.json"], options)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.accounting import Missing
 from raytrain.data.composed import Place, present_images, read_json
 from raytrain.data.layouts import Layout, marked
 from raytrain.data.paths import contained
@@ -81,8 +82,7 @@ def build(
     """
     if fold not in range(FOLDS + 1):
         raise UsageError(f"fold is 0 (all species train), 1, 2 or 3; given: {fold}")
-    if not 0 <= allow_missing <= 1:
-        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    missing = Missing(allow_missing)
     folder, problems = Path(root).expanduser().resolve(), Problems()
     image_root = (folder / images).resolve()
     if not image_root.is_dir():
@@ -99,7 +99,7 @@ def build(
             left_out += 1
             continue
         items.append(replace(item, split=split))
-    there, missing = present_images(items, birds.places, image_root, allow_missing, problems)
+    there = present_images(items, birds.places, image_root, missing, problems)
     problems.raise_if_any()
     if not there:
         raise DataError(Problem(str(image_root), None, "no photo of the annotations is there", "Check images=FOLDER."))

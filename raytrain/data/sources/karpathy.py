@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.accounting import Missing
 from raytrain.data.composed import Place, present_images, read_json
 from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
 from raytrain.data.problems import Problems
@@ -47,8 +48,7 @@ def build(
         DataError: every problem of the file at once: paths that climb out, unknown splits, images without a
             caption, repeated ids, more images missing than allowed.
     """
-    if not 0 <= allow_missing <= 1:
-        raise UsageError(f"allow_missing is a share in [0, 1]; given: {allow_missing}")
+    missing = Missing(allow_missing)
     if texts_per_image is not None and texts_per_image < 1:
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder = Path(root).expanduser().resolve()
@@ -60,12 +60,12 @@ def build(
     read = read_items(annotations, problems)
     places = {item.id: place for item, place in read}
     annotated = [replace(item, texts=item.texts[:texts_per_image]) for item, _ in read]
-    items, missing_ids = present_images(annotated, places, image_root, allow_missing, problems)
+    items = present_images(annotated, places, image_root, missing, problems)
     problems.raise_if_any()
     if not items:
         raise DataError(Problem(str(annotations), None, "no image of the annotations is there", "Check images=FOLDER."))
     source = {"name": "karpathy", "annotations": annotations.name, "texts_per_image": texts_per_image}
-    with TableWriter(out, source, image_root=image_root, missing=missing_ids) as writer:
+    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
         writer.write(*to_arrow(items))
     return Table(out)
 

@@ -25,6 +25,8 @@ from raytrain.data.table import Table, open_array
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
+_IDS = "Correct the file, or get it again; beside arrays it may be left out."
+
 
 @dataclass
 class Part:
@@ -96,6 +98,7 @@ def build(
         for row, identity in enumerate(part.ids)
     ]
     source = {"name": "precomp", "folder": folder.name, "test": test, "dev_images": dev_images}
+    source["texts_per_image"] = texts_per_image
     shape = (len(items), *parts[0].rows.shape[1:])
     facts = {"backbone": "precomputed", "layout": f"{shape[1]} regions", "files": [part.array.name for part in parts]}
     with TableWriter(out, source) as writer:
@@ -115,7 +118,7 @@ def _part(
     """One split's files, or None after adding its problems."""
     before = len(problems)
     path, captions_path = folder / f"{stem}_ims.npy", folder / f"{stem}_caps.txt"
-    captions = _captions(captions_path, problems)
+    captions = read_captions(captions_path, problems)
     try:
         rows = open_array(path)
     except DataError as error:
@@ -136,7 +139,10 @@ def _part(
         problems.add("count", Problem(str(captions_path), len(captions), what, "Get both files from one source."))
         return None
     images = len(rows) // step
-    ids = _ids(folder / f"{stem}_ids.txt", stem, images, len(rows), step, problems)
+    path_of_ids = folder / f"{stem}_ids.txt"
+    ids = [f"{stem}{row}" for row in range(images)]
+    if path_of_ids.exists():
+        ids = [identity for identity, _ in read_ids(path_of_ids, images, len(rows), step, problems)]
     keep = min(first or images, images)
     return Part(split, path, rows, step, ids[:keep], captions[: keep * texts_per_image])
 
@@ -150,7 +156,8 @@ def _lines(path: Path) -> list[bytes]:
     return [line.removesuffix(b"\r") for line in lines]
 
 
-def _captions(path: Path, problems: Problems) -> list[str] | None:
+def read_captions(path: Path, problems: Problems) -> list[str] | None:
+    """A caption a line, blanks collapsed; None of a file that is not there."""
     try:
         lines = _lines(path)
     except OSError:
@@ -172,26 +179,30 @@ def _captions(path: Path, problems: Problems) -> list[str] | None:
     return captions
 
 
-def _ids(path: Path, stem: str, images: int, rows: int, step: int, problems: Problems) -> list[str]:
-    """Image ids; `{stem}{row}` where there is no ids file."""
-    if not path.exists():
-        return [f"{stem}{row}" for row in range(images)]
+def read_ids(path: Path, images: int, rows: int, step: int, problems: Problems) -> list[tuple[str, int]]:
+    """(id, line from 1) of each image; [] after adding the problems of the file.
+
+    Args:
+        images: how many there are.
+        rows: lines of a file that follows an array; an id stands there `step` times where rows repeat.
+    """
     ids = [line.decode("utf-8", "replace").strip() for line in _lines(path)]
     if len(ids) not in (rows, images):
         what = f"{len(ids):,} ids for {images:,} images in {rows:,} rows"
-        problems.add("ids", Problem(str(path), len(ids), what, "Correct the file, or remove it: ids are optional."))
+        problems.add("ids", Problem(str(path), len(ids), what, _IDS))
         return []
-    # the file follows the array: where rows repeat, ids repeat as well
     stride = step if len(ids) == rows else 1
-    ids = ids[::stride]
-    seen: set[str] = set()
-    for row, identity in enumerate(ids):
-        if identity in seen or not identity:
+    found: dict[str, int] = {}
+    for line in range(1, len(ids) + 1, stride):
+        identity = ids[line - 1]
+        if identity in found or not identity:
             what = f"id {identity!r} appears twice" if identity else "empty id"
-            fix = "Correct the file, or remove it: ids are optional."
-            problems.add("id", Problem(str(path), row * stride + 1, what, fix))
-        seen.add(identity)
-    return ids
+            problems.add("id", Problem(str(path), line, what, _IDS))
+        if any(other != identity for other in ids[line - 1 : line - 1 + stride]):
+            what = f"id {identity!r} should stand in {stride} lines from here on, as its image's captions do"
+            problems.add("ids repeat", Problem(str(path), line, what, _IDS))
+        found[identity] = line
+    return list(found.items())
 
 
 def _check_alike(parts: list[Part], problems: Problems) -> None:

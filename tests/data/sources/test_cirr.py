@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from raytrain.data.build import build
 from raytrain.data.check import check
 from raytrain.data.problems import Problems
-from raytrain.data.sources.cirr import read_images, read_pairs
+from raytrain.data.sources.cirr import read_extended, read_images, read_pairs
 from raytrain.errors import DataError, UsageError
 from tests.data.pictures import left_behind
 from tests.data.triplets import change, cirr, dump
+
+EXTENDED = 4111  # of the 4,181 pairs of val so many have a note
 
 
 def test_subsets_and_targets_are_rows_of_the_split(tmp_path: Path) -> None:
@@ -79,12 +82,48 @@ def test_a_query_with_a_missing_member_is_left_out_and_counted(tmp_path: Path) -
     assert table.query_split("val").reference.tolist() == [0]
 
 
+def test_notes_on_a_pair_are_a_second_phrasing_and_codes_of_nothing_are_left_out(tmp_path: Path) -> None:
+    plain = build("cirr", cirr(tmp_path / "root"), tmp_path / "plain")
+    assert plain.query_split("val").phrasings.tolist() == [1, 1]
+    table = build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
+    val, test = table.query_split("val"), table.query_split("test", allow_test=True)
+    assert (val.phrasings.tolist(), test.phrasings.tolist()) == ([2, 1], [2, 1])
+    said = table.texts["text"].to_pylist()
+    assert [said[val.text[0] + at] for at in range(2)] == ["three bottles", "three bottles; photos of bottles; a wall"]
+    assert said[test.text[1]] == "."
+    assert check(table.path, None) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"pairid": 10}, "pairid 10 is here twice"),
+        ({"pairid": 99}, "pairid 99 is no query of val"),
+        ({"reference": "x"}, "pairid 11 has reference 'x'"),
+        ({"caption_extend": ["x"]}, "no texts under 'caption_extend'"),
+    ],
+)
+def test_notes_that_belong_to_no_query_are_named_by_row(fields: dict[str, Any], what: str, tmp_path: Path) -> None:
+    path = cirr(tmp_path / "root") / "captions_ext" / "cap.ext.rc2.val.json"
+    change(path, 1, **fields)
+    with pytest.raises(DataError) as caught:
+        build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
+    assert [(one.file, one.row, what in one.what) for one in caught.value.problems] == [(str(path), 1, True)]
+    path.unlink()
+    with pytest.raises(DataError, match="without extended=true"):
+        build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
+
+
 def test_the_real_annotations_have_their_counts(real_data: Path) -> None:
     root, problems = real_data / "cirr", Problems()
+    if not root.is_dir():
+        pytest.skip("no CIRR annotations here")
     val, test = (read_pairs(root, name, problems) for name in ("val", "test1"))
     assert (len(val), len(test)) == (4181, 4148)
     assert (val[0].id, test[0].id) == ("12060", "12063")
     assert {len(query.subset) for query in (*val, *test)} == {6}
     images = [len(read_images(root, name, problems)[0]) for name in ("train", "val", "test1")]
     assert images == [16939, 2297, 2315]
+    extended = read_extended(root, "val", val, problems)
+    assert sum(len(query.texts) == 2 for query in extended) == EXTENDED
     assert len(problems) == 0

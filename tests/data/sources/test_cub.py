@@ -30,7 +30,9 @@ SEEN = [f"{species}/p4.jpg" for species in TRAIN]
 def photos(root: Path) -> Path:
     for species in [*TRAIN, *TEST]:
         for number in range(EACH):
-            write_image(root / "CUB_200_2011" / "images" / species / f"p{number}.jpg", number, (8, 6))
+            write_image(
+                root / "CUB_200_2011" / "images" / species / f"p{number}.jpg", 10 * int(species[:3]) + number, (8, 6)
+            )
     return root
 
 

@@ -160,7 +160,7 @@ def test_a_failed_rebuild_keeps_the_old_table(root: Path, tmp_path: Path) -> Non
 
 def test_an_unknown_source_or_option_shows_those_that_exist(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="karpathy, precomp, products"):
-        build("coco", root, tmp_path / "table")
+        build("flickr", root, tmp_path / "table")
     with pytest.raises(UsageError, match="images, allow_missing, texts_per_image"):
         build("karpathy", root, tmp_path / "table", image="x")
     with pytest.raises(UsageError, match="takes float or int; given: 'many'"):
@@ -169,8 +169,18 @@ def test_an_unknown_source_or_option_shows_those_that_exist(root: Path, tmp_path
         build("karpathy", None, tmp_path / "table")
 
 
-def test_the_real_flickr8k_has_its_published_counts(real_data: Path, tmp_path: Path) -> None:
-    if not (real_data / "flickr8k").is_dir():
-        pytest.skip("no flickr8k here")
-    table = build("karpathy", real_data / "flickr8k", tmp_path / "table")
-    assert table.splits["train"] == {"items": 6000, "texts": 30000}
+@pytest.mark.parametrize(
+    ("folder", "counts"),
+    [
+        ("flickr8k", {"train": (6000, 30000), "val": (516, 2580), "test": (484, 2420)}),
+        ("coco_mini", {"train": (80, 400), "test": (79, 395)}),
+    ],
+)
+def test_real_data_have_their_counts(
+    folder: str, counts: dict[str, tuple[int, int]], real_data: Path, tmp_path: Path
+) -> None:
+    if not (real_data / folder).is_dir():
+        pytest.skip(f"no {folder} here")
+    table = build("karpathy", real_data / folder, tmp_path / "table")
+    assert table.splits == {name: {"items": items, "texts": texts} for name, (items, texts) in counts.items()}
+    assert table.description["missing"] == []

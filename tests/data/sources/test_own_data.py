@@ -65,7 +65,7 @@ def test_a_miniature_of_each_layout_becomes_exactly_this_table(
     assert sorted(said) == sorted(expected)
     assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
     said_of = table.description["source"]
-    assert said_of["missing_because"] == {} and table.description["missing"] == []
+    assert table.description["missing"] == []
     assert (said_of["empty_texts"], said_of["repeated_texts"], said_of["repeated_images"]) == (0, 0, 0)
     assert check(table.path, None) == []
     pictures = {row["file"]: (table.image_root / row["file"]).read_bytes() for row in by_id.values()}
@@ -193,8 +193,13 @@ def test_what_is_left_out_is_bounded_counted_and_listed(tmp_path: Path) -> None:
     table = build("captions", root, tmp_path / "table", allow_missing=0.4)
     assert table.description["missing"] == ["0.png", "1.png", "2.png"]
     said = table.description["source"]
-    assert said["missing_because"] == {"broken": 1, "no caption": 1, "not found": 1}
-    assert (said["empty_texts"], said["repeated_texts"], said["allow_missing"]) == (3, 2, 0.4)
+    accounts = table.description["accounts"]
+    assert accounts["because"] == {"broken": 1, "no caption": 1, "not found": 1}
+    assert accounts["allow_missing"] == 0.4
+    assert accounts["splits"]["train"] == {
+        "items": {"annotated": 4, "missing": 3}, "texts": {"annotated": 5, "missing": 4},
+    }  # fmt: skip
+    assert (said["empty_texts"], said["repeated_texts"]) == (3, 2)
     assert (said["rows"], said["unlisted_images"]) == (18, 1)
     assert table.splits["train"] == {"items": 1, "texts": 1}
     assert table.splits["val"] == {"items": 2, "texts": 4}

@@ -1,0 +1,216 @@
+"""COCO Captions as COCO publishes them, with the lists of caption ids that VSE++ and its successors split it by.
+
+    annotations/captions_train2014.json    {"images": [{"id", "file_name"}],
+    annotations/captions_val2014.json       "annotations": [{"id", "image_id", "caption"}]}
+    annotations/coco_train_ids.npy         caption ids, each image's one after the other; restval, dev and test likewise
+    images/train2014/COCO_train2014_000000000009.jpg      images/val2014/...
+
+Splits: train and restval become "train", dev "val", test "test": Karpathy's. Without lists COCO's own two, train2014
+and val2014 (or train2017 and val2017). Images and captions keep their numbers, by which ECCV Caption and CxC know them.
+Lin et al., ECCV 2014; the lists: Faghri et al., BMVC 2018 (also PVSE, PCME and DivE).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raytrain.data.accounting import Missing
+from raytrain.data.composed import Place, present_images, read_json
+from raytrain.data.layouts import KNOWN, Layout, marked
+from raytrain.data.problems import Problems
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table, open_array
+from raytrain.data.table_writer import TableWriter
+from raytrain.errors import DataError, Problem, UsageError
+
+LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}
+_FIX = "Get the annotations again from COCO's site."
+_NAME = re.compile(r"captions_((train|val)\d{4})\.json")
+
+
+@dataclass
+class Annotated:
+    """What the annotation files say.
+
+    Args:
+        items: by image id; without captions, with the split of their file.
+        places: of each image.
+        captions: {caption id: (image id, text)}.
+    """
+
+    items: dict[str, Item] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    captions: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+def build(
+    root: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    images: str = "images",
+    annotations: str = "annotations",
+    dev_images: int | None = None,
+    texts_per_image: int | None = None,
+    allow_missing: float = 0.0,
+) -> Table:
+    """The table of the annotations; the images stay where they are.
+
+    Args:
+        root: folder of the annotations and images.
+        out: folder of the new table.
+        images: folder of train2014/ and val2014/, relative to root or absolute.
+        annotations: folder of captions_*.json, and of coco_*_ids.npy where there are lists, likewise.
+        dev_images: use only the first so many images of the list dev; published code uses 1000 of 5000.
+        texts_per_image: keep only the first so many captions an image, of COCO's own splits; lists hold five.
+        allow_missing: share of the images in [0, 1] that may be absent or broken.
+
+    Raises:
+        DataError: every problem of the files at once.
+    """
+    if any(number is not None and number < 1 for number in (dev_images, texts_per_image)):
+        raise UsageError("dev_images and texts_per_image are at least 1")
+    folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
+    image_root, said_in = (folder / images).resolve(), (folder / annotations).resolve()
+    if not image_root.is_dir():
+        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    read = _read(said_in, problems)
+    there = [name for name in LISTS if (said_in / f"coco_{name}_ids.npy").is_file()]
+    if there:
+        items = [item for name in there for item in _listed(said_in, name, read, dev_images, problems)]
+        _check_once(items, said_in, problems)
+    else:
+        for number, (image, text) in sorted(read.captions.items()):
+            read.items[image].texts.append((str(number), text))
+        items = [item for item in read.items.values() if item.texts]
+    if texts_per_image is not None:
+        items = [Item(one.id, one.file, one.split, one.texts[:texts_per_image], "", one.attribution) for one in items]
+    problems.raise_if_any()
+    present = present_images(items, read.places, image_root, missing, problems)
+    problems.raise_if_any()
+    if not present:
+        raise DataError(Problem(str(image_root), None, "no image of the annotations is there", "Check images=FOLDER."))
+    source = {"name": "coco", "lists": there, "dev_images": dev_images, "texts_per_image": texts_per_image}
+    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
+        writer.write(*to_arrow(present))
+    return Table(out)
+
+
+def _read(folder: Path, problems: Problems) -> Annotated:
+    found = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
+    if not found:
+        what = f"no captions_train2014.json or captions_val2014.json in {folder.name}/"
+        raise DataError(Problem(str(folder), None, what, "Put them there, or name the folder with annotations=FOLDER."))
+    read = Annotated()
+    for path in found:
+        name = _NAME.fullmatch(path.name)
+        assert name is not None
+        _read_file(path, name[1], name[2], read, problems)
+    return read
+
+
+def _read_file(path: Path, inside: str, split: str, read: Annotated, problems: Problems) -> None:
+    document = read_json(path, dict, _FIX)
+    entries = {key: document.get(key) for key in ("images", "annotations")}
+    if empty := [key for key, value in entries.items() if not isinstance(value, list) or not value]:
+        raise DataError(Problem(str(path), None, f"no list under {empty[0]!r}", _FIX))
+    licences = document.get("licenses")
+    names = {
+        one.get("id"): str(one.get("name", ""))
+        for one in (licences if isinstance(licences, list) else [])
+        if isinstance(one, Mapping) and isinstance(one.get("id"), int)
+    }
+
+    def bad(kind: str, row: int, what: str) -> None:
+        problems.add(f"{kind} {path}", Problem(str(path), row, what, _FIX))
+
+    for row, entry in enumerate(entries["images"] or []):
+        number, file = (entry.get("id"), entry.get("file_name")) if isinstance(entry, Mapping) else (None, None)
+        if not _whole(number) or not isinstance(file, str) or not file:
+            bad("image", row, "image without a number under 'id' and a name under 'file_name'")
+        elif str(number) in read.items:
+            bad("twice", row, f"image {number} appears twice")
+        else:
+            licence = entry.get("license")
+            known = names.get(licence, "") if isinstance(licence, int) else ""
+            credit = ", ".join(str(one) for one in (known, entry.get("flickr_url")) if one)
+            read.items[str(number)] = Item(str(number), f"{inside}/{file}", split, attribution=credit)
+            read.places[str(number)] = Place(str(path), row)
+    for row, entry in enumerate(entries["annotations"] or []):
+        entry = entry if isinstance(entry, Mapping) else {}
+        number, image, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")
+        text = " ".join(caption.split()) if isinstance(caption, str) else ""
+        if not isinstance(number, int) or not _whole(number) or not _whole(image) or not text:
+            bad("caption", row, "caption without a number under 'id' and 'image_id' and a text under 'caption'")
+        elif str(image) not in read.items:
+            bad("of image", row, f"caption {number} is of image {image}, which is not among the images")
+        elif number in read.captions:
+            bad("caption twice", row, f"caption {number} appears twice")
+        else:
+            read.captions[number] = (str(image), text)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, problems: Problems) -> list[Item]:
+    """The images of a list in its order, each with the captions that are listed."""
+    path = folder / f"coco_{name}_ids.npy"
+    ids = open_array(path)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
+        what = f"array {ids.shape} of {ids.dtype}, expected a list of caption ids"
+        raise DataError(Problem(str(path), None, what, "Get the file again."))
+    found: dict[str, Item] = {}
+    last = ""
+    for row, number in enumerate(ids.astype(np.int64).tolist()):
+        if number not in read.captions:
+            what = f"caption {number} is in no captions_*.json"
+            problems.add(f"list {name}", Problem(str(path), row, what, "Put the annotations of all its images there."))
+            continue
+        image, text = read.captions[number]
+        item = found.get(image)
+        if item is None:
+            known = read.items[image]
+            item = found[image] = Item(image, known.file, LISTS[name], attribution=known.attribution)
+        elif image != last:
+            what = f"caption {number} is of image {image}, whose other captions are further up"
+            problems.add(f"apart {name}", Problem(str(path), row, what, "Captions of an image stand together."))
+        item.texts.append((str(number), text))
+        last = image
+    return list(found.values())[: dev_images if name == "dev" else None]
+
+
+def _check_once(items: list[Item], folder: Path, problems: Problems) -> None:
+    seen: set[str] = set()
+    for item in items:
+        if item.id in seen:
+            what = f"image {item.id} is in two of the lists coco_*_ids.npy"
+            problems.add("lists", Problem(str(folder), None, what, "Get the lists from one source."))
+        seen.add(item.id)
+
+
+def looks_like(root: Path) -> Layout | None:
+    for folder in ("annotations", "."):
+        files = sorted(path.name for path in (root / folder).glob("captions_*.json") if _NAME.fullmatch(path.name))
+        if not files:
+            continue
+        lists = [name for name in LISTS if (root / folder / f"coco_{name}_ids.npy").is_file()]
+        needed = [f"{folder}/{name}" for name in files]
+        if lists:
+            both = [f"{folder}/captions_{name}2014.json" for name in ("train", "val")]
+            needed = [*both, *(f"{folder}/coco_{name}_ids.npy" for name in LISTS)]
+        inside = [f"{name}/" for name in ("train2014", "val2014") if (root / name).is_dir()]
+        options: dict[str, Any] = {"images": "."} if inside and not (root / "images").is_dir() else {}
+        if folder != "annotations":
+            options["annotations"] = folder
+        if "dev" in lists:
+            options["dev_images"] = 1000
+        return marked(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
+    return None
