@@ -14,10 +14,10 @@ from raytrain.cluster.connect import placed
 from raytrain.cluster.follow import Follower
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.config import RunConfig, validate
-from raytrain.errors import DataError, NonFiniteError, RaytrainError, RefusedError, UsageError
+from raytrain.errors import DataError, DiskFullError, NonFiniteError, RaytrainError, RefusedError, UsageError
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
-FINAL = (NonFiniteError, UsageError, DataError, RefusedError)
+FINAL = (NonFiniteError, UsageError, DataError, RefusedError, DiskFullError)
 """Errors that a restart only repeats."""
 
 
