@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from raytrain.data.images import decode
-from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.queries import check_queries
+from raytrain.data.storage import open_image
 from raytrain.data.table import SPLITS, Feature, Table, open_array
 from raytrain.errors import DataError, Problem
 from raytrain.files import sha256
@@ -175,7 +174,7 @@ def _images(table: Table, problems: Problems, progress: Say | None) -> None:
     count = Progress("check images", len(files), "images", progress)
     for row, file in enumerate(files):
         try:
-            decode(contained(table.image_root, file))
+            open_image(table.image_root, file)
         except DataError as error:
             fault = error.problems[0]
             problems.add("image", Problem(str(table.image_root / file), row, fault.what, fault.fix))

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.data.images import check_header
-from raytrain.data.paths import contained, refuse_pickle
+from raytrain.data.paths import PATH_FIX, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import Presence, Root
 from raytrain.data.table import Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -100,7 +100,7 @@ def strings_of(entry: Mapping[str, Any], key: str, place: Place, problems: Probl
 def write(
     out: str | os.PathLike[str],
     source: Mapping[str, Any],
-    image_root: Path,
+    image_root: Root,
     items: Sequence[Item],
     places: Mapping[str, Place],
     queries: Sequence[Query],
@@ -199,28 +199,24 @@ def _check(
 
 
 def present_images(
-    items: Sequence[Item], places: Mapping[str, Place], root: Path, allow_missing: float, problems: Problems
+    items: Sequence[Item], places: Mapping[str, Place], root: Root, allow_missing: float, problems: Problems
 ) -> tuple[list[Item], list[str]]:
     """(items whose image is there and has a good header, ids of the others).
 
     Problems of paths are added, and if more than `allow_missing` of the items are missing or broken, those.
     """
     present, absent, missing = [], [], Problems()
+    presence = Presence(root)
     for item in items:
         place = places[item.id]
-        try:
-            path = contained(root, item.file)
-        except DataError as error:
-            problems.add("path", replace(error.problems[0], file=place.file, row=place.row))
+        kind, what = presence.fault(item.file)
+        if kind == "path":
+            problems.add("path", Problem(place.file, place.row, what, PATH_FIX))
+        elif not kind:
+            present.append(item)
+        if kind in ("", "path"):
             continue
-        what = f"image {path} not found"
-        try:
-            if path.is_file():
-                check_header(path)
-                present.append(item)
-                continue
-        except DataError as error:
-            what = f"image {path}: {error.problems[0].what}"
+        what = f"image {root / item.file}: {what}" if kind == "broken" else what
         absent.append(item.id)
         fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
         missing.add("missing", Problem(place.file, place.row, what, fix))

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # a 192 MB RGB image; a small file can claim far more
+MAX_IMAGE_BYTES = 256 * 2**20  # of one from an archive or a store, which is read whole
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what such files are called; the content decides
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
-def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
+def decode(image: str | os.PathLike[str] | bytes, max_pixels: int = MAX_PIXELS, name: str = "") -> Image:
     """The image in RGB, upright, transparent parts on white.
 
     Args:
-        path: an existing file; its content decides the format, not its name.
+        image: an existing file, or the bytes of one; its content decides the format, not its name.
+        name: what errors call the bytes.
         max_pixels: width times height above which it is refused before any pixel is decoded.
 
     Raises:
@@ -32,9 +34,10 @@ def decode(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Image:
     """
     from PIL import Image, ImageOps
 
-    with _opened(os.fspath(path), os.fspath(path), max_pixels) as image:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
+    file = io.BytesIO(image) if isinstance(image, bytes) else os.fspath(image)
+    with _opened(file, file if isinstance(file, str) else name, max_pixels) as opened:
+        opened.load()
+        upright = ImageOps.exif_transpose(opened)
         if upright.has_transparency_data:
             rgba = upright.convert("RGBA")
             white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
