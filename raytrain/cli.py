@@ -151,7 +151,13 @@ def _add_data(verbs: Any) -> None:
     encode.add_argument(
         "--target-pad", type=float, metavar="RATIO", help="pad images that are longer than this ratio of their sides"
     )
-    encode.add_argument("--if-missing", action="store_true", help="do nothing where the features are there already")
+    encode.add_argument(
+        "--shard-items", type=int, default=2048, help="images or texts that a kill costs at most, for each worker"
+    )
+    encode.add_argument("--if-missing", action="store_true", help="do nothing where features of this name are there")
+    encode.add_argument(
+        "--replace", action="store_true", help="put it in place of a feature, or unfinished shards, of this name"
+    )
 
 
 def _data_build(args: argparse.Namespace) -> dict[str, Any]:
@@ -229,7 +235,8 @@ def _data_encode(args: argparse.Namespace) -> dict[str, Any]:
         return {"features": name, "items_per_second": None}
     return encode(
         args.table, args.backbone, name=args.name, kind=args.kind, dtype=args.dtype, batch_size=args.batch_size,
-        workers=args.workers, allow_missing=args.allow_missing, pad=args.target_pad,
+        workers=args.workers, allow_missing=args.allow_missing, pad=args.target_pad, shard_items=args.shard_items,
+        replace=args.replace,
     )  # fmt: skip
 
 

@@ -77,6 +77,10 @@ class OutOfMemory(RaytrainError):
 
 
 class Interrupted(RaytrainError):
-    """The run was asked to stop, wrote a checkpoint and can be resumed."""
+    """The work stopped in the middle and the same command goes on with it: asked to stop, or the world failed it."""
 
     exit_code = 75
+
+
+class DiskFullError(Interrupted):
+    """A disk or a quota is full; names the folder and what is missing. What was complete before is as it was."""

@@ -1,12 +1,25 @@
-"""Files that a reader finds whole or not at all, and their hashes."""
+"""Files that a reader finds whole or not at all, their hashes, locks, and disks that are full."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from raytrain.errors import DiskFullError
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the file grows beyond what the file system or `ulimit -f` allows",
+}
 
 
 def sha256(path: Path) -> str:
@@ -24,3 +37,79 @@ def write_json(path: Path, value: Any) -> Path:
         os.fsync(file.fileno())
     os.replace(part, path)
     return path
+
+
+def sync(path: Path) -> None:
+    """Until a file, or what a folder lists, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Alone with an existing file, among those who ask; the kernel lets go however the process ends.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is False.
+    """
+    with open(path, "rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+@contextlib.contextmanager
+def room_in(folder: Path, what: str) -> Iterator[None]:
+    """Inside, running out of space is a DiskFullError that names the folder, whichever library trips over it.
+
+    Args:
+        folder: that is written to.
+        what: is being written, in words.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFullError) or (why := _why_full(error)) is None:
+            raise
+        free = shutil.disk_usage(folder).free if folder.exists() else 0
+        raise DiskFullError(
+            f"{folder}: no room for {what}: {why} ({size(free)} free there). What was complete is kept; make room and "
+            "give the same command again"
+        ) from error
+
+
+def need_room(folder: Path, needed_bytes: int, what: str) -> None:
+    """Raises DiskFullError if a folder's file system has less than `needed_bytes` free, before hours are spent."""
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise DiskFullError(
+            f"{folder}: {what} takes {size(needed_bytes)} and {size(free)} are free there: {size(needed_bytes - free)} "
+            "are missing. Make room and give the same command again"
+        )
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: 43520 -> "43.5 kB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _why_full(error: BaseException | None) -> str | None:
+    """Why an error, or one that led to it, is that of a full disk; None of any other."""
+    while error is not None:
+        for number, why in _FULL.items():
+            # safetensors writes in Rust and tells the number in words alone
+            if (isinstance(error, OSError) and error.errno == number) or f"(os error {number})" in str(error):
+                return why
+        error = error.__cause__ or error.__context__
+    return None

@@ -15,10 +15,18 @@ from raytrain.cluster.connect import placed
 from raytrain.cluster.follow import Follower
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.config import RunConfig, validate
-from raytrain.errors import DataError, NonFiniteError, OutOfMemory, RaytrainError, RefusedError, UsageError
+from raytrain.errors import (
+    DataError,
+    DiskFullError,
+    NonFiniteError,
+    OutOfMemory,
+    RaytrainError,
+    RefusedError,
+    UsageError,
+)
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
-FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError)
+FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, DiskFullError)
 """Errors that a restart only repeats."""
 
 

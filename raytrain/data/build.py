@@ -7,11 +7,13 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from raytrain.data import sources
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
+from raytrain.files import room_in
 
 # a source is a module there: nothing else names it
 SOURCES = tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
@@ -36,6 +38,7 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
     Raises:
         UsageError: a source or option that does not exist, with those that do.
         DataError: everything wrong with the files; nothing is left behind.
+        DiskFullError: nothing is left behind.
     """
     make = function_of(source)
     allowed = options_of(source)
@@ -54,7 +57,8 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
         raise UsageError(f"source {source} reads a folder; name it with --root")
     if not takes_root and root is not None:
         raise UsageError(f"source {source} comes from installed packages and takes no --root")
-    table: Table = make(root, out, **options) if takes_root else make(out, **options)
+    with room_in(Path(out).expanduser().resolve().parent, f"table {out}"):
+        table: Table = make(root, out, **options) if takes_root else make(out, **options)
     return table
 
 

@@ -14,15 +14,13 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from raytrain.data.images import decode
-from raytrain.data.paths import contained, opened
 from raytrain.data.perceptual import near_pairs, perceptual_hash
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say
-from raytrain.data.records import MAX_IMAGE_BYTES
+from raytrain.data.storage import Root, read_image
 from raytrain.data.table import SPLITS, Table
 from raytrain.errors import DataError, Problem, RaytrainError
 
@@ -83,7 +81,7 @@ def check_images(
     _near(table, files, looked, known, problems, "error" if fail_on == "near" else "warning")
 
 
-def look_at_all(root: Path, files: Sequence[str], workers: int) -> Iterator[Looked]:
+def look_at_all(root: Root, files: Sequence[str], workers: int) -> Iterator[Looked]:
     """What is seen of each file, in order; `workers` processes, or this one alone for 1."""
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     look = partial(_look_at, root)
@@ -108,18 +106,14 @@ def _flat(chunks: Iterable[list[Looked]]) -> Iterator[Looked]:
         yield from chunk
 
 
-def _look_at(root: Path, files: Sequence[str]) -> list[Looked]:
+def _look_at(root: Root, files: Sequence[str]) -> list[Looked]:
     return [_look(root, file) for file in files]
 
 
-def _look(root: Path, file: str) -> Looked:
+def _look(root: Root, file: str) -> Looked:
     try:
-        path = contained(root, file)
-        with opened(path) as source:
-            data = source.read(MAX_IMAGE_BYTES + 1)
-        if len(data) > MAX_IMAGE_BYTES:
-            raise DataError(Problem(file, None, f"more than {MAX_IMAGE_BYTES:,} bytes", "Replace it."))
-        return Looked(hashlib.sha256(data).digest()[:16], perceptual_hash(decode(data, str(path))))
+        data = read_image(root, file)
+        return Looked(hashlib.sha256(data).digest()[:16], perceptual_hash(decode(data, str(root / file))))
     except DataError as error:
         return Looked(what=error.problems[0].what, fix=error.problems[0].fix)
 

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from raytrain.data.accounting import Missing, exceeds
-from raytrain.data.images import check_header
-from raytrain.data.paths import contained, refuse_pickle
+from raytrain.data.paths import PATH_FIX, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import Presence, Root
 from raytrain.data.table import Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem
@@ -101,7 +101,7 @@ def strings_of(entry: Mapping[str, Any], key: str, place: Place, problems: Probl
 def write(
     out: str | os.PathLike[str],
     source: Mapping[str, Any],
-    image_root: Path,
+    image_root: Root,
     items: Sequence[Item],
     places: Mapping[str, Place],
     queries: Sequence[Query],
@@ -201,29 +201,25 @@ def _check(
 
 
 def present_images(
-    items: Sequence[Item], places: Mapping[str, Place], root: Path, missing: Missing, problems: Problems
+    items: Sequence[Item], places: Mapping[str, Place], root: Root, missing: Missing, problems: Problems
 ) -> list[Item]:
     """Items whose image is there and has a good header; the others are added to `missing`.
 
     Problems of paths are added, and if more of the items than allowed are missing or broken, those.
     """
     present, told = [], Problems()
+    presence = Presence(root)
     for item in items:
         place = places[item.id]
-        try:
-            path = contained(root, item.file)
-        except DataError as error:
-            problems.add("path", replace(error.problems[0], file=place.file, row=place.row))
+        kind, what = presence.fault(item.file)
+        if kind == "path":
+            problems.add("path", Problem(place.file, place.row, what, PATH_FIX))
+        elif not kind:
+            present.append(item)
+        if kind in ("", "path"):
             continue
-        because, what = "not found", f"image {path} not found"
-        try:
-            if path.is_file():
-                check_header(path)
-                present.append(item)
-                continue
-        except DataError as error:
-            because, what = "broken", f"image {path}: {error.problems[0].what}"
-        missing.add(item, because)
+        what = f"image {root / item.file}: {what}" if kind == "broken" else what
+        missing.add(item, "broken" if kind == "broken" else "not found")
         fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
         told.add("missing", Problem(place.file, place.row, what, fix))
     if exceeds(len(missing.ids), len(items), missing.allowed):

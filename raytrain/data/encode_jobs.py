@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from raytrain.data.images import decode, target_pad
-from raytrain.data.paths import contained
+from raytrain.data.images import target_pad
+from raytrain.data.storage import Root, Url, open_image
 from raytrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from raytrain.encoders.images import ImageEncoder
     from raytrain.encoders.tokens import TokenStates
+
+MAX_READERS = 16
 
 
 @dataclass
@@ -60,12 +63,18 @@ class Job(Protocol):
     def encode(self, work: Work, prepared: Any) -> Done: ...
 
 
-Mapper = Callable[[Job, Iterable[Work]], Iterator[Done]]
+Mapper = Callable[[Job, Iterable[list[Work]]], Iterator[Done]]
+"""Runs the batches of shards wherever it likes; they come back in any order."""
 
 
-def in_process(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
-    """Runs the job here; the next batches are read and decoded in a thread meanwhile."""
+def in_process(job: Job, shards: Iterable[list[Work]]) -> Iterator[Done]:
+    """Runs the job here."""
     job.open()
+    yield from pipelined(job, (work for shard in shards for work in shard))
+
+
+def pipelined(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
+    """Encodes batch after batch with an open job; the next two are read and decoded meanwhile."""
     waiting: deque[tuple[Work, Future[Any]]] = deque()
     with ThreadPoolExecutor(1) as pool:
         for work in batches:
@@ -80,31 +89,54 @@ def in_process(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
 
 @dataclass
 class ImageJob:
-    """Files to regions; `pad` is the ratio of `target_pad`, None leaves images as they are."""
+    """Files to regions.
+
+    Args:
+        backbone: as `load_image_encoder` takes it.
+        image_root: what the files are relative to.
+        dtype: of the features.
+        device: "cpu", "cuda", ...
+        pad: ratio of `target_pad`; None leaves images as they are.
+    """
 
     backbone: str
-    image_root: str
+    image_root: Root
     dtype: str
-    device: str | None
+    device: str
     pad: float | None = None
 
     def open(self) -> None:
+        import torch
+
         from raytrain.encoders.images import load_image_encoder
 
-        self.device_ = pick_device(self.device)
-        self.encoder: ImageEncoder = load_image_encoder(self.backbone).to(self.device_)
+        self.encoder: ImageEncoder = load_image_encoder(self.backbone).to(torch.device(self.device))
+        self.readers = ThreadPoolExecutor(self._threads())
+
+    def _threads(self) -> int:
+        """How many images are read at a time: a store answers late, and a GPU waits for more than one decoder."""
+        if isinstance(self.image_root, Url):
+            return MAX_READERS
+        return 1 if self.device == "cpu" else min(len(os.sched_getaffinity(0)), MAX_READERS)
 
     def prepare(self, work: Work) -> tuple[list[torch.Tensor], list[int], list[tuple[int, str]]]:
         """Pixels of the whole images, their positions, and the broken ones."""
         pixels, positions, broken = [], [], []
-        for position, file in enumerate(work.inputs):
-            try:
-                image = decode(contained(self.image_root, file))
-                pixels.append(self.encoder.preprocess(image if self.pad is None else target_pad(image, self.pad)))
+        for position, found in enumerate(self.readers.map(self._pixels, work.inputs)):
+            if isinstance(found, str):
+                broken.append((position, found))
+            else:
+                pixels.append(found)
                 positions.append(position)
-            except DataError as error:
-                broken.append((position, error.problems[0].what))
         return pixels, positions, broken
+
+    def _pixels(self, file: str) -> torch.Tensor | str:
+        """The prepared image, or what is wrong with it."""
+        try:
+            image = open_image(self.image_root, file)
+        except DataError as error:
+            return error.problems[0].what
+        return self.encoder.preprocess(image if self.pad is None else target_pad(image, self.pad))
 
     def encode(self, work: Work, prepared: Any) -> Done:
         import torch
@@ -112,7 +144,7 @@ class ImageJob:
         pixels, positions, broken = prepared
         features = np.zeros((len(work.rows), self.encoder.regions, self.encoder.width), self.dtype)
         if pixels:
-            out = self.encoder(torch.stack(pixels).to(self.device_)).cpu().numpy()
+            out = self.encoder(torch.stack(pixels).to(self.device)).cpu().numpy()
             with np.errstate(over="ignore"):  # what overflows fp16 becomes infinite and is reported by row
                 features[positions] = out
         return Done(work.rows, features, broken)
@@ -124,12 +156,14 @@ class TextJob:
 
     backbone: str
     dtype: str
-    device: str | None
+    device: str
 
     def open(self) -> None:
+        import torch
+
         from raytrain.encoders.tokens import TokenStates
 
-        self.encoder: TokenStates = TokenStates(self.backbone).to(pick_device(self.device))
+        self.encoder: TokenStates = TokenStates(self.backbone).to(torch.device(self.device))
 
     def prepare(self, work: Work) -> list[list[int]]:
         return self.encoder.tokens(work.inputs)
@@ -140,8 +174,8 @@ class TextJob:
             return Done(work.rows, states.astype(self.dtype))
 
 
-def pick_device(device: str | None) -> torch.device:
+def pick_device(device: str | None) -> str:
     """The device named, else a GPU where there is one, else the CPU."""
     import torch
 
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")

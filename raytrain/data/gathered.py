@@ -17,11 +17,12 @@ from typing import Any
 
 from raytrain.data.accounting import Missing, exceeds
 from raytrain.data.composed import Place
-from raytrain.data.images import IMAGE_SUFFIXES, check_header
-from raytrain.data.paths import contained
+from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES, check_header
+from raytrain.data.paths import PATH_FIX, contained
 from raytrain.data.problems import Problems
-from raytrain.data.records import MAX_IMAGE_BYTES, SPLIT_OF, Record, Shares, split_of
+from raytrain.data.records import SPLIT_OF, Record, Shares, split_of
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import Presence, Root, Url
 from raytrain.data.table import SPLITS, Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -47,7 +48,7 @@ def write_records(
     records: Iterable[Record],
     shares: Shares,
     problems: Problems,
-    image_root: Path | None,
+    image_root: Root | None,
 ) -> Table:
     """The table of all records.
 
@@ -85,8 +86,9 @@ class Gathered:
         missing: the others.
     """
 
-    def __init__(self, problems: Problems, image_root: Path | None, shipped: Path, allow_missing: float) -> None:
+    def __init__(self, problems: Problems, image_root: Root | None, shipped: Path, allow_missing: float) -> None:
         self.problems, self.image_root, self.shipped = problems, image_root, shipped
+        self.presence = None if image_root is None else Presence(image_root)
         self.images: dict[str, _Image] = {}
         self.counts: Counter[str] = Counter()
         self.empty = Problems()
@@ -153,19 +155,13 @@ class Gathered:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(record.data)
                 image.shipped = True
-            elif self.image_root is None or not image.item.file:
+            elif self.presence is None or not image.item.file:
                 image.fault = ("no image", "no image")
             else:
-                try:
-                    path = contained(self.image_root, record.file)
-                except DataError as error:
-                    self._bad("path", record.place, error.problems[0].what, error.problems[0].fix)
-                    image.fault = ("path", "")
-                    return
-                if path.is_file():
-                    check_header(path)
-                else:
-                    image.fault = ("not found", f"image {path} not found")
+                kind, what = self.presence.fault(record.file)
+                if kind == "path":
+                    self._bad("path", record.place, what, PATH_FIX)
+                image.fault = (kind, f"image {record.file}: {what}" if kind == "broken" else what)
         except DataError as error:
             image.fault = ("broken", f"image {record.file or image.item.id!r}: {error.problems[0].what}")
 
@@ -205,7 +201,7 @@ class Gathered:
             "repeated_images": repeated,
         }
         if self.image_root is not None:
-            facts["unlisted_images"] = self._unlisted(self.image_root)
+            facts["unlisted_images"] = self._unlisted()
         return facts | ({"drawn": drawn} if drawn else {})
 
     def _refuse_above(self, count: int, total: int, found: Problems) -> None:
@@ -236,11 +232,17 @@ class Gathered:
                 what = f"no image of {len(pool)} fell into {split}"
                 where = pool[0].place.file
                 self.problems.add("drawn", Problem(where, None, what, "Draw other shares, or state the splits."))
-        by = "sha256 of the group, or of the image's bytes where it has none"
+        each = "path in the store" if isinstance(self.image_root, Url) else "bytes"
+        by = f"sha256 of the group, or of the image's {each} where it has none"
         return {**wanted, "from": len(pool), "by": by, "images": {name: found[name] for name in SPLITS if found[name]}}
 
     def _digest(self, image: _Image) -> str:
-        """sha256 of the image's bytes, so that copies under other names fall into the same split."""
+        """sha256 of the image's bytes, so that copies under other names fall into the same split.
+
+        In a store, which would have to send every image for it, of its path.
+        """
+        if isinstance(self.image_root, Url):
+            return hashlib.sha256(image.item.file.encode()).hexdigest()
         if not image.digest and self.image_root is not None and image.item.file:
             with open(contained(self.image_root, image.item.file), "rb") as file:
                 image.digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -272,16 +274,12 @@ class Gathered:
             if image.shipped and image.item.file not in used:
                 (self.shipped / image.item.file).unlink(missing_ok=True)
 
-    def _unlisted(self, root: Path) -> int:
-        """How many image files of the folder no row names."""
-        listed = {image.item.file for image in self.images.values()}
-        count = 0
-        for folder, _, names in os.walk(root):
-            inside = os.path.relpath(folder, root)
-            for name in names:
-                file = name if inside == "." else f"{inside}/{name}"
-                count += PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and file not in listed
-        return count
+    def _unlisted(self) -> int:
+        """How many image files of the root no row names."""
+        assert self.presence is not None
+        named = {image.item.file for image in self.images.values()}
+        found = (file for file in self.presence.files() if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES)
+        return sum(file not in named for file in found)
 
     def _bad(self, kind: str, place: Place, what: str, fix: str = _ROW) -> None:
         self.problems.add(kind, Problem(place.file, place.row, what, fix))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # a 192 MB RGB image; a small file can claim far more
+MAX_IMAGE_BYTES = 256 * 2**20  # of one from an archive or a store, which is read whole
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what such files are called; the content decides
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."

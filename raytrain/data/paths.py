@@ -9,7 +9,7 @@ from typing import BinaryIO
 from raytrain.errors import DataError, Problem
 
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes; longer ones make every file system call fail
-_FIX = "Give a path relative to the image folder that stays inside it; copy linked files into the folder."
+PATH_FIX = "Give a path relative to the image folder that stays inside it; copy linked files into the folder."
 
 
 def contained(root: str | os.PathLike[str], relative: str) -> Path:
@@ -33,13 +33,13 @@ def contained(root: str | os.PathLike[str], relative: str) -> Path:
     sizes = [len(part) for part in os.fsencode(path).split(b"/")]
     if max(sizes) > _MAX_NAME or sum(sizes) + len(sizes) > _MAX_PATH:
         what = f"path {relative[:40]!r}... is longer than file systems allow"
-        raise DataError(Problem(relative[:40], None, what, _FIX))
+        raise DataError(Problem(relative[:40], None, what, PATH_FIX))
     try:
         inside = path.resolve().is_relative_to(base)
     except (OSError, RuntimeError):  # a loop of links
         inside = False
     if not inside:
-        raise DataError(Problem(relative, None, f"path {relative!r} leads out of {base} through a link", _FIX))
+        raise DataError(Problem(relative, None, f"path {relative!r} leads out of {base} through a link", PATH_FIX))
     return path
 
 
@@ -48,15 +48,15 @@ def check_relative(relative: str) -> None:
     try:
         relative.encode()
     except UnicodeEncodeError:
-        raise DataError(Problem(ascii(relative), None, f"path {relative!a} is no Unicode text", _FIX)) from None
+        raise DataError(Problem(ascii(relative), None, f"path {relative!a} is no Unicode text", PATH_FIX)) from None
     # read as both systems do: "C:\x" is absolute on one and a strange file name on the other
     for kind in (PurePosixPath, PureWindowsPath):
         if kind(relative).is_absolute() or kind(relative).drive:
-            raise DataError(Problem(relative, None, f"absolute path {relative!r}", _FIX))
+            raise DataError(Problem(relative, None, f"absolute path {relative!r}", PATH_FIX))
         if ".." in kind(relative).parts:
-            raise DataError(Problem(relative, None, f"path {relative!r} climbs out of the folder with '..'", _FIX))
+            raise DataError(Problem(relative, None, f"path {relative!r} climbs out of the folder with '..'", PATH_FIX))
     if not relative or "\0" in relative or PurePosixPath(relative) == PurePosixPath("."):
-        raise DataError(Problem(relative, None, f"path {relative!r} names no file", _FIX))
+        raise DataError(Problem(relative, None, f"path {relative!r} names no file", PATH_FIX))
 
 
 def opened(path: Path) -> BinaryIO:

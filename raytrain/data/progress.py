@@ -22,11 +22,20 @@ class Progress:
         unit: what is counted ("images").
         say: receives each line; None is silent.
         every_s: least time between two lines.
+        before: units that an earlier run did; they count as done, not for the rate.
     """
 
-    def __init__(self, what: str, total: int, unit: str, say: Say | None = to_stderr, every_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        unit: str,
+        say: Say | None = to_stderr,
+        every_s: float = 5.0,
+        before: int = 0,
+    ) -> None:
         self.what, self.total, self.unit, self.say, self.every_s = what, total, unit, say, every_s
-        self.done = 0
+        self.done = self.before = before
         self.started = self.last = time.monotonic()
 
     @property
@@ -36,7 +45,7 @@ class Progress:
     @property
     def rate(self) -> float:
         """Units a second since the start."""
-        return self.done / max(self.seconds, 1e-9)
+        return (self.done - self.before) / max(self.seconds, 1e-9)
 
     def add(self, count: int) -> None:
         """Count `count` more units done."""
@@ -46,5 +55,13 @@ class Progress:
             return
         self.last = now
         left_s = (self.total - self.done) / max(self.rate, 1e-9)
-        end = f"in {self.seconds:.0f} s" if self.done >= self.total else f"about {left_s:.0f} s left"
+        end = f"in {duration(self.seconds)}" if self.done >= self.total else f"about {duration(left_s)} left"
         self.say(f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {self.rate:,.0f}/s, {end}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "48 s", "35 min", "7.5 h", "12.3 days"."""
+    for length, unit in ((86_400, "days"), (3600, "h")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.data.images import decode, target_pad
-from raytrain.data.paths import contained
+from raytrain.data.images import target_pad
+from raytrain.data.storage import open_image
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
 from raytrain.errors import UsageError
@@ -175,7 +175,7 @@ class Pixels:
         return {"regions": pixels, "region_mask": torch.from_numpy(_kept(len(items), self.regions, draws, drop))}
 
     def _one(self, item: int) -> Tensor:
-        image = decode(contained(self.root, self.files[item]))
+        image = open_image(self.root, self.files[item])
         return self.prepare(image if self.pad is None else target_pad(image, self.pad))
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from raytrain.data.composed import Place
 from raytrain.errors import UsageError
 
-MAX_IMAGE_BYTES = 256 * 2**20
 SPLIT_OF = {
     "train": "train", "training": "train", "restval": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",

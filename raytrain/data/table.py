@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.data.queries import QUERIES, Gallery, QuerySplit
+from raytrain.data.storage import Root, root_of
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 
 SCHEMA_VERSION = 1
@@ -107,10 +108,9 @@ class Table:
         return str(self.description["fingerprint"])
 
     @property
-    def image_root(self) -> Path:
-        """Folder that items' files are relative to."""
-        root = Path(self.description["image_root"])
-        return root if root.is_absolute() else self.path / root
+    def image_root(self) -> Root:
+        """Folder, or URL, that items' files are relative to."""
+        return root_of(self.description["image_root"], self.path)
 
     @cached_property
     def items(self) -> pa.Table:
@@ -141,12 +141,15 @@ class Table:
         """The named feature; an error shows the names that exist."""
         features = self.features
         if name not in features or features[name].kind != kind:
-            have = ", ".join(f"{f.name} ({f.kind})" for f in features.values()) or "none"
             raise UsageError(
-                f"{self.path} has no {kind} feature '{name}'. It has: {have}. "
+                f"{self.path} has no {kind} feature '{name}'. It has: {self.has()}. "
                 f"Add one with `raytrain data encode {self.path} --backbone NAME`."
             )
         return features[name]
+
+    def has(self) -> str:
+        """The features' names and kinds, for people."""
+        return ", ".join(f"{feature.name} ({feature.kind})" for feature in self.features.values()) or "none"
 
     def array(self, name: str) -> np.ndarray:
         """Memory-mapped (N, R, F) or (sum T, F) array."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from raytrain.data.accounting import Missing
 from raytrain.data.queries import QUERIES, Gallery
+from raytrain.data.storage import Root
 from raytrain.data.table import ITEMS, SCHEMA_VERSION, SPLITS, TEXTS, Table, open_array
-from raytrain.errors import UsageError
-from raytrain.files import sha256, write_json
+from raytrain.errors import RefusedError, UsageError
+from raytrain.files import locked, sha256, sync, write_json
 
 
 class TableWriter:
@@ -36,20 +37,24 @@ class TableWriter:
         self,
         out: str | os.PathLike[str],
         source: Mapping[str, Any],
-        image_root: str | os.PathLike[str] = "images",
+        image_root: Root | str = "images",
         missing: Missing | None = None,
     ) -> None:
         self.out = Path(out).expanduser().resolve()
         self.source = dict(source)
-        self.image_root = os.fspath(image_root)
+        self.image_root = str(image_root)
         self.missing = missing or Missing()
 
     def __enter__(self) -> TableWriter:
         if self.out.exists() and not (self.out / "table.json").exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} exists and is no table; choose an empty or new folder for --out")
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
-        self.path.chmod(0o755)
+        self.path, self.old = (self.out.with_name(f".{self.out.name}.{end}") for end in ("part", "old"))
+        self._lock = _lock_folder(self.path)
+        if self.old.exists() and not self.out.exists():
+            self.old.rename(self.out)  # a build was killed between its two renames
+        for left in (*self.path.iterdir(), *([self.old] if self.old.exists() else [])):  # what a killed build left
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         (self.path / "features").mkdir()
         self.features: dict[str, dict[str, Any]] = {}
         return self
@@ -89,9 +94,15 @@ class TableWriter:
         self.features[name] = feature_entry(self.path / "features" / f"{name}.npy", kind, encoder)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            return
+        try:
+            if kind is not None:
+                shutil.rmtree(self.path, ignore_errors=True)
+            else:
+                self._finish()
+        finally:
+            os.close(self._lock)
+
+    def _finish(self) -> None:
         files = {name: sha256(self.path / name) for name in self.tables}
         description = {
             "schema": SCHEMA_VERSION,
@@ -107,19 +118,33 @@ class TableWriter:
         }
         write_json(self.path / "table.json", description)
         if self.out.exists():
-            old = self.out.with_name(f".{self.out.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            self.out.rename(old)
+            self.out.rename(self.old)
             self.path.rename(self.out)
-            shutil.rmtree(old)
+            shutil.rmtree(self.old)
         else:
             self.path.rename(self.out)
+
+
+def _lock_folder(path: Path) -> int:
+    """A folder, made if need be, that is this process's alone until the handle is closed."""
+    path.mkdir(exist_ok=True)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RefusedError(f"another process is writing {path}; wait for it") from None
+    except OSError:
+        pass  # a file system without locks
+    return handle
 
 
 def add_feature(
     table: Table, name: str, kind: Literal["image", "text"], encoder: Mapping[str, Any], files: Mapping[str, Path]
 ) -> None:
-    """List a finished feature in a table.
+    """List a finished feature in a table; one of that name gives way to it.
+
+    At every moment the table is sound: a feature that is replaced is taken off the list before its array goes.
 
     Args:
         files: {".npy": path, ".offsets.npy": path} complete arrays on the table's file system; moved into place.
@@ -128,11 +153,15 @@ def add_feature(
     entry = feature_entry(files[".npy"], kind, encoder)
     if ".offsets.npy" in files:
         entry["offsets_sha256"] = sha256(files[".offsets.npy"])
-    for suffix, path in files.items():
-        os.replace(path, folder / f"{name}{suffix}")
-    description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
-    description["features"][name] = entry
-    write_json(table.path / "table.json", description)
+    with locked(table.path / "items.arrow"):  # written once: its lock is that of the table's list of features
+        description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
+        if description["features"].pop(name, None) is not None:
+            write_json(table.path / "table.json", description)
+        for suffix, path in sorted(files.items(), reverse=True):  # the array last
+            os.replace(path, folder / f"{name}{suffix}")
+        sync(folder)
+        description["features"][name] = entry
+        write_json(table.path / "table.json", description)
     table.description = description
 
 

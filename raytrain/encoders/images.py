@@ -180,7 +180,7 @@ class TransformersImages:
     """
 
     def __init__(self, path: str) -> None:
-        from raytrain.encoders.tokens import short_name, weight_files
+        from raytrain.encoders.tokens import settings, short_name, weight_files
 
         self.model = VisionBackbone(path).eval().requires_grad_(False)
         self.name = short_name(path)
@@ -188,6 +188,7 @@ class TransformersImages:
         self.facts: dict[str, Any] = {
             "backbone": path,
             "weights_sha256": _sha256(weight_files(path)),
+            **settings(self.model.model, self.model.processor.to_json_string()),
             "pixels": self.model.pixels,
             "layout": f"patches{self.regions - 1}+global",
             "global_index": self.regions - 1,

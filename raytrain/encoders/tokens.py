@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class TokenStates:
         self.facts: dict[str, Any] = {
             "backbone": path,
             "weights_sha256": _sha256(weight_files(resolve(path))),
+            **settings(model, _tokenizer_text(self.tokenizer)),
             "layout": "last hidden states with special tokens",
             "max_tokens": self.max_tokens,
         }
@@ -124,6 +126,22 @@ def weight_files(path: str) -> list[Path]:
 
     found = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
     return [Path(found)] if found else []
+
+
+def settings(model: Any, preparation: str) -> dict[str, str]:
+    """What decides a model's features beside its weights, as facts: its config and preparation; a hub's revision.
+
+    Args:
+        preparation: the image processor or tokenizer in full.
+    """
+    revision = getattr(model.config, "_commit_hash", None)
+    digest = hashlib.sha256((model.config.to_json_string() + preparation).encode()).hexdigest()
+    return {"settings_sha256": digest, **({"revision": revision} if revision else {})}
+
+
+def _tokenizer_text(tokenizer: Any) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return str(backend.to_str()) if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
 
 
 @contextmanager

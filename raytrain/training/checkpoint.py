@@ -28,7 +28,7 @@ from torch import Tensor
 from raytrain.config import RunConfig, from_yaml, to_yaml
 from raytrain.data.words import Vocabulary
 from raytrain.errors import DataError, Problem
-from raytrain.files import sha256, write_json
+from raytrain.files import room_in, sha256, sync, write_json
 
 PREFIX = "checkpoint_"
 
@@ -67,7 +67,22 @@ def save(
         weights: of the model.
         state: whatever torch.load(weights_only=True) reads.
         facts: epoch, step, metrics and the like, kept in the manifest.
+
+    Raises:
+        DiskFullError: nothing is written; earlier checkpoints are as they were.
     """
+    with room_in(root, name_of(facts["step"])):
+        return _save(root, config, weights, state, facts, vocabulary)
+
+
+def _save(
+    root: Path,
+    config: RunConfig,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    facts: dict[str, Any],
+    vocabulary: Vocabulary | None,
+) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     final = root / name_of(facts["step"])
     part = Path(tempfile.mkdtemp(prefix=".part_", dir=root))
@@ -77,17 +92,18 @@ def save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part / "model.safetensors"
         )
         (part / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        torch.save(state, part / "state.pt")
+        with open(part / "state.pt", "wb") as file:  # given a path, torch would not say why it cannot write
+            torch.save(state, file)
         if vocabulary is not None:
             write_json(part / "vocabulary.json", vocabulary.to_json())
         files = {path.name: sha256(path) for path in sorted(part.iterdir())}
         for name in files:
-            _sync(part / name)
+            sync(part / name)
         write_json(part / "manifest.json", {"files": files, **facts})
-        _sync(part)
+        sync(part)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(part, final)
-        _sync(root)
+        sync(root)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -152,11 +168,3 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise DataError(
             Problem(str(path / "manifest.json"), None, f"not readable: {error}", "Give a finished checkpoint folder.")
         ) from None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -22,6 +22,7 @@ from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.encoders.images import VisionBackbone
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
+from raytrain.files import room_in
 from raytrain.methods import METHODS
 from raytrain.methods.base import Inputs, Method, Moment
 from raytrain.methods.trained_backbone import TrainedBackbone
@@ -72,6 +73,7 @@ def fit(
     Raises:
         NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
         Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
+        DiskFullError: earlier checkpoints are as they were.
     """
     device = device or default_device()
     journal = Journal(config.folder) if rank() == 0 else None
@@ -82,7 +84,7 @@ def fit(
     _open_journal(journal, run, saved, parent)
     try:
         metrics: dict[str, float] = {}
-        with _sigterm() as stop, Watchdog(config.folder, rank()) as watchdog:
+        with _sigterm() as stop, room_in(config.folder, "the run"), Watchdog(config.folder, rank()) as watchdog:
             # an epoch that was cut short at its last step has still to be judged
             while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
                 run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder), watchdog.beat)
@@ -98,7 +100,8 @@ def fit(
     except BaseException as error:
         if journal:
             status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-            journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
+            with contextlib.suppress(OSError):  # a full disk may take no last line either
+                journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
             journal.close()
         raise
     if journal:

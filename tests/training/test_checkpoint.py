@@ -7,7 +7,7 @@ import torch
 
 from raytrain.data.table import Table
 from raytrain.data.words import Vocabulary
-from raytrain.errors import DataError
+from raytrain.errors import DataError, DiskFullError
 from raytrain.training import checkpoint
 from tests.runs import tiny
 
@@ -51,7 +51,7 @@ def test_the_best_is_the_highest_and_the_earlier_of_equals(table: Table, tmp_pat
 def test_a_failed_write_leaves_the_last_good_one(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, table, 1)
     monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFullError, match=f"{tmp_path}: no room for checkpoint_00000002: the disk is full"):
         write(tmp_path, table, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_00000001"]
 

@@ -22,6 +22,7 @@ from raytrain.data.layouts import GUESSED, MARKED, Layout, image_folder, named, 
 from raytrain.data.problems import Problems
 from raytrain.data.records import Record, Shares, split_in, with_split
 from raytrain.data.row_files import columns_of, files_in, read_rows
+from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.errors import DataError, UsageError
 
@@ -76,7 +77,7 @@ def build(
             yield from (with_split(record, stated) for record in records_of(rows, path, columns, problems))
 
     source = {"name": "captions", "files": [path.name for path in paths], "columns": vars(columns)}
-    return write_records(out, source, records(), shares, problems, (folder / images).resolve())
+    return write_records(out, source, records(), shares, problems, root_of(images, folder))
 
 
 def looks_like(root: Path) -> Layout | None:

@@ -26,6 +26,7 @@ from raytrain.data.composed import Place, Query, read_json, strings_of, text_of,
 from raytrain.data.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item
+from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.errors import Problem, UsageError
 
@@ -71,7 +72,7 @@ def build(
         queries += read_extended(folder, name, pairs, problems) if extended else pairs
     empty = sum(query.texts[0] == EMPTY for query in queries)
     source = {"name": "cirr", "splits": names, "extended": extended, "empty_captions": empty}
-    return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing)
+    return write(out, source, root_of(images, folder), items, places, queries, problems, allow_missing)
 
 
 def read_images(folder: Path, name: str, problems: Problems) -> tuple[list[Item], dict[str, Place]]:

@@ -24,6 +24,7 @@ from raytrain.data.problems import Problems
 from raytrain.data.records import split_in, split_of
 from raytrain.data.row_files import Row, columns_of, files_in, read_rows
 from raytrain.data.rows import Item
+from raytrain.data.storage import root_of
 from raytrain.data.table import SPLITS, Table
 from raytrain.errors import DataError, Problem
 
@@ -61,7 +62,7 @@ def build(
         problems.add("none", Problem(str(paths[0]), None, "no triplet", "Write a reference, text and target a line."))
     items, queries = list(gathered.items.values()), gathered.queries
     source = {"name": "composed", "files": [path.name for path in paths]}
-    image_root = (folder / images).resolve()
+    image_root = root_of(images, folder)
     return write(
         out, source, image_root, items, gathered.places, queries, problems, allow_missing,
         "group" if any(item.group for item in items) else "split",

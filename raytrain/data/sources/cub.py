@@ -31,6 +31,7 @@ from raytrain.data.layouts import Layout, marked
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import root_of
 from raytrain.data.table import SPLITS, Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -84,7 +85,7 @@ def build(
         raise UsageError(f"fold is 0 (all species train), 1, 2 or 3; given: {fold}")
     missing = Missing(allow_missing)
     folder, problems = Path(root).expanduser().resolve(), Problems()
-    image_root = (folder / images).resolve()
+    image_root = root_of(images, folder)
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     birds = _annotated(folder, folder / captions, problems)

@@ -31,6 +31,7 @@ from raytrain.data.layouts import KNOWN, Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.row_files import text_lines
 from raytrain.data.rows import Item
+from raytrain.data.storage import root_of
 from raytrain.data.table import SPLITS, Table
 from raytrain.errors import DataError, Problem, UsageError
 
@@ -81,7 +82,7 @@ def build(
                 queries += asked
             items += some
             places |= where
-    image_root = (folder / images).resolve()
+    image_root = root_of(images, folder)
     apart = {category for category in names if (image_root / category).is_dir()}
     items = [replace(item, file=f"{item.group}/{item.file}") if item.group in apart else item for item in items]
     source = {"name": "fashion_iq", "categories": names, "pairs": pairs}

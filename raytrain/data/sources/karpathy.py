@@ -20,6 +20,7 @@ from raytrain.data.composed import Place, present_images, read_json
 from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -53,7 +54,7 @@ def build(
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder = Path(root).expanduser().resolve()
     annotations = _annotations(folder)
-    image_root = (folder / images).resolve()
+    image_root = root_of(images, folder)
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     problems = Problems()

@@ -19,6 +19,7 @@ from raytrain.data.composed import Place, Query, read_json, strings_of, text_of,
 from raytrain.data.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item
+from raytrain.data.storage import root_of
 from raytrain.data.table import SPLITS, Table
 from raytrain.errors import Problem
 
@@ -41,7 +42,7 @@ def build(
     items, places = read_products(folder / "products.json", problems)
     queries = [query for split in SPLITS for query in read_triplets(folder / f"triplets.{split}.json", split, problems)]
     source = {"name": "products", "relevance": "attribute-derived"}
-    return write(out, source, (folder / images).resolve(), items, places, queries, problems, allow_missing)
+    return write(out, source, root_of(images, folder), items, places, queries, problems, allow_missing)
 
 
 def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str, Place]]:

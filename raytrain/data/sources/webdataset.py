@@ -24,11 +24,11 @@ from typing import Any
 from raytrain.data.columns import texts_of
 from raytrain.data.composed import Place
 from raytrain.data.gathered import write_records
-from raytrain.data.images import IMAGE_SUFFIXES
+from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
 from raytrain.data.layouts import MARKED, Layout
 from raytrain.data.paths import check_relative, opened
 from raytrain.data.problems import Problems
-from raytrain.data.records import MAX_IMAGE_BYTES, Record, Shares, split_in, split_of, with_split
+from raytrain.data.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 

@@ -1,0 +1,128 @@
+"""What encoding costs: measured here, and worked out for larger data sets.
+
+    python benchmarks/encoding.py measure tables/flickr8k --backbone lite0 --items 1024
+    python benchmarks/encoding.py plan --tflops 10 --cores 8 --images-per-core 150 --price 2.50
+
+`measure` encodes the first items of a table into a copy of it, and prints items a second: the whole command, its parts
+alone (reading and preparing on one thread; the encoder on what is ready), and the whole as a ratio to the encoder
+alone, which no pipeline can beat. It adds the rate at which rows are hashed: a run that is taken up reads what is there
+once, and so does the end of every run.
+
+`plan` multiplies: an image takes as long as the slower of its GPU (operations over --tflops, what is really reached in
+fp32) and its decoding (--images-per-core times --cores). Money is hours times --price, and bytes times --storage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import torch
+
+from raytrain.data.encode import encode
+from raytrain.data.encode_jobs import ImageJob, Job, TextJob, Work
+from raytrain.data.encode_plan import kind_of
+from raytrain.data.progress import duration
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
+from raytrain.files import sha256, size
+
+# (regions, width, 10^9 floating-point operations an image); a multiply-add is two
+BACKBONES = {
+    "lite0, 224 px": (17, 1280, 0.8),
+    "ViT-B/16, 224 px": (197, 768, 35.0),
+    "ViT-L/14, 336 px": (577, 1024, 382.0),
+}
+SETS = {"COCO": 123_287, "12 million": 12_000_000, "400 million": 400_000_000}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="part", required=True)
+    one = parts.add_parser("measure")
+    one.add_argument("table")
+    one.add_argument("--backbone", default="lite0")
+    one.add_argument("--items", type=int, default=1024)
+    one.add_argument("--threads", type=int, default=2)
+    two = parts.add_parser("plan")
+    two.add_argument("--tflops", type=float, default=10.0, help="10^12 operations a second that a GPU reaches")
+    two.add_argument("--cores", type=int, default=8, help="CPU cores beside each GPU")
+    two.add_argument("--images-per-core", type=float, default=150.0, help="decoded and prepared a second")
+    two.add_argument("--price", type=float, default=2.5, help="of a GPU with its cores, an hour")
+    two.add_argument("--storage", type=float, default=25.0, help="price of 10^12 bytes a month")
+    two.add_argument("--gpus", type=int, default=1)
+    args = parser.parse_args()
+    if args.part == "measure":
+        torch.set_num_threads(args.threads)
+        measure(Table(args.table), args.backbone, args.items, args.threads)
+    else:
+        plan(args.tflops, args.cores, args.images_per_core, args.price, args.storage, args.gpus)
+
+
+def measure(table: Table, backbone: str, count: int, threads: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        small = first_items(table, count, Path(folder) / "table")
+        kind = kind_of(backbone)
+        job: Job
+        if kind == "image":
+            job, inputs = ImageJob(backbone, small.image_root, "float16", "cpu"), small.items["file"].to_pylist()
+        else:
+            job, inputs = TextJob(backbone, "float16", "cpu"), sorted(small.texts["text"].to_pylist(), key=len)
+        job.open()
+        starts = range(0, len(inputs), 64)
+        works = [Work(np.arange(s, min(s + 64, len(inputs))), inputs[s : s + 64]) for s in starts]
+        prepared = list(map(job.prepare, works[:2]))  # the first calls are slower
+        job.encode(works[0], prepared[0])
+        prepare_s, prepared = timed(lambda: [job.prepare(work) for work in works])
+        encode_s, _ = timed(lambda: [job.encode(work, ready) for work, ready in zip(works, prepared, strict=True)])
+        whole = encode(small.path, backbone, kind=kind, progress=None)
+        path = small.path / "features" / f"{whole['features']}.npy"
+        hash_s, _ = timed(lambda: sha256(path))
+        total, rate = len(inputs), whole["items_per_second"]
+        print(f"{backbone}, {total:,} {kind}s, {threads} threads")
+        print(f"  the whole command   {rate:8.1f} a second, {rate * encode_s / total:.2f} of the encoder alone")
+        print(f"  the encoder alone   {total / encode_s:8.1f} a second, {1000 * encode_s / total:.2f} ms each")
+        print(f"  reading, preparing  {total / prepare_s:8.1f} a second, {1000 * prepare_s / total:.2f} ms each")
+        print(f"  {size(path.stat().st_size / total)} each, hashed at {size(path.stat().st_size / hash_s)} a second")
+
+
+def plan(tflops: float, cores: int, images_per_core: float, price: float, storage: float, gpus: int) -> None:
+    print("| backbone | layout, fp16 | images a second | data | features | time | encoding | a month of storage |")
+    print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |")
+    for backbone, (regions, width, gflops) in BACKBONES.items():
+        rate = gpus * min(1000 * tflops / gflops, cores * images_per_core)
+        for name, images in SETS.items():
+            hours, stored = images / rate / 3600, 2.0 * images * regions * width
+            print(
+                f"| {backbone} | {regions} x {width:,} | {rate:,.0f} | {name} | {size(stored)} | "
+                f"{duration(3600 * hours)} | {hours * gpus * price:,.2f} | {stored / 1e12 * storage:,.2f} |"
+            )
+
+
+def first_items(table: Table, count: int, out: Path) -> Table:
+    """A table of the first items with their texts, and the same images."""
+    texts: dict[int, list[tuple[str, str]]] = {}
+    for row in table.texts.filter(pc.less(table.texts["item"], count)).to_pylist():
+        texts.setdefault(row["item"], []).append((row["id"], row["text"]))
+    rows: list[dict[str, Any]] = table.items.slice(0, count).to_pylist()
+    items = [Item(row["id"], row["file"], row["split"], texts.get(place, [])) for place, row in enumerate(rows)]
+    with TableWriter(out, {"name": "benchmark"}, image_root=table.image_root) as writer:
+        writer.write(*to_arrow(items))
+    return Table(out)
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+if __name__ == "__main__":
+    main()
