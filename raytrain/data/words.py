@@ -10,6 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from raytrain.data.paths import refuse_pickle
 from raytrain.errors import DataError, Problem
 
@@ -63,19 +67,35 @@ class Vocabulary:
     @classmethod
     def count(cls, captions: Iterable[Sequence[str]], min_count: int = 4) -> Vocabulary:
         """The words that occur at least `min_count` times; equal counts in alphabetical order."""
-        counts = Counter(word for tokens in captions for word in tokens)
+        return cls._counted(Counter(word for tokens in captions for word in tokens), min_count)
+
+    @classmethod
+    def _counted(cls, counts: Mapping[str, int], min_count: int) -> Vocabulary:
         kept = [word for word, number in counts.items() if number >= min_count and word not in SPECIALS]
         return cls([*SPECIALS, *sorted(kept, key=lambda word: (-counts[word], word))])
 
     @classmethod
     def from_table(cls, table: Table, min_count: int = 4, split: str = "train") -> Vocabulary:
         """From the captions of one split; the train split alone, so that no test caption shapes the model."""
-        tokens = table.texts["tokens"].take(table.split(split).texts)
-        return cls.count(tokens.to_pylist(), min_count)
+        words, _ = _flat(table.texts["tokens"].take(table.split(split).texts))
+        found = words.value_counts()
+        return cls._counted(dict(zip(*(part.to_pylist() for part in found.flatten()), strict=True)), min_count)
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
         """Numbers of the tokens between <start> and <end>; unknown words are <unk>."""
         return [self.start, *(self._numbers.get(token, self.unk) for token in tokens), self.end]
+
+    def numbers(self, captions: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """`ids` of a table's tokens: (all, one caption after the other, how many each has). No word becomes a str."""
+        words, lengths = _flat(captions)
+        known = pc.index_in(words, value_set=pa.array(self.words)).fill_null(self.unk).to_numpy()
+        first = np.cumsum(lengths + 2) - lengths - 2
+        ids = np.full(len(words) + 2 * len(lengths), self.end, np.int32)
+        ids[first] = self.start
+        inner = np.ones(len(ids), bool)
+        inner[first], inner[first + lengths + 1] = False, False
+        ids[inner] = known
+        return ids, lengths + 2
 
     def to_json(self) -> dict[str, Any]:
         return {"words": self.words}
@@ -122,3 +142,9 @@ class Vocabulary:
         if not isinstance(value, Mapping):
             raise DataError(Problem(str(path), None, "no JSON object", "Give a vocabulary file."))
         return cls.from_json(value, str(path))
+
+
+def _flat(captions: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """(words of all captions, how many each has)."""
+    lists = pa.concat_arrays(captions.chunks) if captions.num_chunks else pa.array([], captions.type)
+    return lists.flatten(), lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
