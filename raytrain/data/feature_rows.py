@@ -20,7 +20,7 @@ from torch import Tensor
 
 HOLD_BYTES = 2**26  # copied at a time while a split is taken into memory
 CACHED_BYTES = 2**20  # of fp16 rows that are cast while the processor's cache holds them
-UNSHARED = 2**14  # numbers that PyTorch casts in the calling thread; it shares 2**15 out to others
+UNSHARED = 2**15 - 2**8  # numbers that PyTorch casts in the calling thread; 2**15 it shares out to others
 
 
 class FeatureRows:
