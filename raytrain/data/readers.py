@@ -108,13 +108,11 @@ class TokenIds:
         self, ids: np.ndarray, lengths: np.ndarray, mask: int, ordinary: tuple[int, int], max_words: int
     ) -> None:
         past = np.cumsum(lengths)
+        self.ids: np.ndarray = ids.astype(np.int32)
+        self.first: np.ndarray = past - lengths
         self.lengths: np.ndarray = np.minimum(lengths, max_words)
         long = lengths > max_words
-        # the end token moves to where a long caption is cut
-        kept = _ranges(past - lengths, self.lengths)
-        kept[np.cumsum(self.lengths)[long] - 1] = past[long] - 1
-        self.ids: np.ndarray = ids[kept].astype(np.int32)
-        self.first: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        self.ids[self.first[long] + max_words - 1] = ids[past[long] - 1]  # the end token, where the caption is cut
         self.mask = mask
         self.ordinary = ordinary
         self.longest = int(self.lengths.max(initial=1))

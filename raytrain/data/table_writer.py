@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.table import ITEMS, SCHEMA_VERSION, SPLITS, TEXTS, Table, open_array
-from raytrain.errors import UsageError
+from raytrain.errors import RaytrainError, UsageError
 from raytrain.files import sha256, write_json
 
 
@@ -102,13 +103,18 @@ class TableWriter:
         digest, written = hashlib.sha256(header.getvalue()), 0
         with open(self.path / "features" / f"{name}.npy", "wb") as file:
             file.write(header.getvalue())
+            size = math.prod(shape) * np.dtype(dtype).itemsize
 
             def put(rows: np.ndarray) -> None:
                 nonlocal written
                 assert rows.shape[1:] == shape[1:] and rows.dtype == dtype
                 data = np.ascontiguousarray(rows).data
                 digest.update(data)
-                file.write(data)
+                try:
+                    file.write(data)
+                except OSError as error:
+                    what = f"{error.strerror} after {file.tell() / 1e9:.1f} of {size / 1e9:.1f} GB"
+                    raise RaytrainError(f"{self.out} cannot be written: {what}; give --out a place with room") from None
                 written += len(rows)
 
             yield put

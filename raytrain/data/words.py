@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>", "<mask>")
 PAD, START, END, UNK, MASK = range(5)
+CAPTIONS_AT_ONCE = 2**15
 
 
 @cache
@@ -77,9 +78,13 @@ class Vocabulary:
     @classmethod
     def from_table(cls, table: Table, min_count: int = 4, split: str = "train") -> Vocabulary:
         """From the captions of one split; the train split alone, so that no test caption shapes the model."""
-        words, _ = _flat(table.texts["tokens"].take(table.split(split).texts))
-        found = words.value_counts()
-        return cls._counted(dict(zip(*(part.to_pylist() for part in found.flatten()), strict=True)), min_count)
+        tokens, rows = table.texts["tokens"], table.split(split).texts
+        counts: Counter[str] = Counter()
+        for start in range(0, len(rows), CAPTIONS_AT_ONCE):
+            words, _ = _flat(tokens.take(rows[start : start + CAPTIONS_AT_ONCE]))
+            found = words.value_counts().flatten()
+            counts.update(dict(zip(*(part.to_pylist() for part in found), strict=True)))
+        return cls._counted(counts, min_count)
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
         """Numbers of the tokens between <start> and <end>; unknown words are <unk>."""
@@ -87,15 +92,19 @@ class Vocabulary:
 
     def numbers(self, captions: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """`ids` of a table's tokens: (all, one caption after the other, how many each has). No word becomes a str."""
-        words, lengths = _flat(captions)
-        known = pc.index_in(words, value_set=pa.array(self.words)).fill_null(self.unk).to_numpy()
-        first = np.cumsum(lengths + 2) - lengths - 2
-        ids = np.full(len(words) + 2 * len(lengths), self.end, np.int32)
-        ids[first] = self.start
-        inner = np.ones(len(ids), bool)
-        inner[first], inner[first + lengths + 1] = False, False
-        ids[inner] = known
-        return ids, lengths + 2
+        known = pa.array(self.words)
+        parts, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for start in range(0, len(captions), CAPTIONS_AT_ONCE):
+            words, lengths = _flat(captions.slice(start, CAPTIONS_AT_ONCE))
+            first = np.cumsum(lengths + 2) - lengths - 2
+            ids = np.full(len(words) + 2 * len(lengths), self.end, np.int32)
+            ids[first] = self.start
+            inner = np.ones(len(ids), bool)
+            inner[first], inner[first + lengths + 1] = False, False
+            ids[inner] = pc.index_in(words, value_set=known).fill_null(self.unk).to_numpy()
+            parts.append(ids)
+            counts.append(lengths + 2)
+        return np.concatenate(parts), np.concatenate(counts)
 
     def to_json(self) -> dict[str, Any]:
         return {"words": self.words}

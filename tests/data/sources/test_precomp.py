@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from raytrain.data.build import build
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem, RaytrainError, UsageError
 from tests.data.pictures import left_behind
 
 IMAGES = {"train": 6, "dev": 3, "test": 2, "testall": 4}
@@ -210,6 +211,21 @@ def test_options_out_of_bounds_are_errors_of_usage(tmp_path: Path) -> None:
     for options in ({"dtype": "int8"}, {"test": "all"}, {"dev_images": 0}):
         with pytest.raises(UsageError):
             build("precomp", tmp_path, tmp_path / "table", **options)
+
+
+def test_a_disk_that_fills_up_is_told_and_nothing_stays(tmp_path: Path) -> None:
+    root, out = write(tmp_path / "root"), tmp_path / "tables"
+    for stem, images in IMAGES.items():
+        np.save(root / f"{stem}_ims.npy", np.zeros((images, 8, 4096), np.float32))
+    out.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))  # a file that may grow no more
+    try:
+        with pytest.raises(RaytrainError, match=r"made cannot be written: File too large after 0\.0 of 0\.0 GB"):
+            build("precomp", root, out / "made", progress=None, chunk_images=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left_behind(out) == []
 
 
 CAPPED = """
