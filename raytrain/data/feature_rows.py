@@ -51,7 +51,8 @@ class FeatureRows:
         self.announce(rows)
         shape = (len(rows), *self.values.shape[1:])
         if self.device.type == "cuda":
-            pinned = torch.empty(shape, dtype=_dtype(self.values), pin_memory=True)
+            with torch.cuda.device(self.device):  # a thread that reads ahead starts on GPU 0
+                pinned = torch.empty(shape, dtype=_dtype(self.values), pin_memory=True)
             _copy(self.values, rows, pinned.numpy())
             return pinned
         out = self._recycled.take(shape)

@@ -67,8 +67,7 @@ class TokenStates:
             states = found.new_zeros(mask.size, self.width)
             states[torch.from_numpy(np.flatnonzero(mask)).to(found.device)] = found
         else:
-            pinned = self.rows.device.type == "cuda"
-            states = torch.empty(mask.size, self.width, dtype=found.dtype, pin_memory=pinned)
+            states = torch.empty(mask.size, self.width, dtype=found.dtype)
             states.numpy()[mask.ravel()] = found.numpy()
             states.numpy()[~mask.ravel()] = 0
         if draws is not None:
