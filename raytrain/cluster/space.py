@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import RunConfig, changes_nothing, flatten
 from raytrain.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
 """Draws each searched field of a RunConfig by its dotted name; may return further, derived fields."""
 
-PLACES = ("name", "experiment", "storage")
-"""Fields that place a run and do not change what it computes."""
+NAMES = ("name", "experiment")
 
 
 class Walker:
@@ -112,7 +111,8 @@ def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[
     from optuna.distributions import distribution_to_json
 
     drawn = {name: json.loads(distribution_to_json(each)) for name, each in sorted(distributions(space).items())}
-    config = {name: value for name, value in flatten(base).items() if name not in PLACES}
+    fields = flatten(base).items()
+    config = {name: value for name, value in fields if name not in NAMES and not changes_nothing(name)}
     # through JSON, so that what is read back compares equal
     value = {"space": drawn, "base": config, "data": fingerprint, "search": dict(settings)}
     return json.loads(json.dumps(value))  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ from raytrain.config.parts import (
     EncoderConfig,
     EvaluationConfig,
     FeatureImages,
+    FeedConfig,
     ImageConfig,
     OptimConfig,
     Part,
@@ -31,6 +32,7 @@ from raytrain.config.parts import (
 )
 from raytrain.config.run import (
     RunConfig,
+    changes_nothing,
     completed,
     flatten,
     from_yaml,
@@ -49,6 +51,7 @@ __all__ = [
     "EncoderConfig",
     "EvaluationConfig",
     "FeatureImages",
+    "FeedConfig",
     "ImageConfig",
     "MethodConfig",
     "MethodPart",
@@ -67,6 +70,7 @@ __all__ = [
     "TransformerText",
     "VSEInfinityConfig",
     "VSEPPConfig",
+    "changes_nothing",
     "completed",
     "flatten",
     "from_yaml",

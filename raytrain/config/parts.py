@@ -33,6 +33,18 @@ class DataConfig(Part):
     )
 
 
+class FeedConfig(Part):
+    """How batches reach the device. None of it changes a number: runs that differ here alone are the same run."""
+
+    features: Literal["auto", "disk", "device"] = Field(
+        "auto",
+        description="disk: read the training split's features as they are needed; device: hold them there, as stored; "
+        "auto: device on a GPU where they fit in device_share of its free memory",
+    )
+    device_share: float = Field(0.5, gt=0, le=1)
+    read_ahead: int = Field(1, ge=0, le=16, description="batches read while one trains; 0 reads each when it is needed")
+
+
 class BiGRUText(Part):
     """Words, learned embeddings, a bidirectional GRU whose directions are averaged (VSE-infinity, SCAN family)."""
 

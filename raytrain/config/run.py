@@ -21,6 +21,7 @@ from raytrain.config.parts import (
     DataConfig,
     EncoderConfig,
     EvaluationConfig,
+    FeedConfig,
     ImageConfig,
     OptimConfig,
     Part,
@@ -37,6 +38,7 @@ class RunConfig(Part):
     storage: str = "runs"
     seed: int = Field(0, ge=0, lt=2**31)
     data: DataConfig
+    feed: FeedConfig = Field(default_factory=FeedConfig)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     method: MethodConfig
     optim: OptimConfig = Field(default_factory=OptimConfig)
@@ -168,8 +170,13 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return leaves("", config.model_dump(mode="json"))
 
 
+def changes_nothing(name: str) -> bool:
+    """Whether a flat name says where a run lies or how its data reach it, which no number of it depends on."""
+    return name == "storage" or name.startswith("feed.")
+
+
 def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat settings of a recorded run, with the fields that came after it at their defaults.
+    """The flat settings of a recorded run that decide its numbers; fields that came after it at their defaults.
 
     A field is added to a part with a default that leaves earlier runs what they were, so that runs from before and
     after are the same setting.
@@ -184,7 +191,7 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
         "optim": OptimConfig,
         "evaluation": EvaluationConfig,
     }
-    found = dict(recorded)
+    found = {name: value for name, value in recorded.items() if not changes_nothing(name)}
     for place, part in parts.items():
         for name, field in part.model_fields.items() if part else ():
             if field.default_factory is None and not field.is_required():

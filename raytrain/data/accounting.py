@@ -97,9 +97,12 @@ def notes(table: Table, split: str) -> list[str]:
                 here = own.get(what, {"annotated": 0, "missing": 0})
                 counts = f"{whole[what]['missing']:,} of {whole[what]['annotated']:,} annotated {word}"
                 parts.append(f"{counts} ({here['missing']:,} of {here['annotated']:,} in {split})")
-        because = ", ".join(f"{number:,} {reason}" for reason, number in accounts.get("because", {}).items())
         lacks = " and ".join(parts) or f"{len(table.description['missing']):,} annotated images"
-        said.append(f"the table lacks {lacks}: {because}; it was built with allow_missing={accounts['allow_missing']}")
+        why = "built by an earlier version, which kept no accounts"
+        if accounts:
+            because = ", ".join(f"{number:,} {reason}" for reason, number in accounts["because"].items())
+            why = f"{because}; it was built with allow_missing={accounts['allow_missing']}"
+        said.append(f"the table lacks {lacks}: {why}")
     for feature in table.features.values():
         if zeros := feature.encoder.get("missing"):
             said.append(f"feature {feature.name} is zeros for {len(zeros):,} unreadable of {feature.shape[0]:,} images")

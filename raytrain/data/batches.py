@@ -9,8 +9,11 @@ tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -49,8 +52,8 @@ class Batches:
         self.steps = units // batch_size
         self.mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """This rank's batches of one epoch from `first_step` on, each read while the one before it trains."""
+    def epoch(self, epoch: int, first_step: int = 0, ahead: int = 1) -> Iterator[Batch]:
+        """This rank's batches of one epoch from `first_step` on, up to `ahead` read while the one before trains."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.units)
 
         def read(step: int) -> Batch:
@@ -62,7 +65,7 @@ class Batches:
                 batch["noise"] = torch.from_numpy(drawn[self.mine])
             return batch
 
-        return read_ahead(read, range(first_step, self.steps))
+        return read_ahead(read, range(first_step, self.steps), ahead)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
         """This rank's part, `mine`, of the whole batch of these units; what is drawn is drawn for the whole."""
@@ -196,19 +199,46 @@ def text_batches(rows: np.ndarray, texts: TextReader, size: int = TEXTS_AT_ONCE)
     return read_ahead(lambda start: texts.read(rows[start : start + size], None, 0.0), range(0, len(rows), size))
 
 
-def read_ahead(read: Callable[[int], T], steps: range) -> Iterator[T]:
-    """read(step) for each step, the next one in a thread while the caller works on this one."""
+def read_ahead(read: Callable[[int], T], steps: Sequence[int], ahead: int = 1) -> Iterator[T]:
+    """read(step) for each step, up to `ahead` of them in a thread while the caller works on the one before; 0: none."""
+    if ahead == 0:
+        yield from map(read, steps)
+        return
+    coming: deque[Future[T]] = deque()
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read, steps[0]) if len(steps) else None
-        for step in steps:
-            assert coming is not None
-            batch = coming.result()
-            following = step + steps.step
-            coming = pool.submit(read, following) if following < steps.stop else None
+        try:
+            following = iter(steps)
+            coming.extend(pool.submit(read, step) for step in islice(following, ahead))
+            while coming:
+                batch = coming.popleft().result()
+                coming.extend(pool.submit(read, step) for step in islice(following, 1))
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class Waited:
+    """Batches, and the seconds that were spent waiting for them."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self.batches, self.seconds = batches, 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            started = time.monotonic()
+            batch = next(self.batches, None)
+            self.seconds += time.monotonic() - started
+            if batch is None:
+                return
             yield batch
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on its device, features as float32: to a GPU they travel as they are stored."""
     if device.type == "cpu":
         return batch
-    return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()}
+    moved = {
+        name: tensor if tensor.is_cuda else tensor.pin_memory().to(device, non_blocking=True)
+        for name, tensor in batch.items()
+    }
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in moved.items()}

@@ -79,6 +79,12 @@ class QuerySplit:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def texts(self) -> np.ndarray:
+        """Rows of the table's texts, sorted, that the queries may be asked with."""
+        most = int(self.phrasings.max(initial=0))
+        return np.unique(np.concatenate([[], *(self.text[self.phrasings > k] + k for k in range(most))]).astype(int))
+
     def in_both_orders(self) -> QuerySplit:
         """Every query twice, (2 Q): the second time with its second phrasing, or the same where it has only one."""
         twice = copy.copy(self)

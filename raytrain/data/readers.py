@@ -5,14 +5,17 @@ Letters: B rows, R regions, F features, T tokens.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.data.feature_rows import FeatureRows
 from raytrain.data.images import target_pad
 from raytrain.data.storage import open_image
 from raytrain.data.table import Table
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Batch = dict[str, Tensor]
+CPU = torch.device("cpu")
+TOKENISED_AT_ONCE = 4096
 
 
 class TextReader(Protocol):
@@ -44,24 +49,44 @@ class TextReader(Protocol):
 class TokenStates:
     """Frozen token states of the table: (B, T, F). Dropped tokens are masked; the first and last always stay."""
 
-    def __init__(self, table: Table, name: str, max_words: int) -> None:
+    def __init__(self, table: Table, name: str, max_words: int, device: torch.device = CPU) -> None:
         table.feature(name, "text")
-        self.states = table.array(name)
-        self.offsets = np.asarray(table.offsets(name))
-        self.longest = min(int(np.diff(self.offsets).max(initial=1)), max_words)
+        self.rows = FeatureRows(table.array(name), device)
+        offsets = np.asarray(table.offsets(name))
+        self.width = self.rows.values.shape[1]
+        self.longest = min(int(np.diff(offsets).max(initial=1)), max_words)
+        self.first, self.lengths = offsets[:-1], np.minimum(np.diff(offsets), self.longest)
 
     def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        start = self.offsets[texts]
-        lengths = np.minimum(self.offsets[texts + 1] - start, self.longest)
-        states = np.zeros((len(texts), int(lengths.max()), self.states.shape[1]), dtype=np.float32)
-        for row, (first, length) in enumerate(zip(start, lengths, strict=True)):
-            states[row, :length] = self.states[first : first + length]
-        position = np.arange(states.shape[1])
+        lengths = self.lengths[texts]
+        found = self.rows.take(_ranges(self.first[texts], lengths))
+        longest = int(lengths.max())
+        position = np.arange(longest)
         mask = position < lengths[:, None]
+        if found.is_cuda:
+            states = found.new_zeros(mask.size, self.width)
+            states[torch.from_numpy(np.flatnonzero(mask)).to(found.device)] = found
+        else:
+            states = torch.empty(mask.size, self.width, dtype=found.dtype)
+            states.numpy()[mask.ravel()] = found.numpy()
+            states.numpy()[~mask.ravel()] = 0
         if draws is not None:
             ends = (position == 0) | (position == lengths[:, None] - 1)
-            mask &= (draws[:, : states.shape[1]] >= drop) | ends
-        return {"text": torch.from_numpy(states), "text_mask": torch.from_numpy(mask)}
+            mask &= (draws[:, :longest] >= drop) | ends
+        return {"text": states.view(len(texts), longest, self.width), "text_mask": torch.from_numpy(mask)}
+
+    def bytes_of(self, texts: np.ndarray) -> int:
+        """What holding these texts takes."""
+        return int(self.lengths[texts].sum()) * self.rows.row_bytes
+
+    def held(self, texts: np.ndarray) -> TokenStates:
+        """A reader of these texts alone, whose states are in the device's memory."""
+        lengths = self.lengths[texts]
+        other = copy.copy(self)
+        other.rows = self.rows.held(_ranges(self.first[texts], lengths))
+        other.first = np.full_like(self.first, -1)
+        other.first[texts] = np.cumsum(lengths) - lengths
+        return other
 
 
 class TokenIds:
@@ -71,22 +96,31 @@ class TokenIds:
     token, and the rest are removed.
 
     Args:
-        ids: one list a text of the table.
+        ids: the numbers of all texts of the table, one text after the other.
+        lengths: (M) how many each text has.
         mask: number of the mask token.
         ordinary: first and one past the last number that is no special token.
         max_words: longer captions are cut, their end token kept.
     """
 
-    def __init__(self, ids: list[list[int]], mask: int, ordinary: tuple[int, int], max_words: int) -> None:
-        self.ids = [np.array(i if len(i) <= max_words else [*i[: max_words - 1], i[-1]], dtype=np.int64) for i in ids]
+    def __init__(
+        self, ids: np.ndarray, lengths: np.ndarray, mask: int, ordinary: tuple[int, int], max_words: int
+    ) -> None:
+        past = np.cumsum(lengths)
+        self.ids: np.ndarray = ids.astype(np.int32)
+        self.first: np.ndarray = past - lengths
+        self.lengths: np.ndarray = np.minimum(lengths, max_words)
+        long = lengths > max_words
+        self.ids[self.first[long] + max_words - 1] = ids[past[long] - 1]  # the end token, where the caption is cut
         self.mask = mask
         self.ordinary = ordinary
-        self.longest = max((len(i) for i in self.ids), default=1)
+        self.longest = int(self.lengths.max(initial=1))
 
     @classmethod
     def from_words(cls, table: Table, vocabulary: Vocabulary, max_words: int) -> TokenIds:
-        ids = [vocabulary.ids(tokens) for tokens in table.texts["tokens"].to_pylist()]
-        return cls(ids, vocabulary.mask, (vocabulary.mask + 1, max(len(vocabulary), vocabulary.mask + 2)), max_words)
+        """Words of the table, numbered by the vocabulary."""
+        ordinary = (vocabulary.mask + 1, max(len(vocabulary), vocabulary.mask + 2))
+        return cls(*vocabulary.numbers(table.texts["tokens"]), vocabulary.mask, ordinary, max_words)
 
     @classmethod
     def from_transformer(cls, table: Table, path: str, max_words: int) -> TokenIds:
@@ -94,37 +128,42 @@ class TokenIds:
         from raytrain.encoders.tokens import load_text_model
 
         _, tokenizer = load_text_model(path)
-        ids = tokenizer(table.texts["text"].to_pylist(), truncation=True, max_length=max_words)["input_ids"]
+        ids, lengths = [np.empty(0, np.int32)], []
+        for start in range(0, len(table.texts), TOKENISED_AT_ONCE):
+            texts = table.texts["text"].slice(start, TOKENISED_AT_ONCE).to_pylist()
+            found = tokenizer(texts, truncation=True, max_length=max_words)["input_ids"]
+            lengths += [len(numbers) for numbers in found]
+            ids.append(np.fromiter(chain.from_iterable(found), np.int32))
         mask = tokenizer.mask_token_id
         special = max([number for number in tokenizer.all_special_ids if number < len(tokenizer) // 2], default=0)
-        return cls(ids, -1 if mask is None else mask, (special + 1, len(tokenizer)), max_words)
+        ordinary = (special + 1, len(tokenizer))
+        return cls(np.concatenate(ids), np.array(lengths, int), -1 if mask is None else mask, ordinary, max_words)
 
     def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        rows = [self.ids[text] for text in texts]
-        if draws is not None:
-            rows = [self._change(row, draw, drop) for row, draw in zip(rows, draws, strict=True)]
-        lengths = np.array([len(row) for row in rows])
-        ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
-        for row, values in enumerate(rows):
-            ids[row, : len(values)] = values
-        return {
-            "text": torch.from_numpy(ids),
-            "text_mask": torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]),
-        }
+        lengths = self.lengths[texts]
+        ids = np.zeros((len(texts), int(lengths.max())), dtype=np.int64)
+        there = np.arange(ids.shape[1]) < lengths[:, None]
+        ids[there] = self.ids[_ranges(self.first[texts], lengths)]
+        if draws is not None and drop:
+            ids, there = self._changed(ids, there, draws[:, : ids.shape[1]] / drop)
+        return {"text": torch.from_numpy(ids), "text_mask": torch.from_numpy(there)}
 
-    def _change(self, row: np.ndarray, draw: np.ndarray, drop: float) -> np.ndarray:
-        if len(row) < 3:
-            return row  # nothing between start and end
-        share = draw[1 : len(row) - 1] / drop if drop else np.ones(len(row) - 2)
-        middle = row[1:-1].copy()
+    def _changed(self, ids: np.ndarray, there: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and mask after augmentation; `share`, (B, T), is below 1 at the tokens that are chosen."""
+        position, lengths = np.arange(ids.shape[1]), there.sum(1, keepdims=True)
+        middle = (position > 0) & (position < lengths - 1)
         if self.mask >= 0:
-            middle[share < 0.5] = self.mask
+            ids[middle & (share < 0.5)] = self.mask
         low, high = self.ordinary
-        random = (share >= 0.5) & (share < 0.6)
+        random = middle & (share >= 0.5) & (share < 0.6)
         # what is left of the draw inside its tenth chooses the word
-        middle[random] = low + ((share[random] - 0.5) * 10 * (high - low)).astype(np.int64)
-        kept = (share < 0.6) | (share >= 1)
-        return np.concatenate([row[:1], middle[kept], row[-1:]])
+        ids[random] = low + ((share[random] - 0.5) * 10 * (high - low)).astype(np.int64)
+        kept = there & (~middle | (share < 0.6) | (share >= 1))
+        lengths = kept.sum(1, keepdims=True)
+        there = position[: lengths.max()] < lengths
+        closed = np.zeros(there.shape, dtype=np.int64)
+        closed[there] = ids[kept]  # row by row, what is kept moves to the left
+        return closed, there
 
 
 class ImageReader(Protocol):
@@ -182,24 +221,39 @@ class Pixels:
 class Regions:
     """Image features of the table: (B, R, F). Dropped regions are masked."""
 
-    def __init__(self, table: Table, name: str, which: str = "all") -> None:
+    def __init__(self, table: Table, name: str, which: str = "all", device: torch.device = CPU) -> None:
         """Of the image feature `name`, all regions, or the "global" one alone."""
         feature = table.feature(name, "image")
-        self.features = table.array(name)
+        features = table.array(name)
+        images, self.regions, self.width = features.shape
+        self.row_of: np.ndarray = np.arange(images)
         if which == "global":
-            place = feature.encoder.get("global_index", 0 if feature.shape[1] == 1 else None)
+            place = feature.encoder.get("global_index", 0 if self.regions == 1 else None)
             if place is None:
                 raise UsageError(
                     f"image feature '{name}' of {table.path} says no global_index; data.regions=global needs features "
                     "made by `raytrain data encode`"
                 )
-            self.features = self.features[:, place : place + 1]
-        self.regions, self.width = self.features.shape[1:]
+            # a region is a row: taking from the middle of larger ones would copy the array
+            self.row_of = self.row_of * self.regions + place
+            features, self.regions = features.reshape(-1, 1, self.width), 1
+        self.rows = FeatureRows(features, device)
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        regions = self.features[items].astype(np.float32)
         mask = _kept(len(items), self.regions, draws, drop)
-        return {"regions": torch.from_numpy(regions), "region_mask": torch.from_numpy(mask)}
+        return {"regions": self.rows.take(self.row_of[items]), "region_mask": torch.from_numpy(mask)}
+
+    def bytes_of(self, items: np.ndarray) -> int:
+        """What holding these images takes."""
+        return len(items) * self.rows.row_bytes
+
+    def held(self, items: np.ndarray) -> Regions:
+        """A reader of these images alone, whose features are in the device's memory."""
+        other = copy.copy(self)
+        other.rows = self.rows.held(self.row_of[items])
+        other.row_of = np.full_like(self.row_of, -1)
+        other.row_of[items] = np.arange(len(items))
+        return other
 
 
 def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np.ndarray:
@@ -209,3 +263,10 @@ def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np
     mask: np.ndarray = draws >= drop
     mask[~mask.any(1)] = True
     return mask
+
+
+def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """first[0], first[0] + 1, ... up to lengths[0] of them, then those of the next."""
+    before = np.cumsum(lengths) - lengths
+    rows: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(first - before, lengths)
+    return rows

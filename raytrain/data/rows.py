@@ -36,12 +36,13 @@ def to_arrow(items: Sequence[Item]) -> tuple[pa.Table, pa.Table]:
     """(items, texts) in the columns of a table; captions are tokenised here, alike for every source."""
     columns = {name: [getattr(item, name) for item in items] for name in ITEMS.names}
     texts = [(name, row, text) for row, item in enumerate(items) for name, text in item.texts]
+    words: dict[str, str] = {}  # each word once: a copy a caption would be most of what a build holds
     return pa.table(columns, schema=ITEMS), pa.table(
         {
             "id": [name for name, _, _ in texts],
             "item": [row for _, row, _ in texts],
             "text": [text for _, _, text in texts],
-            "tokens": [tokenize(text) for _, _, text in texts],
+            "tokens": [[words.setdefault(word, word) for word in tokenize(text)] for _, _, text in texts],
         },
         schema=TEXTS,
     )

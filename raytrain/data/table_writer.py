@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -88,10 +89,37 @@ class TableWriter:
     def array(
         self, name: str, kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any]
     ) -> Iterator[np.ndarray]:
-        """A memory-mapped array to fill; flushed, hashed and listed on leaving."""
+        """A memory-mapped array to fill in any order; flushed, hashed and listed on leaving."""
         with new_array(self.path / "features" / f"{name}.npy", shape, dtype) as rows:
             yield rows
         self.features[name] = feature_entry(self.path / "features" / f"{name}.npy", kind, encoder)
+
+    @contextmanager
+    def stream(
+        self, name: str, kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any]
+    ) -> Iterator[Callable[[np.ndarray], None]]:
+        """Takes the rows of an array in their order, some at a time; they are hashed as they are written.
+
+        Nothing is mapped, so that the process stays as small as the rows of one call, and the file is not read again.
+        """
+        header = io.BytesIO()
+        facts = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, facts)
+        digest, written = hashlib.sha256(header.getvalue()), 0
+        with open(self.path / "features" / f"{name}.npy", "wb") as file:
+            file.write(header.getvalue())
+
+            def put(rows: np.ndarray) -> None:
+                nonlocal written
+                assert rows.shape[1:] == shape[1:] and rows.dtype == dtype
+                data = np.ascontiguousarray(rows).data
+                digest.update(data)
+                file.write(data)
+                written += len(rows)
+
+            yield put
+        assert written == shape[0]
+        self.features[name] = _entry(kind, shape, dtype, encoder, digest.hexdigest())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
@@ -167,13 +195,11 @@ def add_feature(
 
 def feature_entry(path: Path, kind: str, encoder: Mapping[str, Any]) -> dict[str, Any]:
     rows = open_array(path)
-    return {
-        "kind": kind,
-        "shape": list(rows.shape),
-        "dtype": str(rows.dtype),
-        "encoder": dict(encoder),
-        "sha256": sha256(path),
-    }
+    return _entry(kind, rows.shape, str(rows.dtype), encoder, sha256(path))
+
+
+def _entry(kind: str, shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    return {"kind": kind, "shape": list(shape), "dtype": dtype, "encoder": dict(encoder), "sha256": digest}
 
 
 @contextmanager

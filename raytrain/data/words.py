@@ -10,6 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from raytrain.data.paths import refuse_pickle
 from raytrain.errors import DataError, Problem
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>", "<mask>")
 PAD, START, END, UNK, MASK = range(5)
+CAPTIONS_AT_ONCE = 2**15
 
 
 @cache
@@ -63,19 +68,43 @@ class Vocabulary:
     @classmethod
     def count(cls, captions: Iterable[Sequence[str]], min_count: int = 4) -> Vocabulary:
         """The words that occur at least `min_count` times; equal counts in alphabetical order."""
-        counts = Counter(word for tokens in captions for word in tokens)
+        return cls._counted(Counter(word for tokens in captions for word in tokens), min_count)
+
+    @classmethod
+    def _counted(cls, counts: Mapping[str, int], min_count: int) -> Vocabulary:
         kept = [word for word, number in counts.items() if number >= min_count and word not in SPECIALS]
         return cls([*SPECIALS, *sorted(kept, key=lambda word: (-counts[word], word))])
 
     @classmethod
     def from_table(cls, table: Table, min_count: int = 4, split: str = "train") -> Vocabulary:
         """From the captions of one split; the train split alone, so that no test caption shapes the model."""
-        tokens = table.texts["tokens"].take(table.split(split).texts)
-        return cls.count(tokens.to_pylist(), min_count)
+        tokens, rows = table.texts["tokens"], table.split(split).texts
+        counts: Counter[str] = Counter()
+        for start in range(0, len(rows), CAPTIONS_AT_ONCE):
+            words, _ = _flat(tokens.take(rows[start : start + CAPTIONS_AT_ONCE]))
+            found = words.value_counts().flatten()
+            counts.update(dict(zip(*(part.to_pylist() for part in found), strict=True)))
+        return cls._counted(counts, min_count)
 
     def ids(self, tokens: Sequence[str]) -> list[int]:
         """Numbers of the tokens between <start> and <end>; unknown words are <unk>."""
         return [self.start, *(self._numbers.get(token, self.unk) for token in tokens), self.end]
+
+    def numbers(self, captions: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """`ids` of a table's tokens: (all, one caption after the other, how many each has). No word becomes a str."""
+        known = pa.array(self.words)
+        parts, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for start in range(0, len(captions), CAPTIONS_AT_ONCE):
+            words, lengths = _flat(captions.slice(start, CAPTIONS_AT_ONCE))
+            first = np.cumsum(lengths + 2) - lengths - 2
+            ids = np.full(len(words) + 2 * len(lengths), self.end, np.int32)
+            ids[first] = self.start
+            inner = np.ones(len(ids), bool)
+            inner[first], inner[first + lengths + 1] = False, False
+            ids[inner] = pc.index_in(words, value_set=known).fill_null(self.unk).to_numpy()
+            parts.append(ids)
+            counts.append(lengths + 2)
+        return np.concatenate(parts), np.concatenate(counts)
 
     def to_json(self) -> dict[str, Any]:
         return {"words": self.words}
@@ -122,3 +151,9 @@ class Vocabulary:
         if not isinstance(value, Mapping):
             raise DataError(Problem(str(path), None, "no JSON object", "Give a vocabulary file."))
         return cls.from_json(value, str(path))
+
+
+def _flat(captions: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """(words of all captions, how many each has)."""
+    lists = pa.concat_arrays(captions.chunks) if captions.num_chunks else pa.array([], captions.type)
+    return lists.flatten(), lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)

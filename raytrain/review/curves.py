@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-NOT_SETTINGS = ("name", "seed", "storage", "experiment", "data.table")  # the fingerprint stands for the table
+NOT_SETTINGS = ("name", "seed", "experiment", "data.table")  # the fingerprint stands for the table
 
 
 class Curve(NamedTuple):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+
+import torch
 
 from raytrain.config import RunConfig, TransformerImages, TransformerText
-from raytrain.data.readers import ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
-from raytrain.data.table import Table
+from raytrain.data.readers import CPU, ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
+from raytrain.data.table import AnySplit, Table
 from raytrain.data.words import Vocabulary
 from raytrain.encoders.images import VisionBackbone
+from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs
 
 
@@ -30,14 +34,17 @@ class Feed:
     backbone: VisionBackbone | None = None
 
 
-def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = None) -> Feed:
+def open_feed(
+    config: RunConfig, table: Table, vocabulary: Vocabulary | None = None, device: torch.device = CPU
+) -> Feed:
     """The readers a config asks for.
 
     Args:
         vocabulary: of the run being evaluated; None counts the words of the training split.
+        device: that the batches go to.
     """
     data, text = config.data, config.encoder.text
-    images, whole, backbone = _images(config, table)
+    images, whole, backbone = _images(config, table, device)
     if text.kind == "bigru":
         vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)
         words = TokenIds.from_words(table, vocabulary, data.max_words)
@@ -47,12 +54,52 @@ def open_feed(config: RunConfig, table: Table, vocabulary: Vocabulary | None = N
         ids = TokenIds.from_transformer(table, text.path, data.max_words)
         return Feed(images, ids, Inputs(images.width, global_region=whole), None, backbone)
     assert data.text_features is not None
-    states = TokenStates(table, data.text_features, data.max_words)
-    inputs = Inputs(images.width, token_features=states.states.shape[1], global_region=whole)
+    states = TokenStates(table, data.text_features, data.max_words, device)
+    inputs = Inputs(images.width, token_features=states.width, global_region=whole)
     return Feed(images, states, inputs, None, backbone)
 
 
-def _images(config: RunConfig, table: Table) -> tuple[ImageReader, int | None, VisionBackbone | None]:
+def hold(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device) -> Feed:
+    """Readers of the training split alone, its features in the device's memory where config.feed asks for it.
+
+    Raises:
+        UsageError: they are asked for and do not fit, or neither images nor texts are features of the table.
+    """
+    images, texts, asked = feed.images, feed.texts, config.feed.features
+    if asked == "disk" or (asked == "auto" and device.type != "cuda"):
+        return feed
+    size = images.bytes_of(split.items) if isinstance(images, Regions) else 0
+    size += texts.bytes_of(split.texts) if isinstance(texts, TokenStates) else 0
+    if asked == "device" and not size:
+        raise UsageError("feed.features=device holds features of the table, and this run reads none; use disk")
+    free = _free_bytes(device)
+    if asked == "auto" and size > config.feed.device_share * free:
+        return feed
+    if size > free:
+        raise UsageError(
+            f"feed.features=device: the features of split '{split.name}' take {size / 1e9:.1f} GB, {device} has "
+            f"{free / 1e9:.1f} GB free; use feed.features=disk"
+        )
+    if isinstance(images, Regions):
+        images = images.held(split.items)
+    if isinstance(texts, TokenStates):
+        texts = texts.held(split.texts)
+    return replace(feed, images=images, texts=texts)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:  # Linux knows what it could free
+        with open("/proc/meminfo", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _images(
+    config: RunConfig, table: Table, device: torch.device
+) -> tuple[ImageReader, int | None, VisionBackbone | None]:
     """The reader, which of its regions is the whole image, and the backbone that trains."""
     data, image = config.data, config.encoder.image
     alone = data.regions == "global"
@@ -63,7 +110,7 @@ def _images(config: RunConfig, table: Table) -> tuple[ImageReader, int | None, V
         pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
         return pixels, regions - 1, backbone
     whole = table.feature(data.image_features, "image").encoder.get("global_index")
-    return Regions(table, data.image_features, data.regions), 0 if alone else whole, None
+    return Regions(table, data.image_features, data.regions, device), 0 if alone else whole, None
 
 
 def load_backbone(config: RunConfig) -> VisionBackbone | None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from raytrain.config import RunConfig, TransformerImages, flatten
-from raytrain.data.batches import Batches, QueryBatches, TrainBatches
+from raytrain.data.batches import Batches, QueryBatches, TrainBatches, Waited
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit, Table
 from raytrain.encoders.images import VisionBackbone
@@ -29,7 +29,7 @@ from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
 from raytrain.training.embed import embed_split, query_uncertainty
-from raytrain.training.feed import Feed, open_feed
+from raytrain.training.feed import Feed, hold, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
 from raytrain.training.judge import diagnostics, judge
 from raytrain.training.learner import Learner
@@ -122,10 +122,13 @@ class Run(Learner):
 
     def __init__(self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device) -> None:
         self.val = tables["val"]
-        self.feed: Feed = open_feed(config, tables["train"].table)
+        self.feed: Feed = open_feed(config, tables["train"].table, device=device)
         torch.manual_seed(config.seed)
         super().__init__(config, build_method(config, self.feed), device)
-        self.batches = open_batches(config, tables["train"], self.feed, self.model.noise_shape)
+        train = tables["train"]
+        feed = hold(config, self.feed, train, device)
+        self.features_on = "disk" if feed is self.feed else "device"
+        self.batches = open_batches(config, train, feed, self.model.noise_shape)
         self.step_in_epoch, self.saved_step = 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
@@ -146,8 +149,9 @@ class Run(Learner):
         """From where the run stands to the end of its epoch (or of `max_steps`); `beat` is called after each step."""
         optim, steps = self.config.optim, self.batches.steps
         self.model.train()
-        started = time.monotonic()
-        for batch in self.batches.epoch(self.epoch, self.step_in_epoch):
+        started = began = time.monotonic()
+        batches = Waited(self.batches.epoch(self.epoch, self.step_in_epoch, self.config.feed.read_ahead))
+        for batch in batches:
             if self.out_of_steps():
                 break
             # dropout by the step, so that a resumed run draws what an uninterrupted one draws
@@ -176,6 +180,7 @@ class Run(Learner):
         self._spend(started)
         self.train_metrics = {f"train/{k}": float(v) / self.step_in_epoch for k, v in self.sums.items()}
         self.train_metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
+        self.train_metrics["cost/data_wait_share"] = batches.seconds / (time.monotonic() - began)
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
         if self.train_metrics.get("train/collapsed") == 1.0 and rank() == 0:
             warnings.warn(
@@ -330,6 +335,7 @@ def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoin
             seed=config.seed,
             workers=world_size(),
             device=provenance.device_name(run.device),
+            features_on=run.features_on,
             versions=provenance.versions(),
             parameters=sum(parameter.numel() for parameter in run.model.parameters()),
         )

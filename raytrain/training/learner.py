@@ -50,7 +50,7 @@ class Learner:
         """The losses of this rank's batch after one pass forward and back.
 
         Args:
-            batch: on the CPU.
+            batch: as it was read, on the CPU or already on the device.
             update: change the weights; False only adds to the gradient.
 
         Raises:

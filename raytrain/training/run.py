@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from raytrain.config import RunConfig, flatten, from_yaml, override
+from raytrain.config import RunConfig, changes_nothing, flatten, from_yaml, override
 from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
@@ -74,7 +74,8 @@ def resumable(config: RunConfig) -> Path | None:
     if int(os.environ.get("RANK", "0")) == 0:  # other ranks may come when the first writes already
         _wait_for_former(config.folder)
     given = flatten(config)
-    different = [name for name, value in start["config"].items() if given.get(name) != value and name != "storage"]
+    recorded = {name: value for name, value in start["config"].items() if not changes_nothing(name)}
+    different = [name for name, value in recorded.items() if given.get(name) != value]
     if different:
         was = ", ".join(f"{name} was {start['config'][name]!r}, is {given.get(name)!r}" for name in different)
         raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
@@ -114,10 +115,11 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     if path is None:
         raise UsageError(f"{folder} holds no finished checkpoint; give the folder of a run")
     saved = checkpoint.load(path)
-    feed = open_feed(saved.config, table or Table(saved.config.data.table), saved.vocabulary)
+    device = default_device()
+    feed = open_feed(saved.config, table or Table(saved.config.data.table), saved.vocabulary, device)
     model = build_method(saved.config, feed)
     model.load_state_dict(saved.weights)
-    return model.to(default_device()).eval(), feed, saved
+    return model.to(device).eval(), feed, saved
 
 
 def unchanged_table(saved: checkpoint.Checkpoint) -> Table:

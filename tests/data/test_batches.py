@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,20 @@ def test_two_ranks_hold_the_halves_of_what_one_rank_holds(unit: str, size: int, 
             assert not one["text_mask"][rows, width:].any()
 
 
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_an_epoch_is_decided_by_seed_epoch_and_world_size_alone(world: int, table: Table) -> None:
+    """Readers that have read other epochs before give what fresh ones give; ranks share the batch of one."""
+    whole = [batch["image_id"] for batch in batches(table).epoch(3)]
+    parts = [list(batches(table, rank, world).epoch(3)) for rank in range(world)]
+    for rank, part in enumerate(parts):
+        used = batches(table, rank, world)
+        list(used.epoch(0))
+        for a, b in zip(part, used.epoch(3), strict=True):
+            assert all(torch.equal(a[name], b[name]) for name in a)
+    for step, ids in enumerate(whole):
+        assert torch.equal(torch.cat([part[step]["image_id"] for part in parts]), ids)
+
+
 @pytest.mark.parametrize(("unit", "size"), [("pair", 20), ("image", 3)])
 def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(unit: str, size: int, table: Table) -> None:
     feed = batches(table, size=size, unit=unit)
@@ -105,11 +120,22 @@ def test_about_the_asked_share_of_regions_is_dropped_and_never_all(table: Table)
     assert regions.read(np.zeros(3, dtype=int), None, 0.4)["region_mask"].all()
 
 
+def token_ids(captions: list[list[int]], max_words: int = 64) -> TokenIds:
+    """Captions of numbers between 1 and 2; 4 is the mask, words are 5 to 999."""
+    lengths = np.array([len(caption) for caption in captions])
+    return TokenIds(np.concatenate(captions), lengths, mask=4, ordinary=(5, 1000), max_words=max_words)
+
+
+def numbers_of(texts: TokenIds, text: int) -> list[int]:
+    return texts.read(np.array([text]), None, 0.0)["text"][0].tolist()  # type: ignore[no-any-return]
+
+
 def test_of_the_words_chosen_half_are_masked_a_tenth_random_the_rest_removed() -> None:
-    ids = TokenIds([[1, *range(10, 20), 2]] * 2000, mask=4, ordinary=(5, 1000), max_words=64)
-    draws = np.random.default_rng(0).random((2000, 12))
-    rows = [ids._change(ids.ids[0], draw, 0.2) for draw in draws]
+    ids = token_ids([[1, *range(10, 20), 2]] * 2000)
+    batch = ids.read(np.arange(2000), np.random.default_rng(0).random((2000, 12)), 0.2)
+    rows = [row[mask].numpy() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)]
     assert all(row[0] == 1 and row[-1] == 2 for row in rows)
+    assert not batch["text"][~batch["text_mask"]].any()
     words = np.concatenate([row[1:-1] for row in rows])
     total = 2000 * 10
     assert (words == 4).sum() / total == pytest.approx(0.1, abs=0.01)
@@ -117,15 +143,39 @@ def test_of_the_words_chosen_half_are_masked_a_tenth_random_the_rest_removed() -
     assert 1 - len(words) / total == pytest.approx(0.08, abs=0.01)
 
 
+def changed_by_hand(row: list[int], draw: list[float], drop: float) -> list[int]:
+    """The augmentation of one caption, a word at a time; words are 5 to 999, 4 is the mask."""
+    kept = []
+    for place, (word, number) in enumerate(zip(row, draw, strict=False)):
+        share = np.float32(number) / np.float32(drop)
+        if place in (0, len(row) - 1) or share >= 1:
+            kept.append(word)
+        elif share < 0.5:
+            kept.append(4)
+        elif share < 0.6:
+            kept.append(5 + int((share - np.float32(0.5)) * np.float32(10) * np.float32(995)))
+    return kept
+
+
+def test_captions_are_changed_as_a_loop_over_their_words_changes_them() -> None:
+    random = np.random.default_rng(0)
+    captions = [[1, *random.integers(5, 1000, length).tolist(), 2] for length in (0, 1, 3, 9, 2) * 40]
+    draws = random.random((200, 11), dtype=np.float32)
+    batch = token_ids(captions).read(np.arange(200), draws, 0.8)
+    expected = [changed_by_hand(row, draw, 0.8) for row, draw in zip(captions, draws.tolist(), strict=True)]
+    assert [row[mask].tolist() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)] == expected
+    assert batch["text"].shape[1] == max(map(len, expected))
+
+
 def test_nothing_changes_without_draws_or_with_a_share_of_zero() -> None:
-    ids = TokenIds([[1, 10, 11, 2]], mask=4, ordinary=(5, 20), max_words=64)
+    ids = token_ids([[1, 10, 11, 2]])
     assert ids.read(np.array([0]), None, 0.5)["text"].tolist() == [[1, 10, 11, 2]]
     assert ids.read(np.array([0]), np.zeros((1, 4)), 0.0)["text"].tolist() == [[1, 10, 11, 2]]
 
 
 def test_long_captions_are_cut_and_keep_their_end() -> None:
-    ids = TokenIds([[1, 10, 11, 12, 13, 2]], mask=4, ordinary=(5, 20), max_words=4)
-    assert ids.read(np.array([0]), None, 0.0)["text"].tolist() == [[1, 10, 11, 2]]
+    ids = token_ids([[1, 10, 2], [1, 10, 11, 12, 13, 2], [1, 7, 8, 2]], max_words=4)
+    assert [numbers_of(ids, text) for text in range(3)] == [[1, 10, 2], [1, 10, 11, 2], [1, 7, 8, 2]]
 
 
 def test_token_states_keep_their_ends_when_tokens_are_dropped(table: Table) -> None:
@@ -148,11 +198,26 @@ def test_evaluation_reads_every_row_once_in_order(table: Table) -> None:
     assert sum(len(b["text"]) for b in text_batches(split.texts, texts, size=7)) == len(split.texts)
 
 
-def test_read_ahead_keeps_order_and_passes_errors_on() -> None:
-    assert list(read_ahead(lambda step: step * 2, range(1, 10, 3))) == [2, 8, 14]
-    assert list(read_ahead(lambda step: step, range(0, 0))) == []
+@pytest.mark.parametrize("ahead", [0, 1, 2, 5])
+def test_read_ahead_keeps_order_and_passes_errors_on(ahead: int) -> None:
+    assert list(read_ahead(lambda step: step * 2, range(1, 10, 3), ahead)) == [2, 8, 14]
+    assert list(read_ahead(lambda step: step, range(0, 0), ahead)) == []
     with pytest.raises(ZeroDivisionError):
-        list(read_ahead(lambda step: 1 // (2 - step), range(5)))
+        list(read_ahead(lambda step: 1 // (2 - step), range(5), ahead))
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_so_many_batches_are_read_before_they_are_asked_for_and_no_more(ahead: int) -> None:
+    started: list[int] = []
+    coming = read_ahead(lambda step: started.append(step), range(9), ahead)
+    next(coming)
+    deadline = time.monotonic() + 10
+    while len(started) < 1 + ahead and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert started == list(range(1 + ahead))
+    coming.close()  # what is left is not read
+    assert started == list(range(1 + ahead))
 
 
 def queries(table: Table, rank: int = 0, world: int = 1, size: int = 10, **changes: float) -> QueryBatches:
@@ -165,7 +230,9 @@ def queries(table: Table, rank: int = 0, world: int = 1, size: int = 10, **chang
 def test_a_batch_of_queries_knows_which_of_its_targets_answer_which_query(tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
     feed = queries(table, size=20, word_drop=0.0)
-    split, features, ids = feed.split, table.array("lite0").astype(np.float32), feed.texts.ids  # type: ignore[attr-defined]
+    split, features = feed.split, table.array("lite0").astype(np.float32)
+    assert isinstance(feed.texts, TokenIds)
+    ids = [numbers_of(feed.texts, text) for text in range(len(table.texts))]
     relevant, phrasings = split.relevant(), set()
     for batch in feed.epoch(0):
         place = [int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["regions"]]
@@ -176,9 +243,9 @@ def test_a_batch_of_queries_knows_which_of_its_targets_answer_which_query(tmp_pa
             q = next(
                 q
                 for q in np.flatnonzero(split.reference == reference)
-                if said in [ids[split.text[q]].tolist(), ids[split.text[q] + 1].tolist()]
+                if said in [ids[split.text[q]], ids[split.text[q] + 1]]
             )
-            phrasings.add(said == ids[split.text[q]].tolist())
+            phrasings.add(said == ids[split.text[q]])
             assert relevant[q, own]
             assert known.tolist() == relevant[q, place].tolist()
         assert not torch.equal(batch["region_mask"], batch["reference_mask"])
@@ -198,6 +265,15 @@ def test_two_ranks_hold_the_halves_of_a_batch_of_queries(tmp_path: Path) -> None
     assert not torch.equal(again["noise"], whole[0]["noise"])
 
 
+def test_an_epoch_of_queries_resumed_inside_goes_on_with_the_same_batches(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    whole, rest = list(queries(table).epoch(2)), list(queries(table).epoch(2, first_step=4))
+    assert len(rest) == 2
+    for a, b in zip(whole[4:], rest, strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
     split = table.query_split("val")
@@ -206,7 +282,7 @@ def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path:
     assert [len(batch["text"]) for batch in read] == [25, 25, 10]
     reference = torch.cat([batch["reference"] for batch in read]).numpy()
     np.testing.assert_array_equal(reference, table.array("lite0")[split.items[split.reference]].astype(np.float32))
-    assert read[0]["text"][0].tolist() == texts.ids[split.text[0]].tolist()
+    assert read[0]["text"][0].tolist() == numbers_of(texts, split.text[0])
     assert all(batch["reference_mask"].all() and batch["text_mask"].all() for batch in read)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.data import words
 from raytrain.data.table import Table
 from raytrain.data.words import END, MASK, PAD, SPECIALS, START, UNK, Vocabulary, tokenize
 from raytrain.errors import DataError
@@ -90,3 +91,18 @@ def test_a_pickled_vocabulary_is_refused_with_the_json_to_use_instead(tmp_path: 
     path.write_bytes(b"cos\nsystem\n")
     with pytest.raises(DataError, match=r"a pickle, which can run code, is never read.*vocab\.json"):
         Vocabulary.load(path)
+
+
+def test_a_table_is_counted_and_numbered_in_parts_as_caption_by_caption(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "CAPTIONS_AT_ONCE", 7)
+    captions = table.texts["tokens"].to_pylist()
+    train = [captions[row] for row in table.split("train").texts]
+    vocabulary = Vocabulary.from_table(table, 26)
+    assert vocabulary == Vocabulary.count(train, 26)
+    ids, lengths = vocabulary.numbers(table.texts["tokens"])
+    expected = [vocabulary.ids(caption) for caption in captions]
+    assert any(vocabulary.unk in caption for caption in expected)
+    assert lengths.tolist() == [len(caption) for caption in expected]
+    assert ids.tolist() == [number for caption in expected for number in caption]

@@ -10,6 +10,7 @@ table. Arrays are read and written a few hundred images at a time: COCO's traini
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -103,11 +104,10 @@ def build(
     facts = {"backbone": "precomputed", "layout": f"{shape[1]} regions", "files": [part.array.name for part in parts]}
     with TableWriter(out, source) as writer:
         writer.write(*to_arrow(items))
-        with writer.array(name, "image", shape, dtype, facts) as target:
-            count, start = Progress(name, len(items), "images", progress), 0
+        with writer.stream(name, "image", shape, dtype, facts) as put:
+            count = Progress(name, len(items), "images", progress)
             for part in parts:
-                _copy(part, target[start : start + len(part.ids)], chunk_images, count, problems)
-                start += len(part.ids)
+                _copy(part, dtype, put, chunk_images, count, problems)
             problems.raise_if_any()
     return Table(out)
 
@@ -225,11 +225,14 @@ def _texts(part: Part, row: int, texts_per_image: int) -> list[tuple[str, str]]:
     return [(f"{part.ids[row]}#{number}", caption) for number, caption in enumerate(captions)]
 
 
-def _copy(part: Part, target: np.ndarray, chunk_images: int, count: Progress, problems: Problems) -> None:
+def _copy(
+    part: Part, dtype: str, put: Callable[[np.ndarray], None], chunk_images: int, count: Progress, problems: Problems
+) -> None:
     """Copies a split in chunks; looks at every number on its way."""
-    bounds = [*range(0, len(target), chunk_images), len(target)]
+    bounds = [*range(0, len(part.ids), chunk_images), len(part.ids)]
     for start, end in pairwise(bounds):
-        chunk = np.asarray(part.rows[start * part.step : end * part.step])
+        # mapped anew for each chunk, so that what was read leaves the process
+        chunk = np.asarray(open_array(part.array)[start * part.step : end * part.step])
         chunk = chunk.reshape(end - start, part.step, *chunk.shape[1:])
         if part.step > 1:
             differs = (chunk != chunk[:, :1]).reshape(end - start, -1).any(1) & np.isfinite(chunk).all((1, 2, 3))
@@ -238,13 +241,14 @@ def _copy(part: Part, target: np.ndarray, chunk_images: int, count: Progress, pr
                 fix = "Rows must repeat for each caption of an image; or give one row an image."
                 problems.add("repeat", Problem(str(part.array), (start + image) * part.step, what, fix))
         with np.errstate(over="ignore"):  # what overflows fp16 is found on the next line
-            target[start:end] = chunk[:, 0]
-        bad = ~np.isfinite(target[start:end]).reshape(end - start, -1).all(1)
+            rows = chunk[:, 0].astype(dtype, copy=False)
+        bad = ~np.isfinite(rows).reshape(end - start, -1).all(1)
         for image in np.flatnonzero(bad).tolist():
             finite = np.isfinite(chunk[image, 0]).all()
-            what = f"a feature does not fit in {target.dtype}" if finite else "a feature is NaN or infinite"
+            what = f"a feature does not fit in {dtype}" if finite else "a feature is NaN or infinite"
             fix = "Use dtype=float32." if finite else "Extract the features of this image again."
             problems.add("finite", Problem(str(part.array), (start + image) * part.step, what, fix))
+        put(rows)
         count.add(end - start)
 
 

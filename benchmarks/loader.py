@@ -1,0 +1,237 @@
+"""Items a second into a training step, beside a per-item DataLoader and the machine's own copy; memory; waiting.
+
+    python benchmarks/loader.py --items 20000
+
+Makes a table of 36 x 2,048 random features with five captions an image for each dtype (fp32: 5.9 GB of disk at 20,000
+items), and compares in turns, in one process: the loader of published code (a Dataset that reads an item of the mapped
+array at a time, collated by a DataLoader with 0 and with 2 workers, no augmentation), ours (whole batches, augmented,
+read ahead in a thread), and a plain copy of as many items out of the mapped file, one after the other, as stored. Then
+in a fresh process each: the largest anonymous memory of 150 steps of ours, on this table and one of a quarter of its
+size; and the share of a training step that waits for data, with reading ahead and without. With --folder the tables
+are kept there, and found there again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from raytrain.config import override
+from raytrain.data.batches import TrainBatches
+from raytrain.data.rows import Item, to_arrow
+from raytrain.data.table import Table
+from raytrain.data.table_writer import TableWriter
+from raytrain.recipes import RECIPES
+from raytrain.training.feed import Feed, open_feed
+from raytrain.training.fit import Run
+from raytrain.training.run import open_tables
+
+BATCH, REGIONS, FEATURES = 128, 36, 2048
+RECIPE = "vse_infinity_flickr30k"
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="a turn of one contender lasts about so long")
+    parser.add_argument("--steps", type=int, default=12, help="training steps in which waiting is measured")
+    parser.add_argument("--parts", default="speed,memory,waiting")
+    parser.add_argument("--dtypes", default="float32,float16")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.memory_of:
+        print(json.dumps(memory_of_steps(Table(args.memory_of))))
+        return
+    for dtype in args.dtypes.split(","):
+        with tempfile.TemporaryDirectory(dir=args.folder.parent if args.folder else None) as made:
+            folder = args.folder or Path(made)
+            table = made_up_table(folder / f"{dtype}_{args.items}", args.items, dtype)
+            print(
+                f"\n{args.items:,} items of {REGIONS} x {FEATURES} {dtype}, batches of {BATCH}, {args.threads} threads"
+            )
+            if "speed" in args.parts:
+                speed(table, args.turns, args.seconds)
+            if "memory" in args.parts:
+                small = made_up_table(folder / f"{dtype}_{args.items // 4}", args.items // 4, dtype)
+                for each in (small, table):
+                    memory(each, args.threads)
+            if "waiting" in args.parts:
+                for ahead in (0, 1):
+                    waiting(table, ahead, args.steps, Path(made))
+
+
+def made_up_table(path: Path, items: int, dtype: str) -> Table:
+    """A table of training images with five captions each, and one more image to validate on."""
+    if (path / "table.json").exists():
+        return Table(path)
+    random = np.random.default_rng(0)
+    words = [f"w{number}" for number in range(5000)]
+    rows = []
+    for row in range(items + 1):
+        said = [" ".join(words[w] for w in random.integers(0, len(words), random.integers(8, 16))) for _ in range(5)]
+        split = "train" if row < items else "val"
+        rows.append(Item(f"i{row}", "", split, [(f"i{row}#{place}", text) for place, text in enumerate(said)]))
+    block = random.random((256, REGIONS, FEATURES), dtype=np.float32).astype(dtype)
+    with TableWriter(path, {"name": "made up"}) as writer:
+        writer.write(*to_arrow(rows))
+        shape = (items + 1, REGIONS, FEATURES)
+        with writer.array("butd", "image", shape, dtype, {"backbone": "made up"}) as target:
+            for start in range(0, len(target), len(block)):
+                target[start : start + len(block)] = block[: len(target) - start]
+    return Table(path)
+
+
+class PerItem(Dataset[tuple[Tensor, Tensor]]):
+    """Caption by caption, as published loaders read: an image of the mapped array and the words of the caption."""
+
+    def __init__(self, table: Table, feed: Feed) -> None:
+        self.split, self.images = table.split("train"), table.array("butd")
+        texts = feed.texts.read(self.split.texts, None, 0.0)
+        self.captions = [row[mask] for row, mask in zip(texts["text"], texts["text_mask"], strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return torch.Tensor(np.array(self.images[self.split.item_of_text[index]])), self.captions[index]
+
+
+def collate(items: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    images, captions = zip(*items, strict=True)
+    return {
+        "regions": torch.stack(images),
+        "text": torch.nn.utils.rnn.pad_sequence(captions, batch_first=True),
+        "lengths": torch.tensor([len(caption) for caption in captions]),
+    }
+
+
+def ours(table: Table) -> TrainBatches:
+    """Batches as `fit` reads them."""
+    config = override(RECIPES[RECIPE](), {"data.table": str(table.path)})
+    feed = open_feed(config, table)
+    return TrainBatches(table.split("train"), feed.images, feed.texts, config.data, BATCH, config.seed)
+
+
+def epochs(batches: TrainBatches) -> Iterator[dict[str, Tensor]]:
+    for epoch in range(10**9):
+        yield from batches.epoch(epoch)
+
+
+def copies(table: Table) -> Iterator[dict[str, Tensor]]:
+    """As many items as a batch has, one stretch of the file after the other, into memory that is there already."""
+    values = np.asarray(table.array("butd"))
+    target = np.empty((BATCH, *values.shape[1:]), values.dtype)
+    while True:
+        for start in range(0, len(values) - BATCH, BATCH):
+            np.copyto(target, values[start : start + BATCH])
+            yield {}
+
+
+def speed(table: Table, turns: int, seconds: float) -> None:
+    """Items a second of each contender, in turns; the ratios are medians over turns."""
+    config = override(RECIPES[RECIPE](), {"data.table": str(table.path)})
+    items, mine = PerItem(table, open_feed(config, table)), ours(table)
+
+    def loader(workers: int) -> Iterator[dict[str, Tensor]]:
+        while True:
+            yield from DataLoader(items, BATCH, shuffle=True, num_workers=workers, collate_fn=collate, drop_last=True)
+
+    contenders: dict[str, Iterator[Any]] = {
+        "DataLoader, 0 workers": loader(0),
+        "DataLoader, 2 workers": loader(2),
+        "ours": epochs(mine),
+        "plain copy": copies(table),
+    }
+    int(
+        np.asarray(table.array("butd")).view(np.uint16).max()
+    )  # the page cache holds the file, and its pages are mapped
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(turns + 1):
+        for name, batches in contenders.items():
+            next(batches)
+            count, started = 0, time.perf_counter()
+            while time.perf_counter() - started < seconds:
+                next(batches)
+                count += BATCH
+            if turn:  # the first one warms up
+                rates[name].append(count / (time.perf_counter() - started))
+    for name, found in rates.items():
+        to_ours = statistics.median(rate / other for rate, other in zip(rates["ours"], found, strict=True))
+        middle = statistics.median(found)
+        print(
+            f"  {name:22s} {middle:8,.0f} items/s ({min(found):,.0f} to {max(found):,.0f}); ours is {to_ours:.2f} times"
+        )
+
+
+def memory(table: Table, threads: int) -> None:
+    command = [sys.executable, __file__, "--memory-of", str(table.path), "--threads", str(threads)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    size = table.array("butd").nbytes / 1e9
+    print(
+        f"  table of {size:.2f} GB: at most {found['peak']:.0f} MB of anonymous memory, {found['before']:.0f} MB of it "
+        "before the table was opened"
+    )
+
+
+def memory_of_steps(table: Table, steps: int = 150) -> dict[str, float]:
+    """MB of anonymous memory of this process: before, and the most from opening the table to the last batch."""
+    peak = before = anonymous_mb()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.005):
+            peak = max(peak, anonymous_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    batches = epochs(ours(table))
+    for _ in range(steps):
+        batch = next(batches)
+        time.sleep(0.001)  # the step
+    del batch
+    done.set()
+    watcher.join()
+    return {"before": before, "peak": peak}
+
+
+def anonymous_mb() -> float:
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+
+
+def waiting(table: Table, ahead: int, steps: int, storage: Path) -> None:
+    """The share of training that waits for batches."""
+    changes = {"name": "waiting", "data.table": str(table.path), "optim.max_steps": steps, "feed.read_ahead": ahead}
+    config = override(RECIPES[RECIPE](), {**changes, "storage": str(storage)})
+    run = Run(config, open_tables(config), CPU)
+    run.train_epoch(threading.Event(), lambda: None)  # warms up
+    run.epoch, run.step, run.step_in_epoch = 0, 0, 0
+    started = time.perf_counter()
+    run.train_epoch(threading.Event(), lambda: None)
+    step = (time.perf_counter() - started) / steps
+    share = run.train_metrics["cost/data_wait_share"]
+    print(f"  {RECIPE}, read_ahead {ahead}: {step * 1e3:.0f} ms a step, {share:.2%} of it waiting for data")
+
+
+if __name__ == "__main__":
+    main()
