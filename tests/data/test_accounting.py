@@ -119,3 +119,14 @@ def test_accounts_that_contradict_themselves_are_found(
     told = check(Table(table.path).path, progress=None)
     assert any(what in one.what for one in told), told
     assert {one.file for one in told} == {str(path)}
+
+
+def test_a_table_of_an_earlier_version_says_that_it_kept_no_accounts(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table"
+    build("karpathy", root, out, progress=None, allow_missing=0.5)
+    description = json.loads((out / "table.json").read_text(encoding="utf-8"))
+    del description["accounts"]
+    (out / "table.json").write_text(json.dumps(description), encoding="utf-8")
+    assert notes(Table(out), "val") == [
+        "the table lacks 2 annotated images: built by an earlier version, which kept no accounts"
+    ]
