@@ -123,7 +123,7 @@ def test_accounts_that_contradict_themselves_are_found(
 
 def test_a_table_of_an_earlier_version_says_that_it_kept_no_accounts(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "table"
-    build("karpathy", root, out, progress=None, allow_missing=0.5)
+    build("karpathy", root, out, allow_missing=0.5)
     description = json.loads((out / "table.json").read_text(encoding="utf-8"))
     del description["accounts"]
     (out / "table.json").write_text(json.dumps(description), encoding="utf-8")
