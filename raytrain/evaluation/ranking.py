@@ -42,12 +42,19 @@ def positive_counts(similarity: Tensor, positives: Tensor) -> Counts:
     """Counts around the best of each query's positives.
 
     Args:
-        similarity: (Q, G) scores; for a few rows at a time, as nothing is cut here.
+        similarity: (Q, G) scores.
         positives: (Q, P) int64 positions of gallery items, -1 where a query has fewer.
 
     Raises:
         ValueError: NaN among the scores.
     """
+    cut = zip(_row_chunks(similarity), _like_rows(similarity, positives), strict=True)
+    parts = [_counts_of(scores, listed) for scores, listed in cut]
+    return Counts(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _counts_of(similarity: Tensor, positives: Tensor) -> Counts:
+    """`positive_counts` of so few rows that what is made of them stays in the cache."""
     _refuse_nan(similarity)
     listed = positives >= 0
     own = similarity.gather(1, positives.clamp(min=0)).masked_fill(~listed, -torch.inf)
@@ -180,7 +187,7 @@ def _row_chunks(matrix: Tensor) -> tuple[Tensor, ...]:
 
 
 def _like_rows(matrix: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
-    """`vector` (rows,) cut where `_row_chunks` cuts the matrix."""
+    """`vector` (rows, ...) cut where `_row_chunks` cuts the matrix."""
     return torch.split(vector, max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1])))
 
 
