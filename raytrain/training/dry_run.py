@@ -20,8 +20,9 @@ from raytrain.data.readers import Batch
 from raytrain.data.table import Split
 from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs, Moment
+from raytrain.training.assemble import over_backbone
 from raytrain.training.feed import load_backbone, open_feed
-from raytrain.training.fit import default_device, over_backbone
+from raytrain.training.fit import default_device
 from raytrain.training.gather import gather
 from raytrain.training.learner import Learner
 from raytrain.training.run import open_tables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import signal
 import threading
@@ -16,18 +15,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from raytrain.config import RunConfig, TransformerImages, flatten
-from raytrain.data.batches import Batches, QueryBatches, TrainBatches, Waited
+from raytrain.config import RunConfig, flatten
+from raytrain.data.batches import Waited
 from raytrain.data.queries import QuerySplit
-from raytrain.data.table import AnySplit, Table
-from raytrain.encoders.images import VisionBackbone
+from raytrain.data.table import AnySplit
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
 from raytrain.files import room_in
-from raytrain.methods import METHODS
-from raytrain.methods.base import Inputs, Method, Moment
-from raytrain.methods.trained_backbone import TrainedBackbone
+from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
+from raytrain.training.assemble import build_method, open_batches
 from raytrain.training.embed import embed_split, query_uncertainty
 from raytrain.training.feed import Feed, hold, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
@@ -279,41 +276,6 @@ class Run(Learner):
 
     def _spend(self, started: float) -> None:
         self.worker_seconds += (time.monotonic() - started) * world_size()
-
-
-def build_method(config: RunConfig, feed: Feed) -> Method:
-    """The method of a config, with fresh weights, over a backbone with its own where it trains."""
-    return over_backbone(config, feed.inputs, copy.deepcopy(feed.backbone))
-
-
-def over_backbone(config: RunConfig, inputs: Inputs, backbone: VisionBackbone | None) -> Method:
-    """The method of a config; `backbone` trains below it."""
-    method = METHODS[config.method.kind](config.encoder, config.method, inputs)
-    if backbone is None:
-        return method
-    assert isinstance(config.encoder.image, TransformerImages)
-    return TrainedBackbone(method, backbone, config.encoder.image, config.data.regions)
-
-
-def refuse_other_task(config: RunConfig, table: Table) -> None:
-    """Nothing where the method trains on what the table holds.
-
-    Raises:
-        UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
-    """
-    composed = table.queries is not None
-    if composed != (config.batch_by == "query"):
-        holds, wants = ("composed queries", "images with captions")[:: 1 if composed else -1]
-        raise UsageError(f"{table.path} holds {holds}; {config.method.kind} trains on {wants}")
-
-
-def open_batches(config: RunConfig, split: AnySplit, feed: Feed, noise: tuple[int, ...]) -> Batches:
-    """This rank's training batches, of what the table holds."""
-    refuse_other_task(config, split.table)
-    same = (config.data, config.optim.batch_size, config.seed, rank(), world_size())
-    if isinstance(split, QuerySplit):
-        return QueryBatches(split, feed.images, feed.texts, *same, noise)
-    return TrainBatches(split, feed.images, feed.texts, *same, config.batch_by, noise)
 
 
 def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:

@@ -18,8 +18,9 @@ from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint
+from raytrain.training.assemble import build_method, refuse_other_task
 from raytrain.training.feed import Feed, open_feed
-from raytrain.training.fit import Report, build_method, default_device, fit, no_report, refuse_other_task
+from raytrain.training.fit import Report, default_device, fit, no_report
 
 
 def named(config: RunConfig) -> RunConfig:

@@ -17,9 +17,10 @@ from raytrain.errors import UsageError
 from raytrain.evaluation.ranking import image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.recall import DIRECTIONS
 from raytrain.training import embed
+from raytrain.training.assemble import build_method
 from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests.ray_cluster import run_with_own_ray
 from tests.runs import tiny

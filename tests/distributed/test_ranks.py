@@ -19,9 +19,10 @@ from raytrain.errors import NonFiniteError
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
+from raytrain.training.assemble import build_method, open_batches
 from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method, fit, open_batches
+from raytrain.training.fit import fit
 from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.run import open_tables
 from tests.runs import tiny

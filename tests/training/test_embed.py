@@ -10,9 +10,9 @@ from raytrain.data import batches
 from raytrain.data.readers import Batch
 from raytrain.data.table import Table
 from raytrain.methods.base import Method
+from raytrain.training.assemble import build_method
 from raytrain.training.embed import embed_split, score
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method
 from raytrain.training.run import open_tables
 from tests.runs import tiny
 

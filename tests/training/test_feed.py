@@ -11,8 +11,9 @@ from raytrain.data.table import Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
+from raytrain.training.assemble import build_method
 from raytrain.training.feed import hold, open_feed
-from raytrain.training.fit import build_method, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, resumable
 from tests.runs import tiny
 from tests.tables import make_table

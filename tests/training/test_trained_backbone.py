@@ -21,9 +21,10 @@ from raytrain.encoders.images import TransformersImages, VisionBackbone
 from raytrain.errors import DataError, UsageError
 from raytrain.methods.base import layer_scales
 from raytrain.training import checkpoint
+from raytrain.training.assemble import build_method
 from raytrain.training.evaluate import evaluate_run
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import make_optimizer, set_lr
 from tests.data.pictures import entry, karpathy

@@ -10,9 +10,10 @@ import torch
 
 from raytrain.data.table import Table
 from raytrain.training import checkpoint
+from raytrain.training.assemble import build_method
 from raytrain.training.evaluate import evaluate_run
 from raytrain.training.feed import open_feed
-from raytrain.training.fit import build_method, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import make_optimizer, set_lr
 from tests.encoders.tiny_models import bert, clip
