@@ -93,18 +93,19 @@ class Vocabulary:
     def numbers(self, captions: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """`ids` of a table's tokens: (all, one caption after the other, how many each has). No word becomes a str."""
         known = pa.array(self.words)
-        parts, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        counts = pc.list_value_length(captions).to_numpy().astype(np.int64) + 2
+        ids = np.full(counts.sum(), self.end, np.int32)  # filled in parts: millions of captions are held once
+        filled = 0
         for start in range(0, len(captions), CAPTIONS_AT_ONCE):
             words, lengths = _flat(captions.slice(start, CAPTIONS_AT_ONCE))
+            part = ids[filled : filled + len(words) + 2 * len(lengths)]
             first = np.cumsum(lengths + 2) - lengths - 2
-            ids = np.full(len(words) + 2 * len(lengths), self.end, np.int32)
-            ids[first] = self.start
-            inner = np.ones(len(ids), bool)
+            part[first] = self.start
+            inner = np.ones(len(part), bool)
             inner[first], inner[first + lengths + 1] = False, False
-            ids[inner] = pc.index_in(words, value_set=known).fill_null(self.unk).to_numpy()
-            parts.append(ids)
-            counts.append(lengths + 2)
-        return np.concatenate(parts), np.concatenate(counts)
+            part[inner] = pc.index_in(words, value_set=known).fill_null(self.unk).to_numpy()
+            filled += len(part)
+        return ids, counts
 
     def to_json(self) -> dict[str, Any]:
         return {"words": self.words}
