@@ -218,7 +218,8 @@ def _client(address: str) -> Any:
         client.get_version()
         return client
     except AuthenticationError as error:
-        raise RefusedError(f"{address} refuses this token ({error}); RAY_AUTH_TOKEN_PATH names its file") from None
+        why = str(error).partition(". ")[0]
+        raise RefusedError(f"{address} refuses this token ({why}); RAY_AUTH_TOKEN_PATH names its file") from None
     except (ConnectionError, RuntimeError) as error:
         raise UsageError(f"no cluster answers at {address}: {error}") from None
 
