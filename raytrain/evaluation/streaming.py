@@ -93,15 +93,17 @@ class Plan:
         return texts[inside], inside
 
 
-def cut(texts: int, items: int, cost: int = 1, memory_mib: float = MEMORY_MIB) -> tuple[list[slice], list[slice]]:
-    """Slices of texts and of images, such that a tile of both fits the budget.
+def cut(
+    texts: int, items: int, cost: int = 1, memory_mib: float = MEMORY_MIB, most: int = MOST_PAIRS
+) -> tuple[list[slice], list[slice]]:
+    """Slices of texts and of images, such that a tile of both fits the budget, and has at most so many pairs.
 
     Tiles have the proportions of the matrix, as far as none gets thin: of as many slices either way, the positives,
     which stand along its diagonal, meet the fewest tiles. Sizes differ by one at most: products of like shape round
     alike, and none is of a single row beside long ones.
     """
     # half of the budget is for tiles that are held; a pair has its score and comparisons beside the method's numbers
-    pairs = min(MOST_PAIRS, max(1, int(memory_mib * NUMBERS_PER_MIB) // (2 * (cost + 2))))
+    pairs = min(most, max(1, int(memory_mib * NUMBERS_PER_MIB) // (2 * (cost + 2))))
     thin = min(THINNEST, math.isqrt(pairs))
     rows = min(texts, max(thin, min(math.isqrt(pairs * texts // items), pairs // min(thin, items))))
     columns = min(items, pairs // rows)

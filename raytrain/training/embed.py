@@ -21,6 +21,8 @@ from raytrain.methods.base import Method
 from raytrain.training.feed import Feed
 from raytrain.training.gather import gather, padded, rank, world_size
 
+LARGE_TILE = 2**21  # pairs
+
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     if precision == "fp32":
@@ -111,7 +113,8 @@ def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEM
     scores = torch.empty(len(query), len(gallery))
     if not scores.numel():
         return scores
-    rows, columns = cut(len(query), len(gallery), model.pair_cost(query, gallery), memory_mib)
+    # nothing is counted while a tile is in the cache, and products of large tiles are quicker
+    rows, columns = cut(len(query), len(gallery), model.pair_cost(query, gallery), memory_mib, LARGE_TILE)
     with scoring(model, query, gallery) as tile:
         for images in columns:
             for queries in rows:
