@@ -7,17 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raytrain.cluster.verbs import new_verb
+from raytrain.command import add_verb
 from raytrain.errors import UsageError
 
 
 def add_operations(subparsers: Any) -> None:
     """Adds submit, doctor and cost; each sets `run`, which takes the parsed arguments and returns the JSON result."""
-    submit = new_verb(
+    submit = add_verb(
         subparsers, "submit", "send this folder and a command to a cluster, and follow it to its exit code", run_submit,
         "raytrain submit -- python jobs/sweep.py dvse --recipe dvse_flickr8k --trials 24 --workers 2 "
         "storage=/mnt/shared/runs data.table=/mnt/shared/tables/flickr8k",
-        anywhere=False,
     )  # fmt: skip
     submit.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what the job runs")
     submit.add_argument("--address", help="the dashboard, http://127.0.0.1:8265; default RAY_API_SERVER_ADDRESS")
@@ -31,7 +30,7 @@ def add_operations(subparsers: Any) -> None:
     submit.add_argument("--no-wait", action="store_true", help="return once it is submitted")
     submit.add_argument("--plain-http", action="store_true", help="send the token unencrypted to another host")
 
-    doctor = new_verb(
+    doctor = add_verb(
         subparsers, "doctor", "check versions, nodes, authentication, storage, GPUs and MLflow", run_doctor,
         "raytrain doctor --address auto --storage /mnt/shared/runs",
     )  # fmt: skip
@@ -39,7 +38,7 @@ def add_operations(subparsers: Any) -> None:
     doctor.add_argument("--address", help="cluster to check; default RAY_ADDRESS, or none")
     doctor.add_argument("--tracking", help="MLflow store or server to check; default the storage's own")
 
-    cost = new_verb(
+    cost = add_verb(
         subparsers, "cost", "what each sweep took: seconds, shares that were busy and lost, money", run_cost,
         "raytrain cost --storage /mnt/shared/runs --prices prices.yaml",
     )  # fmt: skip

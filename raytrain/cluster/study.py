@@ -148,10 +148,11 @@ def searcher(study: optuna.Study, space: Any, interrupted: list[int], pace: Pace
 
     class StudySearch(OptunaSearch):  # type: ignore[misc]
         def suggest(self, trial_id: str) -> Any:
-            if pace.spent():
-                return Searcher.FINISHED
+            # Tune asks all the time; what is spent is read from the runs' journals, so only where a trial could start
             if len(self._ot_trials) - len(self._completed_trials) >= pace.room():
                 return None
+            if pace.spent():
+                return Searcher.FINISHED
             if waiting:
                 stored = self._ot_study.get_trials(deepcopy=False)[waiting.pop(0)]
                 # values it has been given are drawn again as they were; what a kill left open is drawn now

@@ -76,7 +76,7 @@ def sweep(
         base,
         grid=options.sampler == "grid",
         each_method=options.each_method,
-        warm_start=options.warm_start,
+        warm_start=() if resume else options.warm_start,  # they are in the study, and their sweep may be gone
     )
     if options.sampler == "grid" and options.trials > len(first):
         options = replace(options, trials=len(first))

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from raytrain.cluster.objectives import COSTS
 from raytrain.cluster.options import Sampler, SweepOptions
+from raytrain.command import add_verb
 from raytrain.config import RunConfig, override, parse_overrides, validate
 from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
@@ -18,9 +19,9 @@ from raytrain.tracking.journal import Journal
 
 def add_verbs(subparsers: Any) -> None:
     """Adds train and sweep; each sets `run`, which takes the parsed arguments and returns the JSON result."""
-    train = new_verb(
+    train = add_verb(
         subparsers, "train", "train one run; with --workers on the cluster", run_train,
-        "raytrain train dvse_emoji optim.lr=5e-4 --workers 2",
+        "raytrain train dvse_emoji optim.lr=5e-4 --workers 2", anywhere=True,
     )  # fmt: skip
     _recipe(train)
     train.add_argument("--workers", type=int, default=0, help="Ray Train workers; 0 trains in this process (default)")
@@ -35,9 +36,9 @@ def add_verbs(subparsers: Any) -> None:
     )  # fmt: skip
     _cluster(train)
 
-    sweep = new_verb(
+    sweep = add_verb(
         subparsers, "sweep", "search a space around a recipe, by Ray Tune and Optuna", run_sweep,
-        "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
+        "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2", anywhere=True,
     )  # fmt: skip
     sweep.add_argument("space", help="a method's search space, or image_text, which draws the method too")
     sweep.add_argument("--recipe", help="recipe or YAML file of trial 0; left out where --resume names a folder")
@@ -207,39 +208,6 @@ def _config(recipe: str) -> RunConfig:
     from raytrain.training.run import load_config
 
     return load_config(recipe, RECIPES)
-
-
-class OverridesAnywhere(argparse.ArgumentParser):
-    """Takes a.b=value before, between and after the flags; argparse alone wants all positional arguments together."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        given, overrides, rest = list(args or []), list[str](), list[str]()
-        switches = {flag for action in self._actions if action.nargs == 0 for flag in action.option_strings}
-        for before, argument in zip(["", *given], given, strict=False):
-            is_value = before.startswith("--") and "=" not in before and before not in switches
-            plain = "=" in argument and not argument.startswith("-") and not is_value
-            (overrides if plain else rest).append(argument)
-        found, unknown = super().parse_known_args(rest, namespace)
-        found.overrides = [*getattr(found, "overrides", []), *overrides]
-        return found, unknown
-
-
-def new_verb(
-    subparsers: Any, name: str, help_text: str, run: Any, example: str, anywhere: bool = True
-) -> argparse.ArgumentParser:
-    """A verb with `--json` and an example; `anywhere` lets a.b=value stand among its flags."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=help_text,
-        description=f"Example:\n  {example}\n\n{help_text[0].upper()}{help_text[1:]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    if anywhere:
-        # subparsers make parsers of the parent's class, which is not ours to choose
-        parser.__class__ = OverridesAnywhere
-    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:

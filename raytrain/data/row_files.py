@@ -167,12 +167,8 @@ def _columnar(path: Path) -> Iterator[tuple[int, Row]]:
             for start in range(0, len(batch), _ROWS_AT_ONCE):
                 yield from enumerate(batch.slice(start, _ROWS_AT_ONCE).to_pylist(), first + start)
             first += len(batch)
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        NotImplementedError,
-    ) as error:  # the last: types Python has no value of
+    # the last is what Arrow raises for types that Python has no value of
+    except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
         what = f"not readable from row {first} on: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise DataError(Problem(str(path), first, what, _AGAIN)) from None
 

@@ -29,16 +29,6 @@ def table(tmp_path: Path) -> Table:
     return build("karpathy", root, tmp_path / "table")
 
 
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.vit(tmp_path_factory.mktemp("models") / "vit"))
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.bert(tmp_path_factory.mktemp("models") / "bert"))
-
-
 def files(table: Table) -> set[str]:
     return {str(path.relative_to(table.path)) for path in table.path.rglob("*") if path.is_file()}
 

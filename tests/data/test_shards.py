@@ -23,16 +23,6 @@ from tests.encoders import tiny_models
 OPTIONS: dict[str, Any] = {"batch_size": 2, "shard_items": 4, "progress": None}
 
 
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.vit(tmp_path_factory.mktemp("models") / "vit"))
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny_models.bert(tmp_path_factory.mktemp("models") / "bert"))
-
-
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Eleven images, two captions each."""

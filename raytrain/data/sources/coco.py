@@ -26,6 +26,7 @@ from raytrain.data.composed import Place, present_images, read_json
 from raytrain.data.layouts import KNOWN, Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
+from raytrain.data.storage import root_of
 from raytrain.data.table import Table, open_array
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -77,7 +78,7 @@ def build(
     if any(number is not None and number < 1 for number in (dev_images, texts_per_image)):
         raise UsageError("dev_images and texts_per_image are at least 1")
     folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
-    image_root, said_in = (folder / images).resolve(), (folder / annotations).resolve()
+    image_root, said_in = root_of(images, folder), (folder / annotations).resolve()
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     read = _read(said_in, problems)

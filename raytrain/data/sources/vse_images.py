@@ -21,6 +21,7 @@ from raytrain.data.layouts import KNOWN, Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.rows import Item, to_arrow
 from raytrain.data.sources.precomp import read_captions, read_ids
+from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table_writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
@@ -57,7 +58,7 @@ def build(
     if texts_per_image < 1 or (dev_images is not None and dev_images < 1):
         raise UsageError("texts_per_image and dev_images are at least 1")
     folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
-    image_root = (folder / images).resolve()
+    image_root = root_of(images, folder)
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     paths: dict[str, Any] = read_json(folder / "id_mapping.json", dict, _FIX)
