@@ -99,8 +99,8 @@ def best_first(similarity: Tensor, k: int) -> Tensor:
     return found
 
 
-def text_image_ranks(similarity: Tensor, item_of_text: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
-    """(N,) ranks image -> text and (M,) ranks text -> image.
+def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
+    """Counts for M text queries over N images.
 
     Neither (M, N) masks nor a transposed copy are made; a 25,000 x 5,000 matrix needs no more than itself.
 
@@ -111,13 +111,6 @@ def text_image_ranks(similarity: Tensor, item_of_text: Tensor, ties: Ties = "ord
     Raises:
         ValueError: shapes or positions that do not fit, or NaN among the scores.
     """
-    i2t = image_to_text_counts(similarity, item_of_text)
-    t2i = text_to_image_counts(similarity, item_of_text)
-    return i2t.ranks(ties), t2i.ranks(ties)
-
-
-def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
-    """Counts for M text queries over N images; shapes as in `text_image_ranks`."""
     owner = check_owner(similarity, item_of_text)
     index = torch.arange(similarity.shape[1], device=similarity.device)
     parts = []
@@ -135,7 +128,7 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
 
 
 def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
-    """Counts for N image queries over M texts; an image without texts has -1; shapes as in `text_image_ranks`."""
+    """Counts for N image queries over M texts; an image without texts has -1; as `text_to_image_counts`."""
     owner = check_owner(similarity, item_of_text)
     texts, images = similarity.shape
     own = similarity.gather(1, owner[:, None])[:, 0]

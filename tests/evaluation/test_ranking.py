@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raytrain.evaluation import ranking
-from raytrain.evaluation.ranking import text_image_ranks
+from raytrain.evaluation.ranking import Ties, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.recall import image_text_metrics, mean_rank, median_rank, recall_at
+
+
+def text_image_ranks(similarity: Tensor, owner: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
+    return image_to_text_counts(similarity, owner).ranks(ties), text_to_image_counts(similarity, owner).ranks(ties)
 
 
 def ranks_by_sorting(similarity: Tensor, relevant: Tensor) -> list[int]:
