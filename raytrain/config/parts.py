@@ -42,7 +42,9 @@ class FeedConfig(Part):
         "auto: device on a GPU where they fit in device_share of its free memory",
     )
     device_share: float = Field(0.5, gt=0, le=1)
-    read_ahead: int = Field(1, ge=0, le=16, description="batches read while one trains; 0 reads each when it is needed")
+    read_ahead: int = Field(
+        2, ge=0, le=16, description="batches read while one trains, a thread each; 0 reads each when it is needed"
+    )
 
 
 class BiGRUText(Part):

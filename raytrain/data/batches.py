@@ -104,7 +104,7 @@ class TrainBatches(Batches):
             self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
         else:
             self.images, self.first = split.item_of_text, np.arange(len(split.texts))
-            self.counts = np.ones_like(self.first)
+            self.counts = np.broadcast_to(1, self.first.shape)
         what = f"{'images with captions' if unit == 'image' else 'captions'} of split '{split.name}'"
         super().__init__(len(self.images), what, batch_size, seed, rank, world, noise)
 
@@ -200,12 +200,12 @@ def text_batches(rows: np.ndarray, texts: TextReader, size: int = TEXTS_AT_ONCE)
 
 
 def read_ahead(read: Callable[[int], T], steps: Sequence[int], ahead: int = 1) -> Iterator[T]:
-    """read(step) for each step, up to `ahead` of them in a thread while the caller works on the one before; 0: none."""
+    """read(step) for each step, in order; up to `ahead` of them, each in a thread, while the caller works; 0: none."""
     if ahead == 0:
         yield from map(read, steps)
         return
     coming: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(ahead) as pool:
         try:
             following = iter(steps)
             coming.extend(pool.submit(read, step) for step in islice(following, ahead))

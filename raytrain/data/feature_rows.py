@@ -105,7 +105,10 @@ class Recycled:
         """A tensor of this shape with anything in it."""
         size = math.prod(shape)
         # one that is too small belongs to batches of another kind, and goes
-        memory = self._idle.pop() if self._idle else np.empty(0, np.float32)
+        try:
+            memory = self._idle.pop()
+        except IndexError:  # none is idle, or another thread took it
+            memory = np.empty(0, np.float32)
         if len(memory) < size:
             memory = np.empty(size, np.float32)
         view = memory[:size].reshape(shape)

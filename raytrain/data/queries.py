@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raytrain.data.problems import Problems
 from raytrain.errors import Problem
@@ -61,8 +62,8 @@ class QuerySplit:
         queries = table.queries
         self.table = table
         self.name = name
-        self.rows: np.ndarray = np.flatnonzero(np.asarray(queries["split"].to_numpy() == name))
-        self.items: np.ndarray = np.flatnonzero(np.asarray(table.items["split"].to_numpy() == name))
+        self.rows: np.ndarray = np.flatnonzero(pc.equal(queries["split"], name).to_numpy())
+        self.items: np.ndarray = np.flatnonzero(pc.equal(table.items["split"], name).to_numpy())
         chosen = queries.take(pa.array(self.rows))
         self.reference: np.ndarray = np.searchsorted(self.items, chosen["reference"].to_numpy())
         self.text: np.ndarray = chosen["text"].to_numpy().astype(np.int64)

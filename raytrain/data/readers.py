@@ -96,7 +96,7 @@ class TokenIds:
     token, and the rest are removed.
 
     Args:
-        ids: the numbers of all texts of the table, one text after the other.
+        ids: the numbers of all texts of the table, one text after the other; int32 is taken over, not copied.
         lengths: (M) how many each text has.
         mask: number of the mask token.
         ordinary: first and one past the last number that is no special token.
@@ -107,7 +107,7 @@ class TokenIds:
         self, ids: np.ndarray, lengths: np.ndarray, mask: int, ordinary: tuple[int, int], max_words: int
     ) -> None:
         past = np.cumsum(lengths)
-        self.ids: np.ndarray = ids.astype(np.int32)
+        self.ids: np.ndarray = ids.astype(np.int32, copy=False)
         self.first: np.ndarray = past - lengths
         self.lengths: np.ndarray = np.minimum(lengths, max_words)
         long = lengths > max_words

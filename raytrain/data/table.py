@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raytrain.data.queries import QUERIES, Gallery, QuerySplit
 from raytrain.data.storage import Root, root_of
@@ -215,7 +216,7 @@ class Split:
     def __init__(self, table: Table, name: str) -> None:
         self.table = table
         self.name = name
-        in_split = np.asarray(table.items["split"].to_numpy() == name)
+        in_split = pc.equal(table.items["split"], name).to_numpy()
         self.items: np.ndarray = np.flatnonzero(in_split)
         owner = table.texts["item"].to_numpy()
         self.texts: np.ndarray = np.flatnonzero(in_split[owner])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>", "<mask>")
 PAD, START, END, UNK, MASK = range(5)
-CAPTIONS_AT_ONCE = 2**15
+CAPTIONS_AT_ONCE = 2**12  # what Arrow makes of them is kept by its memory pool
 
 
 @cache
