@@ -5,7 +5,7 @@
 Makes a table of 36 x 2,048 random features with five captions an image for each dtype (fp32: 5.9 GB of disk at 20,000
 items), and compares in turns, in one process: the loader of published code (a Dataset that reads an item of the mapped
 array at a time, collated by a DataLoader with 0 and with 2 workers; augmented as VSE-infinity's, that is with a fifth
-of the regions left out, and bare), ours (whole batches, augmented, read ahead in one thread, and in as many as a run has
+of the regions left out, and bare), ours (whole batches, augmented, read ahead in one thread and in as many as a run has
 by default), and a plain copy of as many items out of the mapped file, one after the other, as stored. Then in a fresh
 process each: the largest anonymous memory of 150 steps of ours, on this table and one of a quarter of its size; and the
 share of a training step that waits for data, with reading ahead and without. With --folder the tables are kept there,
