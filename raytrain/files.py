@@ -66,12 +66,13 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def room_in(folder: Path, what: str) -> Iterator[None]:
+def room_in(folder: Path, what: str, then: str = "give the same command again") -> Iterator[None]:
     """Inside, running out of space is a DiskFullError that names the folder, whichever library trips over it.
 
     Args:
         folder: that is written to.
         what: is being written, in words.
+        then: what to do once there is room.
     """
     try:
         yield
@@ -81,7 +82,7 @@ def room_in(folder: Path, what: str) -> Iterator[None]:
         free = shutil.disk_usage(folder).free if folder.exists() else 0
         raise DiskFullError(
             f"{folder}: no room for {what}: {why} ({size(free)} free there). What was complete is kept; make room and "
-            "give the same command again"
+            f"{then}"
         ) from error
 
 

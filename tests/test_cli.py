@@ -78,7 +78,7 @@ def test_evaluation_refuses_a_table_that_changed(tmp_path: Path) -> None:
     [
         (["train", "dvse_emoji", "optim.lrr=1"], 2, "did you mean 'lr'"),
         (["train", "dvse_emojii"], 2, "no recipe 'dvse_emojii'"),
-        (["train", "dvse_emoji", "data.val_split=test"], 2, "never read the test split"),
+        (["train", "dvse_emoji", "data.val_split=test"], 4, "never read the test split"),
         (["train", "dvse_emoji", "data.table=nowhere"], 3, "raytrain data build"),
         (["data", "build", "emojis", "--out", "t"], 2, "Sources: "),
         (["data", "check", "nowhere"], 3, "table.json"),

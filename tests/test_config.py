@@ -20,7 +20,7 @@ from raytrain.config import (
     validate,
 )
 from raytrain.config.methods import METHOD_CONFIGS
-from raytrain.errors import UsageError
+from raytrain.errors import RefusedError, UsageError
 from raytrain.recipes import RECIPES
 
 
@@ -109,7 +109,7 @@ def test_a_recorded_config_is_completed_by_defaults_and_otherwise_left(config: R
 
 def test_the_test_split_cannot_be_trained_or_selected_on(config: RunConfig) -> None:
     for name in ("data.train_split", "data.val_split"):
-        with pytest.raises(UsageError, match="never read the test split"):
+        with pytest.raises(RefusedError, match="never read the test split"):
             override(config, {name: "test"})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from raytrain.cluster.follow import say
 from raytrain.cluster.runs import close
 from raytrain.cluster.trial import Ledger
+from raytrain.errors import DiskFullError, RefusedError
 from raytrain.review.pareto import front
 
 
@@ -75,34 +76,50 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[st
     }
 
 
+def ends_all(error: BaseException | None) -> RefusedError | DiskFullError | None:
+    """The refusal, or the full disk, that an error of a trial or of Tune comes from; None of any other error."""
+    while error is not None:
+        inside = getattr(error, "cause", None)  # of Ray's wrapper
+        error = inside if isinstance(inside, BaseException) else error
+        if isinstance(error, (RefusedError, DiskFullError)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 @contextlib.contextmanager
 def stoppable(ledger: Ledger) -> Iterator[None]:
     """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
 
     Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
     not do: Tune would take it for a trial's.
+
+    An error that ends the sweep leaves its trials interrupted as well, if the storage still takes a line.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
-        for run in ledger.training():
-            close(run, "interrupted", f"signal {number}")
-            ledger.mirror.due(run)
-        ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
+    def leave(status: str, why: str, timeout_s: float) -> None:
+        with contextlib.suppress(OSError):
+            for run in ledger.training():
+                close(run, "interrupted", why)
+                ledger.mirror.due(run)
+            ledger.journal.write("end", status=status, error=why, metrics={})
         ledger.mirror.due(ledger.folder)
-        say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
-        ledger.mirror.close(timeout_s=2.0)
+        say(f"{ledger.sweep} {status}; go on with --resume {ledger.sweep}")
+        ledger.mirror.close(timeout_s)
+
+    def stop(number: int, frame: object) -> None:
+        leave("interrupted", f"signal {number}", timeout_s=2.0)
         os._exit(75)
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     except Exception as error:
-        ledger.journal.write("end", status="failed", error=f"{type(error).__name__}: {error}", metrics={})
-        ledger.mirror.due(ledger.folder)
-        ledger.mirror.close()
+        status = "interrupted" if isinstance(error, DiskFullError) else "failed"
+        leave(status, f"{type(error).__name__}: {error}", timeout_s=60.0)
         raise
     finally:
         for each, handler in before.items():

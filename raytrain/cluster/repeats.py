@@ -12,7 +12,7 @@ from raytrain.cluster.study import outcome
 from raytrain.cluster.trainer import train_on_ray
 from raytrain.cluster.trial import Ledger, trial_config
 from raytrain.config import override
-from raytrain.errors import RaytrainError
+from raytrain.errors import DiskFullError, RaytrainError, RefusedError
 
 
 def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: int) -> list[dict[str, Any]]:
@@ -46,7 +46,10 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
                         max_failures=job["max_failures"],
                         tracking_uri=ledger.mirror.uri,
                         parent=job["parent"],
+                        fingerprint=job["fingerprint"],
                     )
+                except (RefusedError, DiskFullError):
+                    raise  # the next one would meet the same
                 except RaytrainError as error:
                     say(f"{config.name} failed: {error}")
                     done = progress(config.folder, ledger.select)

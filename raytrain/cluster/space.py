@@ -16,6 +16,8 @@ Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
 """Draws each searched field of a RunConfig by its dotted name; may return further, derived fields."""
 
 NAMES = ("name", "experiment")
+JUDGED_BY = ("data.table", "data.train_split", "data.val_split", "evaluation.", "experiment", "storage")
+"""What makes trials comparable, and says where they lie: a search draws none of it."""
 
 
 class Walker:
@@ -87,6 +89,15 @@ def drawn(space: Space, params: Mapping[str, Any], number: int = 0) -> dict[str,
     walker = Walker(params, number=number)
     derived = space(walker) or {}  # type: ignore[arg-type]
     return {**walker.answers, **derived}
+
+
+def refuse_to_judge_anew(changes: Mapping[str, Any]) -> None:
+    """Raises RefusedError: a trial would be judged on something else than the sweep it belongs to."""
+    drawn = [name for name in changes if name.startswith(JUDGED_BY)]
+    if drawn:
+        raise RefusedError(
+            f"a search may not draw {', '.join(drawn)}: its trials are compared on one table, its splits and one metric"
+        )
 
 
 def distributions(space: Space) -> dict[str, Any]:

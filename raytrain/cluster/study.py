@@ -112,8 +112,8 @@ def settle(study: optuna.Study, ended: Mapping[int, Progress], cost: str | None 
     return interrupted
 
 
-OWN_FAULTS = ("NonFiniteError", "OutOfMemory", "UsageError", "DataError", "RefusedError")
-"""Errors that going on would only repeat."""
+OWN_FAULTS = ("NonFiniteError", "OutOfMemory", "UsageError", "DataError")
+"""Errors that going on would only repeat. A refusal ends the sweep, and its trial goes on with it."""
 
 
 def outcome(run: Progress) -> str | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
-from raytrain.cluster.ending import conclude, stoppable
+from raytrain.cluster.ending import conclude, ends_all, stoppable
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
 from raytrain.cluster.objectives import values
@@ -33,6 +33,8 @@ from raytrain.cluster.space import Space, drawn, identity, walk
 from raytrain.cluster.study import open_study, searcher, settle
 from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
 from raytrain.config import RunConfig, override
+from raytrain.data.test_split import closed_while
+from raytrain.files import room_in
 from raytrain.tracking.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -65,12 +67,24 @@ def sweep(
 
     Raises:
         UsageError: no room for one trial, or names and values that do not fit together.
-        RefusedError: the name is taken, in use, or was another search.
+        RefusedError: the name is taken, in use, or was another search; or a trial was refused something, which ends
+            the sweep.
+        DiskFullError: the storage is full; `resume` goes on.
     """
+    connect()  # before the test split is closed: a cluster that is started here may outlive the sweep
+    base = placed(override(base, {"name": name}))
+    with closed_while("a sweep"), room_in(base.folder, "the sweep", f"go on with --resume {name}"):
+        return _sweep(space, base, options, resume, tracking_uri)
+
+
+def _sweep(
+    space: Space, base: RunConfig, options: SweepOptions, resume: bool, tracking_uri: str | None
+) -> dict[str, Any]:
     from raytrain.training.run import open_tables
 
-    base = placed(override(base, {"name": name}))
-    folder = base.folder
+    name, folder = base.name, base.folder
+    for _, _, changes in walk(space):
+        trial_config(base, name, 0, changes)
     first = first_trials(
         space,
         base,
@@ -80,12 +94,9 @@ def sweep(
     )
     if options.sampler == "grid" and options.trials > len(first):
         options = replace(options, trials=len(first))
-    for _, _, changes in walk(space):
-        trial_config(base, name, 0, changes)
     fingerprint = open_tables(base)["train"].table.fingerprint
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
-        connect()
         gpu, _, at_once = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
@@ -107,6 +118,7 @@ def sweep(
             "base": base.model_dump(mode="json"),
             "sweep": name,
             "parent": uid,
+            "fingerprint": fingerprint,
             "workers": options.workers,
             "use_gpu": gpu,
             "resources_per_worker": dict(options.resources_per_worker),
@@ -134,7 +146,11 @@ def run_trials(
     pace: Pace,
     search: Mapping[str, Any],
 ) -> None:
-    """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from."""
+    """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from.
+
+    Raises:
+        RefusedError, DiskFullError: of a trial; the others are stopped and go on when the sweep is resumed.
+    """
     from ray import tune
 
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # ours records what it stops
@@ -152,6 +168,10 @@ def run_trials(
                 name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger)], verbose=0
             ),
         ).fit()
+    except Exception as error:
+        if (own := ends_all(error)) is not None:  # Tune wraps what is raised within
+            raise own from None
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     # a trial that Tune dropped without a word would otherwise be missing
@@ -163,15 +183,16 @@ def run_trials(
 def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
     """ASHA on the running best, told of the trials of earlier lives of the sweep.
 
-    None with too few epochs, and where a cost is kept low: a cheap trial must not be stopped for being a little worse.
+    No trial stops early with too few epochs, nor where a cost is kept low: a cheap one must not be stopped for being a
+    little worse.
     """
-    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
     epochs = ledger.base.optim.num_epochs
     if search["grace_epochs"] >= epochs or ledger.options.cost:
-        return None
+        return ending(FIFOScheduler)()
 
-    class RunningBest(ASHAScheduler):  # type: ignore[misc]
+    class RunningBest(ending(ASHAScheduler)):  # type: ignore[misc]
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
             # after its last epoch a trial ends by itself; stopping it would only record it as cut short
             if result["epoch"] >= epochs:
@@ -193,6 +214,21 @@ def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
             for epoch, best in ledger.progress(number).history:
                 scheduler.on_trial_result(None, past, {"epoch": epoch, "best": best})
     return scheduler
+
+
+def ending(scheduler: Any) -> Any:
+    """A scheduler that ends the sweep at an error which the other trials would only meet too.
+
+    Tune asks it first, before the study and the ledger hear of the error: that trial too goes on with the sweep.
+    """
+
+    class Ending(scheduler):  # type: ignore[misc]
+        def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+            if (own := ends_all(trial.get_pickled_error())) is not None:
+                raise own
+            super().on_trial_error(tune_controller, trial)
+
+    return Ending
 
 
 def take_stock(study: optuna.Study, space: Space, ledger: Ledger) -> list[int]:

@@ -15,6 +15,7 @@ from raytrain.cluster.connect import placed
 from raytrain.cluster.follow import Follower
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.config import RunConfig, validate
+from raytrain.data.table import Table
 from raytrain.errors import (
     DataError,
     DiskFullError,
@@ -24,6 +25,7 @@ from raytrain.errors import (
     RefusedError,
     UsageError,
 )
+from raytrain.files import room_in
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, DiskFullError)
@@ -39,6 +41,7 @@ def train_on_ray(
     max_failures: int = 3,
     tracking_uri: str | None = None,
     parent: str | None = None,
+    fingerprint: str | None = None,
     callbacks: Sequence[Any] = (),
     follow: bool = True,
 ) -> Progress:
@@ -55,11 +58,13 @@ def train_on_ray(
         max_failures: worker groups lost before the run fails.
         tracking_uri: MLflow server or store that mirrors the run; None for no mirror.
         parent: uid of the sweep the run belongs to.
+        fingerprint: that the table has on every node, in every life of the run; None takes what it has here now.
         callbacks: Ray Train callbacks, which run in its controller.
         follow: print the epochs here as they end, and mirror them.
 
     Raises:
         UsageError: the cluster has no room for the workers.
+        RefusedError: the table is another one, here or on a node.
         RaytrainError: what a worker raised, or that the workers were lost more than `max_failures` times.
     """
     from ray.train import CheckpointConfig, FailureConfig, ScalingConfig
@@ -72,6 +77,7 @@ def train_on_ray(
     config = placed(config)
     gpu, worker, _ = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker)
     prepare_folder(config)
+    fingerprint = fingerprint or Table(config.data.table).fingerprint
     # Ray throttles `report` by this poll: 2 s by default
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     # a node that does other work may need minutes to import torch; what cannot fit was refused above
@@ -79,7 +85,7 @@ def train_on_ray(
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     trainer = TorchTrainer(
         work,
-        train_loop_config={"config": config.model_dump(mode="json"), "parent": parent},
+        train_loop_config={"config": config.model_dump(mode="json"), "parent": parent, "fingerprint": fingerprint},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=dict(worker)),
         run_config=RayRunConfig(
@@ -104,10 +110,11 @@ def train_on_ray(
             trainer.fit()
     except Exception as error:
         found = _cause(error)
-        close(config.folder, "failed", f"{type(found).__name__}: {found}")
-        if isinstance(found, RaytrainError):
-            raise found from None
-        raise RaytrainError(f"{config.name}: {found}") from error
+        with room_in(config.folder, "the run", "go on"):  # Ray's own files may be what did not fit
+            close(config.folder, "failed", f"{type(found).__name__}: {found}")
+            if isinstance(found, RaytrainError):
+                raise found from None
+            raise RaytrainError(f"{config.name}: {found}") from found
     keep_best_and_last(config.folder)
     return progress(config.folder, config.evaluation.select)
 
@@ -138,7 +145,7 @@ def work(job: dict[str, Any]) -> None:
     with within_memory(device, ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)):
         fit(
             config,
-            open_tables(config),
+            open_tables(config, job["fingerprint"]),
             report,
             checkpoint_root=config.folder,
             resume_from=newest_checkpoint(config.folder, device),

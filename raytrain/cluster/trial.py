@@ -11,6 +11,7 @@ from raytrain.cluster.objectives import COSTS, cost_of
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.resources import HEAD
 from raytrain.cluster.runs import Progress, close, progress
+from raytrain.cluster.space import refuse_to_judge_anew
 from raytrain.cluster.study import outcome
 from raytrain.config import RunConfig, override, validate
 from raytrain.tracking.journal import Journal
@@ -18,7 +19,12 @@ from raytrain.tracking.mirror import Mirror
 
 
 def trial_config(base: RunConfig, sweep: str, number: int, changes: Mapping[str, Any]) -> RunConfig:
-    """The run of a trial: `<sweep>-t003` beside the sweep's folder."""
+    """The run of a trial: `<sweep>-t003` beside the sweep's folder.
+
+    Raises:
+        RefusedError: the changes are of what a trial is judged by.
+    """
+    refuse_to_judge_anew(changes)
     return override(base, {**changes, "name": f"{sweep}-t{number:03d}"})
 
 
@@ -27,7 +33,8 @@ def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
 
     Args:
         config: {"number": ..., "changes": ...} as the search drew it.
-        job: what all trials share: base, sweep, parent, workers, use_gpu, resources_per_worker, max_failures.
+        job: what all trials share: base, sweep, parent, fingerprint (of the table), workers, use_gpu,
+            resources_per_worker, max_failures.
     """
     from ray import tune
     from ray.tune.integration.ray_train import TuneReportCallback
@@ -42,6 +49,7 @@ def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
         resources_per_worker=job["resources_per_worker"],
         max_failures=job["max_failures"],
         parent=job["parent"],
+        fingerprint=job["fingerprint"],
         callbacks=[TuneReportCallback()],
         follow=False,
     )

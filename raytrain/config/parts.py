@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from raytrain.errors import RefusedError
 
 
 class Part(BaseModel):
@@ -141,3 +143,10 @@ class EvaluationConfig(Part):
     memory_mib: int = Field(
         64, ge=1, description="MiB that scoring may hold beside the embeddings (and beside kept similarities)"
     )
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _never_by_test(cls, name: object) -> object:
+        if str(name).startswith("test/"):
+            raise RefusedError(f"evaluation.select={name}: validation chooses; a metric of test cannot")
+        return name

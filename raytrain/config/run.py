@@ -27,7 +27,7 @@ from raytrain.config.parts import (
     Part,
     TextConfig,
 )
-from raytrain.errors import UsageError
+from raytrain.errors import RefusedError, UsageError
 
 
 class RunConfig(Part):
@@ -47,7 +47,7 @@ class RunConfig(Part):
     @model_validator(mode="after")
     def _combinations(self) -> RunConfig:
         if self.data.val_split == "test" or self.data.train_split == "test":
-            raise ValueError("training and selection never read the test split; use `raytrain evaluate --split test`")
+            raise RefusedError("training and selection never read the test split; use `raytrain evaluate --split test`")
         if self.encoder.text.kind == "tokens" and self.data.text_features is None:
             raise ValueError("encoder.text.kind=tokens reads data.text_features; name a text feature of the table")
         kind, ways = self.method.kind, self.method.batch_ways

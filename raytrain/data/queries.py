@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.data.problems import Problems
+from raytrain.data.test_split import refuse_test
 from raytrain.errors import Problem
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ class QuerySplit:
             by items of its reference's part (FashionIQ: the category).
     """
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
         assert table.queries is not None
+        refuse_test(name, allow_test)
         queries = table.queries
         self.table = table
         self.name = name

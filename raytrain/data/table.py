@@ -14,8 +14,10 @@ the same.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +29,9 @@ import pyarrow.compute as pc
 
 from raytrain.data.queries import QUERIES, Gallery, QuerySplit
 from raytrain.data.storage import Root, root_of
+from raytrain.data.test_split import refuse_test
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
+from raytrain.files import sha256
 
 SCHEMA_VERSION = 1
 ITEMS = pa.schema(
@@ -108,6 +112,31 @@ class Table:
         """sha256 over items, texts and queries, 64 hex digits."""
         return str(self.description["fingerprint"])
 
+    def refuse_other(self, fingerprint: str) -> None:
+        """Raises RefusedError: this is not the table of a fingerprint, with which the caller began."""
+        if fingerprint != self.fingerprint:
+            raise RefusedError(
+                f"{self.path} is not the table that this began with: its fingerprint is {self.fingerprint[:12]}, was "
+                f"{fingerprint[:12]}; put that table back, or start anew under another name"
+            )
+
+    def refuse_edited(self) -> None:
+        """Reads items, texts and queries once.
+
+        Raises:
+            RefusedError: they are not those that table.json describes.
+        """
+        composed = {name: self.description[name] for name in ("gallery",) if name in self.description}
+        try:
+            found = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
+        except OSError as error:
+            raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
+        if found != self.fingerprint:
+            raise RefusedError(
+                f"{self.path} has been changed since it was built: its rows are those of fingerprint {found[:12]}, "
+                f"table.json says {self.fingerprint[:12]}. Build it again; `raytrain data check` says which file it is"
+            )
+
     @property
     def image_root(self) -> Root:
         """Folder, or URL, that items' files are relative to."""
@@ -169,28 +198,26 @@ class Table:
         """The rows of one split.
 
         Raises:
-            RefusedError: the test split, unless `allow_test` (which only final evaluation passes).
+            RefusedError: the test split, while something trains or without `allow_test`, which final evaluation passes.
         """
-        self._open(name, allow_test)
-        return Split(self, name)
+        self._refuse_unknown(name)
+        return Split(self, name, allow_test)
 
     def query_split(self, name: str, allow_test: bool = False) -> QuerySplit:
         """The composed queries of one split, with its items as gallery.
 
         Raises:
-            RefusedError: the test split, unless `allow_test` (which only final evaluation passes).
+            RefusedError: the test split, while something trains or without `allow_test`, which final evaluation passes.
             UsageError: a table of images and captions, or a split that does not exist.
         """
         if self.queries is None:
             raise UsageError(f"{self.path} has no composed queries; it holds images and captions")
-        self._open(name, allow_test)
-        return QuerySplit(self, name)
+        self._refuse_unknown(name)
+        return QuerySplit(self, name, allow_test)
 
-    def _open(self, name: str, allow_test: bool) -> None:
+    def _refuse_unknown(self, name: str) -> None:
         if name not in self.splits:
             raise UsageError(f"{self.path} has no split '{name}'. Splits: {', '.join(self.splits)}.")
-        if name == "test" and not allow_test:
-            raise RefusedError("the test split opens only to `raytrain evaluate --split test`")
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
         path = self.path / name
@@ -213,7 +240,8 @@ class Split:
         item_of_text: (M) position in `items` that each text belongs to.
     """
 
-    def __init__(self, table: Table, name: str) -> None:
+    def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
+        refuse_test(name, allow_test)
         self.table = table
         self.name = name
         in_split = pc.equal(table.items["split"], name).to_numpy()
@@ -227,6 +255,16 @@ class Split:
 
 
 AnySplit = Split | QuerySplit
+
+
+def fingerprint_of(files: Mapping[str, str], composed: Mapping[str, Any]) -> str:
+    """64 hex digits.
+
+    Args:
+        files: sha256 of items, texts and queries, by file name.
+        composed: {"gallery": ...} of a table of composed queries; empty elsewhere.
+    """
+    return hashlib.sha256(json.dumps({**files, **composed}, sort_keys=True).encode()).hexdigest()
 
 
 def open_array(path: Path) -> np.ndarray:

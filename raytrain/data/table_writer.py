@@ -19,7 +19,7 @@ import pyarrow as pa
 from raytrain.data.accounting import Missing
 from raytrain.data.queries import QUERIES, Gallery
 from raytrain.data.storage import Root
-from raytrain.data.table import ITEMS, SCHEMA_VERSION, SPLITS, TEXTS, Table, open_array
+from raytrain.data.table import ITEMS, SCHEMA_VERSION, SPLITS, TEXTS, Table, fingerprint_of, open_array
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import locked, sha256, sync, write_json
 
@@ -142,7 +142,7 @@ class TableWriter:
             **self.composed,
             "features": self.features,
             "files": files,
-            "fingerprint": hashlib.sha256(json.dumps({**files, **self.composed}, sort_keys=True).encode()).hexdigest(),
+            "fingerprint": fingerprint_of(files, self.composed),
         }
         write_json(self.path / "table.json", description)
         if self.out.exists():

@@ -19,6 +19,7 @@ from raytrain.config import RunConfig, flatten
 from raytrain.data.batches import Waited
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit
+from raytrain.data.test_split import closed_while, refuse_test
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
 from raytrain.files import room_in
 from raytrain.methods.base import Moment
@@ -41,6 +42,7 @@ def no_report(metrics: dict[str, float], checkpoint_dir: Path | None) -> None:
     """The report of a run that nobody watches."""
 
 
+@closed_while("a run")
 def fit(
     config: RunConfig,
     tables: Mapping[str, AnySplit],
@@ -71,17 +73,26 @@ def fit(
         NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
         Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
+        RefusedError: a table is the test split, or another one than the checkpoint was trained on.
     """
     device = device or default_device()
     journal = Journal(config.folder) if rank() == 0 else None
-    run = Run(config, tables, device)
+    for split in tables.values():
+        refuse_test(split.name)
     saved = checkpoint.load(resume_from) if resume_from is not None else None
+    if saved is not None:
+        tables["val"].table.refuse_other(saved.manifest["fingerprint"])
+    run = Run(config, tables, device)
     if saved is not None:
         run.restore(saved)
     _open_journal(journal, run, saved, parent)
     try:
         metrics: dict[str, float] = {}
-        with _sigterm() as stop, room_in(config.folder, "the run"), Watchdog(config.folder, rank()) as watchdog:
+        with (
+            _sigterm() as stop,
+            room_in(config.folder, "the run", "go on"),
+            Watchdog(config.folder, rank()) as watchdog,
+        ):
             # an epoch that was cut short at its last step has still to be judged
             while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
                 run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder), watchdog.beat)

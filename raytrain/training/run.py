@@ -31,13 +31,20 @@ def named(config: RunConfig) -> RunConfig:
     return override(config, {"name": f"{config.method.kind}-{Path(config.data.table).name}-s{config.seed}-{stamp}"})
 
 
-def open_tables(config: RunConfig) -> dict[str, AnySplit]:
+def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, AnySplit]:
     """{"train": ..., "val": ...} of the config's table; the test split stays closed.
+
+    Args:
+        fingerprint: that the table must have, of a run that belongs to a sweep.
 
     Raises:
         UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
+        RefusedError: it is another table, or was changed since it was built.
     """
     table = Table(config.data.table)
+    if fingerprint is not None:
+        table.refuse_other(fingerprint)
+    table.refuse_edited()
     refuse_other_task(config, table)
     names = {"train": config.data.train_split, "val": config.data.val_split}
     return {which: open_split(table, name) for which, name in names.items()}
@@ -136,6 +143,7 @@ def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
             f"{table.fingerprint[:12]}, was {saved.manifest['fingerprint'][:12]}); numbers on other data are not this "
             "run's"
         )
+    table.refuse_edited()
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,25 +39,11 @@ def one_after_the_other(study: Any, space: Any, ledger: Any, job: Any, samples: 
         study.tell(trial, ledger.recorded[trial.number]["value"])
 
 
-@pytest.fixture
-def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep's questions to Ray are answered here, and nothing may start it: some of its functions do so unasked."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
-
-    def refuse(*given: object, **more: object) -> None:
-        raise AssertionError("this test starts no Ray")
-
-    monkeypatch.setattr(ray, "init", refuse)
-    context = SimpleNamespace(get_job_id=lambda: "job", get_node_id=lambda: "node")
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
-    monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address=None: {})
-    monkeypatch.setattr("raytrain.cluster.sweep.connect", lambda: {})
-    monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])
-    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", one_after_the_other)
-
-
 @pytest.mark.usefixtures("no_cluster")
-def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(tmp_path: Path) -> None:
+def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", one_after_the_other)
     table = make_table(tmp_path / "table", items=280, texts_per_item=2, regions=3)
     changes = [f"data.table={table.path}", f"storage={tmp_path}/runs", "encoder.dim=8", "optim.max_steps=1"]
     flags = ["--name", "s", "--trials", "4", "--each-method", "1", "--rerank-trials", "0", "--tracking", "none"]
