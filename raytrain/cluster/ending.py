@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.runs import close
 from raytrain.cluster.trial import Ledger
 from raytrain.review.pareto import front
@@ -75,28 +76,45 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[st
     }
 
 
-@contextlib.contextmanager
-def stoppable(ledger: Ledger) -> Iterator[None]:
-    """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
+def leave(ledger: Ledger, why: str, how: str = "") -> None:
+    """Record what is interrupted and end this process with exit code 75; a resumption does the rest.
 
     Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
     not do: Tune would take it for a trial's.
+
+    Args:
+        why: for the journals.
+        how: what `--resume` needs besides.
     """
+    try:
+        for run in ledger.training():
+            close(run, "interrupted", why)
+            ledger.mirror.due(run)
+        ledger.journal.write("end", status="interrupted", error=why, metrics={})
+        ledger.mirror.due(ledger.folder)
+    except OSError as error:  # the storage may have gone too, and a resumption needs none of this
+        say(f"{ledger.sweep}: not recorded: {error}")
+    say(f"{ledger.sweep} interrupted: {why}; go on with --resume {ledger.sweep}{how}")
+    ledger.mirror.close(timeout_s=2.0)
+    os._exit(75)
+
+
+def watched(ledger: Ledger, address: str) -> Head:
+    """A watch over the head at `address` that leaves when it is gone, since Ray would end us without a record."""
+    why = f"nothing answers at {address}, the head of the cluster"
+    return Head(address, lambda: leave(ledger, why, " --address HOST:PORT once there is a head on the same storage"))
+
+
+@contextlib.contextmanager
+def stoppable(ledger: Ledger) -> Iterator[None]:
+    """On SIGTERM (`ray job stop`) and SIGINT: leave with exit code 75."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def stop(number: int, frame: object) -> None:
-        for run in ledger.training():
-            close(run, "interrupted", f"signal {number}")
-            ledger.mirror.due(run)
-        ledger.journal.write("end", status="interrupted", error=f"signal {number}", metrics={})
-        ledger.mirror.due(ledger.folder)
-        say(f"{ledger.sweep} interrupted; go on with --resume {ledger.sweep}")
-        ledger.mirror.close(timeout_s=2.0)
-        os._exit(75)
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        each: signal.signal(each, lambda number, _: leave(ledger, f"signal {number}"))
+        for each in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     except Exception as error:

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
-from raytrain.cluster.ending import conclude, stoppable
+from raytrain.cluster.ending import conclude, stoppable, watched
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import values
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.pace import Pace
@@ -85,7 +86,7 @@ def sweep(
     fingerprint = open_tables(base)["train"].table.fingerprint
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
-        connect()
+        address = connect()["address"]
         gpu, _, at_once = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
@@ -112,12 +113,12 @@ def sweep(
             "resources_per_worker": dict(options.resources_per_worker),
             "max_failures": options.max_failures,
         }
-        with stoppable(ledger):
+        with stoppable(ledger), watched(ledger, address) as head:
             if left > 0:
                 pace = Pace(options, gpu, ledger.gpu_seconds, told=ledger.has_room)
                 say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
-                run_trials(study, space, ledger, job, left, interrupted, pace, search)
-            repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds)
+                run_trials(study, space, ledger, job, left, interrupted, pace, search, head)
+            repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds, head)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
         mirror.close()
@@ -133,6 +134,7 @@ def run_trials(
     interrupted: list[int],
     pace: Pace,
     search: Mapping[str, Any],
+    head: Head,
 ) -> None:
     """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from."""
     from ray import tune
@@ -149,9 +151,12 @@ def run_trials(
                 num_samples=samples,
             ),
             run_config=tune.RunConfig(
-                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger)], verbose=0
+                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger, head)], verbose=0
             ),
         ).fit()
+    except Exception:
+        head.settled()
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     # a trial that Tune dropped without a word would otherwise be missing
