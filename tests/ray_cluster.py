@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, with token authentication, for the tests that need one.
+"""A Ray cluster of several nodes on this machine, with token authentication, for tests and benchmarks that need one.
 
 Started by `ray start` under a folder, ports and a token of its own, and ended by its own process ids: `ray stop` would
 end every cluster of the machine.
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class LocalCluster:
-    """Two nodes of one CPU each, so that a training of two workers spans both."""
+    """Nodes of one CPU each, the head first; two of them, so that a training of two workers spans both."""
 
     folder: Path
     port: int
@@ -41,6 +41,40 @@ class LocalCluster:
     @property
     def dashboard(self) -> str:
         return f"http://127.0.0.1:{self.dashboard_port}"
+
+    def start_head(self) -> None:
+        self.start_node(
+            "--head",
+            f"--port={self.port}",
+            f"--temp-dir={self.folder / 'r'}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={self.dashboard_port}",
+            f"--ray-client-server-port={free_port()}",
+        )
+        self.wait()
+
+    def add_node(self) -> None:
+        # a folder of its own, as on a host of its own: in a shared one each node's agent removes the other's job files
+        self.start_node(f"--address={self.address}", f"--temp-dir={self.folder / f'w{len(self.nodes)}'}")
+
+    def kill_node(self, index: int) -> list[int]:
+        """SIGKILL of everything that a node started, as if its power were cut; the process ids."""
+        ended = self.processes(index)
+        for pid in ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.nodes[index].wait(10)
+        return ended
+
+    def processes(self, index: int) -> list[int]:
+        """Process ids of a node: those of the session that `ray start` was given."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                fields = (path / "stat").read_text().rpartition(")")[2].split()  # the name before may hold anything
+                if int(fields[3]) == self.nodes[index].pid and fields[0] != "Z":
+                    found.append(int(path.name))
+        return sorted(found)
 
     def start_node(self, *arguments: str) -> None:
         ports = ["--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port"]
@@ -79,36 +113,37 @@ class LocalCluster:
             process.kill()
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def workers(self) -> list[int]:
-        """Process ids of this cluster's training workers, known as its own by the token they carry."""
+    def everything(self) -> list[int]:
+        """Process ids of this cluster, its drivers and workers among them: known by the token that they carry."""
         mine = f"RAY_AUTH_TOKEN_PATH={self.env['RAY_AUTH_TOKEN_PATH']}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if b"TrainWorker" in (path / "cmdline").read_bytes() and mine in (path / "environ").read_bytes():
+                if mine in (path / "environ").read_bytes():
                     found.append(int(path.name))
         return found
 
-    def wait_for_head(self, timeout_s: float = 120.0) -> None:
-        """Until the head says that it runs; a node that asks before gives up sooner than the head of a busy machine."""
-        deadline = time.monotonic() + timeout_s
-        log = self.folder / "node0.log"
-        while "Ray runtime started" not in log.read_text(errors="replace"):
-            if self.nodes[0].poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the head did not come up:\n{log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.5)
+    def workers(self) -> list[int]:
+        """Process ids of its training workers."""
+        found = []
+        for pid in self.everything():
+            with contextlib.suppress(OSError):
+                if b"TrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
 
-    def wait(self, timeout_s: float = 120.0) -> None:
-        """Until both nodes have joined."""
+    def wait(self, timeout_s: float = 240.0) -> None:
+        """Until every node says that it has joined.
+
+        A node that asks for a head before it is up gives up sooner than the head of a busy machine.
+        """
         deadline = time.monotonic() + timeout_s
-        status = [str(Path(sys.executable).with_name("ray")), "status", "--address", self.address]
-        while time.monotonic() < deadline:
-            done = subprocess.run(status, env=self.env, capture_output=True, text=True, check=False)
-            if "/2.0 CPU" in done.stdout:
-                return
-            time.sleep(1.0)
-        logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in self.folder.glob("node*.log"))
-        raise RuntimeError(f"the cluster did not come up in {timeout_s:g} s:\n{done.stdout}{done.stderr}\n{logs}")
+        for index, node in enumerate(self.nodes):
+            log = self.folder / f"node{index}.log"
+            while "Ray runtime started" not in log.read_text(errors="replace"):
+                if node.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"node {index} did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+                time.sleep(0.5)
 
     def stop(self) -> None:
         for each, pause in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 0.0)):
@@ -133,17 +168,17 @@ def shared_cluster() -> LocalCluster:
     return cluster
 
 
-def start_cluster(attempts: int = 3) -> LocalCluster:
-    """A cluster that is up. Ray gives a node 30 s to start, which a machine with other work may not have: try again."""
+def start_cluster(nodes: int = 2, attempts: int = 3) -> LocalCluster:
+    """A cluster of so many nodes that is up. A busy machine may need a second attempt."""
     for attempt in range(1, attempts):
         try:
-            return _start_cluster()
+            return _start_cluster(nodes)
         except RuntimeError as error:
             print(f"attempt {attempt} of {attempts} to start Ray failed: {str(error).splitlines()[0]}", file=sys.stderr)
-    return _start_cluster()
+    return _start_cluster(nodes)
 
 
-def _start_cluster() -> LocalCluster:
+def _start_cluster(nodes: int) -> LocalCluster:
     folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # short: it holds sockets
     token = folder / "token"
     token.touch(mode=0o600)
@@ -157,20 +192,13 @@ def _start_cluster() -> LocalCluster:
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_raylet_start_wait_time_s": "120",  # 30 s by default, which a machine with other work may not have
     }
     cluster = LocalCluster(folder, free_port(), free_port(), env)
     try:
-        cluster.start_node(
-            "--head",
-            f"--port={cluster.port}",
-            f"--temp-dir={folder / 'r'}",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={cluster.dashboard_port}",
-            f"--ray-client-server-port={free_port()}",
-        )
-        cluster.wait_for_head()
-        # a folder of its own, as on a host of its own: in a shared one each node's agent removes the other's job files
-        cluster.start_node(f"--address={cluster.address}", f"--temp-dir={folder / 'w'}")
+        cluster.start_head()
+        for _ in range(1, nodes):
+            cluster.add_node()
         cluster.wait()
     except BaseException:
         cluster.stop()

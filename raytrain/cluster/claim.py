@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from raytrain.cluster.space import refuse_other
 from raytrain.config import RunConfig, flatten
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import write_json
-from raytrain.tracking.journal import Journal
+from raytrain.tracking.journal import Journal, has_writer
 
 
 @contextlib.contextmanager
@@ -95,23 +96,37 @@ def open_journal(
 
 
 def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 180.0) -> None:
-    """Wait until Ray has ended what a killed driver left, so that no run has two writers."""
+    """Wait until Ray has ended what a killed driver left, so that no run has two writers.
+
+    A driver of this cluster is known by its actors. What one of another cluster left is known by the journals that it
+    holds open: nodes whose head is gone train on for a minute or two.
+    """
+    deadline = time.monotonic() + timeout_s
+    last = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
+    while left := [*_actors(last, here), *writers(journal.path.parent)]:
+        if time.monotonic() > deadline:
+            raise RefusedError(
+                f"{len(left)} processes of a former driver of this sweep are still there after {timeout_s:g} s: "
+                f"{', '.join(left[:5])}; stop them first"
+            )
+        time.sleep(1.0)
+
+
+def _actors(last: Mapping[str, str] | None, here: Mapping[str, str]) -> list[str]:
+    """Actors of the former driver's Ray job, where it ran in this cluster."""
     import ray
     from ray.util.state import list_actors
 
-    last = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
     live = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     if last is None or last["node"] not in live or last["job"] == here["job"]:
-        return
+        return []
     address = ray.get_runtime_context().gcs_address  # a machine may have several clusters
-    of_job = [("job_id", "=", last["job"])]
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        left = [a for a in list_actors(address, filters=of_job, limit=1000) if a.state != "DEAD"]
-        if not left:
-            return
-        time.sleep(1.0)
-    raise RefusedError(
-        f"Ray job {last['job']}, the former driver of this sweep, still has {len(left)} actors after {timeout_s:g} s; "
-        "stop it first"
-    )
+    found = list_actors(address, filters=[("job_id", "=", last["job"])], limit=1000)
+    return [f"{actor.class_name} of Ray job {last['job']}" for actor in found if actor.state != "DEAD"]
+
+
+def writers(sweep: Path) -> list[str]:
+    """Runs of a sweep that a process still writes to."""
+    name = re.compile(rf"{re.escape(sweep.name)}-t\d+(-s\d+)?")
+    runs = (path for path in sorted(sweep.parent.iterdir()) if name.fullmatch(path.name))
+    return [path.name for path in runs if has_writer(path)]

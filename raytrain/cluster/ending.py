@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.runs import close
 from raytrain.cluster.trial import Ledger
 from raytrain.errors import DiskFullError, RefusedError
@@ -87,39 +88,58 @@ def ends_all(error: BaseException | None) -> RefusedError | DiskFullError | None
     return None
 
 
-@contextlib.contextmanager
-def stoppable(ledger: Ledger) -> Iterator[None]:
-    """On SIGTERM (`ray job stop`) and SIGINT: record what is interrupted and leave with exit code 75.
+def record_end(ledger: Ledger, status: str, why: str, how: str = "", timeout_s: float = 2.0) -> None:
+    """Record that the sweep ends before it is done, its trials interrupted, and say how to go on.
+
+    Args:
+        status: of the sweep: "interrupted" or "failed".
+        why: for the journals.
+        how: what `--resume` needs besides.
+        timeout_s: for the mirror.
+    """
+    try:
+        for run in ledger.training():
+            close(run, "interrupted", why)
+            ledger.mirror.due(run)
+        ledger.journal.write("end", status=status, error=why, metrics={})
+        ledger.mirror.due(ledger.folder)
+    except OSError as error:  # the storage may be full or gone, and a resumption needs none of this
+        say(f"{ledger.sweep}: not recorded: {error}")
+    say(f"{ledger.sweep} {status}: {why}; go on with --resume {ledger.sweep}{how}")
+    ledger.mirror.close(timeout_s)
+
+
+def leave(ledger: Ledger, why: str, how: str = "") -> None:
+    """Record what is interrupted and end this process with exit code 75; a resumption does the rest.
 
     Leaving takes the trials' processes along, as Ray ends what a driver that is gone has started. An exception would
     not do: Tune would take it for a trial's.
-
-    An error that ends the sweep leaves its trials interrupted as well, if the storage still takes a line.
     """
+    record_end(ledger, "interrupted", why, how)
+    os._exit(75)
+
+
+def watched(ledger: Ledger, address: str) -> Head:
+    """A watch over the head at `address` that leaves when it is gone, since Ray would end us without a record."""
+    why = f"nothing answers at {address}, the head of the cluster"
+    return Head(address, lambda: leave(ledger, why, " --address HOST:PORT once there is a head on the same storage"))
+
+
+@contextlib.contextmanager
+def stoppable(ledger: Ledger) -> Iterator[None]:
+    """On SIGTERM (`ray job stop`) and SIGINT: leave with exit code 75. An error that ends the sweep is recorded."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def leave(status: str, why: str, timeout_s: float) -> None:
-        with contextlib.suppress(OSError):
-            for run in ledger.training():
-                close(run, "interrupted", why)
-                ledger.mirror.due(run)
-            ledger.journal.write("end", status=status, error=why, metrics={})
-        ledger.mirror.due(ledger.folder)
-        say(f"{ledger.sweep} {status}; go on with --resume {ledger.sweep}")
-        ledger.mirror.close(timeout_s)
-
-    def stop(number: int, frame: object) -> None:
-        leave("interrupted", f"signal {number}", timeout_s=2.0)
-        os._exit(75)
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        each: signal.signal(each, lambda number, _: leave(ledger, f"signal {number}"))
+        for each in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     except Exception as error:
         status = "interrupted" if isinstance(error, DiskFullError) else "failed"
-        leave(status, f"{type(error).__name__}: {error}", timeout_s=60.0)
+        record_end(ledger, status, f"{type(error).__name__}: {error}", timeout_s=60.0)
         raise
     finally:
         for each, handler in before.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.runs import progress
 from raytrain.cluster.study import outcome
 from raytrain.cluster.trainer import train_on_ray
@@ -15,7 +16,9 @@ from raytrain.config import override
 from raytrain.errors import DiskFullError, RaytrainError, RefusedError
 
 
-def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: int) -> list[dict[str, Any]]:
+def repeat_over_seeds(
+    ledger: Ledger, job: Mapping[str, Any], best: int, seeds: int, head: Head
+) -> list[dict[str, Any]]:
     """Train the `best` highest trials again with the next `seeds` seeds, one run after the other.
 
     Runs are named `<sweep>-t003-s1`; those that had finished in an earlier life of the sweep are not repeated.
@@ -51,6 +54,8 @@ def repeat_over_seeds(ledger: Ledger, job: Mapping[str, Any], best: int, seeds: 
                 except (RefusedError, DiskFullError):
                     raise  # the next one would meet the same
                 except RaytrainError as error:
+                    if outcome(progress(config.folder, ledger.select)) != "failed":
+                        head.settled()
                     say(f"{config.name} failed: {error}")
                     done = progress(config.folder, ledger.select)
                 ledger.repeating = None

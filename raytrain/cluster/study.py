@@ -42,7 +42,7 @@ def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
 
 
 def sampler(options: SweepOptions, drawn: int = 0) -> optuna.samplers.BaseSampler:
-    """The sampler that the options name; its seed moved on by `drawn` trials.
+    """The sampler that the options name; its seed moved on by `drawn` trials, but for random draws.
 
     TPE is grouped and multivariate: spaces have branches, and their names depend on each other. A grid is handed out
     as first trials, so that only what is left of a space's names, which is nothing, is drawn.
@@ -58,7 +58,9 @@ def sampler(options: SweepOptions, drawn: int = 0) -> optuna.samplers.BaseSample
         if options.sampler == "nsga2":
             return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
         if options.sampler in ("random", "grid"):
-            return optuna.samplers.RandomSampler(seed=seed)
+            from raytrain.cluster.random_draws import RandomByNumber
+
+            return RandomByNumber(options.seed)
         return optuna.samplers.TPESampler(
             seed=seed,
             multivariate=True,

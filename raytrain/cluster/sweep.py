@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
-from raytrain.cluster.ending import conclude, ends_all, stoppable
+from raytrain.cluster.ending import conclude, ends_all, stoppable, watched
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import values
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.pace import Pace
@@ -71,14 +72,15 @@ def sweep(
             the sweep.
         DiskFullError: the storage is full; `resume` goes on.
     """
-    connect()  # before the test split is closed: a cluster that is started here may outlive the sweep
+    # before the test split is closed: a cluster that is started here may outlive the sweep
+    address = connect()["address"]
     base = placed(override(base, {"name": name}))
     with closed_while("a sweep"), room_in(base.folder, "the sweep", f"go on with --resume {name}"):
-        return _sweep(space, base, options, resume, tracking_uri)
+        return _sweep(space, base, options, address, resume, tracking_uri)
 
 
 def _sweep(
-    space: Space, base: RunConfig, options: SweepOptions, resume: bool, tracking_uri: str | None
+    space: Space, base: RunConfig, options: SweepOptions, address: str, resume: bool, tracking_uri: str | None
 ) -> dict[str, Any]:
     from raytrain.training.run import open_tables
 
@@ -124,12 +126,12 @@ def _sweep(
             "resources_per_worker": dict(options.resources_per_worker),
             "max_failures": options.max_failures,
         }
-        with stoppable(ledger):
+        with stoppable(ledger), watched(ledger, address) as head:
             if left > 0:
                 pace = Pace(options, gpu, ledger.gpu_seconds, told=ledger.has_room)
                 say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
-                run_trials(study, space, ledger, job, left, interrupted, pace, search)
-            repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds)
+                run_trials(study, space, ledger, job, left, interrupted, pace, search, head)
+            repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds, head)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
         mirror.close()
@@ -145,6 +147,7 @@ def run_trials(
     interrupted: list[int],
     pace: Pace,
     search: Mapping[str, Any],
+    head: Head,
 ) -> None:
     """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from.
 
@@ -165,12 +168,13 @@ def run_trials(
                 num_samples=samples,
             ),
             run_config=tune.RunConfig(
-                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger)], verbose=0
+                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger, head)], verbose=0
             ),
         ).fit()
     except Exception as error:
         if (own := ends_all(error)) is not None:  # Tune wraps what is raised within
             raise own from None
+        head.settled()
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from raytrain.cluster import resources
 from raytrain.cluster.connect import placed
-from raytrain.cluster.follow import Follower
+from raytrain.cluster.follow import Follower, say
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.config import RunConfig, validate
 from raytrain.data.table import Table
@@ -30,6 +31,7 @@ from raytrain.files import room_in
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, DiskFullError)
 """Errors that a restart only repeats."""
+CONTROLLERS_LOST = 3  # how often a run is started again after an error in what starts and watches its workers
 
 
 def train_on_ray(
@@ -75,15 +77,19 @@ def train_on_ray(
     from raytrain.training.checkpoint import keep_best_and_last
 
     config = placed(config)
-    gpu, worker, _ = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker)
-    prepare_folder(config)
     fingerprint = fingerprint or Table(config.data.table).fingerprint
+    if parent is not None and use_gpu is not None:
+        # the sweep saw that its trials fit: one that starts while a node is away waits for another
+        gpu, worker = use_gpu, resources.per_worker(use_gpu, resources_per_worker)
+    else:
+        gpu, worker, _ = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker)
     # Ray throttles `report` by this poll: 2 s by default
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    # a node that does other work may need minutes to import torch; what cannot fit was refused above
-    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
+    # a run whose node was lost may have to wait for hours until another one ends; what never fits was refused above
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "86400")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-    trainer = TorchTrainer(
+    trainer = functools.partial(
+        TorchTrainer,
         work,
         train_loop_config={"config": config.model_dump(mode="json"), "parent": parent, "fingerprint": fingerprint},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
@@ -97,26 +103,38 @@ def train_on_ray(
                 checkpoint_score_attribute=config.evaluation.select,
                 checkpoint_score_order="max",
             ),
-            failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=3),
+            failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=CONTROLLERS_LOST),
             callbacks=[*callbacks, _no_retry()],
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    try:
-        if follow:
-            with Follower(config, tracking_uri):
-                trainer.fit()
-        else:
-            trainer.fit()
-    except Exception as error:
-        found = _cause(error)
-        with room_in(config.folder, "the run", "go on"):  # Ray's own files may be what did not fit
-            close(config.folder, "failed", f"{type(found).__name__}: {found}")
-            if isinstance(found, RaytrainError):
-                raise found from None
-            raise RaytrainError(f"{config.name}: {found}") from found
+    with Follower(config, tracking_uri) if follow else contextlib.nullcontext():
+        _fit(config, trainer)
     keep_best_and_last(config.folder)
     return progress(config.folder, config.evaluation.select)
+
+
+def _fit(config: RunConfig, trainer: Callable[[], Any]) -> None:
+    """Let Ray train a run, and start it again where Ray gave up for a reason that is not the run's own.
+
+    Ray itself tries again only what it foresaw: not a worker that dies in the moment in which it is started.
+    """
+    for lost in range(CONTROLLERS_LOST + 1):
+        prepare_folder(config)
+        try:
+            trainer().fit()
+            return
+        except Exception as error:
+            found = _cause(error)
+            told = f"{type(found).__name__}: {found}"
+            if lost < CONTROLLERS_LOST and _of_ray(error, found):
+                say(f"{config.name} starts again: {told}".splitlines()[0])
+                continue
+            with room_in(config.folder, "the run", "go on"):  # Ray's own files may be what did not fit
+                close(config.folder, "failed", told)
+                if isinstance(found, RaytrainError):
+                    raise found from None
+                raise RaytrainError(f"{config.name}: {found}") from found
 
 
 def work(job: dict[str, Any]) -> None:
@@ -244,6 +262,14 @@ def _no_retry() -> Any:
                     raise found
 
     return NoRetry()
+
+
+def _of_ray(error: BaseException, cause: BaseException) -> bool:
+    """Whether it befell the run's controller and no worker's code raised it."""
+    from ray.exceptions import RayActorError
+    from ray.train.v2.api.exceptions import ControllerError
+
+    return isinstance(error, (ControllerError, RayActorError)) and not isinstance(cause, RaytrainError)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.cluster.follow import say
+from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import COSTS, cost_of
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.resources import HEAD
@@ -91,7 +92,7 @@ class Ledger:
 
     def training(self) -> list[Path]:
         """The runs that train now: trials, or the repetition of one."""
-        return [self.run_folder(number) for number in self.running] + ([self.repeating] if self.repeating else [])
+        return [self.run_folder(number) for number in [*self.running]] + ([self.repeating] if self.repeating else [])
 
     def progress(self, number: int) -> Progress:
         return progress(self.run_folder(number), self.select)
@@ -163,8 +164,11 @@ class Ledger:
         return {"total": len(states), **{state: states.count(state) for state in ("complete", "pruned", "failed")}}
 
 
-def recorder(ledger: Ledger) -> Any:
-    """The ledger as a Tune callback, which runs in the sweep's own process."""
+def recorder(ledger: Ledger, head: Head) -> Any:
+    """The ledger as a Tune callback, which runs in the sweep's own process.
+
+    A trial whose driver was lost with the cluster's head has not failed: nothing is recorded while the head is away.
+    """
     from ray import tune
 
     class Recorder(tune.Callback):  # type: ignore[misc]
@@ -181,6 +185,8 @@ def recorder(ledger: Ledger) -> Any:
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]
+            if outcome(ledger.progress(number)) != "failed":
+                head.settled()
             end = ledger.progress(number).end
             error = (end or {}).get("error") or f"its driver was lost: {_last_line(trial.error_file)}"
             ledger.ended(number, trial.config["changes"], error)

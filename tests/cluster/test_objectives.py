@@ -124,7 +124,7 @@ def test_no_trial_starts_once_the_budget_is_spent(tmp_path: Path) -> None:
 def test_the_samplers_are_those_that_were_named() -> None:
     names: list[Any] = ["tpe", "gp", "nsga2", "random", "grid"]
     kinds = [type(sampler(SweepOptions(sampler=name))).__name__ for name in names]
-    assert kinds == ["TPESampler", "GPSampler", "NSGAIISampler", "RandomSampler", "RandomSampler"]
+    assert kinds == ["TPESampler", "GPSampler", "NSGAIISampler", "RandomByNumber", "RandomByNumber"]
 
 
 @pytest.mark.parametrize(
