@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--trial-seconds", type=float, default=60.0)
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--images", type=int, default=800, help="of the made-up table")
+    parser.add_argument("--images", type=int, default=4000, help="of the made-up table")
     parser.add_argument("--only", choices=["sweep", "loop"], help="leave the comparison out")
     given = parser.parse_args()
     # Ray's sockets lie below it, whose paths may have 107 characters

@@ -80,14 +80,19 @@ class LocalCluster:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def workers(self) -> list[int]:
-        """Process ids of this cluster's training workers, known as its own by the token they carry."""
+        """Process ids of this cluster's training workers, known as its own by the token they carry.
+
+        Ray Train's; where there are none, Tune's own, which train the trials of one worker.
+        """
         mine = f"RAY_AUTH_TOKEN_PATH={self.env['RAY_AUTH_TOKEN_PATH']}".encode()
-        found = []
+        found: dict[bytes, list[int]] = {b"TrainWorker": [], b"ImplicitFunc.train": []}
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if b"TrainWorker" in (path / "cmdline").read_bytes() and mine in (path / "environ").read_bytes():
-                    found.append(int(path.name))
-        return found
+                command = (path / "cmdline").read_bytes()
+                for title, of_it in found.items():
+                    if title in command and mine in (path / "environ").read_bytes():
+                        of_it.append(int(path.name))
+        return found[b"TrainWorker"] or found[b"ImplicitFunc.train"]
 
     def wait_for_head(self, timeout_s: float = 120.0) -> None:
         """Until the head says that it runs; a node that asks before gives up sooner than the head of a busy machine."""

@@ -177,7 +177,8 @@ def recorder(ledger: Ledger) -> Any:
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
-            ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
+            if math.isfinite(result["best"]):
+                ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]
