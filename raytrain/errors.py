@@ -82,5 +82,9 @@ class Interrupted(RaytrainError):
     exit_code = 75
 
 
+class Stopped(RaytrainError):
+    """Whoever follows the run has seen enough of it, an early stop; the run's end is theirs to write."""
+
+
 class DiskFullError(Interrupted):
     """A disk or a quota is full; names the folder and what is missing. What was complete before is as it was."""

@@ -124,13 +124,15 @@ class LocalCluster:
         return found
 
     def workers(self) -> list[int]:
-        """Process ids of its training workers."""
-        found = []
+        """Process ids of its training workers: Ray Train's, or Tune's own, which train the trials of one worker."""
+        found: dict[bytes, list[int]] = {b"TrainWorker": [], b"ImplicitFunc.train": []}
         for pid in self.everything():
             with contextlib.suppress(OSError):
-                if b"TrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(pid)
-        return found
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                for title, of_it in found.items():
+                    if title in command:
+                        of_it.append(pid)
+        return found[b"TrainWorker"] or found[b"ImplicitFunc.train"]
 
     def wait(self, timeout_s: float = 240.0) -> None:
         """Until every node says that it has joined.

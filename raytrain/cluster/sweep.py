@@ -32,7 +32,7 @@ from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
 from raytrain.cluster.space import Space, drawn, identity, walk
 from raytrain.cluster.study import open_study, searcher, settle
-from raytrain.cluster.trial import Ledger, driver_resources, recorder, run_trial, trial_config
+from raytrain.cluster.trial import Ledger, recorder, reserved, run_trial, trial_config
 from raytrain.config import RunConfig, override
 from raytrain.data.test_split import closed_while
 from raytrain.files import room_in
@@ -158,17 +158,23 @@ def run_trials(
 
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # ours records what it stops
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    alone = job["workers"] == 1  # trained by Tune's own processes; otherwise Ray Train has its own failures and workers
     scratch = Path(tempfile.mkdtemp(prefix="raytrain-tune-"))
     try:
         tune.Tuner(
-            tune.with_resources(tune.with_parameters(run_trial, job=job), driver_resources()),
+            tune.with_resources(tune.with_parameters(run_trial, job=job), reserved(job)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher(study, space, interrupted, pace, ledger.options.cost),
                 scheduler=early_stopping(ledger, search),
                 num_samples=samples,
+                reuse_actors=alone,
             ),
             run_config=tune.RunConfig(
-                name=ledger.sweep, storage_path=str(scratch), callbacks=[recorder(ledger, head)], verbose=0
+                name=ledger.sweep,
+                storage_path=str(scratch),
+                failure_config=tune.FailureConfig(max_failures=job["max_failures"] if alone else 0),
+                callbacks=[recorder(ledger, head)],
+                verbose=0,
             ),
         ).fit()
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from raytrain.cluster.follow import say
 from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import COSTS, cost_of
 from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.resources import HEAD
+from raytrain.cluster.resources import HEAD, per_worker
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.cluster.space import refuse_to_judge_anew
 from raytrain.cluster.study import outcome
@@ -30,19 +31,26 @@ def trial_config(base: RunConfig, sweep: str, number: int, changes: Mapping[str,
 
 
 def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
-    """The driver of a trial: a Ray Train run whose reports go to Tune. At module level, so that Ray can send it.
+    """What Tune runs for a trial: its training, or with several workers the driver of a Ray Train run.
+
+    At module level, so that Ray can send it.
 
     Args:
         config: {"number": ..., "changes": ...} as the search drew it.
         job: what all trials share: base, sweep, parent, fingerprint (of the table), workers, use_gpu,
             resources_per_worker, max_failures.
     """
+    run = trial_config(validate(job["base"]), job["sweep"], config["number"], config["changes"])
+    if job["workers"] == 1:
+        from raytrain.cluster.alone import run_alone
+
+        run_alone(run, per_worker(job["use_gpu"], job["resources_per_worker"]), job["parent"], job["fingerprint"])
+        return
     from ray import tune
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from raytrain.cluster.trainer import train_on_ray
 
-    run = trial_config(validate(job["base"]), job["sweep"], config["number"], config["changes"])
     done = train_on_ray(
         run,
         workers=job["workers"],
@@ -60,14 +68,17 @@ def run_trial(config: dict[str, Any], job: dict[str, Any]) -> None:
         tune.report({"best": done.best, "epoch": done.epochs, **costs})
 
 
-def driver_resources() -> Any:
-    """Where a trial's driver runs: on the head, since a trial pinned to a node that dies would wait for ever.
+def reserved(job: Mapping[str, Any]) -> Any:
+    """What Tune reserves for a trial: the worker's own resources, wherever they are free; of several workers nothing.
 
-    It takes a sliver of the head's marker and no CPU worth counting: it only waits for its workers.
+    With several, Tune's process only waits for those that Ray Train starts: it takes no CPU worth counting, and a
+    sliver of the head's marker, since one pinned to a node that dies would wait for ever.
     """
     from ray import tune
 
-    return tune.PlacementGroupFactory([{"CPU": 0, HEAD: 0.0001}])
+    alone = job["workers"] == 1
+    worker = per_worker(job["use_gpu"], job["resources_per_worker"]) if alone else {"CPU": 0, HEAD: 0.0001}
+    return tune.PlacementGroupFactory([worker])
 
 
 class Ledger:
@@ -178,10 +189,15 @@ def recorder(ledger: Ledger, head: Head) -> Any:
         def on_trial_result(
             self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
         ) -> None:
-            ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
+            if math.isfinite(result["best"]):
+                ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            ledger.ended(trial.config["number"], trial.config["changes"])
+            number = trial.config["number"]
+            fault = None
+            if not math.isfinite(trial.last_result.get("best", 0.0)):  # as `run_alone` tells an error
+                fault = (ledger.progress(number).end or {}).get("error") or "no metrics were reported"
+            ledger.ended(number, trial.config["changes"], fault)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]

@@ -20,7 +20,7 @@ from raytrain.data.batches import Waited
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit
 from raytrain.data.test_split import closed_while, refuse_test
-from raytrain.errors import Interrupted, NonFiniteError, UsageError
+from raytrain.errors import Interrupted, NonFiniteError, Stopped, UsageError
 from raytrain.files import room_in
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
@@ -71,6 +71,7 @@ def fit(
 
     Raises:
         NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
+        Stopped: what `report` raised; the journal has no end then.
         Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
         RefusedError: a table is the test split, or another one than the checkpoint was trained on.
@@ -106,10 +107,11 @@ def fit(
                 report({"epoch": run.epoch, "best": run.best, **metrics} if metrics else {}, folder)
                 watchdog.beat()
     except BaseException as error:
-        if journal:
+        if journal and not isinstance(error, Stopped):
             status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             with contextlib.suppress(OSError):  # a full disk may take no last line either
                 journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
+        if journal:
             journal.close()
         raise
     if journal:

@@ -69,8 +69,12 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
         return fit(config, open_tables(config), report, resume_from=resume_from, parent=parent)
 
 
-def resumable(config: RunConfig) -> Path | None:
+def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
     """The checkpoint to go on from; None for a new run.
+
+    Args:
+        patience_s: how long to wait for a process that still writes to the run; workers outlive a killed driver by
+            some seconds.
 
     Raises:
         RefusedError: the run's folder belongs to another run, or another process writes to it.
@@ -80,7 +84,7 @@ def resumable(config: RunConfig) -> Path | None:
     if start is None:
         return None
     if int(os.environ.get("RANK", "0")) == 0:  # other ranks may come when the first writes already
-        _wait_for_former(config.folder)
+        _wait_for_former(config.folder, patience_s)
     given = flatten(config)
     recorded = {name: value for name, value in start["config"].items() if not changes_nothing(name)}
     different = [name for name, value in recorded.items() if given.get(name) != value]
@@ -93,8 +97,8 @@ def resumable(config: RunConfig) -> Path | None:
     return checkpoint.latest(config.folder)
 
 
-def _wait_for_former(folder: Path, timeout_s: float = 20.0) -> None:
-    """Until nobody writes to the run; workers outlive a killed driver by some seconds."""
+def _wait_for_former(folder: Path, timeout_s: float) -> None:
+    """Until nobody writes to the run."""
     deadline = time.monotonic() + timeout_s
     while has_writer(folder):
         if time.monotonic() > deadline:

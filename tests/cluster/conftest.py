@@ -33,5 +33,6 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", list)
     monkeypatch.setattr("raytrain.cluster.evaluate.connect", lambda: {})
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address=None: {})
-    monkeypatch.setattr("raytrain.cluster.sweep.connect", lambda: {})
+    monkeypatch.setattr("raytrain.cluster.sweep.connect", lambda: {"address": "127.0.0.1:1"})
+    monkeypatch.setattr("raytrain.cluster.head.Head.answers", lambda head: True)
     monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])

@@ -1,0 +1,115 @@
+"""A trial of one worker: trained in the very process that Tune started for it, and in turn the next one.
+
+Ray Train would start four processes more for each trial (its controller, two helpers and the worker) to give what one
+worker does not need, a process group. What it gives besides comes from here and from Tune: a lost process is started
+again wherever there is room, and goes on from the run's newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+from collections.abc import Callable, Mapping
+
+from raytrain.cluster.connect import placed
+from raytrain.cluster.objectives import COSTS
+from raytrain.cluster.runs import Progress, close, progress
+from raytrain.cluster.trainer import FINAL, within_memory
+from raytrain.config import RunConfig
+from raytrain.errors import DiskFullError, RefusedError, Stopped
+from raytrain.files import room_in
+
+FORMER_S = 120.0  # a worker on a host that was cut off writes to the run until its own Ray gives up
+
+
+def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, fingerprint: str) -> None:
+    """Train a trial here, and tell Tune of each epoch. Runs in Tune's process of the trial.
+
+    An error that a restart would only repeat is told as the trial's end, without a value: Tune would try any exception
+    again. All others are raised.
+
+    Args:
+        config: a named run.
+        worker: resources of this process.
+        parent: uid of the sweep.
+        fingerprint: of the sweep's table.
+    """
+    from ray import tune
+
+    # another trial may follow in this process; it waits until this one, stopped early, has let go
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+
+    def report(metrics: Mapping[str, float]) -> None:
+        costs = {name: metrics[name] for name in COSTS.values() if name in metrics}
+        try:
+            tune.report({"best": metrics["best"], "epoch": int(metrics["epoch"]), **costs})
+        except SystemExit:  # Tune's way to end a trial's thread
+            raise Stopped(f"{config.name} was stopped") from None
+
+    try:
+        done = train_alone(config, worker, parent, fingerprint, report)
+        # a trial resumed after its last epoch has reported nothing yet
+        if done.best is not None:
+            report({**done.metrics, "best": done.best, "epoch": done.epochs})
+        return
+    except Stopped:
+        return
+    except (RefusedError, DiskFullError):
+        raise  # they end the sweep, once Tune has tried them again in vain
+    except FINAL:
+        pass  # told below, where nothing holds the run's memory any more
+    epochs = progress(config.folder, config.evaluation.select).epochs
+    untold = dict.fromkeys(("best", *COSTS.values()), math.nan)
+    tune.report({**untold, "epoch": max(1, epochs), "done": True})
+
+
+def train_alone(
+    config: RunConfig,
+    worker: Mapping[str, float],
+    parent: str,
+    fingerprint: str,
+    report: Callable[[Mapping[str, float]], None],
+) -> Progress:
+    """Train a named run in this process, from its newest checkpoint where it has one, and return how it went.
+
+    Args:
+        config: a named run.
+        worker: resources of this process.
+        parent: uid of the sweep the run belongs to.
+        fingerprint: that the run's table must have.
+        report: called with the metrics of each epoch; what it raises ends the run.
+
+    Raises:
+        RaytrainError: as `fit`; the run's journal says so too.
+    """
+    import torch
+
+    from raytrain.training.fit import fit
+    from raytrain.training.run import open_tables, resumable
+
+    config = placed(config)
+    share = worker.get("GPU", 0.0)
+    device = torch.device("cuda", 0) if share else torch.device("cpu")
+    if "OMP_NUM_THREADS" not in os.environ or not share:
+        torch.set_num_threads(max(1, int(worker.get("CPU", 1))))
+    gc.collect()  # what the trial before left
+    if share:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        with within_memory(device, share):
+            fit(
+                config,
+                open_tables(config, fingerprint),
+                lambda metrics, folder: report(metrics),
+                resume_from=resumable(config, FORMER_S),
+                parent=parent,
+                device=device,
+            )
+    except Exception as error:
+        if not isinstance(error, Stopped):
+            with room_in(config.folder, "the run", "go on"):
+                close(config.folder, "failed", f"{type(error).__name__}: {error}")
+        raise
+    return progress(config.folder, config.evaluation.select)
