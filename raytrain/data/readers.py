@@ -96,7 +96,7 @@ class TokenIds:
     token, and the rest are removed.
 
     Args:
-        ids: the numbers of all texts of the table, one text after the other; int32 is taken over, not copied.
+        ids: the numbers of all texts of the table, one text after the other; taken over, not copied.
         lengths: (M) how many each text has.
         mask: number of the mask token.
         ordinary: first and one past the last number that is no special token.
@@ -107,9 +107,9 @@ class TokenIds:
         self, ids: np.ndarray, lengths: np.ndarray, mask: int, ordinary: tuple[int, int], max_words: int
     ) -> None:
         past = np.cumsum(lengths)
-        self.ids: np.ndarray = ids.astype(np.int32, copy=False)
+        self.ids = ids
         self.first: np.ndarray = past - lengths
-        self.lengths: np.ndarray = np.minimum(lengths, max_words)
+        self.lengths: np.ndarray = np.minimum(lengths, max_words).astype(np.int32)
         long = lengths > max_words
         self.ids[self.first[long] + max_words - 1] = ids[past[long] - 1]  # the end token, where the caption is cut
         self.mask = mask
@@ -128,12 +128,13 @@ class TokenIds:
         from raytrain.encoders.tokens import load_text_model
 
         _, tokenizer = load_text_model(path)
-        ids, lengths = [np.empty(0, np.int32)], []
+        kind = np.min_scalar_type(len(tokenizer))
+        ids, lengths = [np.empty(0, kind)], []
         for start in range(0, len(table.texts), TOKENISED_AT_ONCE):
             texts = table.texts["text"].slice(start, TOKENISED_AT_ONCE).to_pylist()
             found = tokenizer(texts, truncation=True, max_length=max_words)["input_ids"]
             lengths += [len(numbers) for numbers in found]
-            ids.append(np.fromiter(chain.from_iterable(found), np.int32))
+            ids.append(np.fromiter(chain.from_iterable(found), kind))
         mask = tokenizer.mask_token_id
         special = max([number for number in tokenizer.all_special_ids if number < len(tokenizer) // 2], default=0)
         ordinary = (special + 1, len(tokenizer))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>", "<mask>")
 PAD, START, END, UNK, MASK = range(5)
-CAPTIONS_AT_ONCE = 2**12  # what Arrow makes of them is kept by its memory pool
+CAPTIONS_AT_ONCE = 2**10  # what Arrow makes of them is kept by its memory pool
 
 
 @cache
@@ -94,7 +94,8 @@ class Vocabulary:
         """`ids` of a table's tokens: (all, one caption after the other, how many each has). No word becomes a str."""
         known = pa.array(self.words)
         counts = pc.list_value_length(captions).to_numpy().astype(np.int64) + 2
-        ids = np.full(counts.sum(), self.end, np.int32)  # filled in parts: millions of captions are held once
+        # of as few bytes as will do, and filled in parts: millions of captions are held once
+        ids = np.full(counts.sum(), self.end, np.min_scalar_type(len(self.words)))
         filled = 0
         for start in range(0, len(captions), CAPTIONS_AT_ONCE):
             words, lengths = _flat(captions.slice(start, CAPTIONS_AT_ONCE))
