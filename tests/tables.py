@@ -23,9 +23,11 @@ def make_table(
     token_features: int = 12,
     seed: int = 0,
     ragged: bool = False,
+    noise: float = 0.5,
 ) -> Table:
     """A table with image feature "lite0", text feature "minilm" and words; half train, a quarter val and test.
 
+    `noise`: standard deviation around what an image and its captions share.
     `ragged`: images have one caption, two, and so on up to `texts_per_item`, then one again.
     """
     random = np.random.default_rng(seed)
@@ -42,11 +44,11 @@ def make_table(
     with TableWriter(path, source={"name": "made up", "seed": seed}) as writer:
         writer.write(_arrow(item_rows, ITEMS), _arrow(text_rows, TEXTS))
         with writer.array("lite0", "image", (items, regions, features), "float16", {"backbone": "made up"}) as rows:
-            rows[...] = (hidden @ to_image)[:, None] + 0.5 * random.standard_normal((items, regions, features))
+            rows[...] = (hidden @ to_image)[:, None] + noise * random.standard_normal((items, regions, features))
         shape = (int(lengths.sum()), token_features)
         owner = np.repeat(item_of, lengths)
         with writer.array("minilm", "text", shape, "float16", {"backbone": "made up"}) as rows:
-            rows[...] = (hidden @ to_text)[owner] + 0.5 * random.standard_normal(shape)
+            rows[...] = (hidden @ to_text)[owner] + noise * random.standard_normal(shape)
         np.save(writer.path / "features" / "minilm.offsets.npy", np.concatenate([[0], lengths.cumsum()]))
     return Table(path)
 

@@ -78,10 +78,13 @@ def test_without_its_head_a_sweep_leaves_with_code_75_and_says_how_it_goes_on(
 
 def test_a_trial_whose_driver_went_with_the_head_is_not_recorded_as_failed(ledger: Ledger) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
+    from ray import cloudpickle
+
     server, address = listener()
     server.close()
     lost = SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None)
     record = recorder(ledger, quick(address))
+    cloudpickle.dumps(record)  # as Tune does before it starts
     waiting = threading.Thread(target=record.on_trial_error, args=(0, [], lost), daemon=True)
     waiting.start()
     time.sleep(0.5)
