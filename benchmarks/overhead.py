@@ -19,6 +19,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -99,7 +100,7 @@ def calibrated(folder: Path, images: int, trial_seconds: float) -> tuple[RunConf
     )
     _torchrun(base)
     times = [event["time"] for event in Journal(base.folder).read() if event["event"] in ("start", "epoch")]
-    seconds = median(after - before for before, after in zip(times[1:], times[2:], strict=False))
+    seconds = median(after - before for before, after in pairwise(times[1:]))
     return override(base, {"name": "", "optim.num_epochs": max(2, round(trial_seconds / seconds))}), seconds
 
 

@@ -24,6 +24,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.cluster.ending import conclude, stoppable
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
+from raytrain.cluster.growth import Demand
 from raytrain.cluster.objectives import values
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.pace import Pace
@@ -86,7 +87,7 @@ def sweep(
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
         connect()
-        gpu, _, at_once = resources.room(
+        gpu, worker, at_once = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
         identify(folder, identity(space, base, fingerprint, search))
@@ -102,7 +103,7 @@ def sweep(
         for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
             study.enqueue_trial(params)
         interrupted = take_stock(study, space, ledger)
-        left = options.trials - len(ledger.recorded)
+        left = ledger.left()
         job = {
             "base": base.model_dump(mode="json"),
             "sweep": name,
@@ -114,9 +115,19 @@ def sweep(
         }
         with stoppable(ledger):
             if left > 0:
-                pace = Pace(options, gpu, ledger.gpu_seconds, told=ledger.has_room)
+                demand = Demand(options.workers, worker, options.concurrent)
+                pace = Pace(
+                    options,
+                    gpu,
+                    ledger.gpu_seconds,
+                    told=ledger.has_room,
+                    looked_at=lambda room: demand.update(ledger.left(), len(ledger.running), room),
+                )
                 say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
                 run_trials(study, space, ledger, job, left, interrupted, pace, search)
+                if again := sorted(ledger.again - ledger.recorded.keys()):
+                    run_trials(study, space, ledger, job, len(again), again, pace, search)
+                demand.withdraw()
             repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
@@ -145,7 +156,7 @@ def run_trials(
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, job=job), reserved(job)),
             tune_config=tune.TuneConfig(
-                search_alg=searcher(study, space, interrupted, pace, ledger.options.cost),
+                search_alg=searcher(study, space, interrupted, pace, ledger.options.cost, ledger.never_began),
                 scheduler=early_stopping(ledger, search),
                 num_samples=samples,
                 reuse_actors=alone,

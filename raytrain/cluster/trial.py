@@ -82,6 +82,7 @@ class Ledger:
         self.journal = Journal(self.folder)
         self.recorded = {int(e["number"]): e for e in self.journal.read() if e["event"] == "trial"}
         self.running: dict[int, Mapping[str, Any]] = {}
+        self.again: set[int] = set()
         self.repeating: Path | None = None
         self.said: dict[int, int] = {}
 
@@ -156,6 +157,17 @@ class Ledger:
         """Nodes came or went: so many trials fit from now on."""
         self.journal.write("room", slots=trials * self.options.workers)
 
+    def never_began(self, number: int) -> bool:
+        """Whether a failed trial's process was lost before it could train, as between two trials, the first time.
+
+        Tune tries a trial again that trains, and not one that is just handed to the process of the one before.
+        """
+        return self.options.workers == 1 and number not in self.again and self.progress(number).uid is None
+
+    def left(self) -> int:
+        """Trials that have not ended."""
+        return self.options.trials - len(self.recorded)
+
     def gpu_seconds(self) -> float:
         """What the trials that ended and those that train have spent, as far as their journals tell."""
         runs = (self.progress(number) for number in {*self.recorded, *self.running})
@@ -189,6 +201,11 @@ def recorder(ledger: Ledger) -> Any:
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]
+            if ledger.never_began(number):
+                ledger.again.add(number)
+                ledger.running.pop(number, None)
+                say(f"{ledger.run_folder(number).name} lost its process before it began; it is tried again at the end")
+                return
             end = ledger.progress(number).end
             error = (end or {}).get("error") or f"its driver was lost: {_last_line(trial.error_file)}"
             ledger.ended(number, trial.config["changes"], error)
