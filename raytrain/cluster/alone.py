@@ -11,14 +11,18 @@ import gc
 import math
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from raytrain.cluster.connect import placed
 from raytrain.cluster.objectives import COSTS
 from raytrain.cluster.runs import Progress, close, progress
-from raytrain.cluster.trainer import FINAL, within_memory
+from raytrain.cluster.trainer import FINAL, estimated, within_memory
 from raytrain.config import RunConfig
 from raytrain.errors import DiskFullError, RefusedError, Stopped
 from raytrain.files import room_in
+
+if TYPE_CHECKING:
+    import torch
 
 FORMER_S = 120.0  # a worker on a host that was cut off writes to the run until its own Ray gives up
 
@@ -90,15 +94,16 @@ def train_alone(
 
     config = placed(config)
     share = worker.get("GPU", 0.0)
-    device = torch.device("cuda", 0) if share else torch.device("cpu")
+    device = device_of(share)
     if "OMP_NUM_THREADS" not in os.environ or not share:
         torch.set_num_threads(max(1, int(worker.get("CPU", 1))))
     gc.collect()  # what the trial before left
-    if share:
+    if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     try:
         with within_memory(device, share):
+            memory = estimated(config, device, share)
             fit(
                 config,
                 open_tables(config, fingerprint),
@@ -106,6 +111,7 @@ def train_alone(
                 resume_from=resumable(config, FORMER_S),
                 parent=parent,
                 device=device,
+                memory=memory,
             )
     except Exception as error:
         if not isinstance(error, Stopped):
@@ -113,3 +119,10 @@ def train_alone(
                 close(config.folder, "failed", f"{type(error).__name__}: {error}")
         raise
     return progress(config.folder, config.evaluation.select)
+
+
+def device_of(share: float) -> torch.device:
+    """The GPU of a process that Ray gave one or a part of one, otherwise the CPU."""
+    import torch
+
+    return torch.device("cuda", 0) if share else torch.device("cpu")

@@ -25,6 +25,7 @@ class Pace:
         nodes: resources of each live node; None asks the connected cluster.
         clock: seconds.
         told: called with the trials that there is room for, whenever that has changed.
+        looked_at: called with that number at each look.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class Pace:
         nodes: Callable[[], Sequence[Mapping[str, float]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[int], None] = lambda trials: None,
+        looked_at: Callable[[int], None] = lambda trials: None,
     ) -> None:
-        self.told = told
+        self.told, self.looked_at = told, looked_at
         self.options, self.gpu_seconds, self.clock = options, gpu_seconds, clock
         self.nodes = nodes or resources.live_nodes
         self.worker = resources.per_worker(use_gpu, options.resources_per_worker)
@@ -60,6 +62,7 @@ class Pace:
                 self.told(self.slots)
             if before and before != self.slots:
                 say(f"the cluster has room for {self.slots} trials at a time now; it had for {before}")
+            self.looked_at(self.slots)
         return self.slots
 
     def spent(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,12 +134,20 @@ def outcome(run: Progress) -> str | None:
     return "pruned" if run.status == "pruned" else "complete"
 
 
-def searcher(study: optuna.Study, space: Any, interrupted: list[int], pace: Pace, cost: str | None = None) -> Any:
+def searcher(
+    study: optuna.Study,
+    space: Any,
+    interrupted: list[int],
+    pace: Pace,
+    cost: str | None = None,
+    never_began: Callable[[int], bool] = lambda number: False,
+) -> Any:
     """Tune's OptunaSearch on this study, which first hands out the interrupted trials again, under their own numbers.
 
     Suggestions are {"number": of the trial, "changes": fields of the RunConfig}; there is none while the cluster has
     no room, and none any more once the budget is spent. The metric is "best", the running best: an early stop then
-    records the trial at its best epoch. With a second objective, `cost`, that metric is told as well.
+    records the trial at its best epoch. With a second objective, `cost`, that metric is told as well. A trial that
+    failed and of which `never_began` is true stays open, to be handed out as an interrupted one later.
     """
     import optuna
     from ray.tune.search import Searcher
@@ -172,6 +180,9 @@ def searcher(study: optuna.Study, space: Any, interrupted: list[int], pace: Pace
                 self._ot_trials[trial_id].report(result["best"], int(result["epoch"]))
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            if error and never_began(self._ot_trials[trial_id].number):
+                self._completed_trials.add(trial_id)
+                return
             told = [(result or {}).get(name) for name in metrics]
             if not all(value is not None and math.isfinite(value) for value in told):
                 result, error = None, True  # Optuna would leave such a trial RUNNING for ever

@@ -24,6 +24,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.cluster.ending import conclude, ends_all, stoppable, watched
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
+from raytrain.cluster.growth import Demand
 from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import values
 from raytrain.cluster.options import SweepOptions
@@ -31,7 +32,7 @@ from raytrain.cluster.pace import Pace
 from raytrain.cluster.repeats import repeat_over_seeds
 from raytrain.cluster.runs import close
 from raytrain.cluster.space import Space, drawn, identity, walk
-from raytrain.cluster.study import open_study, searcher, settle
+from raytrain.cluster.study import open_study, outcome, searcher, settle
 from raytrain.cluster.trial import Ledger, recorder, reserved, run_trial, trial_config
 from raytrain.config import RunConfig, override
 from raytrain.data.test_split import closed_while
@@ -99,7 +100,7 @@ def _sweep(
     fingerprint = open_tables(base)["train"].table.fingerprint
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
-        gpu, _, at_once = resources.room(
+        gpu, worker, at_once = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
         identify(folder, identity(space, base, fingerprint, search))
@@ -115,7 +116,7 @@ def _sweep(
         for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
             study.enqueue_trial(params)
         interrupted = take_stock(study, space, ledger)
-        left = options.trials - len(ledger.recorded)
+        left = ledger.left()
         job = {
             "base": base.model_dump(mode="json"),
             "sweep": name,
@@ -128,9 +129,19 @@ def _sweep(
         }
         with stoppable(ledger), watched(ledger, address) as head:
             if left > 0:
-                pace = Pace(options, gpu, ledger.gpu_seconds, told=ledger.has_room)
+                demand = Demand(options.workers, worker, options.concurrent)
+                pace = Pace(
+                    options,
+                    gpu,
+                    ledger.gpu_seconds,
+                    told=ledger.has_room,
+                    looked_at=lambda room: demand.update(ledger.left(), len(ledger.running), room),
+                )
                 say(f"{name}: {left} trials to go, {min(pace.room(), left)} at a time, {options.workers} workers each")
                 run_trials(study, space, ledger, job, left, interrupted, pace, search, head)
+                if again := sorted(ledger.again - ledger.recorded.keys()):
+                    run_trials(study, space, ledger, job, len(again), again, pace, search, head)
+                demand.withdraw()
             repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds, head)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
@@ -164,8 +175,8 @@ def run_trials(
         tune.Tuner(
             tune.with_resources(tune.with_parameters(run_trial, job=job), reserved(job)),
             tune_config=tune.TuneConfig(
-                search_alg=searcher(study, space, interrupted, pace, ledger.options.cost),
-                scheduler=early_stopping(ledger, search),
+                search_alg=searcher(study, space, interrupted, pace, ledger.options.cost, ledger.never_began),
+                scheduler=early_stopping(ledger, search, head),
                 num_samples=samples,
                 reuse_actors=alone,
             ),
@@ -173,7 +184,7 @@ def run_trials(
                 name=ledger.sweep,
                 storage_path=str(scratch),
                 failure_config=tune.FailureConfig(max_failures=job["max_failures"] if alone else 0),
-                callbacks=[recorder(ledger, head)],
+                callbacks=[recorder(ledger)],
                 verbose=0,
             ),
         ).fit()
@@ -190,7 +201,7 @@ def run_trials(
             ledger.ended(trial.number, ledger.running[trial.number], "Tune ended without a result of it")
 
 
-def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
+def early_stopping(ledger: Ledger, search: Mapping[str, Any], head: Head) -> Any:
     """ASHA on the running best, told of the trials of earlier lives of the sweep.
 
     No trial stops early with too few epochs, nor where a cost is kept low: a cheap one must not be stopped for being a
@@ -200,9 +211,9 @@ def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
 
     epochs = ledger.base.optim.num_epochs
     if search["grace_epochs"] >= epochs or ledger.options.cost:
-        return ending(FIFOScheduler)()
+        return ending(FIFOScheduler, ledger, head)()
 
-    class RunningBest(ending(ASHAScheduler)):  # type: ignore[misc]
+    class RunningBest(ending(ASHAScheduler, ledger, head)):  # type: ignore[misc]
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
             # after its last epoch a trial ends by itself; stopping it would only record it as cut short
             if result["epoch"] >= epochs:
@@ -226,16 +237,19 @@ def early_stopping(ledger: Ledger, search: Mapping[str, Any]) -> Any:
     return scheduler
 
 
-def ending(scheduler: Any) -> Any:
+def ending(scheduler: Any, ledger: Ledger, head: Head) -> Any:
     """A scheduler that ends the sweep at an error which the other trials would only meet too.
 
-    Tune asks it first, before the study and the ledger hear of the error: that trial too goes on with the sweep.
+    Tune asks it first, before the study and the ledger hear of the error: that trial too goes on with the sweep. A
+    trial whose driver was lost with the cluster's head has not failed either: nothing goes on while the head is away.
     """
 
     class Ending(scheduler):  # type: ignore[misc]
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
             if (own := ends_all(trial.get_pickled_error())) is not None:
                 raise own
+            if outcome(ledger.progress(trial.config["number"])) != "failed":
+                head.settled()
             super().on_trial_error(tune_controller, trial)
 
     return Ending

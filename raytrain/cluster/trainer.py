@@ -160,7 +160,8 @@ def work(job: dict[str, Any]) -> None:
         if checkpoint_dir:
             drop_partial(config.folder, checkpoint_dir)
 
-    with within_memory(device, ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)):
+    share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
+    with within_memory(device, share):
         fit(
             config,
             open_tables(config, job["fingerprint"]),
@@ -169,7 +170,15 @@ def work(job: dict[str, Any]) -> None:
             resume_from=newest_checkpoint(config.folder, device),
             parent=job["parent"],
             device=device,
+            memory=estimated(config, device, share),
         )
+
+
+def estimated(config: RunConfig, device: Any, share: float) -> Any:
+    """What the run will hold of its part of a GPU; None where it has a whole one, or none."""
+    from raytrain.training.probe import estimate
+
+    return estimate(config, device, share) if 0 < share < 1 else None
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.cluster.follow import say
-from raytrain.cluster.head import Head
 from raytrain.cluster.objectives import COSTS, cost_of
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.resources import HEAD, per_worker
@@ -91,6 +90,7 @@ class Ledger:
         self.journal = Journal(self.folder)
         self.recorded = {int(e["number"]): e for e in self.journal.read() if e["event"] == "trial"}
         self.running: dict[int, Mapping[str, Any]] = {}
+        self.again: set[int] = set()
         self.repeating: Path | None = None
         self.said: dict[int, int] = {}
 
@@ -165,6 +165,17 @@ class Ledger:
         """Nodes came or went: so many trials fit from now on."""
         self.journal.write("room", slots=trials * self.options.workers)
 
+    def never_began(self, number: int) -> bool:
+        """Whether a failed trial's process was lost before it could train, as between two trials, the first time.
+
+        Tune tries a trial again that trains, and not one that is just handed to the process of the one before.
+        """
+        return self.options.workers == 1 and number not in self.again and self.progress(number).uid is None
+
+    def left(self) -> int:
+        """Trials that have not ended."""
+        return self.options.trials - len(self.recorded)
+
     def gpu_seconds(self) -> float:
         """What the trials that ended and those that train have spent, as far as their journals tell."""
         runs = (self.progress(number) for number in {*self.recorded, *self.running})
@@ -175,11 +186,8 @@ class Ledger:
         return {"total": len(states), **{state: states.count(state) for state in ("complete", "pruned", "failed")}}
 
 
-def recorder(ledger: Ledger, head: Head) -> Any:
-    """The ledger as a Tune callback, which runs in the sweep's own process.
-
-    A trial whose driver was lost with the cluster's head has not failed: nothing is recorded while the head is away.
-    """
+def recorder(ledger: Ledger) -> Any:
+    """The ledger as a Tune callback, which runs in the sweep's own process."""
     from ray import tune
 
     class Recorder(tune.Callback):  # type: ignore[misc]
@@ -201,8 +209,11 @@ def recorder(ledger: Ledger, head: Head) -> Any:
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]
-            if outcome(ledger.progress(number)) != "failed":
-                head.settled()
+            if ledger.never_began(number):
+                ledger.again.add(number)
+                ledger.running.pop(number, None)
+                say(f"{ledger.run_folder(number).name} lost its process before it began; it is tried again at the end")
+                return
             end = ledger.progress(number).end
             error = (end or {}).get("error") or f"its driver was lost: {_last_line(trial.error_file)}"
             ledger.ended(number, trial.config["changes"], error)

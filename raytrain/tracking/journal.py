@@ -3,7 +3,8 @@
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
     start       uid, kind ("run" | "sweep"), run, experiment, parent (uid of the sweep or None), config (flat),
-                commit, fingerprint, seed, workers, device, versions; of a sweep also options, slots and ray
+                commit, fingerprint, seed, workers, device, versions; of a sweep also options, slots and ray; of a
+                trial that shares a GPU memory: needed_bytes (estimated), allowed_bytes, ran_out
     resume      uid, epoch (epochs already done), checkpoint; of a sweep also slots and ray
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file

@@ -75,20 +75,7 @@ def dry_run(
         torch.cuda.reset_peak_memory_stats(device)
     before = peak_bytes(device)
 
-    torch.manual_seed(config.seed)
-    learner = Learner(config, over_backbone(config, inputs(config, sizes), load_backbone(config)), device)
-    learner.model.train()
-    set_lr(learner.optimizer, config.optim.lr * lr_factor(config, 0, 1))
-    batch = made_up_batch(config, sizes, learner.model.noise_shape)
-    epochs = config.optim.num_epochs
-    losses, seconds = [], 0.0
-    for epoch in (0.0, max(epochs - 1, epochs / 2)):
-        started = time.monotonic()
-        found = learner.learn(batch, Moment(epoch, epochs, gather))
-        losses.append({name: float(value.detach()) for name, value in found.items()})  # waits for a GPU
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds = time.monotonic() - started
+    learner, batch, losses, seconds = two_steps(config, sizes, device)
     trainable = sum(each.numel() for each in learner.model.parameters() if each.requires_grad)
     return {
         "method": config.method.kind,
@@ -109,6 +96,31 @@ def dry_run(
             "peak_bytes": peak_bytes(device),
         },
     }
+
+
+def two_steps(
+    config: RunConfig, sizes: Sizes, device: torch.device, lr: float | None = None
+) -> tuple[Learner, Batch, list[dict[str, float]], float]:
+    """A learner after two of the run's training steps on one made-up batch: itself, the batch, losses, seconds.
+
+    Args:
+        lr: default that of the run's first step; seconds are of the second step.
+    """
+    torch.manual_seed(config.seed)
+    learner = Learner(config, over_backbone(config, inputs(config, sizes), load_backbone(config)), device)
+    learner.model.train()
+    set_lr(learner.optimizer, config.optim.lr * lr_factor(config, 0, 1) if lr is None else lr)
+    batch = made_up_batch(config, sizes, learner.model.noise_shape)
+    epochs = config.optim.num_epochs
+    losses, seconds = [], 0.0
+    for epoch in (0.0, max(epochs - 1, epochs / 2)):
+        started = time.monotonic()
+        found = learner.learn(batch, Moment(epoch, epochs, gather))
+        losses.append({name: float(value.detach()) for name, value in found.items()})  # waits for a GPU
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.monotonic() - started
+    return learner, batch, losses, seconds
 
 
 def made_up_batch(config: RunConfig, sizes: Sizes, noise: tuple[int, ...] = ()) -> Batch:

@@ -59,8 +59,11 @@ def open_feed(
     return Feed(images, states, inputs, None, backbone)
 
 
-def hold(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device) -> Feed:
+def hold(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device, needed_bytes: int = 0) -> Feed:
     """Readers of the training split alone, its features in the device's memory where config.feed asks for it.
+
+    Args:
+        needed_bytes: of that memory, for training itself.
 
     Raises:
         UsageError: they are asked for and do not fit, or neither images nor texts are features of the table.
@@ -72,7 +75,7 @@ def hold(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device) -
     size += texts.bytes_of(split.texts) if isinstance(texts, TokenStates) else 0
     if asked == "device" and not size:
         raise UsageError("feed.features=device holds features of the table, and this run reads none; use disk")
-    free = _free_bytes(device)
+    free = max(0, _free_bytes(device) - needed_bytes)
     if asked == "auto" and size > config.feed.device_share * free:
         return feed
     if size > free:
@@ -89,7 +92,9 @@ def hold(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device) -
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        free, total = torch.cuda.mem_get_info(device)
+        share = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_reserved(device)
+        return int(min(free, share))
     try:  # Linux knows what it could free
         with open("/proc/meminfo", encoding="ascii") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))

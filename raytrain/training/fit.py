@@ -31,6 +31,7 @@ from raytrain.training.feed import Feed, hold, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
 from raytrain.training.judge import diagnostics, judge
 from raytrain.training.learner import Learner
+from raytrain.training.memory import Estimate
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.similarities import keep_similarity
 from raytrain.training.watchdog import Watchdog
@@ -52,6 +53,7 @@ def fit(
     resume_from: Path | None = None,
     parent: str | None = None,
     device: torch.device | None = None,
+    memory: Estimate | None = None,
 ) -> dict[str, float]:
     """Train a run to its last epoch and return the last epoch's metrics (rank 0; empty elsewhere).
 
@@ -68,8 +70,10 @@ def fit(
         resume_from: a checkpoint folder of this run.
         parent: uid of the sweep this run belongs to, for the journal.
         device: default the current CUDA device, or the CPU.
+        memory: what the run is expected to hold of its share of a GPU, for the journal.
 
     Raises:
+        OutOfMemory: before any training, when it is expected to hold more.
         NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
         Stopped: what `report` raised; the journal has no end then.
         Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
@@ -83,11 +87,13 @@ def fit(
     saved = checkpoint.load(resume_from) if resume_from is not None else None
     if saved is not None:
         tables["val"].table.refuse_other(saved.manifest["fingerprint"])
-    run = Run(config, tables, device)
+    run = Run(config, tables, device, memory.needed_bytes if memory else 0)
     if saved is not None:
         run.restore(saved)
-    _open_journal(journal, run, saved, parent)
+    _open_journal(journal, run, saved, parent, memory)
     try:
+        if memory:
+            memory.refuse_too_much()
         metrics: dict[str, float] = {}
         with (
             _sigterm() as stop,
@@ -128,15 +134,21 @@ def default_device() -> torch.device:
 
 
 class Run(Learner):
-    """A run's state: model, optimizer and position; what a checkpoint holds."""
+    """A run's state: model, optimizer and position; what a checkpoint holds.
 
-    def __init__(self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device) -> None:
+    Args:
+        needed_bytes: of the device's memory that training itself takes, and features cannot be held in.
+    """
+
+    def __init__(
+        self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device, needed_bytes: int = 0
+    ) -> None:
         self.val = tables["val"]
         self.feed: Feed = open_feed(config, tables["train"].table, device=device)
         torch.manual_seed(config.seed)
         super().__init__(config, build_method(config, self.feed), device)
         train = tables["train"]
-        feed = hold(config, self.feed, train, device)
+        feed = hold(config, self.feed, train, device, needed_bytes)
         self.features_on = "disk" if feed is self.feed else "device"
         self.batches = open_batches(config, train, feed, self.model.noise_shape)
         self.step_in_epoch, self.saved_step = 0, 0
@@ -291,7 +303,13 @@ class Run(Learner):
         self.worker_seconds += (time.monotonic() - started) * world_size()
 
 
-def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoint | None, parent: str | None) -> None:
+def _open_journal(
+    journal: Journal | None,
+    run: Run,
+    saved: checkpoint.Checkpoint | None,
+    parent: str | None,
+    memory: Estimate | None,
+) -> None:
     """The run's start or resumption, and the epoch of the checkpoint where a kill came before its line."""
     if journal is None:
         return
@@ -313,6 +331,7 @@ def _open_journal(journal: Journal | None, run: Run, saved: checkpoint.Checkpoin
             features_on=run.features_on,
             versions=provenance.versions(),
             parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+            **({"memory": memory.as_dict()} if memory else {}),
         )
     else:
         journal.write("resume", uid=start["uid"], epoch=run.epoch, checkpoint=saved and saved.path.name)

@@ -12,7 +12,6 @@ import pytest
 tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
 
 from raytrain.cluster.alone import run_alone  # noqa: E402
-from raytrain.cluster.head import Head  # noqa: E402
 from raytrain.cluster.options import SweepOptions  # noqa: E402
 from raytrain.cluster.runs import progress  # noqa: E402
 from raytrain.cluster.study import outcome  # noqa: E402
@@ -97,7 +96,7 @@ def test_an_error_that_a_restart_would_repeat_ends_the_trial_without_a_value(
     assert told["done"] and math.isnan(told["best"])
     ledger = Ledger(base, "alone", SweepOptions(), Mirror(None))
     ended = SimpleNamespace(config={"number": 0, "changes": {}}, last_result=told)
-    recorder(ledger, Head("127.0.0.1:1", ledger.mirror.close)).on_trial_complete(1, [], ended)
+    recorder(ledger).on_trial_complete(1, [], ended)
     assert ledger.recorded[0]["state"] == "failed"
     assert "NonFiniteError" in ledger.recorded[0]["error"]
 
@@ -127,3 +126,35 @@ def test_a_lost_process_goes_on_from_the_newest_checkpoint(base: RunConfig, monk
     apart = override(config, {"name": "apart"})
     train(apart)
     assert losses(config) == losses(apart)
+
+
+def test_a_trial_whose_process_was_lost_before_it_began_is_handed_out_once_more(base: RunConfig) -> None:
+    pytest.importorskip("optuna")
+    from optuna.trial import TrialState
+
+    from raytrain.cluster.pace import Pace
+    from raytrain.cluster.study import open_study, searcher
+
+    def space(trial: Any) -> None:
+        trial.suggest_float("method.margin", 0.1, 0.3)
+
+    options = SweepOptions(trials=1)
+    ledger = Ledger(base, "alone", options, Mirror(None))
+    ledger.folder.mkdir(parents=True)
+    study = open_study(ledger.folder, "alone", options)
+    pace = Pace(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}])
+    changes = []
+    for again in (False, True):
+        search = searcher(study, space, [0] if again else [], pace, never_began=ledger.never_began)
+        config = search.suggest("a")
+        changes.append(config)
+        ledger.started(0, config["changes"])
+        search.on_trial_complete("a", error=True)
+        recorder(ledger).on_trial_error(1, [], SimpleNamespace(config=config, error_file=None))
+        assert ledger.running == {}
+        if not again:
+            assert ledger.recorded == {} and ledger.again == {0}
+            assert study.get_trials()[0].state == TrialState.RUNNING
+    assert changes[0] == changes[1]
+    assert study.get_trials()[0].state == TrialState.FAIL
+    assert ledger.recorded[0]["state"] == "failed"

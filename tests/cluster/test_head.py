@@ -20,6 +20,7 @@ from raytrain.cluster.ending import watched
 from raytrain.cluster.head import Head
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.runs import progress
+from raytrain.cluster.sweep import ending
 from raytrain.cluster.trial import Ledger, recorder
 from raytrain.config import override
 from raytrain.errors import NonFiniteError, RaytrainError
@@ -76,35 +77,41 @@ def test_without_its_head_a_sweep_leaves_with_code_75_and_says_how_it_goes_on(
     assert "--resume s --address" in capsys.readouterr().err
 
 
-def test_a_trial_whose_driver_went_with_the_head_is_not_recorded_as_failed(ledger: Ledger) -> None:
-    pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from ray import cloudpickle
+def erred(error: str = "") -> SimpleNamespace:
+    """Tune's trial 0 after an error."""
+    return SimpleNamespace(
+        config={"number": 0, "changes": {}}, error_file=None, get_pickled_error=lambda: Exception(error)
+    )
 
+
+def test_a_trial_whose_driver_went_with_the_head_has_not_failed(ledger: Ledger) -> None:
+    schedulers = pytest.importorskip("ray.tune.schedulers", reason="Ray is not installed")
     server, address = listener()
     server.close()
-    lost = SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None)
-    record = recorder(ledger, quick(address))
-    cloudpickle.dumps(record)  # as Tune does before it starts
-    waiting = threading.Thread(target=record.on_trial_error, args=(0, [], lost), daemon=True)
+    scheduler = ending(schedulers.FIFOScheduler, ledger, quick(address))()
+    # Tune asks it before the study and the ledger hear of the error
+    waiting = threading.Thread(target=scheduler.on_trial_error, args=(None, erred()), daemon=True)
     waiting.start()
     time.sleep(0.5)
     assert waiting.is_alive()  # until the watch ends the process
-    assert ledger.recorded == {}
     back = socket.create_server(("127.0.0.1", int(address.rpartition(":")[2])))
     waiting.join(10)
     back.close()
-    assert ledger.recorded[0]["state"] == "failed"  # the head is there after all: it was the trial's own driver
+    assert not waiting.is_alive()  # the head is there after all: it was the trial's own driver
+    recorder(ledger).on_trial_error(0, [], erred())
+    recorder(ledger).on_trial_error(0, [], erred())  # in vain the second time
+    assert ledger.recorded[0]["state"] == "failed"
 
 
 def test_a_trials_own_error_is_recorded_whether_or_not_the_head_answers(ledger: Ledger) -> None:
-    pytest.importorskip("ray.tune", reason="Ray is not installed")
+    schedulers = pytest.importorskip("ray.tune.schedulers", reason="Ray is not installed")
     server, address = listener()
     server.close()
     journal = Journal(ledger.run_folder(0))
     journal.write("start", uid="r", kind="run")
     journal.write("end", status="failed", error="NonFiniteError: step 3", metrics={})
-    own = SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None)
-    recorder(ledger, quick(address)).on_trial_error(0, [], own)
+    ending(schedulers.FIFOScheduler, ledger, quick(address))().on_trial_error(None, erred())
+    recorder(ledger).on_trial_error(0, [], erred())
     assert ledger.recorded[0]["error"] == "NonFiniteError: step 3"
 
 

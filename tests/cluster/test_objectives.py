@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
+from raytrain.cluster.head import Head  # noqa: E402
 from raytrain.cluster.objectives import values  # noqa: E402
 from raytrain.cluster.options import SweepOptions  # noqa: E402
 from raytrain.cluster.pace import Pace  # noqa: E402
@@ -81,7 +82,10 @@ def test_a_killed_sweep_of_two_objectives_is_settled_with_both(tmp_path: Path) -
     assert [trial.values for trial in study.get_trials()] == [[50.0, 256.0], None, [70.0, 512.0]]
     assert [one["run"] for one in front(list(ledger.recorded.values()))] == ["s-t000", "s-t002"]
     assert values(progress(ledger.run_folder(1), "val/rsum"), None) == [60.0]
-    assert early_stopping(ledger, SMALL_INDEX.search(100)) is None  # a cheap trial is not stopped for being worse
+    from ray.tune.schedulers import ASHAScheduler
+
+    scheduler = early_stopping(ledger, SMALL_INDEX.search(100), Head("127.0.0.1:1", lambda: None))
+    assert not isinstance(scheduler, ASHAScheduler)  # a cheap trial is not stopped for being worse
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])

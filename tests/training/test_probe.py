@@ -1,0 +1,153 @@
+"""The two steps that tell what a run will hold, and what comes of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from raytrain.config import RunConfig, override
+from raytrain.data.table import Table
+from raytrain.errors import OutOfMemory
+from raytrain.tracking.journal import Journal
+from raytrain.training import feed as feeding
+from raytrain.training import probe
+from raytrain.training.dry_run import table_sizes
+from raytrain.training.fit import fit
+from raytrain.training.memory import Estimate
+from raytrain.training.probe import estimate
+from raytrain.training.run import open_tables
+from tests.small_runs import small_run
+from tests.tables import make_table
+
+CPU = torch.device("cpu")
+
+
+class Scale:
+    """A meter that does the work and says what it was told to say."""
+
+    total = 1000
+
+    def __init__(self, bytes_: int, runs_out: bool = False) -> None:
+        self.bytes_, self.runs_out, self.worked = bytes_, runs_out, 0
+
+    def peak(self, work: Callable[[], None]) -> int:
+        work()
+        self.worked += 1
+        if self.runs_out:
+            raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+        return self.bytes_
+
+    def held(self) -> int:
+        return self.bytes_
+
+
+def losses(config: RunConfig) -> list[tuple[float, float]]:
+    events = [event for event in Journal(config.folder).read() if event["event"] == "epoch"]
+    return [(event["metrics"]["train/loss"], event["metrics"]["val/rsum"]) for event in events]
+
+
+def test_a_run_that_fits_trains_as_one_that_was_not_asked(tmp_path: Path) -> None:
+    base = small_run(tmp_path)
+    plain, asked = (override(base, {"name": name}) for name in ("plain", "asked"))
+    fit(plain, open_tables(plain), device=CPU)
+    torch.manual_seed(7)
+    random.seed(7)
+    drawn = random.getstate()
+    found = estimate(asked, CPU, 0.5, scale := Scale(400))
+    assert random.getstate() == drawn
+    assert scale.worked == 1
+    fit(asked, open_tables(asked), device=CPU, memory=found)
+    assert losses(asked) == losses(plain)
+    start = Journal(asked.folder).last("start")
+    assert start is not None
+    assert start["memory"] == {"needed_bytes": 400, "allowed_bytes": 500, "ran_out": False}
+    assert "memory" not in (Journal(plain.folder).last("start") or {})
+
+
+@pytest.mark.parametrize("scale", [Scale(470), Scale(300, runs_out=True)], ids=["margin", "out"])
+def test_one_that_does_not_is_refused_before_it_trains(tmp_path: Path, scale: Scale) -> None:
+    config = override(small_run(tmp_path), {"name": "large"})
+    found = estimate(config, CPU, 0.5, scale)
+    with pytest.raises(OutOfMemory, match=r"GiB of its share of a GPU\. Lower optim\.batch_size"):
+        fit(config, open_tables(config), device=CPU, memory=found)
+    start, end = Journal(config.folder).read()
+    assert start["memory"]["needed_bytes"] == scale.bytes_
+    assert end["status"] == "failed" and end["error"].startswith("OutOfMemory")
+
+
+def test_the_batch_is_the_largest_there_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve images of one to five captions, of which the batch takes the six with the most: 5, 5, 4, 4, 3, 3."""
+    table = make_table(tmp_path / "table", ragged=True)
+    config = override(small_run(tmp_path, batch_size=6), {"method.kind": "dive", "data.batch_by": "image"})
+    seen: list[object] = []
+    monkeypatch.setattr(probe, "two_steps", lambda config, sizes, device, lr: seen.append(sizes))
+    estimate(config, CPU, 0.5, Scale(1))
+    split = table.split("train")
+    most = sorted(np.bincount(split.item_of_text).tolist())[-6:]
+    assert seen[0].captions == int(np.ceil(sum(most) / 6))  # type: ignore[attr-defined]
+    assert seen[0].captions > table_sizes(config).captions  # type: ignore[attr-defined]
+    assert seen[0].tokens == table_sizes(config).tokens  # type: ignore[attr-defined]
+    assert seen[0].regions == 5  # type: ignore[attr-defined]
+
+
+def test_features_are_held_in_what_training_leaves_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = override(small_run(tmp_path), {"feed.features": "device"})
+    split = Table(config.data.table).split("train")
+    opened = feeding.open_feed(config, split.table)
+    size = opened.images.bytes_of(split.items)  # type: ignore[attr-defined]
+    if isinstance(opened.texts, feeding.TokenStates):
+        size += opened.texts.bytes_of(split.texts)
+    monkeypatch.setattr(feeding, "_free_bytes", lambda device: size + 10)
+    assert feeding.hold(config, opened, split, CPU, 10) is not opened
+    with pytest.raises(feeding.UsageError, match="GB free"):
+        feeding.hold(config, opened, split, CPU, 11)
+
+
+def test_a_margin_of_a_tenth_is_left() -> None:
+    assert Estimate(100, 111).fits and not Estimate(101, 111).fits and not Estimate(1, 110, ran_out=True).fits
+
+
+def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
+    from raytrain.cluster import alone
+    from raytrain.cluster.options import SweepOptions
+    from raytrain.cluster.trial import Ledger, recorder, trial_config
+    from raytrain.tracking.mirror import Mirror
+
+    heard: list[dict[str, object]] = []
+    monkeypatch.setattr(tune, "report", heard.append)
+    monkeypatch.setattr(alone, "device_of", lambda share: CPU)
+    monkeypatch.setattr(probe, "CudaMeter", lambda device: Scale(300))
+    base = override(small_run(tmp_path), {"name": "packed"})
+    config = trial_config(base, "packed", 0, {})
+    alone.run_alone(config, {"CPU": 1.0, "GPU": 0.25}, "the sweep", Table(config.data.table).fingerprint)
+    ledger = Ledger(base, "packed", SweepOptions(), Mirror(None))
+    ended = SimpleNamespace(config={"number": 0, "changes": {}}, last_result=heard[-1])
+    recorder(ledger).on_trial_complete(1, [], ended)
+    assert len(heard) == 1 and heard[0]["done"] is True  # ended, and not as an exception that Tune tries again
+    assert ledger.recorded[0]["state"] == "failed"
+    assert "takes 0.00 GiB" in ledger.recorded[0]["error"]
+    assert losses(config) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_share_of_a_gpu_holds_what_was_estimated(tmp_path: Path) -> None:
+    from raytrain.cluster.alone import train_alone
+
+    base = small_run(tmp_path)
+    fits, large = (override(base, {"name": name}) for name in ("fits", "large"))
+    train_alone(fits, {"CPU": 1.0, "GPU": 0.25}, None, lambda metrics: None)
+    start = Journal(fits.folder).last("start")
+    assert start is not None
+    device = torch.device("cuda", 0)
+    assert 0 < start["memory"]["needed_bytes"] < start["memory"]["allowed_bytes"]
+    assert torch.cuda.max_memory_reserved(device) <= start["memory"]["needed_bytes"] * 1.1 + (64 << 20)
+    with pytest.raises(OutOfMemory, match="share of a GPU"):
+        train_alone(large, {"CPU": 1.0, "GPU": 1e-4}, None, lambda metrics: None)
