@@ -36,15 +36,21 @@ class LocalCluster:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host(0)[1]}:{self.port}"
+
+    def host(self, node: int) -> tuple[list[str], str]:
+        """What a command that runs where a node is begins with, and the node's address."""
+        return [], "127.0.0.1"
 
     @property
     def dashboard(self) -> str:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
     def start_node(self, *arguments: str) -> None:
+        within, ip = self.host(len(self.nodes))
         ports = ["--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port"]
         command = [
+            *within,
             str(Path(sys.executable).with_name("ray")),
             "start",
             "--block",
@@ -52,7 +58,7 @@ class LocalCluster:
             "--num-gpus=0",
             *arguments,
         ]
-        command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
+        command += [f"--node-ip-address={ip}", "--disable-usage-stats", "--object-store-memory=100000000"]
         command += [f"{name}={free_port()}" for name in ports]
         # a session of its own: whatever it starts can be ended with it
         with open(self.folder / f"node{len(self.nodes)}.log", "wb") as log:
@@ -63,7 +69,7 @@ class LocalCluster:
     def python(self, *arguments: str) -> subprocess.Popen[str]:
         """A driver: Python with these arguments, told where the cluster is."""
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [*self.host(0)[0], sys.executable, *arguments],
             env=self.env | {"RAY_ADDRESS": self.address},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -101,7 +107,7 @@ class LocalCluster:
     def wait(self, timeout_s: float = 120.0) -> None:
         """Until both nodes have joined."""
         deadline = time.monotonic() + timeout_s
-        status = [str(Path(sys.executable).with_name("ray")), "status", "--address", self.address]
+        status = [*self.host(0)[0], str(Path(sys.executable).with_name("ray")), "status", "--address", self.address]
         while time.monotonic() < deadline:
             done = subprocess.run(status, env=self.env, capture_output=True, text=True, check=False)
             if "/2.0 CPU" in done.stdout:
@@ -133,17 +139,17 @@ def shared_cluster() -> LocalCluster:
     return cluster
 
 
-def start_cluster(attempts: int = 3) -> LocalCluster:
+def start_cluster(kind: type[LocalCluster] = LocalCluster, attempts: int = 3) -> LocalCluster:
     """A cluster that is up. Ray gives a node 30 s to start, which a machine with other work may not have: try again."""
     for attempt in range(1, attempts):
         try:
-            return _start_cluster()
+            return _start_cluster(kind)
         except RuntimeError as error:
             print(f"attempt {attempt} of {attempts} to start Ray failed: {str(error).splitlines()[0]}", file=sys.stderr)
-    return _start_cluster()
+    return _start_cluster(kind)
 
 
-def _start_cluster() -> LocalCluster:
+def _start_cluster(kind: type[LocalCluster] = LocalCluster) -> LocalCluster:
     folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # short: it holds sockets
     token = folder / "token"
     token.touch(mode=0o600)
@@ -158,7 +164,7 @@ def _start_cluster() -> LocalCluster:
         "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     }
-    cluster = LocalCluster(folder, free_port(), free_port(), env)
+    cluster = kind(folder, free_port(), free_port(), env)
     try:
         cluster.start_node(
             "--head",

@@ -18,7 +18,7 @@ from raytrain.config import RunConfig, validate
 from raytrain.data.table import Table
 from raytrain.errors import (
     DataError,
-    DiskFullError,
+    Interrupted,
     NonFiniteError,
     OutOfMemory,
     RaytrainError,
@@ -28,7 +28,7 @@ from raytrain.errors import (
 from raytrain.files import room_in
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
-FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, DiskFullError)
+FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, Interrupted)
 """Errors that a restart only repeats."""
 
 
@@ -65,6 +65,7 @@ def train_on_ray(
     Raises:
         UsageError: the cluster has no room for the workers.
         RefusedError: the table is another one, here or on a node.
+        Interrupted: after SIGTERM to this process, if it follows the run, once the workers have written a checkpoint.
         RaytrainError: what a worker raised, or that the workers were lost more than `max_failures` times.
     """
     from ray.train import CheckpointConfig, FailureConfig, ScalingConfig
@@ -73,6 +74,7 @@ def train_on_ray(
     from ray.train.v2.api.config import LoggingConfig
 
     from raytrain.training.checkpoint import keep_best_and_last
+    from raytrain.training.stop import ask, on_sigterm
 
     config = placed(config)
     gpu, worker, _ = resources.room(resources.live_nodes(), workers, use_gpu, resources_per_worker)
@@ -104,7 +106,7 @@ def train_on_ray(
     )
     try:
         if follow:
-            with Follower(config, tracking_uri):
+            with Follower(config, tracking_uri), on_sigterm(lambda: ask(config.folder)):
                 trainer.fit()
         else:
             trainer.fit()
@@ -202,10 +204,10 @@ def newest_checkpoint(folder: Path, device: Any) -> Path | None:
 
 def drop_partial(folder: Path, newest: Path) -> None:
     """Remove checkpoints from within an epoch, which Ray was never told of, once a newer one exists."""
-    from raytrain.training.checkpoint import complete
+    from raytrain.training.checkpoint import within_epochs
 
-    for path in complete(folder):
-        if path.name < newest.name and json.loads((path / "manifest.json").read_text())["selected"] is None:
+    for path in within_epochs(folder):
+        if path.name < newest.name:
             shutil.rmtree(path)
 
 
@@ -215,11 +217,13 @@ def prepare_folder(config: RunConfig) -> None:
     Raises:
         RefusedError: the folder holds a finished run, or one of another config.
     """
+    from raytrain.training import stop
     from raytrain.training.run import resumable
 
     resumable(config)
     folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
+    stop.withdraw(folder)
     snapshot = folder / SNAPSHOT
     if snapshot.exists():
         # Ray writes it in place: a kill in that moment leaves half a file, which Ray refuses to start from

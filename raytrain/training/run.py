@@ -17,7 +17,7 @@ from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
-from raytrain.training import checkpoint
+from raytrain.training import checkpoint, stop
 from raytrain.training.assemble import build_method, refuse_other_task
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, default_device, fit, no_report
@@ -65,6 +65,7 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
         raise UsageError("processes started by torchrun need one name; give name=...")
     config = named(config)
     resume_from = resumable(config)
+    stop.withdraw(config.folder)
     with process_group():
         return fit(config, open_tables(config), report, resume_from=resume_from, parent=parent)
 
