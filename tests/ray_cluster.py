@@ -36,7 +36,11 @@ class LocalCluster:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host(0)[1]}:{self.port}"
+
+    def host(self, node: int) -> tuple[list[str], str]:
+        """What a command that runs where a node is begins with, and the node's address."""
+        return [], "127.0.0.1"
 
     @property
     def dashboard(self) -> str:
@@ -77,8 +81,10 @@ class LocalCluster:
         return sorted(found)
 
     def start_node(self, *arguments: str) -> None:
+        within, ip = self.host(len(self.nodes))
         ports = ["--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--metrics-export-port"]
         command = [
+            *within,
             str(Path(sys.executable).with_name("ray")),
             "start",
             "--block",
@@ -86,7 +92,7 @@ class LocalCluster:
             "--num-gpus=0",
             *arguments,
         ]
-        command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
+        command += [f"--node-ip-address={ip}", "--disable-usage-stats", "--object-store-memory=100000000"]
         command += [f"{name}={free_port()}" for name in ports]
         # a session of its own: whatever it starts can be ended with it
         with open(self.folder / f"node{len(self.nodes)}.log", "wb") as log:
@@ -97,7 +103,7 @@ class LocalCluster:
     def python(self, *arguments: str) -> subprocess.Popen[str]:
         """A driver: Python with these arguments, told where the cluster is."""
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [*self.host(0)[0], sys.executable, *arguments],
             env=self.env | {"RAY_ADDRESS": self.address},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -170,17 +176,17 @@ def shared_cluster() -> LocalCluster:
     return cluster
 
 
-def start_cluster(nodes: int = 2, attempts: int = 3) -> LocalCluster:
+def start_cluster(nodes: int = 2, kind: type[LocalCluster] = LocalCluster, attempts: int = 3) -> LocalCluster:
     """A cluster of so many nodes that is up. A busy machine may need a second attempt."""
     for attempt in range(1, attempts):
         try:
-            return _start_cluster(nodes)
+            return _start_cluster(nodes, kind)
         except RuntimeError as error:
             print(f"attempt {attempt} of {attempts} to start Ray failed: {str(error).splitlines()[0]}", file=sys.stderr)
-    return _start_cluster(nodes)
+    return _start_cluster(nodes, kind)
 
 
-def _start_cluster(nodes: int) -> LocalCluster:
+def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
     folder = Path(tempfile.mkdtemp(prefix="rt", dir="/tmp"))  # short: it holds sockets
     token = folder / "token"
     token.touch(mode=0o600)
@@ -196,7 +202,7 @@ def _start_cluster(nodes: int) -> LocalCluster:
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_raylet_start_wait_time_s": "120",  # 30 s by default, which a machine with other work may not have
     }
-    cluster = LocalCluster(folder, free_port(), free_port(), env)
+    cluster = kind(folder, free_port(), free_port(), env)
     try:
         cluster.start_head()
         for _ in range(1, nodes):

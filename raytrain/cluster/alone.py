@@ -18,7 +18,7 @@ from raytrain.cluster.objectives import COSTS
 from raytrain.cluster.runs import Progress, close, progress
 from raytrain.cluster.trainer import FINAL, estimated, within_memory
 from raytrain.config import RunConfig
-from raytrain.errors import DiskFullError, RefusedError, Stopped
+from raytrain.errors import Interrupted, RefusedError, Stopped
 from raytrain.files import room_in
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
         return
     except Stopped:
         return
-    except (RefusedError, DiskFullError):
+    except (RefusedError, Interrupted):
         raise  # they end the sweep, once Tune has tried them again in vain
     except FINAL:
         pass  # told below, where nothing holds the run's memory any more

@@ -13,7 +13,7 @@ from raytrain.cluster.study import outcome
 from raytrain.cluster.trainer import train_on_ray
 from raytrain.cluster.trial import Ledger, trial_config
 from raytrain.config import override
-from raytrain.errors import DiskFullError, RaytrainError, RefusedError
+from raytrain.errors import Interrupted, RaytrainError, RefusedError
 
 
 def repeat_over_seeds(
@@ -51,7 +51,7 @@ def repeat_over_seeds(
                         parent=job["parent"],
                         fingerprint=job["fingerprint"],
                     )
-                except (RefusedError, DiskFullError):
+                except (RefusedError, Interrupted):
                     raise  # the next one would meet the same
                 except RaytrainError as error:
                     if outcome(progress(config.folder, ledger.select)) != "failed":

@@ -73,7 +73,11 @@ def progress(folder: Path, select: str) -> Progress:
 
 def close(folder: Path, status: str, error: str | None = None) -> None:
     """Write the end of a run whose own process could not: it was stopped, or killed."""
-    events = Journal(folder).read()
-    last = next((event["event"] for event in reversed(events) if event["event"] in ("start", "resume", "end")), None)
-    if last in ("start", "resume"):
+    if not ended(folder):
         Journal(folder).write("end", status=status, error=error, metrics={})
+
+
+def ended(folder: Path) -> bool:
+    """Whether a run is over, for now; also of one that has not begun."""
+    marks = (event["event"] for event in reversed(Journal(folder).read()))
+    return next((mark == "end" for mark in marks if mark in ("start", "resume", "end")), True)

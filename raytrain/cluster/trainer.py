@@ -19,7 +19,7 @@ from raytrain.config import RunConfig, validate
 from raytrain.data.table import Table
 from raytrain.errors import (
     DataError,
-    DiskFullError,
+    Interrupted,
     NonFiniteError,
     OutOfMemory,
     RaytrainError,
@@ -29,7 +29,7 @@ from raytrain.errors import (
 from raytrain.files import room_in
 
 SNAPSHOT = "checkpoint_manager_snapshot.json"
-FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, DiskFullError)
+FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, Interrupted)
 """Errors that a restart only repeats."""
 CONTROLLERS_LOST = 3  # how often a run is started again after an error in what starts and watches its workers
 
@@ -67,6 +67,7 @@ def train_on_ray(
     Raises:
         UsageError: the cluster has no room for the workers.
         RefusedError: the table is another one, here or on a node.
+        Interrupted: after SIGTERM to this process, if it follows the run, once the workers have written a checkpoint.
         RaytrainError: what a worker raised, or that the workers were lost more than `max_failures` times.
     """
     from ray.train import CheckpointConfig, FailureConfig, ScalingConfig
@@ -75,6 +76,7 @@ def train_on_ray(
     from ray.train.v2.api.config import LoggingConfig
 
     from raytrain.training.checkpoint import keep_best_and_last
+    from raytrain.training.stop import ask, on_sigterm
 
     config = placed(config)
     fingerprint = fingerprint or Table(config.data.table).fingerprint
@@ -108,7 +110,10 @@ def train_on_ray(
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    with Follower(config, tracking_uri) if follow else contextlib.nullcontext():
+    with contextlib.ExitStack() as while_it_trains:
+        if follow:
+            while_it_trains.enter_context(Follower(config, tracking_uri))
+            while_it_trains.enter_context(on_sigterm(lambda: ask(config.folder)))
         _fit(config, trainer)
     keep_best_and_last(config.folder)
     return progress(config.folder, config.evaluation.select)
@@ -229,10 +234,10 @@ def newest_checkpoint(folder: Path, device: Any) -> Path | None:
 
 def drop_partial(folder: Path, newest: Path) -> None:
     """Remove checkpoints from within an epoch, which Ray was never told of, once a newer one exists."""
-    from raytrain.training.checkpoint import complete
+    from raytrain.training.checkpoint import within_epochs
 
-    for path in complete(folder):
-        if path.name < newest.name and json.loads((path / "manifest.json").read_text())["selected"] is None:
+    for path in within_epochs(folder):
+        if path.name < newest.name:
             shutil.rmtree(path)
 
 

@@ -2,10 +2,11 @@
 
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
-    start       uid, kind ("run" | "sweep"), run, experiment, parent (uid of the sweep or None), config (flat),
-                commit, fingerprint, seed, workers, device, versions; of a sweep also options, slots and ray; of a
-                trial that shares a GPU memory: needed_bytes (estimated), allowed_bytes, ran_out
-    resume      uid, epoch (epochs already done), checkpoint; of a sweep also slots and ray
+    start       uid, life (of a run: new whenever it goes on), kind ("run" | "sweep"), run, experiment, parent (uid of
+                the sweep or None), config (flat), commit, fingerprint, seed, workers, device, versions; of a sweep
+                also options, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
+                allowed_bytes, ran_out
+    resume      uid, life, epoch (epochs already done), checkpoint; of a sweep also slots and ray
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
@@ -75,6 +76,11 @@ class Journal:
             if isinstance(event, dict) and "event" in event:
                 events.append(event)
         return events
+
+    def is_of(self, life: str) -> bool:
+        """Whether the run's last start or resumption is that of a life: one that was cut off writes no more."""
+        begun = [entry for entry in self.read() if entry["event"] in ("start", "resume")]
+        return bool(begun) and begun[-1].get("life") == life
 
     def last(self, event: str) -> dict[str, Any] | None:
         return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)

@@ -14,8 +14,8 @@ from raytrain.tracking import mlflow
 class Mirror:
     """Mirrors run folders whenever they are due; a context manager.
 
-    A server that is away is named once, as a warning; what it missed is replayed when the folder is due again and the
-    server is back, or later by `raytrain track sync`.
+    A server that is away is named once, as a warning. What it missed is replayed as soon as it takes anything again, or
+    later by `raytrain track sync`.
 
     Args:
         uri: of the store; None mirrors nothing.
@@ -24,11 +24,12 @@ class Mirror:
     def __init__(self, uri: str | None) -> None:
         self.uri = uri
         self._due: dict[Path, None] = {}
+        self._missed: dict[Path, None] = {}
         self._wake = threading.Condition()
         self._closing = self._warned = False
-        # MLflow's own default is seven tries with growing pauses, minutes in all
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        # MLflow's own defaults, seven tries of two minutes, would hold up the end of a sweep; here a later try makes up
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         self._thread = threading.Thread(target=self._work, name="mlflow mirror", daemon=True)
         if uri:
             self._thread.start()
@@ -41,13 +42,17 @@ class Mirror:
                 self._wake.notify()
 
     def close(self, timeout_s: float = 60.0) -> bool:
-        """Mirror what is left; False where that took longer than `timeout_s` and was left to a later sync."""
+        """Mirror what is left; False where that did not succeed in `timeout_s` and is left to a later sync.
+
+        A server that takes nothing is asked twice more, and not for each folder.
+        """
         with self._wake:
+            self._due |= self._missed
             self._closing = True
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return not self._thread.is_alive() and not self._missed
 
     def __enter__(self) -> Mirror:
         return self
@@ -58,6 +63,7 @@ class Mirror:
         self.close()
 
     def _work(self) -> None:
+        refused = 0  # in a row
         while True:
             with self._wake:
                 while not self._due and not self._closing:
@@ -66,9 +72,21 @@ class Mirror:
                     return
                 folder = next(iter(self._due))
                 del self._due[folder]
-            self._sync(folder)
+            taken = self._sync(folder)
+            with self._wake:
+                if taken:
+                    refused = 0
+                    self._due |= self._missed
+                    self._missed = {}
+                else:
+                    refused += 1
+                    self._missed[folder] = None
+                    if self._closing and refused > 1:
+                        self._missed |= self._due
+                        return
 
-    def _sync(self, folder: Path) -> None:
+    def _sync(self, folder: Path) -> bool:
+        """Whether MLflow has taken what is new."""
         assert self.uri
         try:
             mlflow.sync(folder, self.uri)
@@ -77,8 +95,10 @@ class Mirror:
                 self._warned = True
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
                 warnings.warn(
-                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; "
-                    "bring it in later with `raytrain track sync`.",
+                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; what "
+                    "is missing when it has ended is brought in by `raytrain track sync`.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
+            return False
+        return True

@@ -71,7 +71,7 @@ def save(
     Raises:
         DiskFullError: nothing is written; earlier checkpoints are as they were.
     """
-    with room_in(root, name_of(facts["step"])):
+    with room_in(root, name_of(facts["step"]), "go on"):
         return _save(root, config, weights, state, facts, vocabulary)
 
 
@@ -138,8 +138,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
 def complete(folder: Path) -> list[Path]:
     """The finished checkpoints of a run, oldest first."""
-    paths = [path for path in folder.glob(f"{PREFIX}*") if (path / "manifest.json").is_file()]
-    return sorted(paths, key=lambda path: (_manifest(path)["step"], path.name))
+    return [path for path, _ in _described(folder)]
 
 
 def latest(folder: Path) -> Path | None:
@@ -149,8 +148,25 @@ def latest(folder: Path) -> Path | None:
 
 def best(folder: Path) -> Path | None:
     """The checkpoint with the best selection metric; the earlier one of equals."""
-    scored = [path for path in complete(folder) if _manifest(path).get("selected") is not None]
-    return max(scored, key=lambda path: _manifest(path)["selected"], default=None)
+    scored = [(path, facts["selected"]) for path, facts in _described(folder) if facts.get("selected") is not None]
+    return max(scored, key=lambda one: one[1], default=(None, None))[0]
+
+
+def within_epochs(folder: Path) -> list[Path]:
+    """The finished checkpoints that no metric selects, oldest first."""
+    return [path for path, facts in _described(folder) if facts.get("selected") is None]
+
+
+def _described(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Finished checkpoints with their manifests, oldest first; one that Ray removes at this moment is left out."""
+    found = []
+    for path in folder.glob(f"{PREFIX}*"):
+        try:
+            found.append((path, _manifest(path)))
+        except DataError:
+            if (path / "manifest.json").exists():
+                raise
+    return sorted(found, key=lambda one: (one[1]["step"], one[0].name))
 
 
 def keep_best_and_last(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import threading
 import time
 import uuid
@@ -20,7 +19,7 @@ from raytrain.data.batches import Waited
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit
 from raytrain.data.test_split import closed_while, refuse_test
-from raytrain.errors import Interrupted, NonFiniteError, Stopped, UsageError
+from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, Stopped, UsageError
 from raytrain.files import room_in
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
@@ -34,6 +33,7 @@ from raytrain.training.learner import Learner
 from raytrain.training.memory import Estimate
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.similarities import keep_similarity
+from raytrain.training.stop import listening
 from raytrain.training.watchdog import Watchdog
 
 Report = Callable[[dict[str, float], Path | None], None]
@@ -76,9 +76,10 @@ def fit(
         OutOfMemory: before any training, when it is expected to hold more.
         NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
         Stopped: what `report` raised; the journal has no end then.
-        Interrupted: after SIGTERM, when a checkpoint to resume from has been written.
+        Interrupted: asked to stop (raytrain/training/stop.py), when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
         RefusedError: a table is the test split, or another one than the checkpoint was trained on.
+        RaytrainError: another process has gone on with the run; nothing more is written.
     """
     device = device or default_device()
     journal = Journal(config.folder) if rank() == 0 else None
@@ -90,22 +91,28 @@ def fit(
     run = Run(config, tables, device, memory.needed_bytes if memory else 0)
     if saved is not None:
         run.restore(saved)
-    _open_journal(journal, run, saved, parent, memory)
+    life = _open_journal(journal, run, saved, parent, memory)
+
+    def save(metrics: dict[str, float] | None = None) -> Path | None:
+        if journal and not journal.is_of(life):  # on a host that was cut off, nobody may have told us
+            raise RaytrainError(f"{config.folder}: another process has gone on with this run since it was started here")
+        return run.save(checkpoint_root or config.folder, metrics)
+
     try:
         if memory:
             memory.refuse_too_much()
         metrics: dict[str, float] = {}
         with (
-            _sigterm() as stop,
+            listening(config.folder) as stop,
             room_in(config.folder, "the run", "go on"),
             Watchdog(config.folder, rank()) as watchdog,
         ):
             # an epoch that was cut short at its last step has still to be judged
             while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
-                run.train_epoch(stop, lambda: run.save(checkpoint_root or config.folder), watchdog.beat)
+                run.train_epoch(stop, save, watchdog.beat)
                 metrics = run.validate()
                 watchdog.beat()
-                folder = run.save(checkpoint_root or config.folder, metrics)
+                folder = save(metrics)
                 if journal:
                     journal.write("epoch", epoch=run.epoch, step=run.step, metrics=metrics)
                     if checkpoint_root is None:
@@ -116,7 +123,8 @@ def fit(
         if journal and not isinstance(error, Stopped):
             status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
             with contextlib.suppress(OSError):  # a full disk may take no last line either
-                journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
+                if journal.is_of(life):
+                    journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
         if journal:
             journal.close()
         raise
@@ -309,15 +317,21 @@ def _open_journal(
     saved: checkpoint.Checkpoint | None,
     parent: str | None,
     memory: Estimate | None,
-) -> None:
-    """The run's start or resumption, and the epoch of the checkpoint where a kill came before its line."""
+) -> str:
+    """The run's start or resumption, and the epoch of the checkpoint where a kill came before its line.
+
+    Returns:
+        What the journal calls the life of the run that begins here.
+    """
+    life = uuid.uuid4().hex
     if journal is None:
-        return
+        return life
     config, start = run.config, journal.last("start")
     if start is None:
         journal.write(
             "start",
             uid=uuid.uuid4().hex,
+            life=life,
             kind="run",
             run=config.name,
             experiment=config.experiment,
@@ -334,23 +348,10 @@ def _open_journal(
             **({"memory": memory.as_dict()} if memory else {}),
         )
     else:
-        journal.write("resume", uid=start["uid"], epoch=run.epoch, checkpoint=saved and saved.path.name)
+        journal.write("resume", uid=start["uid"], life=life, epoch=run.epoch, checkpoint=saved and saved.path.name)
     told = {event["epoch"] for event in journal.read() if event["event"] == "epoch"}
     if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in told:
         journal.write(
             "epoch", epoch=saved.manifest["epoch"], step=saved.manifest["step"], metrics=saved.manifest["metrics"]
         )
-
-
-@contextlib.contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets; outside the main thread (a Ray worker's loop) nothing is installed."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return life

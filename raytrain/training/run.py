@@ -17,7 +17,7 @@ from raytrain.data.table import AnySplit, Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
 from raytrain.tracking.journal import Journal, has_writer
-from raytrain.training import checkpoint
+from raytrain.training import checkpoint, stop
 from raytrain.training.assemble import build_method, refuse_other_task
 from raytrain.training.feed import Feed, open_feed
 from raytrain.training.fit import Report, default_device, fit, no_report
@@ -65,6 +65,7 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
         raise UsageError("processes started by torchrun need one name; give name=...")
     config = named(config)
     resume_from = resumable(config)
+    stop.withdraw(config.folder)
     with process_group():
         return fit(config, open_tables(config), report, resume_from=resume_from, parent=parent)
 
@@ -85,6 +86,7 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
         return None
     if int(os.environ.get("RANK", "0")) == 0:  # other ranks may come when the first writes already
         _wait_for_former(config.folder, patience_s)
+        stop.withdraw(config.folder)
     given = flatten(config)
     recorded = {name: value for name, value in start["config"].items() if not changes_nothing(name)}
     different = [name for name, value in recorded.items() if given.get(name) != value]

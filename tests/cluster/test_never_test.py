@@ -1,29 +1,22 @@
-"""Every way in which training or a sweep could come by the test split ends with exit code 4.
-
-Through the command line, in this process: Tune is a loop here, and Ray Train calls the worker's function at once.
-"""
+"""Every way in which training or a sweep could come by the test split ends its command with exit code 4."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import torch
-import torch.distributed as dist
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli import main
 from raytrain.cluster.evaluate import evaluate
-from raytrain.cluster.trial import run_trial
-from raytrain.config import override, to_yaml
+from raytrain.config import override
 from raytrain.data.table import Split, Table
 from raytrain.data.test_split import VARIABLE
 from raytrain.errors import RefusedError
@@ -32,30 +25,9 @@ from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import Run, fit
 from raytrain.training.run import open_tables
 from search_spaces import SPACES
+from tests.cluster.in_process import Place
 from tests.small_runs import small_run
 from tests.tables import make_query_table, make_table
-
-
-@dataclass
-class Place:
-    """A table and, on it, a finished run named "done" and a finished sweep named "s" of one trial."""
-
-    root: Path
-
-    @property
-    def table(self) -> Path:
-        return self.root / "table"
-
-    def train(self, *changes: str) -> int:
-        return main(["train", str(self.root / "run.yaml"), "--tracking", "none", *changes])
-
-    def sweep(self, *changes: str, space: str = "honest") -> int:
-        flags = ["--recipe", str(self.root / "run.yaml"), "--rerank-trials", "0", "--tracking", "none"]
-        return main(["sweep", space, *flags, *(changes if "--trials" in changes else ("--trials", "3", *changes))])
-
-
-def honest(trial: Any) -> None:
-    trial.suggest_float("method.margin", 0.1, 0.3)
 
 
 def table_of_its_own(trial: Any) -> None:
@@ -76,55 +48,10 @@ def honest_at_first(trial: Any) -> dict[str, Any]:
     return {"data.table": "elsewhere"} if trial.number == 1 else {}
 
 
-class TrainsHere:
-    """In place of Ray's TorchTrainer: calls the worker's function in this process."""
-
-    def __init__(self, loop: Callable[[Any], None], train_loop_config: dict[str, Any], **settings: Any) -> None:
-        self.work = lambda: loop(train_loop_config)
-
-    def fit(self) -> None:
-        self.work()
-
-
-def trials_here(study: Any, space: Any, ledger: Any, job: Any, samples: int, again: list[int], *rest: Any) -> None:
-    """In place of Tune; `again` are the numbers of interrupted trials."""
-    from optuna import Trial
-
-    for at in range(samples):
-        trial = Trial(study, again[at]) if at < len(again) else study.ask()
-        changes = {**(space(trial) or {}), **trial.params}
-        ledger.started(trial.number, changes)
-        run_trial({"number": trial.number, "changes": changes}, job)
-        ledger.ended(trial.number, changes)
-        study.tell(trial, ledger.recorded[trial.number]["value"])
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, no_cluster: None, tmp_path: Path, made: Path) -> Iterator[Place]:
-    from ray.train import UserCallback
-
-    for space in (honest, table_of_its_own, split_of_its_own, metric_of_its_own, honest_at_first):
+@pytest.fixture(autouse=True)
+def _sly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for space in (table_of_its_own, split_of_its_own, metric_of_its_own, honest_at_first):
         monkeypatch.setitem(SPACES, space.__name__, space)
-    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", trials_here)
-    monkeypatch.setattr("ray.train.torch.TorchTrainer", TrainsHere)
-    monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cpu"))
-    monkeypatch.setattr("ray.train.report", lambda *given, **more: None)
-    monkeypatch.setattr("ray.tune.report", lambda *given, **more: None)
-    monkeypatch.setattr("ray.tune.integration.ray_train.TuneReportCallback", UserCallback)
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
-    shutil.copytree(made, tmp_path / "place")
-    place = Place(tmp_path / "place")
-    config = override(small_run(place.root), {"optim.max_steps": 1})
-    (place.root / "run.yaml").write_text(to_yaml(config))
-    yield place
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
-    make_table(root / "table")
-    return root
 
 
 def read_test_as_val(table: Path) -> None:
@@ -150,7 +77,7 @@ def between_trials(place: Place, monkeypatch: pytest.MonkeyPatch, change: Callab
 
     monkeypatch.setattr(Run, "validate", validate)
     code = place.sweep("--name", "s")
-    trials = [event for event in Journal(place.root / "runs" / "small" / "s").read() if event["event"] == "trial"]
+    trials = [event for event in Journal(place.run("s")).read() if event["event"] == "trial"]
     assert [event["number"] for event in trials] == [0]  # the second one was not counted as a failure
     return code
 
@@ -213,10 +140,10 @@ ATTEMPTS: dict[str, Callable[[Place, pytest.MonkeyPatch], int]] = {
         place, patch, lambda: Split(Table(place.table), "test", allow_test=True)
     ),
     "in a trial: evaluate_run": lambda place, patch: in_a_trial(
-        place, patch, lambda: evaluate_run(place.root / "runs" / "small" / "done", "test")
+        place, patch, lambda: evaluate_run(place.run("done"), "test")
     ),
     "in a trial: evaluate by shards": lambda place, patch: in_a_trial(
-        place, patch, lambda: evaluate(place.root / "runs" / "small" / "done", "test", shards=2)
+        place, patch, lambda: evaluate(place.run("done"), "test", shards=2)
     ),
 }
 
@@ -233,7 +160,7 @@ def test_a_command_that_a_trial_starts_ends_with_exit_code_4_and_opens_nothing(
 ) -> None:
     """Also that the sweeps above are refused for what they try: this one, which makes nothing of it, ends with 0."""
     assert here.train("name=done") == 0
-    run = str(here.root / "runs" / "small" / "done")
+    run = str(here.run("done"))
     codes: list[int] = []
     whole = Run.learn
 
@@ -263,7 +190,7 @@ def test_a_refused_sweep_goes_on_once_what_was_refused_is_gone(here: Place, monk
     shutil.rmtree(here.table)
     kept.rename(here.table)
     assert here.sweep("--resume", "s") == 0
-    events = Journal(here.root / "runs" / "small" / "s").read()
+    events = Journal(here.run("s")).read()
     assert [(e["number"], e["state"]) for e in events if e["event"] == "trial"] == [
         (0, "complete"), (1, "complete"), (2, "complete"),
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from raytrain.config import override, to_yaml
 from raytrain.tracking.journal import Journal
+from raytrain.training.checkpoint import latest, load
 from tests.faults.drive_sweep import EPOCHS, TRIALS
 from tests.ray_cluster import LocalCluster
 from tests.small_runs import small_run
@@ -64,6 +66,29 @@ def test_a_killed_worker_is_replaced_and_the_run_ends_from_its_checkpoint(
     assert epochs(config.folder) == list(range(1, LONG + 1))  # none twice, none missing
     assert events[-1]["event"] == "end"
     assert events[-1]["status"] == "finished"
+
+
+def test_a_stopped_driver_leaves_a_checkpoint_of_that_step_and_the_same_command_goes_on(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    config = override(small_run(tmp_path, num_epochs=5 * LONG), {"name": "stopped"})
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    arguments = ["-m", "raytrain.cli", "train", str(tmp_path / "run.yaml"), "--workers", "2", "--tracking", "none"]
+    process = cluster.python(*arguments)
+    wait_for(lambda: len(epochs(config.folder)) >= 2, process)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, out + err
+    (end,) = (event for event in Journal(config.folder).read() if event["event"] == "end")
+    assert end["status"] == "interrupted"
+    stopped_at = int(re.findall(r"stopped at step (\d+)", end["error"])[0])
+    kept = latest(config.folder)
+    assert kept is not None
+    assert load(kept).manifest["step"] == stopped_at
+    assert load(kept).manifest["epoch"] < 5 * LONG
+    done = cluster.run(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert epochs(config.folder) == list(range(1, 5 * LONG + 1))
 
 
 @dataclass

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +74,21 @@ def test_a_state_that_could_run_code_is_refused(table: Table, tmp_path: Path) ->
     torch.save({"x": Evil()}, path / "state.pt")
     with pytest.raises(Exception, match=r"(?i)weights_only|unsupported"):
         saved.state()
+
+
+def test_a_checkpoint_that_is_removed_while_they_are_listed_is_left_out(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray removes one that is no longer among the best, whenever it gets to it."""
+    kept, gone = write(tmp_path / "run", table, 1, 1.0), write(tmp_path / "run", table, 2, 2.0)
+    read = Path.read_text
+
+    def too_late(path: Path, *given: Any, **more: Any) -> str:
+        if path.parent == gone and gone.exists():
+            shutil.rmtree(gone)
+        return read(path, *given, **more)
+
+    monkeypatch.setattr(Path, "read_text", too_late)
+    assert checkpoint.complete(tmp_path / "run") == [kept]
+    assert not gone.exists()
+    assert checkpoint.best(tmp_path / "run") == kept

@@ -14,11 +14,11 @@ import torch
 
 from raytrain.config import RunConfig, flatten, override
 from raytrain.data.table import Table
-from raytrain.errors import Interrupted, NonFiniteError, RefusedError
+from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, RefusedError
 from raytrain.tracking.journal import Journal
-from raytrain.training import checkpoint
+from raytrain.training import checkpoint, stop
 from raytrain.training.fit import fit
-from raytrain.training.run import open_tables, resumable
+from raytrain.training.run import open_tables, resumable, train
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -161,6 +161,21 @@ def test_sigterm_writes_a_checkpoint_and_says_resumable(table: Table, tmp_path: 
     assert end["status"] == "interrupted"
 
 
+def test_a_run_that_trains_elsewhere_is_asked_to_stop_through_its_folder(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, name="a", optim__num_epochs=3, optim__lr=1e-4)
+
+    def ask(metrics: dict[str, float], path: Path | None) -> None:
+        stop.ask(config.folder)
+        time.sleep(stop.LOOK_EVERY_S)
+
+    with pytest.raises(Interrupted, match="stopped at step 4"):
+        fit(config, open_tables(config), ask)
+    train(config)
+    journal = Journal(config.folder).read()
+    assert [event["epoch"] for event in journal if event["event"] == "epoch"] == [1, 2, 3]
+    assert [event["status"] for event in journal if event["event"] == "end"] == ["interrupted", "finished"]
+
+
 def test_an_epoch_whose_line_a_kill_prevented_is_told_on_resuming(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path)
     kept = tmp_path / "kept"
@@ -206,6 +221,20 @@ def test_a_run_that_another_process_trains_is_refused(
         resumable(config)
     other.close()
     assert resumable(config) is None
+
+
+def test_a_run_that_went_on_elsewhere_is_written_to_no_more_from_here(table: Table, tmp_path: Path) -> None:
+    """As on a host that was cut off: the run was started again on another one, and this one trains on."""
+    config = tiny(table, tmp_path, name="a")
+    journal = Journal(config.folder)
+
+    def cut_off(metrics: dict[str, float], checkpoint: Path | None) -> None:
+        journal.write("resume", uid="u", life="another", epoch=1, checkpoint=checkpoint and checkpoint.name)
+
+    with pytest.raises(RaytrainError, match="another process has gone on with this run"):
+        fit(config, open_tables(config), cut_off)
+    assert [event["event"] for event in journal.read()] == ["start", "epoch", "resume"]  # no second epoch, no end
+    assert len(list(config.folder.glob("checkpoint_*"))) == 1
 
 
 def test_max_steps_ends_a_dry_run_early(table: Table, tmp_path: Path) -> None:
