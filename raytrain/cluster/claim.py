@@ -107,7 +107,9 @@ def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float 
     of_job = [("job_id", "=", last["job"])]
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        left = [a for a in list_actors(address, filters=of_job, limit=1000) if a.state != "DEAD"]
+        actors = list_actors(address, filters=of_job, limit=1000, detail=True)
+        # detached ones belong to the cluster, as Ray's coordinator of requests to an autoscaler, and train nothing
+        left = [a for a in actors if a.state != "DEAD" and not a.is_detached]
         if not left:
             return
         time.sleep(1.0)
