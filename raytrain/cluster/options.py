@@ -19,7 +19,8 @@ class SweepOptions:
     Args:
         trials: in all, over every resumption.
         workers: processes of each trial.
-        concurrent: upper bound of trials at a time; the cluster's room bounds it too, as nodes come and go.
+        concurrent: upper bound of trials at a time, and what an autoscaling cluster is asked to make room for; the
+            cluster's room bounds it too, as nodes come and go.
         hours: no trial starts once this call has run so long.
         gpu_hours: no trial starts once the sweep, over every resumption, has spent so much.
         seed: of the search.

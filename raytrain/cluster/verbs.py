@@ -46,7 +46,9 @@ def add_verbs(subparsers: Any) -> None:
     sweep.add_argument("--name", help="of the sweep; default made from the space, the table and the time")
     sweep.add_argument("--trials", type=int, help="in all, resumptions included; default 24")
     sweep.add_argument("--workers", type=int, help="Ray Train workers of each trial; default 1")
-    sweep.add_argument("--concurrent", type=int, help="at most so many trials at a time; default all that fit")
+    sweep.add_argument(
+        "--concurrent", type=int, help="trials at a time, for which an autoscaler is asked; default all that fit"
+    )
     sweep.add_argument("--resume", metavar="NAME", help="go on with this sweep: its name, or its folder")
     sweep.add_argument("--sampler", choices=get_args(Sampler), help="default tpe; grid tries every combination")
     sweep.add_argument(
