@@ -121,8 +121,10 @@ def _actors(last: Mapping[str, str] | None, here: Mapping[str, str]) -> list[str
     if last is None or last["node"] not in live or last["job"] == here["job"]:
         return []
     address = ray.get_runtime_context().gcs_address  # a machine may have several clusters
-    found = list_actors(address, filters=[("job_id", "=", last["job"])], limit=1000)
-    return [f"{actor.class_name} of Ray job {last['job']}" for actor in found if actor.state != "DEAD"]
+    found = list_actors(address, filters=[("job_id", "=", last["job"])], limit=1000, detail=True)
+    # Ray's own detached helpers outlive the job that happened to start them, one of them as long as the cluster
+    left = [actor.class_name for actor in found if actor.state != "DEAD" and not actor.is_detached]
+    return [f"{name} of Ray job {last['job']}" for name in left]
 
 
 def writers(sweep: Path) -> list[str]:
