@@ -94,10 +94,12 @@ class LocalCluster:
         ]
         command += [f"--node-ip-address={ip}", "--disable-usage-stats", "--object-store-memory=100000000"]
         command += [f"{name}={free_port()}" for name in ports]
+        # helpers of Ray's that run there ask for "the" cluster of a machine, which may have several
+        env = self.env | {"RAY_ADDRESS": self.address}
         # a session of its own: whatever it starts can be ended with it
         with open(self.folder / f"node{len(self.nodes)}.log", "wb") as log:
             self.nodes.append(
-                subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
+                subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
             )
 
     def python(self, *arguments: str) -> subprocess.Popen[str]:

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.claim import writers
+from raytrain.cluster.claim import _actors, writers
 from raytrain.cluster.ending import watched
 from raytrain.cluster.head import Head
 from raytrain.cluster.options import SweepOptions
@@ -113,6 +113,26 @@ def test_a_trials_own_error_is_recorded_whether_or_not_the_head_answers(ledger: 
     ending(schedulers.FIFOScheduler, ledger, quick(address))().on_trial_error(None, erred())
     recorder(ledger).on_trial_error(0, [], erred())
     assert ledger.recorded[0]["error"] == "NonFiniteError: step 3"
+
+
+def test_a_former_drivers_actors_are_waited_for_and_helpers_that_stay_for_ever_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    import ray
+    import ray.util.state
+
+    actors = [
+        SimpleNamespace(class_name="RayTrainWorker", state="ALIVE", is_detached=False),
+        SimpleNamespace(class_name="TrainController", state="DEAD", is_detached=False),
+        SimpleNamespace(class_name="_AutoscalingCoordinatorActor", state="ALIVE", is_detached=True),
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "n", "Alive": True}])
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="h:1"))
+    monkeypatch.setattr(ray.util.state, "list_actors", lambda *_, **__: actors)
+    former = {"job": "01", "node": "n"}
+    assert _actors(former, {"job": "02", "node": "n"}) == ["RayTrainWorker of Ray job 01"]
+    assert _actors({"job": "01", "node": "of another cluster"}, {"job": "01", "node": "n"}) == []
 
 
 def test_runs_that_somebody_still_writes_to_are_found_whatever_cluster_trains_them(ledger: Ledger) -> None:
