@@ -107,7 +107,9 @@ def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float 
     of_job = [("job_id", "=", last["job"])]
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        left = [a for a in list_actors(address, filters=of_job, limit=1000) if a.state != "DEAD"]
+        # Ray's own coordinator of a cluster is a detached actor of the first job that asked for it, and outlives it
+        found = list_actors(address, filters=of_job, limit=1000, detail=True)
+        left = [actor for actor in found if actor.state != "DEAD" and not actor.is_detached]
         if not left:
             return
         time.sleep(1.0)
