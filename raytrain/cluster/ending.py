@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from raytrain import errors
 from raytrain.cluster.follow import say
 from raytrain.cluster.head import Head
-from raytrain.cluster.runs import close
+from raytrain.cluster.runs import close, ended
 from raytrain.cluster.trial import Ledger
-from raytrain.errors import DiskFullError, RefusedError
+from raytrain.errors import Interrupted, RefusedError
 from raytrain.review.pareto import front
+from raytrain.training.stop import ask
+
+GRACE = "RAYTRAIN_GRACE_S"
+"""Environment variable: seconds that a sweep which is stopped gives its runs for a checkpoint."""
+DEFAULT_GRACE_S = 1.5  # of the three that `ray job stop` gives
 
 
 def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[str, Any]:
@@ -77,15 +86,38 @@ def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[st
     }
 
 
-def ends_all(error: BaseException | None) -> RefusedError | DiskFullError | None:
+def ends_all(error: BaseException | None) -> RefusedError | Interrupted | None:
     """The refusal, or the full disk, that an error of a trial or of Tune comes from; None of any other error."""
     while error is not None:
         inside = getattr(error, "cause", None)  # of Ray's wrapper
         error = inside if isinstance(inside, BaseException) else error
-        if isinstance(error, (RefusedError, DiskFullError)):
+        if isinstance(error, (RefusedError, Interrupted)):
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def told_in(path: str | None) -> RefusedError | Interrupted | None:
+    """The same, of a trial's error as Tune writes it: a traceback, whose last line begins with the error's name."""
+    try:
+        text = Path(path or "").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    *_, last = [None, *re.finditer(r"^raytrain\.errors\.(\w+): ", text, re.MULTILINE)]
+    kind = getattr(errors, last[1], None) if last else None
+    if last and isinstance(kind, type) and issubclass(kind, (RefusedError, Interrupted)):
+        return kind(text[last.end() :].strip())
+    return None
+
+
+def ask_to_stop(runs: Sequence[Path]) -> None:
+    """Each run writes a checkpoint at its next step; waits for them as long as there is grace."""
+    grace_s = float(os.environ.get(GRACE, DEFAULT_GRACE_S))
+    for run in runs:
+        ask(run)
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline and not all(ended(run) for run in runs):
+        time.sleep(0.1)
 
 
 def record_end(ledger: Ledger, status: str, why: str, how: str = "", timeout_s: float = 2.0) -> None:
@@ -127,18 +159,23 @@ def watched(ledger: Ledger, address: str) -> Head:
 
 @contextlib.contextmanager
 def stoppable(ledger: Ledger) -> Iterator[None]:
-    """On SIGTERM (`ray job stop`) and SIGINT: leave with exit code 75. An error that ends the sweep is recorded."""
+    """On SIGTERM (`ray job stop`) and SIGINT: let runs checkpoint, and leave with exit code 75.
+
+    An error that ends the sweep is recorded.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        each: signal.signal(each, lambda number, _: leave(ledger, f"signal {number}"))
-        for each in (signal.SIGTERM, signal.SIGINT)
-    }
+
+    def stop(number: int, frame: object) -> None:
+        ask_to_stop(ledger.training())
+        leave(ledger, f"signal {number}")
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     except Exception as error:
-        status = "interrupted" if isinstance(error, DiskFullError) else "failed"
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
         record_end(ledger, status, f"{type(error).__name__}: {error}", timeout_s=60.0)
         raise
     finally:

@@ -28,13 +28,14 @@ def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
     """
     import optuna
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
     from optuna.study import StudyDirection
+
+    from raytrain.cluster.study_file import WholeLines
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = folder / FILE
     mend(path)
-    storage = JournalStorage(JournalFileBackend(str(path)))
+    storage = JournalStorage(WholeLines(path))
     directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: 2 if options.cost else 1]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
     study.sampler = sampler(options, len(study.get_trials(deepcopy=False)))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from raytrain.cluster import resources
 from raytrain.cluster.claim import claim, identify, open_journal
 from raytrain.cluster.connect import connect, placed
-from raytrain.cluster.ending import conclude, ends_all, stoppable, watched
+from raytrain.cluster.ending import conclude, ends_all, stoppable, told_in, watched
 from raytrain.cluster.first_trials import first_trials
 from raytrain.cluster.follow import say
 from raytrain.cluster.growth import Demand
@@ -65,7 +65,7 @@ def sweep(
     Returns:
         {"sweep", "folder", "uid", "trials": {total, complete, pruned, failed}, "best": {run, params, val} or None,
         "front": rows of the Pareto front where a cost is kept low, "gpu_seconds", "worker_seconds", "repeats",
-        "rerank"}
+        "rerank", "mirrored": whether MLflow has all of it}
 
     Raises:
         UsageError: no room for one trial, or names and values that do not fit together.
@@ -145,8 +145,7 @@ def _sweep(
             repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds, head)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
-        mirror.close()
-    return result
+    return {**result, "mirrored": mirror.close()}
 
 
 def run_trials(
@@ -246,7 +245,7 @@ def ending(scheduler: Any, ledger: Ledger, head: Head) -> Any:
 
     class Ending(scheduler):  # type: ignore[misc]
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-            if (own := ends_all(trial.get_pickled_error())) is not None:
+            if (own := told_in(trial.error_file)) is not None:
                 raise own
             if outcome(ledger.progress(trial.config["number"])) != "failed":
                 head.settled()

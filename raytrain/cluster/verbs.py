@@ -151,7 +151,9 @@ def run_sweep(args: argparse.Namespace) -> dict[str, Any]:
         resume=bool(args.resume),
         tracking_uri=_tracking(args, base.storage),
     )
-    cost = record_sweep_cost(Path(result["folder"]), prices, _tracking(args, base.storage))
+    # a tracker that is away was told of, and waited for, once
+    tracking = _tracking(args, base.storage) if result["mirrored"] else None
+    cost = record_sweep_cost(Path(result["folder"]), prices, tracking)
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
     print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,17 +16,19 @@ optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli import main  # noqa: E402
 from raytrain.cluster.claim import claim, identify  # noqa: E402
-from raytrain.cluster.ending import stoppable  # noqa: E402
+from raytrain.cluster.ending import GRACE, stoppable  # noqa: E402
 from raytrain.cluster.options import SweepOptions  # noqa: E402
 from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
 from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
-from raytrain.cluster.sweep import take_stock  # noqa: E402
+from raytrain.cluster.sweep import ending, take_stock  # noqa: E402
 from raytrain.cluster.trial import Ledger  # noqa: E402
 from raytrain.config import flatten, override  # noqa: E402
-from raytrain.errors import RefusedError, UsageError  # noqa: E402
+from raytrain.errors import DataError, DiskFullError, NonFiniteError, RefusedError, UsageError  # noqa: E402
 from raytrain.tracking.journal import Journal  # noqa: E402
 from raytrain.tracking.mirror import Mirror  # noqa: E402
+from raytrain.training import stop  # noqa: E402
+from tests.faults.test_disk_full import files_up_to  # noqa: E402
 from tests.small_runs import small_run  # noqa: E402
 
 RUNNING, COMPLETE, FAIL = (getattr(optuna.trial.TrialState, name) for name in ("RUNNING", "COMPLETE", "FAIL"))
@@ -105,10 +109,12 @@ def test_a_stopped_sweep_closes_the_trials_and_the_repetition_that_train(
     ledger.repeating = ledger.folder.parent / "s-t001-s1"
     left: list[int] = []
     monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setenv(GRACE, "0.1")
     with stoppable(ledger):
         os.kill(os.getpid(), signal.SIGTERM)
     assert left == [75]  # the signal arrived
     for folder in (ledger.run_folder(0), ledger.repeating):
+        assert (folder / stop.NAME).exists()  # asked for a checkpoint, in vain: nobody trains
         assert progress(folder, "val/rsum").status == "interrupted"
     end = ledger.journal.last("end")
     assert end is not None
@@ -124,7 +130,7 @@ def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
 
     def instead(space: Any, base: Any, options: SweepOptions, **more: Any) -> dict[str, Any]:
         asked.update(options.as_dict() | more)
-        return {"folder": str(ledger.folder), "trials": {}, "best": None, "front": []}
+        return {"folder": str(ledger.folder), "trials": {}, "best": None, "front": [], "mirrored": True}
 
     monkeypatch.setattr("raytrain.cluster.sweep.sweep", instead)
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
@@ -185,6 +191,40 @@ def test_a_line_torn_by_a_kill_costs_that_line_only(tmp_path: Path) -> None:
     study = open_study(tmp_path, "s", SIX)
     study.ask()
     assert len(open_study(tmp_path, "s", SIX).get_trials()) == 2
+
+
+def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
+    study = open_study(tmp_path, "s", SIX)
+    rate(study.ask())
+    whole = (tmp_path / FILE).read_bytes()
+    with files_up_to(len(whole) + 20), pytest.raises(OSError, match="File too large"):
+        study.tell(0, 1.0)
+    assert (tmp_path / FILE).read_bytes() == whole
+    study.tell(0, 1.0)
+    rate(study.ask())
+    again = open_study(tmp_path, "s", SIX)
+    assert [trial.state for trial in again.get_trials()] == [COMPLETE, RUNNING]
+
+
+def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of_them(tmp_path: Path) -> None:
+    pytest.importorskip("ray.tune", reason="Ray is not installed")
+    from ray.exceptions import RayTaskError
+    from ray.tune.schedulers import FIFOScheduler
+
+    def meet(error: Exception) -> None:
+        try:
+            raise error
+        except Exception:
+            told = str(RayTaskError("run_trial", traceback.format_exc(), error))
+        (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at noon)\n{told}\n")
+        ending(FIFOScheduler)().on_trial_error(None, SimpleNamespace(error_file=str(tmp_path / "error.txt")))
+
+    for own in (RefusedError("closed:\n  two lines"), DiskFullError("full")):
+        with pytest.raises(type(own), match=str(own)):
+            meet(own)
+    for other in (NonFiniteError("nan"), RuntimeError("its driver was lost"), DataError([])):
+        meet(other)
+    ending(FIFOScheduler)().on_trial_error(None, SimpleNamespace(error_file=None))
 
 
 def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledger: Ledger) -> None:

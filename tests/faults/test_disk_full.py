@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import resource
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.cli import main
-from raytrain.config import override
+from raytrain.config import override, to_yaml
 from raytrain.data.build import build
 from raytrain.data.encode import encode
 from raytrain.data.encode_jobs import Done, Job, Work, in_process
@@ -25,7 +26,10 @@ from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, train
 from tests.data.pictures import entry, karpathy
 from tests.encoders import tiny_models
+from tests.faults.test_kills import epochs, wait_for
+from tests.ray_cluster import LocalCluster
 from tests.small_runs import small_run
+from tests.tables import make_table
 
 pytestmark = pytest.mark.faults
 
@@ -176,3 +180,33 @@ def test_training_goes_on_from_the_last_checkpoint_once_there_is_room(disk: Path
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert events[-1]["status"] == "finished"
     shutil.rmtree(full.folder)
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_sweep_whose_storage_fills_up_stops_and_goes_on_once_there_is_room(
+    cluster: LocalCluster, disk: Path, tmp_path: Path
+) -> None:
+    make_table(tmp_path / "table", items=64)
+    config = override(small_run(tmp_path, num_epochs=20, batch_size=64), {"storage": str(disk)})
+    (tmp_path / "run.yaml").write_text(to_yaml(config))
+    first, second = (disk / "small" / f"full-t00{number}" for number in range(2))
+    command = ["-m", "raytrain.cli", "sweep", "dvse", "--recipe", str(tmp_path / "run.yaml"), "--trials", "2"]
+    command += ["--concurrent", "1", "--grace-epochs", "20", "--rerank-trials", "0", "--tracking", "none", "--json"]
+    process = cluster.python(*command, "--name", "full")
+    wait_for(lambda: len(epochs(second)) >= 2, process)
+    ballast = fill(disk)
+    out, err = process.communicate(timeout=180)
+    assert len(epochs(second)) < 20  # it was full in the middle of the trial
+    assert process.returncode == 75, out + err
+    assert "the disk is full" in err
+    assert "go on with --resume full" in err
+    before = Journal(first).read()
+    ballast.unlink()
+    done = cluster.run(*command, "--resume", "full")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0}
+    assert Journal(first).read() == before
+    assert epochs(second) == list(range(1, 21))
+    lines = (disk / "small" / "full" / "study.journal").read_bytes().splitlines(keepends=True)
+    assert all(json.loads(line) and line.endswith(b"\n") for line in lines)
