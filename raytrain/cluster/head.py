@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 LOOK_EVERY_S = 2.0
 PATIENCE_S = 30.0  # well below Ray's minute, after which nothing of ours is asked any more
@@ -38,6 +39,10 @@ class Head:
         self.gone, self.every_s, self.patience_s, self.settle_s = gone, every_s, patience_s, settle_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune saves its scheduler, which holds this, for a restoration that is never asked for."""
+        return {}
 
     def answers(self) -> bool:
         """Whether something listens there now."""

@@ -86,9 +86,12 @@ def erred(error: str = "") -> SimpleNamespace:
 
 def test_a_trial_whose_driver_went_with_the_head_has_not_failed(ledger: Ledger) -> None:
     schedulers = pytest.importorskip("ray.tune.schedulers", reason="Ray is not installed")
+    from ray import cloudpickle
+
     server, address = listener()
     server.close()
     scheduler = ending(schedulers.FIFOScheduler, ledger, quick(address))()
+    cloudpickle.dumps(scheduler)  # as Tune does before it starts
     # Tune asks it before the study and the ledger hear of the error
     waiting = threading.Thread(target=scheduler.on_trial_error, args=(None, erred()), daemon=True)
     waiting.start()

@@ -17,6 +17,7 @@ optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 from raytrain.cli import main  # noqa: E402
 from raytrain.cluster.claim import claim, identify  # noqa: E402
 from raytrain.cluster.ending import GRACE, stoppable  # noqa: E402
+from raytrain.cluster.head import Head  # noqa: E402
 from raytrain.cluster.options import SweepOptions  # noqa: E402
 from raytrain.cluster.pace import Pace  # noqa: E402
 from raytrain.cluster.runs import close, progress  # noqa: E402
@@ -206,10 +207,16 @@ def test_half_a_line_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
     assert [trial.state for trial in again.get_trials()] == [COMPLETE, RUNNING]
 
 
-def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of_them(tmp_path: Path) -> None:
+def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of_them(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
     from ray.exceptions import RayTaskError
     from ray.tune.schedulers import FIFOScheduler
+
+    monkeypatch.setattr(Head, "settled", lambda head: None)
+    scheduler = ending(FIFOScheduler, ledger, Head("127.0.0.1:1", lambda: None))()
+    config = {"number": 0, "changes": {}}
 
     def meet(error: Exception) -> None:
         try:
@@ -217,14 +224,15 @@ def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of
         except Exception:
             told = str(RayTaskError("run_trial", traceback.format_exc(), error))
         (tmp_path / "error.txt").write_text(f"Failure # 1 (occurred at noon)\n{told}\n")
-        ending(FIFOScheduler)().on_trial_error(None, SimpleNamespace(error_file=str(tmp_path / "error.txt")))
+        told_of = SimpleNamespace(error_file=str(tmp_path / "error.txt"), config=config)
+        scheduler.on_trial_error(None, told_of)
 
     for own in (RefusedError("closed:\n  two lines"), DiskFullError("full")):
         with pytest.raises(type(own), match=str(own)):
             meet(own)
     for other in (NonFiniteError("nan"), RuntimeError("its driver was lost"), DataError([])):
         meet(other)
-    ending(FIFOScheduler)().on_trial_error(None, SimpleNamespace(error_file=None))
+    scheduler.on_trial_error(None, SimpleNamespace(error_file=None, config=config))
 
 
 def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledger: Ledger) -> None:
