@@ -8,7 +8,7 @@ that it has undisturbed; with `--sampler tpe --early-stops` only the accounts ar
 draws and stops depends on which trial ended first. Exit code 1 where anything is lost, doubled, open or different.
 
     python -m benchmarks.chaos --trials 40
-    python -m benchmarks.chaos --trials 8 --faults head --root /tmp/chaos   # an undisturbed sweep found there is kept
+    python -m benchmarks.chaos --trials 8 --faults head --root FOLDER   # an undisturbed sweep found there is kept
 """
 
 from __future__ import annotations
@@ -270,7 +270,7 @@ def report(calm: Sweep, hurt: Sweep, wrong: list[str], given: argparse.Namespace
 def main() -> int:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--trials", type=int, default=40)
-    arguments.add_argument("--epochs", type=int, default=8)
+    arguments.add_argument("--epochs", type=int, default=40)
     arguments.add_argument("--faults", default=",".join(FAULTS), help="a fault may come more than once")
     arguments.add_argument("--sampler", default="random", choices=["random", "tpe"])
     arguments.add_argument("--early-stops", action="store_true", help="ASHA")

@@ -208,11 +208,11 @@ def chart(
         _, up = at(x0, y)
         parts.append(f'<path class="grid" d="M{LEFT} {up:.1f}H{WIDTH - 14}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{up + 4:.1f}" text-anchor="end">{y:.1f}</text>')
-    for x in (x0, x1):
+    for x, anchor in ((x0, "middle"), (x1, "end")):  # the last one may be long, and stands at the edge
         along, _ = at(x, y0)
-        parts.append(
-            f'<text x="{along:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{10**x if log_x else x:.3g}</text>'
-        )
+        value = 10**x if log_x else x
+        told = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        parts.append(f'<text x="{along:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{told}</text>')
     if line:
         parts.append(
             '<path class="best" d="M' + "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y, _ in line) + '"/>'
