@@ -47,6 +47,10 @@ class FeedConfig(Part):
     read_ahead: int = Field(
         2, ge=0, le=16, description="batches read while one trains, a thread each; 0 reads each when it is needed"
     )
+    local_copy: str | None = Field(
+        None,
+        description="folder on each host's own disk: a host copies the features there once, and reads the copy",
+    )
 
 
 class BiGRUText(Part):

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raytrain.data.local_copy import local_copy
 from raytrain.data.queries import QUERIES, Gallery, QuerySplit
 from raytrain.data.storage import Root, root_of
 from raytrain.data.test_split import refuse_test
@@ -80,12 +81,17 @@ class Feature:
 class Table:
     """A table on disk, opened for reading.
 
+    Args:
+        path: its folder.
+        local: folder on the host's own disk; features are read from copies there, made as they are first asked for.
+
     Raises:
         DataError: the folder is no complete table.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(path).expanduser().resolve()
+        self.local = None if local is None else Path(local).expanduser()
         description = self.path / "table.json"
         try:
             self.description: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
@@ -183,7 +189,8 @@ class Table:
 
     def array(self, name: str) -> np.ndarray:
         """Memory-mapped (N, R, F) or (sum T, F) array."""
-        return open_array(self.path / "features" / f"{name}.npy")
+        path = self.path / "features" / f"{name}.npy"
+        return open_array(path if self.local is None else local_copy(path, self.features[name].sha256, self.local))
 
     def offsets(self, name: str) -> np.ndarray:
         """(M + 1) int64: rows offsets[m] to offsets[m + 1] of a text feature belong to text m."""

@@ -41,7 +41,7 @@ def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, 
         UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
         RefusedError: it is another table, or was changed since it was built.
     """
-    table = Table(config.data.table)
+    table = Table(config.data.table, config.feed.local_copy)
     if fingerprint is not None:
         table.refuse_other(fingerprint)
     table.refuse_edited()

@@ -36,6 +36,7 @@ def test_losses_and_weights_do_not_depend_on_how_batches_come(text: Any, tmp_pat
     table = make_table(tmp_path / "table", ragged=True)
     ways: list[dict[str, Any]] = [
         {}, {"feed__read_ahead": 0}, {"feed__features": "device"}, {"feed__features": "device", "feed__read_ahead": 5},
+        {"feed__local_copy": str(tmp_path / "own disk")},
     ]  # fmt: skip
     found = []
     for place, way in enumerate(ways):
