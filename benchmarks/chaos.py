@@ -117,25 +117,14 @@ class Sweep:
         return found
 
     def strike(self, moment: Moment) -> None:
-        self.wait_for(lambda: len(trials_of(self.folder)) >= moment.after_trials and self.training(), str(moment))
+        self.wait_for(
+            lambda: len(trials_of(self.folder)) >= moment.after_trials and self.cluster.training(), str(moment)
+        )
         time.sleep(moment.delay_s)
         since = time.time()
         told = getattr(self, f"_{moment.fault}")(since)
         self.told.append(f"{moment.fault} after {len(trials_of(self.folder))} trials: {told}")
         print(f"  {self.told[-1]}", flush=True)
-
-    def training(self, among: Sequence[int] | None = None) -> dict[int, Path]:
-        """{worker's process: folder of the run that it trains}, by the journals that they hold open."""
-        found = {}
-        for pid in self.cluster.workers():
-            for link in Path(f"/proc/{pid}/fd").glob("*") if among is None or pid in among else ():
-                try:
-                    path = Path(os.readlink(link))
-                except OSError:
-                    continue
-                if path.name == "journal.jsonl":
-                    found[pid] = path.parent
-        return found
 
     def resumed(self, run: Path, since: float) -> bool:
         return any(event["event"] == "resume" and event["time"] > since for event in Journal(run).read())
@@ -144,7 +133,7 @@ class Sweep:
         return [event["slots"] for event in self.journal.read() if event["event"] == "room" and event["time"] > since]
 
     def _worker(self, since: float) -> str:
-        pid, run = self.generator.choice(sorted(self.wait_for(self.training, "a worker that trains").items()))
+        pid, run = self.generator.choice(sorted(self.wait_for(self.cluster.training, "a worker that trains").items()))
         os.kill(pid, signal.SIGKILL)
         self.wait_for(lambda: self.resumed(run, since), f"{run.name} to go on")
         return f"process {pid} killed, {run.name} resumed after {time.time() - since:.0f} s"
@@ -152,9 +141,9 @@ class Sweep:
     def _node(self, since: float) -> str:
         alive = [index for index, node in enumerate(self.cluster.nodes) if index and node.poll() is None]
         # one that trains, where there is one: a node that has nothing to lose would show nothing
-        busy = [index for index in alive if self.training(self.cluster.processes(index))]
+        busy = [index for index in alive if self.cluster.training(self.cluster.processes(index))]
         chosen = self.generator.choice(busy or alive)
-        hurt = set(self.training(self.cluster.processes(chosen)).values())
+        hurt = set(self.cluster.training(self.cluster.processes(chosen)).values())
         ended = self.cluster.kill_node(chosen)
         slots = self.wait_for(lambda: self.slots(since), "the sweep to notice that a node is gone")
         noticed = time.time() - since

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,6 +142,20 @@ class LocalCluster:
                     if title in command:
                         of_it.append(pid)
         return found[b"TrainWorker"] or found[b"ImplicitFunc.train"]
+
+    def training(self, among: Collection[int] | None = None) -> dict[int, Path]:
+        """{process id of a worker: folder of the run that it trains}, by the journals that they hold open.
+
+        `among`: processes to look at; None looks at all workers.
+        """
+        found = {}
+        for pid in self.workers():
+            for link in Path(f"/proc/{pid}/fd").glob("*") if among is None or pid in among else ():
+                with contextlib.suppress(OSError):
+                    path = link.readlink()
+                    if path.name == "journal.jsonl":
+                        found[pid] = path.parent
+        return found
 
     def wait(self, timeout_s: float = 240.0) -> None:
         """Until every node says that it has joined.

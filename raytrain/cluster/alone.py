@@ -30,8 +30,8 @@ FORMER_S = 120.0  # a worker on a host that was cut off writes to the run until 
 def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, fingerprint: str) -> None:
     """Train a trial here, and tell Tune of each epoch. Runs in Tune's process of the trial.
 
-    An error that a restart would only repeat is told as the trial's end, without a value: Tune would try any exception
-    again. All others are raised.
+    An error that a restart would only repeat is told as the trial's end, with "error" and without a value: Tune would
+    try any exception again. All others are raised.
 
     Args:
         config: a named run.
@@ -61,11 +61,11 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
         return
     except (RefusedError, Interrupted):
         raise  # they end the sweep, once Tune has tried them again in vain
-    except FINAL:
-        pass  # told below, where nothing holds the run's memory any more
+    except FINAL as error:
+        why = f"{type(error).__name__}: {error}"  # told below, where nothing holds the run's memory any more
     epochs = progress(config.folder, config.evaluation.select).epochs
     untold = dict.fromkeys(("best", *COSTS.values()), math.nan)
-    tune.report({**untold, "epoch": max(1, epochs), "done": True})
+    tune.report({**untold, "epoch": max(1, epochs), "error": why, "done": True})
 
 
 def train_alone(

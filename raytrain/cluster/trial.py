@@ -131,13 +131,15 @@ class Ledger:
         if number in self.recorded:
             return
         folder = self.run_folder(number)
-        if error is not None or self.progress(number).best is None:
-            close(folder, "failed", error or "no metrics were reported")
+        if error is None and self.progress(number).best is None:
+            error = "no metrics were reported"
+        if error is not None:
+            close(folder, "failed", error)
         elif outcome(self.progress(number)) is None:
             # stopped early; workers that lost their driver may have called that a failure before
             Journal(folder).write("end", status="pruned", error=None, metrics={})
         run = self.progress(number)
-        state = "failed" if error is not None or run.best is None else outcome(run)
+        state = "failed" if error is not None else outcome(run)
         event = {
             "number": number,
             "run": folder.name,
@@ -151,7 +153,7 @@ class Ledger:
             event["cost"] = cost_of(run, self.options.cost)
         self.journal.write("trial", **event)
         self.recorded[number] = event
-        value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error or "no metrics"
+        value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error
         say(f"[{len(self.recorded)}/{self.options.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
         self.mirror.due(folder)
         self.mirror.due(self.folder)
@@ -202,10 +204,8 @@ def recorder(ledger: Ledger) -> Any:
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]
-            fault = None
-            if not math.isfinite(trial.last_result.get("best", 0.0)):  # as `run_alone` tells an error
-                fault = (ledger.progress(number).end or {}).get("error") or "no metrics were reported"
-            ledger.ended(number, trial.config["changes"], fault)
+            # as `run_alone` tells it
+            ledger.ended(number, trial.config["changes"], trial.last_result.get("error"))
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]

@@ -84,21 +84,24 @@ def test_an_early_stop_lets_go_of_the_run_and_leaves_its_end_to_the_ledger(
     assert ledger.recorded[0]["state"] == "pruned"
 
 
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"optim.lr": 1e30}, "NonFiniteError"), ({"optim.batch_size": 4096}, "UsageError: optim.batch_size=4096 is more")],
+)
 def test_an_error_that_a_restart_would_repeat_ends_the_trial_without_a_value(
-    base: RunConfig, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, Any], error: str, base: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Listener(monkeypatch)
-    config = trial(base, **{"optim.lr": 1e30})
-    run_alone(
-        config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint
-    )  # raises nothing, which Tune would try again
+    config = trial(base, **change)
+    # raises nothing, which Tune would try again
+    run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     told = listener.heard[-1]
     assert told["done"] and math.isnan(told["best"])
     ledger = Ledger(base, "alone", SweepOptions(), Mirror(None))
     ended = SimpleNamespace(config={"number": 0, "changes": {}}, last_result=told)
     recorder(ledger).on_trial_complete(1, [], ended)
     assert ledger.recorded[0]["state"] == "failed"
-    assert "NonFiniteError" in ledger.recorded[0]["error"]
+    assert error in ledger.recorded[0]["error"]
 
 
 def test_a_refusal_is_raised_for_it_ends_the_sweep(base: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

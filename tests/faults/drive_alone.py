@@ -12,7 +12,7 @@ from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.sweep import sweep
 from tests.small_runs import small_run
 
-TRIALS, EPOCHS = 4, 10
+TRIALS, EPOCHS = 4, 60
 
 
 def third_explodes(trial: Any) -> dict[str, Any] | None:

@@ -13,14 +13,16 @@ from raytrain.tracking.journal import Journal
 from tests.faults.test_kills import epochs, wait_for
 from tests.ray_cluster import LocalCluster, start_cluster
 from tests.small_runs import small_run
+from tests.tables import make_table
 
-EPOCHS = 60  # of a trial that is to be hurt while it trains
+EPOCHS = 100  # of a trial that is to be hurt while it trains
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
 
 
 def test_a_sweep_whose_head_is_killed_leaves_with_code_75_and_goes_on_under_a_new_head(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
+    make_table(tmp_path / "table", items=160)  # enough captions for the space's smallest batches
     base = small_run(tmp_path, num_epochs=EPOCHS, batch_size=64).model_copy(update={"method": VSEInfinityConfig()})
     (tmp_path / "recipe.yaml").write_text(to_yaml(base))
     folder = tmp_path / "runs" / "small" / "s"
