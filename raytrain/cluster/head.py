@@ -6,6 +6,7 @@ then every call of its waits, and the trials' drivers, which ran on the head, lo
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -14,7 +15,9 @@ from types import TracebackType
 from typing import Any
 
 LOOK_EVERY_S = 2.0
-PATIENCE_S = 30.0  # well below Ray's minute, after which nothing of ours is asked any more
+PATIENCE = "RAYTRAIN_HEAD_TIMEOUT_S"
+"""Environment variable: seconds without an answer after which the head is given up."""
+DEFAULT_PATIENCE_S = 30.0  # well below Ray's minute, after which nothing of ours is asked any more
 SETTLE_S = 2.0  # processes of a head that goes do not go in the same moment
 
 
@@ -23,7 +26,7 @@ class Head:
 
     Args:
         address: host:port of its control service.
-        gone: called once, from that thread, when nothing has answered for `patience_s`.
+        gone: called once, from that thread, when nothing has answered for `patience_s` (default PATIENCE).
     """
 
     def __init__(
@@ -31,12 +34,13 @@ class Head:
         address: str,
         gone: Callable[[], None],
         every_s: float = LOOK_EVERY_S,
-        patience_s: float = PATIENCE_S,
+        patience_s: float | None = None,
         settle_s: float = SETTLE_S,
     ) -> None:
         host, _, port = address.rpartition(":")
         self.place = (host.strip("[]"), int(port))
-        self.gone, self.every_s, self.patience_s, self.settle_s = gone, every_s, patience_s, settle_s
+        self.gone, self.every_s, self.settle_s = gone, every_s, settle_s
+        self.patience_s = float(os.environ.get(PATIENCE, DEFAULT_PATIENCE_S)) if patience_s is None else patience_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
 
