@@ -133,24 +133,18 @@ class LocalCluster:
         return found
 
     def workers(self) -> list[int]:
-        """Process ids of its training workers: Ray Train's, or Tune's own, which train the trials of one worker."""
-        found: dict[bytes, list[int]] = {b"TrainWorker": [], b"ImplicitFunc.train": []}
-        for pid in self.everything():
-            with contextlib.suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                for title, of_it in found.items():
-                    if title in command:
-                        of_it.append(pid)
-        return found[b"TrainWorker"] or found[b"ImplicitFunc.train"]
+        """Process ids of its Ray Train workers."""
+        return [pid for pid in self.everything() if b"TrainWorker" in _command(pid)]
 
     def training(self, among: Collection[int] | None = None) -> dict[int, Path]:
-        """{process id of a worker: folder of the run that it trains}, by the journals that they hold open.
+        """{process id of an actor: folder of the run that it trains}, by the journals that they hold open.
 
-        `among`: processes to look at; None looks at all workers.
+        `among`: processes to look at; None looks at all of this cluster. An actor's title does not say whether it
+        trains: Tune's own lose theirs for a moment at every epoch.
         """
         found = {}
-        for pid in self.workers():
-            for link in Path(f"/proc/{pid}/fd").glob("*") if among is None or pid in among else ():
+        for pid in self.everything() if among is None else among:
+            for link in Path(f"/proc/{pid}/fd").glob("*") if _command(pid).startswith(b"ray::") else ():
                 with contextlib.suppress(OSError):
                     path = link.readlink()
                     if path.name == "journal.jsonl":
@@ -229,6 +223,12 @@ def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
         cluster.stop()
         raise
     return cluster
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def free_port() -> int:

@@ -1,6 +1,6 @@
 """A trial of one worker: trained in the very process that Tune started for it, and in turn the next one.
 
-Ray Train would start four processes more for each trial (its controller, two helpers and the worker) to give what one
+Ray Train would start six processes more for each trial (its controller, four helpers and the worker) to give what one
 worker does not need, a process group. What it gives besides comes from here and from Tune: a lost process is started
 again wherever there is room, and goes on from the run's newest checkpoint.
 """

@@ -6,7 +6,6 @@ import contextlib
 import math
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import RunConfig
 from raytrain.data.batches import Waited
 from raytrain.data.queries import QuerySplit
 from raytrain.data.table import AnySplit
@@ -23,8 +22,9 @@ from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, Stopped,
 from raytrain.files import room_in
 from raytrain.methods.base import Moment
 from raytrain.tracking.journal import Journal
-from raytrain.training import checkpoint, provenance
+from raytrain.training import checkpoint
 from raytrain.training.assemble import build_method, open_batches
+from raytrain.training.beginning import begin
 from raytrain.training.embed import embed_split, query_uncertainty
 from raytrain.training.feed import Feed, hold, open_feed
 from raytrain.training.gather import any_rank, gather, rank, world_size
@@ -91,7 +91,7 @@ def fit(
     run = Run(config, tables, device, memory.needed_bytes if memory else 0)
     if saved is not None:
         run.restore(saved)
-    life = _open_journal(journal, run, saved, parent, memory)
+    life = begin(journal, run, saved, parent, memory)
 
     def save(metrics: dict[str, float] | None = None) -> Path | None:
         if journal and not journal.is_of(life):  # on a host that was cut off, nobody may have told us
@@ -309,49 +309,3 @@ class Run(Learner):
 
     def _spend(self, started: float) -> None:
         self.worker_seconds += (time.monotonic() - started) * world_size()
-
-
-def _open_journal(
-    journal: Journal | None,
-    run: Run,
-    saved: checkpoint.Checkpoint | None,
-    parent: str | None,
-    memory: Estimate | None,
-) -> str:
-    """The run's start or resumption, and the epoch of the checkpoint where a kill came before its line.
-
-    Returns:
-        What the journal calls the life of the run that begins here.
-    """
-    life = uuid.uuid4().hex
-    if journal is None:
-        return life
-    config, start = run.config, journal.last("start")
-    if start is None:
-        journal.write(
-            "start",
-            uid=uuid.uuid4().hex,
-            life=life,
-            kind="run",
-            run=config.name,
-            experiment=config.experiment,
-            parent=parent,
-            config=flatten(config),
-            commit=provenance.commit(),
-            fingerprint=run.val.table.fingerprint,
-            seed=config.seed,
-            workers=world_size(),
-            device=provenance.device_name(run.device),
-            features_on=run.features_on,
-            versions=provenance.versions(),
-            parameters=sum(parameter.numel() for parameter in run.model.parameters()),
-            **({"memory": memory.as_dict()} if memory else {}),
-        )
-    else:
-        journal.write("resume", uid=start["uid"], life=life, epoch=run.epoch, checkpoint=saved and saved.path.name)
-    told = {event["epoch"] for event in journal.read() if event["event"] == "epoch"}
-    if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in told:
-        journal.write(
-            "epoch", epoch=saved.manifest["epoch"], step=saved.manifest["step"], metrics=saved.manifest["metrics"]
-        )
-    return life

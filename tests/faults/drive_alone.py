@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from raytrain.cluster.connect import connect
 from raytrain.cluster.options import SweepOptions
 from raytrain.cluster.sweep import sweep
+from tests.faults.drive_sweep import third_explodes
 from tests.small_runs import small_run
 
 TRIALS, EPOCHS = 4, 60
-
-
-def third_explodes(trial: Any) -> dict[str, Any] | None:
-    trial.suggest_float("method.margin", 0.1, 0.3)
-    return {"optim.lr": 1e30} if trial.number == 2 else None
 
 
 if __name__ == "__main__":

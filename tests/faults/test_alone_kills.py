@@ -23,8 +23,8 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_nan_is_not_tried_again
     runs = tmp_path / "runs" / "small"
     process = cluster.python("-m", "tests.faults.drive_alone", str(tmp_path))
     wait_for(lambda: len(epochs(runs / "alone-t000")) >= 2, process)
-    by_run = {run.name: pid for pid, run in cluster.training().items()}
-    os.kill(by_run["alone-t000"], signal.SIGKILL)
+    trains = wait_for(lambda: {run.name: pid for pid, run in cluster.training().items()}.get("alone-t000"), process)
+    os.kill(trains, signal.SIGKILL)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
     result = json.loads(out.splitlines()[-1])
