@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test check format setup clean
+.PHONY: demo test test-ray test-rest check format setup clean
 
 setup: $(VENV)/.ready
 
@@ -18,8 +18,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
 
+# tests that start Ray wait most of the time: the others run beside them
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
+
+test-ray:
+	$(BIN)/python -m pytest -m cluster
+
+test-rest:
+	$(BIN)/python -m pytest -m "not cluster"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

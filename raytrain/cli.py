@@ -6,6 +6,7 @@ Each verb is a function of parsed arguments that returns what `--json` prints. H
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -29,24 +30,29 @@ exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and
 _TOLD = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
 
 
-def entry() -> None:
-    """The console script."""
-    sys.exit(main())
+def entry(*verb: str) -> None:
+    """The console script, and a job's, which names its verb."""
+    code = main([*verb, *sys.argv[1:]])
+    sys.stdout = sys.stderr  # libraries have last words, and nothing follows a result
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = build_parser()
     args = parser.parse_args(arguments)
+    stdout = sys.stdout
     try:
-        result = args.run(args)
+        # all else that is said, by Ray too, is for people to read
+        with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
+            result = args.run(args)
     except RaytrainError as error:
         print(f"raytrain {args.verb}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     if args.json and result:
-        print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
+        print(json.dumps(result, ensure_ascii=False, default=str), file=stdout, flush=True)
     return int(result.get("exit_code", 0))
 
 

@@ -32,7 +32,7 @@ def add_verb(
     if anywhere:
         # subparsers make parsers of the parent's class, which is not ours to choose
         verb.__class__ = OverridesAnywhere
-    verb.add_argument("--json", action="store_true", help="print one JSON object on the last line of stdout")
+    verb.add_argument("--json", action="store_true", help="print one JSON object on stdout, and all else on stderr")
     verb.set_defaults(run=run)
     return verb
 

@@ -28,7 +28,7 @@ def settings(folder: Path, table: Table) -> list[str]:
 
 
 def last_json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    found: dict[str, object] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    found: dict[str, object] = json.loads(capsys.readouterr().out)  # the whole of stdout
     return found
 
 

@@ -51,11 +51,11 @@ def test_the_command_of_the_best_layout_builds_its_table(
 ) -> None:
     root = make(tmp_path / "my data")
     assert main(["data", "detect", str(root), "--json"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    found = json.loads(out[-1])["layouts"][0]
+    told = capsys.readouterr()
+    found = json.loads(told.out)["layouts"][0]
     assert (found["source"], found["missing"]) == (source, [])
     assert found["found"]
-    assert any(line.strip() == found["command"] for line in out)
+    assert any(line.strip() == found["command"] for line in told.err.splitlines())
     monkeypatch.chdir(tmp_path)
     program, *arguments = shlex.split(found["command"])
     assert program == "raytrain" and main(arguments) == 0, capsys.readouterr().err

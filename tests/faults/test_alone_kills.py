@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from raytrain.tracking.journal import Journal
 from tests.faults.drive_alone import EPOCHS, TRIALS
-from tests.faults.test_kills import epochs, wait_for
+from tests.faults.test_kills import epochs, result_of, wait_for
 from tests.ray_cluster import LocalCluster
 
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
@@ -27,7 +26,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_and_a_nan_is_not_tried_again
     os.kill(trains, signal.SIGKILL)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, out + err
-    result = json.loads(out.splitlines()[-1])
+    result = result_of(out)
     assert result["trials"] == {"total": TRIALS, "complete": TRIALS - 1, "pruned": 0, "failed": 1}
     journals = [Journal(runs / f"alone-t{number:03d}").read() for number in range(TRIALS)]
     resumes = [[e for e in events if e["event"] == "resume"] for events in journals]

@@ -53,7 +53,7 @@ def test_a_sweep_whose_head_is_killed_leaves_with_code_75_and_goes_on_under_a_ne
 
     done = cluster.run(*sweep, "--resume", str(folder), "--address", cluster.address)
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout)
     assert result["trials"] == {"total": 2, "complete": 2, "pruned": 0, "failed": 0}
     events = Journal(folder).read()
     assert sorted(event["number"] for event in events if event["event"] == "trial") == [0, 1]

@@ -122,8 +122,8 @@ def test_a_sweep_whose_hosts_lose_each_other_ends_without_errors_once_a_second_h
         at_cut = len(epochs(run))
         assert at_cut < EPOCHS
         wait_for(lambda: hosts.nodes[1].poll() is not None, driver)  # the host that was cut off noticed,
-        wait_for(lambda: not pids(HOSTS[1]), driver)  # and nothing there outlived its node
-        wait_for(lambda: not ranks[0] & hosts.workers_on(0), driver)  # nor does the rank on the head wait for it
+        wait_for(lambda: not hosts.workers_on(1), driver)  # its rank ended with it (Ray's agents take a minute more),
+        wait_for(lambda: not ranks[0] & hosts.workers_on(0), driver)  # and the rank on the head does not wait for it
         assert len(epochs(run)) <= at_cut + 1  # nobody trained on alone
         ip("-n", HOSTS[1], "link", "set", CABLE, "up")
         hosts.start_node(f"--address={hosts.address}", f"--temp-dir={hosts.folder / 'x'}")
@@ -131,7 +131,7 @@ def test_a_sweep_whose_hosts_lose_each_other_ends_without_errors_once_a_second_h
     finally:
         driver.kill()
     assert driver.returncode == 0, out + err
-    result = json.loads(out.splitlines()[-1])
+    result = json.loads(out)  # and nothing else, whatever Ray had to say of lost nodes
     assert result["trials"] == {"total": 1, "complete": 1, "pruned": 0, "failed": 0}
     events = Journal(run).read()
     resume = next(event for event in events if event["event"] == "resume")

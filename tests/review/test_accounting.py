@@ -222,8 +222,9 @@ def test_each_run_is_told_with_its_sweep(tmp_path: Path, capsys: pytest.CaptureF
     small_sweep(tmp_path)
     (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ngpu_hour: {a100: 7.2}\n")
     assert main(["cost", "--storage", str(tmp_path), "--runs", "--json"]) == 0
-    *text, last = capsys.readouterr().out.splitlines()
-    runs = {run["run"]: run for run in json.loads(last)["runs"]}
+    told = capsys.readouterr()
+    text = told.err.splitlines()
+    runs = {run["run"]: run for run in json.loads(told.out)["runs"]}
     assert (runs["s-t001"]["sweep"], runs["s-t001"]["worker_seconds"], runs["s-t001"]["lost_seconds"]) == ("s", 40, 10)
     assert runs["s-t001"]["money"] == pytest.approx(50 * 0.002)
     assert (runs["alone"]["sweep"], runs["alone"]["money"]) == (None, None)  # a CPU has no price in this table

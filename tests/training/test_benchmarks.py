@@ -109,11 +109,11 @@ def test_cirr_is_evaluated_from_the_command_line(cirr_run: Path, capsys: pytest.
     assert main(["evaluate", str(cirr_run), "--protocol", "cirr/val"]) == 4
     assert "2 queries instead of 4,181" in capsys.readouterr().err
     assert main(["evaluate", str(cirr_run), "--protocol", "partial/cirr/val", "--json"]) == 0
-    *lines, answer = capsys.readouterr().out.strip().splitlines()
-    found = json.loads(answer)
+    told = capsys.readouterr()
+    lines, found = told.err.splitlines(), json.loads(told.out)
     assert found["headline"] == "cirr/mean_recall"
     assert found["gallery"] == {"query": 7, "subset": 5}
-    assert "cirr/mean_recall" in lines[0]
+    assert any("partial/cirr/val: " in line and "cirr/mean_recall" in line for line in lines)
     assert "  queries: query 2, subset 2" in lines
     assert any("8 images instead of 2,297" in line for line in lines)
     assert Path(found["files"][0]).name == "val.partial-cirr-val.json"  # and not in place of the whole split's
@@ -142,7 +142,7 @@ def test_the_servers_files_come_from_the_test_split_and_its_opening_is_counted(
     assert "no --protocol" in capsys.readouterr().err
     monkeypatch.setattr(cirr_protocol, "TEST", (2, 8))
     assert main(command) == 0
-    answer = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    answer = json.loads(capsys.readouterr().out)
     assert answer["test_openings"] == 1
     event = Journal(cirr_run).last("evaluation")
     assert event is not None and (event["split"], event["protocol"]) == ("test", "cirr/test1")

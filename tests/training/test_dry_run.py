@@ -181,15 +181,15 @@ def test_the_command_prints_json_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     command = ["train", "dive_emoji", "--dry-run", "--json", "--assume", "captions=2,tokens=3"]
     assert main([*command, "optim.batch_size=4", "encoder.dim=8", "--workers", "2"]) == 0
-    out = capsys.readouterr().out
-    found = json.loads(out.splitlines()[-1])
+    told = capsys.readouterr()
+    found = json.loads(told.out)
     assert {"parameters", "memory", "seconds", "loss", "sizes", "batch"} <= set(found)
     assert found["sizes"] == {
         "regions": 17, "region_features": 1280, "tokens": 3, "token_features": 384, "captions": 2,
     }  # fmt: skip
     assert found["batch"]["text"] == [8, 3, 384]
-    assert "as told: captions, tokens" in out
-    assert "whole batch of 4; each of 2 workers" in out
+    assert "as told: captions, tokens" in told.err
+    assert "whole batch of 4; each of 2 workers" in told.err
     assert main(["train", "dive_emoji", "--assume", "captions=2"]) == 2
     assert main(["train", "dive_emoji", "--dry-run", "optim.lrr=1"]) == 2
     assert "did you mean 'lr'" in capsys.readouterr().err
