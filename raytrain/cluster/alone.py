@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from raytrain.files import room_in
 if TYPE_CHECKING:
     import torch
 
+LET_GO_S = 60.0  # of a stopped trial: longer than any step, and a checkpoint
 FORMER_S = 120.0  # a worker on a host that was cut off writes to the run until its own Ray gives up
 
 
@@ -41,14 +43,18 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
     """
     from ray import tune
 
-    # another trial may follow in this process; it waits until this one, stopped early, has let go
-    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+    # the next trial in this process waits until this one has let go; Tune would lose it, were that to take too long,
+    # and with it a slot for ever: sooner the process ends, whose trial Tune hands to another
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(10 * int(LET_GO_S))
+    too_long = threading.Timer(LET_GO_S, os._exit, (1,))
+    too_long.daemon = True
 
     def report(metrics: Mapping[str, float]) -> None:
         costs = {name: metrics[name] for name in COSTS.values() if name in metrics}
         try:
             tune.report({"best": metrics["best"], "epoch": int(metrics["epoch"]), **costs})
         except SystemExit:  # Tune's way to end a trial's thread
+            too_long.start()
             raise Stopped(f"{config.name} was stopped") from None
 
     try:
@@ -58,11 +64,13 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
             report({**done.metrics, "best": done.best, "epoch": done.epochs})
         return
     except Stopped:
-        return
+        raise SystemExit(0) from None  # back to Tune: it waits for another report of a function that returns
     except (RefusedError, Interrupted):
         raise  # they end the sweep, once Tune has tried them again in vain
     except FINAL as error:
         why = f"{type(error).__name__}: {error}"  # told below, where nothing holds the run's memory any more
+    finally:
+        too_long.cancel()
     epochs = progress(config.folder, config.evaluation.select).epochs
     untold = dict.fromkeys(("best", *COSTS.values()), math.nan)
     tune.report({**untold, "epoch": max(1, epochs), "error": why, "done": True})

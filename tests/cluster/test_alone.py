@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +21,7 @@ from raytrain.cluster.study import outcome  # noqa: E402
 from raytrain.cluster.trial import Ledger, recorder, trial_config  # noqa: E402
 from raytrain.config import RunConfig, override  # noqa: E402
 from raytrain.data.table import Table  # noqa: E402
-from raytrain.errors import RefusedError  # noqa: E402
+from raytrain.errors import RefusedError, Stopped  # noqa: E402
 from raytrain.tracking.journal import Journal, has_writer  # noqa: E402
 from raytrain.tracking.mirror import Mirror  # noqa: E402
 from raytrain.training.run import train  # noqa: E402
@@ -75,13 +78,37 @@ def test_an_early_stop_lets_go_of_the_run_and_leaves_its_end_to_the_ledger(
 ) -> None:
     Listener(monkeypatch, stop_after=2)
     config = trial(base)
-    run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+    with pytest.raises(SystemExit) as ended:  # Tune waits for ever for one that returns
+        run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+    assert ended.value.code == 0
     assert not has_writer(config.folder)
     assert [event["event"] for event in Journal(config.folder).read()] == ["start", "epoch", "epoch"]
     ledger = Ledger(base, "alone", SweepOptions(), Mirror(None))
     ledger.ended(0, {})
     assert progress(config.folder, ledger.select).status == "pruned"
     assert ledger.recorded[0]["state"] == "pruned"
+
+
+def test_a_stopped_trial_that_does_not_let_go_ends_its_process(
+    base: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        pass
+
+    ended = threading.Event()
+    monkeypatch.setattr("raytrain.cluster.alone.LET_GO_S", 0.1)
+    monkeypatch.setattr(os, "_exit", lambda code: ended.set())
+
+    def hangs(*given: Any) -> None:
+        with contextlib.suppress(Stopped):
+            given[-1]({"best": 1.0, "epoch": 1.0})
+        if ended.wait(60):
+            raise Ended
+
+    monkeypatch.setattr("raytrain.cluster.alone.train_alone", hangs)
+    Listener(monkeypatch, stop_after=1)
+    with pytest.raises(Ended):
+        run_alone(trial(base), {"CPU": 1.0}, "the sweep", "")
 
 
 @pytest.mark.parametrize(
