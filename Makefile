@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
 
-# tests that start Ray wait most of the time: the others run beside them
+# tests that start Ray take longest and wait most of the time: the others run beside them in what they leave
 test: $(VENV)/.ready
 	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
 
@@ -26,7 +26,7 @@ test-ray:
 	$(BIN)/python -m pytest -m cluster
 
 test-rest:
-	$(BIN)/python -m pytest -m "not cluster"
+	nice $(BIN)/python -m pytest -m "not cluster"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
