@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from raytrain.cluster.connect import connect
 from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.sweep import sweep
-from tests.small_runs import small_run
+from tests.sweep_driver import drive
 
 TRIALS, EPOCHS, GRACE = 4, 6, 2
 
@@ -21,12 +16,5 @@ def second_learns_nothing(trial: Any) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    connect()
-    result = sweep(
-        second_learns_nothing,
-        small_run(root, num_epochs=EPOCHS),
-        SweepOptions(trials=TRIALS, concurrent=1, grace_epochs=GRACE, rerank_trials=0),
-        name="stopped",
-    )
-    print(json.dumps(result))
+    options = SweepOptions(trials=TRIALS, concurrent=1, grace_epochs=GRACE, rerank_trials=0)
+    drive(second_learns_nothing, "stopped", EPOCHS, options)

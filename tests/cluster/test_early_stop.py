@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from raytrain.tracking.journal import Journal
 from tests.cluster.drive_stopped import EPOCHS, GRACE, TRIALS
 from tests.ray_cluster import LocalCluster
+from tests.sweep_driver import result_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -19,7 +19,7 @@ def test_a_sweep_goes_on_in_the_process_of_a_trial_that_was_stopped_early(
 ) -> None:
     done = cluster.run("-m", "tests.cluster.drive_stopped", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    trials = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))["trials"]
+    trials = result_of(done.stdout)["trials"]
     assert trials["total"] == TRIALS
     assert trials["failed"] == 0
     assert trials["pruned"] >= 1

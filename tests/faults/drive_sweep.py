@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from raytrain.cluster.connect import connect
 from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.sweep import sweep
-from tests.small_runs import small_run
+from tests.sweep_driver import drive
 
 TRIALS, EPOCHS = 3, 6
 
@@ -21,14 +16,5 @@ def third_explodes(trial: Any) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    connect()
-    result = sweep(
-        third_explodes,
-        small_run(root, num_epochs=EPOCHS),
-        SweepOptions(trials=TRIALS, workers=2, grace_epochs=EPOCHS, rerank_trials=10),
-        name="killed",
-        resume="resume" in sys.argv,
-        tracking_uri=f"sqlite:///{root}/mlflow.db",
-    )
-    print(json.dumps(result))
+    options = SweepOptions(trials=TRIALS, workers=2, grace_epochs=EPOCHS, rerank_trials=10)
+    drive(third_explodes, "killed", EPOCHS, options, mlflow=True)

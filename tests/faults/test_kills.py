@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -21,6 +20,7 @@ from raytrain.training.checkpoint import latest, load
 from tests.faults.drive_sweep import EPOCHS, TRIALS
 from tests.ray_cluster import LocalCluster
 from tests.small_runs import small_run
+from tests.sweep_driver import result_of
 
 LONG = 12  # epochs of a run that is to be hurt while it trains
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
@@ -41,12 +41,6 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], timeout_s:
 
 def epochs(folder: Path) -> list[int]:
     return [event["epoch"] for event in Journal(folder).read() if event["event"] == "epoch"]
-
-
-def result_of(out: str) -> dict[str, Any]:
-    """What a driver printed at its end; Ray may have spoken of lost workers after it."""
-    found: dict[str, Any] = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
-    return found
 
 
 def test_a_killed_worker_is_replaced_and_the_run_ends_from_its_checkpoint(
