@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.study import open_study
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.study import open_study
 from raytrain.tracking.journal import Journal
 
 Events = list[dict[str, Any]]

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from raytrain.data.check_images import look_at_all
-from raytrain.data.perceptual import BITS, NEAR, near_pairs
+from raytrain.data.check.images import look_at_all
+from raytrain.data.check.perceptual import BITS, NEAR, near_pairs
 from raytrain.data.table import Table
 
 

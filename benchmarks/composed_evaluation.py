@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from raytrain.evaluation.cirr import KS, SUBSET_KS, VAL, evaluate_cirr
-from raytrain.evaluation.composed import Asked
-from raytrain.evaluation.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
+from raytrain.evaluation.protocols.cirr import KS, SUBSET_KS, VAL, evaluate_cirr
+from raytrain.evaluation.protocols.composed import ComposedQueries
+from raytrain.evaluation.protocols.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
 from raytrain.methods.base import Method
+from raytrain.scoring.protocol_runner import Scored
 from raytrain.similarity import cosine
-from raytrain.training.benchmarks import Scored
 
 
 class Cosine(Method):
@@ -50,8 +50,8 @@ def main() -> None:
         compare(name, made, ours, plain, args.rounds)
 
 
-Made = tuple[Tensor, Tensor, Asked]
-Evaluate = Callable[[Tensor, Tensor, Asked], dict[str, float]]
+Made = tuple[Tensor, Tensor, ComposedQueries]
+Evaluate = Callable[[Tensor, Tensor, ComposedQueries], dict[str, float]]
 
 
 def compare(name: str, made: Made, ours: Evaluate, plain: Evaluate, rounds: int) -> None:
@@ -89,14 +89,18 @@ def cirr(dims: int) -> Made:
     query = normalize(gallery[reference] + gallery[targets[:, 0]] + 3 * noise, dim=1)
     ids = [f"dev-{at}-{at % 4}-img{at % 2}" for at in range(images)]
     part = torch.zeros(images, dtype=torch.int64)
-    return query, gallery, Asked(reference, targets, members, part, [""], [str(at) for at in range(queries)], ids)
+    return (
+        query,
+        gallery,
+        ComposedQueries(reference, targets, members, part, [""], [str(at) for at in range(queries)], ids),
+    )
 
 
-def our_cirr(query: Tensor, gallery: Tensor, asked: Asked) -> dict[str, float]:
+def our_cirr(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
     return dict(evaluate_cirr(Scored(Cosine(), None, query, gallery).blocks(), asked).metrics)
 
 
-def plain_cirr(query: Tensor, gallery: Tensor, asked: Asked) -> dict[str, float]:
+def plain_cirr(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
     names = np.array(asked.item_ids)
     references, targets = names[asked.reference.numpy()], names[asked.targets[:, 0].numpy()]
     members = names[asked.subset.numpy()]
@@ -120,28 +124,28 @@ def fashion_iq(dims: int) -> Made:
         targets.append(both[:, 1:])
         part.append(torch.full((images,), number))
         first += images
-    asked_of, wanted = torch.cat(reference), torch.cat(targets)
+    composed_queries, wanted = torch.cat(reference), torch.cat(targets)
     gallery = normalize(torch.randn(first, dims, generator=generator), dim=1)
-    noise = torch.randn(len(asked_of), dims, generator=generator) / dims**0.5
-    query = normalize(gallery[asked_of] + gallery[wanted[:, 0]] + 3 * noise, dim=1)
+    noise = torch.randn(len(composed_queries), dims, generator=generator) / dims**0.5
+    query = normalize(gallery[composed_queries] + gallery[wanted[:, 0]] + 3 * noise, dim=1)
     ids = [f"B{at:09d}" for at in range(first)]
-    nothing = torch.full((len(asked_of), 1), -1)
-    return query, gallery, Asked(asked_of, wanted, nothing, torch.cat(part), list(PUBLISHED), [], ids)
+    nothing = torch.full((len(composed_queries), 1), -1)
+    return query, gallery, ComposedQueries(composed_queries, wanted, nothing, torch.cat(part), list(PUBLISHED), [], ids)
 
 
-def parts(asked: Asked) -> list[tuple[Tensor, Tensor]]:
+def parts(asked: ComposedQueries) -> list[tuple[Tensor, Tensor]]:
     """(queries, images) of each category."""
     mine = asked.part[asked.reference]
     return [((mine == at).nonzero()[:, 0], (asked.part == at).nonzero()[:, 0]) for at in range(len(asked.parts))]
 
 
-def our_fashion_iq(query: Tensor, gallery: Tensor, asked: Asked) -> dict[str, float]:
+def our_fashion_iq(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
     protocol = find_fashion("fashioniq/original")
     assert protocol is not None
     return dict(evaluate_fashion(Scored(Cosine(), None, query, gallery).blocks(), asked, protocol).metrics)
 
 
-def plain_fashion_iq(query: Tensor, gallery: Tensor, asked: Asked) -> dict[str, float]:
+def plain_fashion_iq(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
     metrics: dict[str, float] = {}
     every = np.array(asked.item_ids)
     for category, (rows, columns) in zip(asked.parts, parts(asked), strict=True):

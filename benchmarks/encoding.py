@@ -25,13 +25,13 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
-from raytrain.data.encode import encode
-from raytrain.data.encode_jobs import ImageJob, Job, TextJob, Work
-from raytrain.data.encode_plan import kind_of
+from raytrain.data.annotations.items import Item, to_arrow
+from raytrain.data.encode.encode import encode
+from raytrain.data.encode.jobs import ImageJob, Job, TextJob, Work
+from raytrain.data.encode.plan import kind_of
 from raytrain.data.progress import duration
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.writer import TableWriter
 from raytrain.files import sha256, size
 
 # (regions, width, 10^9 floating-point operations an image); a multiply-add is two

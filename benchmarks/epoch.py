@@ -20,10 +20,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from raytrain.config import override, parse_overrides
-from raytrain.methods.base import Moment
+from raytrain.distributed import default_device
+from raytrain.methods.base import StepContext
 from raytrain.recipes import RECIPES
-from raytrain.training.fit import Run, default_device
 from raytrain.training.run import load_config, open_tables
+from raytrain.training.train_state import TrainState
 
 
 def main() -> None:
@@ -37,13 +38,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = override(load_config(args.recipe, RECIPES), parse_overrides(args.overrides))
         config = override(config, {"name": "epoch", "storage": folder, "optim.max_steps": args.steps})
-        measure(Run(config, open_tables(config), default_device()), args.steps)
+        measure(TrainState(config, open_tables(config), default_device()), args.steps)
 
 
-def measure(run: Run, steps: int) -> None:
+def measure(run: TrainState, steps: int) -> None:
     batch = next(run.batches.epoch(0))
     with FlopCounterMode(display=False) as counter:
-        run.model(batch, Moment(2.0, 9))["loss"].backward()
+        run.model(batch, StepContext(2.0, 9))["loss"].backward()
     run.optimizer.zero_grad()
     flops = counter.get_total_flops()
     seconds, bare = [], []

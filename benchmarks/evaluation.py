@@ -27,12 +27,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from raytrain import similarity
-from raytrain.evaluation.ranking import Counts
-from raytrain.evaluation.recall import Direction, metrics_of_counts
-from raytrain.evaluation.streaming import MEMORY_MIB
+from raytrain.evaluation.ranking.counts import Counts
+from raytrain.evaluation.ranking.recall import Direction, metrics_of_counts
+from raytrain.evaluation.ranking.streaming import MEMORY_MIB
 from raytrain.methods.base import Method
-from raytrain.products import fastest, shape_class
-from raytrain.training.embed import count_pairs
+from raytrain.scoring.embed import count_pairs
+from raytrain.similarity.matmul import fastest, shape_class
 
 DIM, VIEWS, ALPHA = 1024, 4, 16.0
 HEAD = f"{'':34}{'seconds':>9}{'torch.mm':>10}{'ratio':>7}{'(least, most)':>15}{'of bests':>10}{'MB above':>10}"

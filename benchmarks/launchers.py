@@ -21,7 +21,15 @@ from raytrain.tracking.journal import Journal
 
 LAUNCHERS = {
     "one": ["-m", "raytrain.cli", "train"],
-    "torchrun": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "raytrain.cli", "train"],
+    "torchrun": [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "raytrain.cli.main",
+        "train",
+    ],
     "ray": ["-m", "raytrain.cli", "train", "--workers", "2"],
 }
 

@@ -32,14 +32,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from raytrain.config import FeedConfig, override
-from raytrain.data.batches import TrainBatches
-from raytrain.data.rows import Item, to_arrow
+from raytrain.data.annotations.items import Item, to_arrow
+from raytrain.data.load.batches import TrainBatches
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.writer import TableWriter
 from raytrain.recipes import RECIPES
-from raytrain.training.feed import Feed, open_feed
-from raytrain.training.fit import Run
+from raytrain.scoring.feed import Feed, open_feed
 from raytrain.training.run import open_tables
+from raytrain.training.train_state import TrainState
 
 BATCH, REGIONS, FEATURES = 128, 36, 2048
 RECIPE = "vse_infinity_flickr30k"
@@ -239,7 +239,7 @@ def waiting(table: Table, ahead: int, steps: int, storage: Path) -> None:
     """The share of training that waits for batches."""
     changes = {"name": "waiting", "data.table": str(table.path), "optim.max_steps": steps, "feed.read_ahead": ahead}
     config = override(RECIPES[RECIPE](), {**changes, "storage": str(storage)})
-    run = Run(config, open_tables(config), CPU)
+    run = TrainState(config, open_tables(config), CPU)
     run.train_epoch(threading.Event(), lambda: None)  # warms up
     run.epoch, run.step, run.step_in_epoch = 0, 0, 0
     started = time.perf_counter()

@@ -123,7 +123,7 @@ def by_sweep(base: RunConfig, trials: int, slots: int) -> Told:
 
 def _sweep(arguments: list[str]) -> int:
     """`raytrain sweep`, with our space among those it knows."""
-    from raytrain.cli import main as raytrain
+    from raytrain.cli.main import main as raytrain
     from search_spaces import SPACES
 
     SPACES["margins"] = margins

@@ -133,7 +133,7 @@ def finish(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def worker(recipe: Path, share: float) -> int:
     """What each process runs: a trial as in a sweep, with this part of a GPU, or on the CPU where it is 0."""
-    from raytrain.cluster.alone import train_alone
+    from raytrain.sweeps.single_worker import train_alone
 
     train_alone(from_yaml(recipe), {"CPU": 1.0, "GPU": share}, None, lambda metrics: None)
     return 0

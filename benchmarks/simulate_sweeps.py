@@ -143,8 +143,8 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 20) -
     """{trials there are: seconds to draw one more}, with the sampler of our sweeps over DVSE's space."""
     import optuna
 
-    from raytrain.cluster.options import SweepOptions
-    from raytrain.cluster.study import sampler
+    from raytrain.sweeps.options import SweepOptions
+    from raytrain.sweeps.study import sampler
     from search_spaces import SPACES
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.cluster.connect import connect
-from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.sweep import sweep
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.sweep import sweep
 from tests.small_runs import small_run
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from raytrain.data.queries import QUERIES
-from raytrain.data.table import ITEMS, TEXTS, Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS
+from raytrain.data.table.writer import TableWriter
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "sleeps", "jumps", "on", "grass", "sand"]
 

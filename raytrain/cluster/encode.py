@@ -1,4 +1,4 @@
-"""`raytrain data encode --workers N`: the same work as raytrain/data/encode.py, by Ray Data actors.
+"""`raytrain data encode --workers N`: the same work as raytrain/data/encode/encode.py, by Ray Data actors.
 
 The driver cuts shards and writes what comes back to its place, in whatever order it arrives: results carry their row
 numbers. Batches are cut alike with and without Ray, so that the features are too, and either may go on with the shards
@@ -18,27 +18,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raytrain.data import encode as local
-from raytrain.data.encode_jobs import Done, Job, Work, pipelined
+from raytrain.cluster.connect import connect
+from raytrain.data.encode.encode import encode
+from raytrain.data.encode.jobs import Done, Job, Work, pipelined
 from raytrain.errors import RaytrainError, UsageError
 
 
-def encode(table_path: str | os.PathLike[str], backbone: str, *, workers: int = 0, **options: Any) -> dict[str, Any]:
-    """As raytrain.data.encode.encode, over `workers` actors; 0 encodes in this process, without Ray.
+def encode_on_ray(table_path: str | os.PathLike[str], backbone: str, workers: int, **options: Any) -> dict[str, Any]:
+    """As raytrain.data.encode.encode.encode, over `workers` actors.
 
     Connects to the cluster of RAY_ADDRESS, or starts one on this machine. Where the cluster has as many GPUs each actor
     takes one, and one CPU otherwise, unless `device` says "cpu".
     """
-    if workers < 0:
-        raise UsageError(f"workers is at least 0; given: {workers}")
-    if workers == 0:
-        return local.encode(table_path, backbone, **options)
-    from raytrain.cluster.connect import connect
-
+    if workers < 1:
+        raise UsageError(f"workers is at least 1; given: {workers}")
     connect()
     gpus = _takes_gpus(workers, options.get("device"))
     options["device"] = "cuda" if gpus else "cpu"
-    return local.encode(table_path, backbone, map_batches=RayData(workers, gpus), **options)
+    return encode(table_path, backbone, map_batches=RayData(workers, gpus), **options)
 
 
 def _takes_gpus(workers: int, device: str | None) -> bool:

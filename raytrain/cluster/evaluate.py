@@ -2,7 +2,7 @@
 
 Each actor embeds a share of the images and keeps it, embeds a share of the captions, and hands these out in pieces
 through the object store. It then compares its images with every piece, one at a time, and returns counts, which add up
-(raytrain/evaluation/streaming.py). No process holds all embeddings, and none more scores than a tile.
+(raytrain/evaluation/ranking/streaming.py). No process holds all embeddings, and none more scores than a tile.
 
 Shards are of whole batches, tiles are cut alike for any number of shards, and all actors take the same route for
 products: the ranks are the same for any N.
@@ -25,36 +25,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain import products
 from raytrain.cluster.connect import connect
-from raytrain.data.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
-from raytrain.data.queries import QuerySplit
-from raytrain.data.table import AnySplit, Split, Table
+from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
+from raytrain.data.table import AnySplit, QuerySplit, Split, Table, open_split
+from raytrain.distributed import default_device, padded
 from raytrain.errors import RaytrainError, RefusedError, UsageError
-from raytrain.evaluation.protocols import Result, evaluate_counts, find_protocol
-from raytrain.evaluation.ranking import Counts
-from raytrain.evaluation.recall import Direction
-from raytrain.evaluation.streaming import Plan, Positives, Scores, count, cut, merge, own_scores, slices, total
+from raytrain.evaluation.protocols.protocols import Result, evaluate_counts, find_protocol
+from raytrain.evaluation.ranking.counts import Counts
+from raytrain.evaluation.ranking.recall import Direction
+from raytrain.evaluation.ranking.streaming import Plan, Positives, Scores, count, cut, merge, own_scores, slices, total
 from raytrain.methods.base import Method
-from raytrain.training.embed import embed_images, embed_texts, scoring
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.feed import Feed
-from raytrain.training.fit import default_device
-from raytrain.training.gather import padded
-from raytrain.training.run import load_run, open_split
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.scoring.embed import embed_images, embed_texts, scoring
+from raytrain.scoring.feed import Feed
+from raytrain.similarity import matmul
+from raytrain.training.run import load_run
 
 PIECE = 8 * TEXTS_AT_ONCE  # captions that are sent at once
 
 
-def evaluate(
-    folder: str | os.PathLike[str],
-    split: str = "val",
-    protocol: str | None = None,
-    shards: int = 0,
-    annotations: str | os.PathLike[str] | None = None,
-    diagnostics: bool = False,
+def evaluate_by_shards(
+    folder: str | os.PathLike[str], split: str, protocol: str | None, shards: int, diagnostics: bool = False
 ) -> dict[str, Any]:
-    """As raytrain.training.evaluate.evaluate_run, over `shards` actors; 0 ranks in this process, without Ray.
+    """As raytrain.run_evaluation.evaluate.evaluate_run, over `shards` actors.
 
     Connects to the cluster of RAY_ADDRESS, or starts one on this machine. With GPUs in the cluster each actor takes
     one, and one CPU otherwise. The run's folder and its table lie on storage that all of them mount. Re-ranking needs
@@ -63,10 +56,8 @@ def evaluate(
     Raises:
         UsageError: a protocol of folds or with positives of its own, composed queries, or more shards than fit.
     """
-    if shards < 0:
-        raise UsageError(f"shards is at least 0; given: {shards}")
-    if shards == 0:
-        return evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics)
+    if shards < 1:
+        raise UsageError(f"shards is at least 1; given: {shards}")
     name = protocol or f"split/{split}"
     asked = find_protocol(name)
     if asked.folds > 1 or asked.relevance != "own":
@@ -77,7 +68,7 @@ def evaluate(
 
 @dataclass
 class RayRanker:
-    """A Ranker (raytrain/training/evaluate.py) over Ray.
+    """A Ranker (raytrain/run_evaluation/evaluate.py) over Ray.
 
     Args:
         shards: actors at most; a split of few images has fewer batches than that.
@@ -94,7 +85,7 @@ class RayRanker:
         gpus = resources.get("GPU", 0) >= self.shards
         if not gpus and (cpus := math.floor(resources.get("CPU", 0))) < self.shards:
             raise UsageError(f"{self.shards} shards need as many CPUs; the cluster has {cpus}")
-        route = products.fastest(products.shape_class(1024), torch.get_num_threads())
+        route = matmul.fastest(matmul.shape_class(1024), torch.get_num_threads())
         actor = ray.remote(num_cpus=0 if gpus else 1, num_gpus=1 if gpus else 0)(Actor)
         workers = [
             actor.remote(str(checkpoint), split.name, split.table.fingerprint, route) for _ in range(self.shards)
@@ -237,7 +228,7 @@ class Actor(Shard):
     """A Shard in a process of its own, which opens the checkpoint itself."""
 
     def __init__(self, checkpoint: str, split: str, fingerprint: str, route: str) -> None:
-        products.settle(route)
+        matmul.settle(route)
         model, feed, saved = load_run(Path(checkpoint))
         table = Table(saved.config.data.table)
         if table.fingerprint != fingerprint:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from raytrain.cluster.follow import say
 from raytrain.errors import UsageError
+from raytrain.tracking.follow import say
 
 HEAD = "node:__internal_head__"
 

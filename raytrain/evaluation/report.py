@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.evaluation.protocols import Result
+from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.significance import mean_intervals, recall_intervals
 from raytrain.files import sha256, write_json
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from raytrain.evaluation.recall import COMPOSED_KS, KS
+from raytrain.evaluation.ranking.recall import COMPOSED_KS, KS
 
 Floats = NDArray[np.float64]
 Ranks = Mapping[str, ArrayLike]

@@ -1,20 +1,20 @@
 """One function a loss: tensors in, a scalar out. Config, devices and logging stay outside."""
 
 from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
-from raytrain.losses.discrepancy import discrepancy
+from raytrain.losses.discrepancy import discrepancy_loss
 from raytrain.losses.diversity import exponential_diversity, gram_diversity
 from raytrain.losses.gaussian import divergence, uniformity
 from raytrain.losses.match_probability import match_cross_entropy, match_nll, pseudo_positives
-from raytrain.losses.multi_grained import blurred, multi_grained
+from raytrain.losses.multi_grained import blurred, multi_grained_loss
 from raytrain.losses.orthogonality import view_orthogonality
-from raytrain.losses.triplet import mean_triplet, set_triplet, triplet
+from raytrain.losses.triplet import mean_triplet, set_triplet, triplet_loss
 from raytrain.losses.variance_weighting import variance_weighted_triplet, view_weights
-from raytrain.losses.wasserstein import wasserstein
+from raytrain.losses.wasserstein import wasserstein_loss
 
 __all__ = [
     "blurred",
     "cross_sample",
-    "discrepancy",
+    "discrepancy_loss",
     "divergence",
     "exponential_diversity",
     "gram_diversity",
@@ -23,13 +23,13 @@ __all__ = [
     "match_cross_entropy",
     "match_nll",
     "mean_triplet",
-    "multi_grained",
+    "multi_grained_loss",
     "pseudo_positives",
     "set_triplet",
-    "triplet",
+    "triplet_loss",
     "uniformity",
     "variance_weighted_triplet",
     "view_orthogonality",
     "view_weights",
-    "wasserstein",
+    "wasserstein_loss",
 ]

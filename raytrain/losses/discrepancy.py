@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def discrepancy(images: Tensor, texts: Tensor, gamma: float = 0.5) -> Tensor:
+def discrepancy_loss(images: Tensor, texts: Tensor, gamma: float = 0.5) -> Tensor:
     """() mean k(X, X) - 2 mean k(X, Y) + mean k(Y, Y), k(x, y) = exp(-gamma ||x - y||) (PVSE, CVPR 2019; DivE).
 
     The distance is not squared, in either paper's code. Pairs of an element with itself are counted. Two equal

@@ -30,7 +30,7 @@ def blurred(targets: Tensor, noise: Tensor) -> Tensor:
     return (1 + spread * noise[0]) * normalised + mean + spread * noise[1]
 
 
-def multi_grained(
+def multi_grained_loss(
     query: Tensor, targets: Tensor, blurred_targets: Tensor, progress: float, ignored: Tensor | None = None
 ) -> Tensor:
     """() gamma L_u + (1 - gamma) InfoNCE(query, targets), gamma = exp(-progress) (section 3.3).

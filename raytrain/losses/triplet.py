@@ -26,7 +26,7 @@ def hinges(similarity: Tensor, negatives: Tensor, margin: float, hardest: bool) 
     return costs.amax(-1) if hardest else costs.sum(-1)
 
 
-def triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.2, hardest: bool = True) -> Tensor:
+def triplet_loss(similarity: Tensor, negatives: Tensor, margin: float = 0.2, hardest: bool = True) -> Tensor:
     """() sum of the hinges of both directions over the batch (VSE++; VSE-infinity, section 3.4).
 
     Args:
@@ -51,7 +51,7 @@ def mean_triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.1, har
             negatives, the diagonal first of all, count as zeros.
     """
     count = len(similarity)
-    return triplet(similarity, negatives, margin, hardest) / (count if hardest else count**2)
+    return triplet_loss(similarity, negatives, margin, hardest) / (count if hardest else count**2)
 
 
 def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mining: str = "hardest") -> Tensor:

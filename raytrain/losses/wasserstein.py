@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def wasserstein(
+def wasserstein_loss(
     mean: Tensor, log_variance: Tensor, mean_to: Tensor, log_variance_to: Tensor, *, root: bool = False
 ) -> Tensor:
     """(...) 2-Wasserstein distance of diagonal Gaussians, squared unless `root`.

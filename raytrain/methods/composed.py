@@ -18,7 +18,8 @@ from raytrain import losses, similarity
 from raytrain.config import ComposedConfig, EncoderConfig, RAUConfig
 from raytrain.encoders.composition import composition
 from raytrain.encoders.regions import RegionViews
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.methods.branches import text_encoder
 
 
 class Composed(Method):
@@ -50,12 +51,12 @@ class Composed(Method):
         """(Q, D), (G, D) -> (Q, G)."""
         return similarity.cosine(query, gallery)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch."""
-        moment = moment or Moment()
+        context = context or StepContext()
         query, target = self.compose(batch).float(), self.encode_gallery(batch).float()
-        query, target = moment.gather(normalize(query, dim=-1)), moment.gather(target)
-        loss = self.base_loss(query, target, self.ignored(batch, moment), batch, moment)
+        query, target = context.gather(normalize(query, dim=-1)), context.gather(target)
+        loss = self.base_loss(query, target, self.ignored(batch, context), batch, context)
         return {"loss": loss, "base": loss.detach()}
 
     def compose(self, batch: Batch) -> Tensor:
@@ -72,21 +73,23 @@ class Composed(Method):
         """What cosines are multiplied with; at most 100, as CLIP bounds its own."""
         return self.config.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
 
-    def ignored(self, batch: Batch, moment: Moment) -> Tensor | None:
+    def ignored(self, batch: Batch, context: StepContext) -> Tensor | None:
         """(B, B) bool, targets beside a query's own that answer it too; None where they are taken for negatives."""
         if self.config.known_positives == "negative" or "known_positives" not in batch:
             return None
-        return moment.gather(batch["known_positives"])
+        return context.gather(batch["known_positives"])
 
-    def base_loss(self, query: Tensor, target: Tensor, ignored: Tensor | None, batch: Batch, moment: Moment) -> Tensor:
+    def base_loss(
+        self, query: Tensor, target: Tensor, ignored: Tensor | None, batch: Batch, context: StepContext
+    ) -> Tensor:
         """() of the global batch's (B, D) queries and targets."""
         if self.config.base_loss == "info_nce":
             scores = similarity.cosine(query, target)
             return losses.info_nce(scores, self.scale(), self.config.symmetric, ignored)
         if "noise" in batch:
-            noise = moment.gather(batch["noise"][:, :2])
+            noise = context.gather(batch["noise"][:, :2])
         else:
             noise = torch.randn(len(target), 2, target.shape[1], device=target.device)
         query, target = self.config.norm * query, self.config.norm * target
         blurred = losses.blurred(target, noise.transpose(0, 1).to(target))
-        return losses.multi_grained(query, target, blurred, moment.epoch / moment.num_epochs, ignored)
+        return losses.multi_grained_loss(query, target, blurred, context.epoch / context.num_epochs, ignored)

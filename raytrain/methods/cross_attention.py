@@ -11,7 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from raytrain.config import EncoderConfig, SCANConfig, SGRAFConfig
 from raytrain.encoders.regions import LocalRegions
-from raytrain.methods.base import Batch, Inputs, word_encoder
+from raytrain.methods.base import Batch, Inputs
+from raytrain.methods.branches import word_encoder
 from raytrain.methods.triplet import TripletMethod
 from raytrain.similarity import real_rows
 

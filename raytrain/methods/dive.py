@@ -15,7 +15,8 @@ from raytrain.config import DivEConfig, EncoderConfig
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
 from raytrain.encoders.sets import RegionSets
-from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_sets
+from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
+from raytrain.methods.branches import text_sets
 
 
 class DivE(Method):
@@ -60,24 +61,24 @@ class DivE(Method):
         scale, shift = cast(Tensor, self.match_scale), cast(Tensor, self.match_shift)
         return similarity.match_probability(query, gallery, scale, shift)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity.
 
         "collapsed" is 1 where the hardest negatives cost what equal scores would, twice the margin to within 2 %.
         """
-        config, moment = self.config, moment or Moment()
+        config, context = self.config, context or StepContext()
         texts, text_residuals = self.text(batch["text"], batch["text_mask"])
         images, image_residuals = self.image(batch["regions"], batch["region_mask"])
-        query, gallery = moment.gather(texts.float()), moment.gather(images.float())
-        caption_of = moment.gather(batch["image_id"])
-        item = moment.gather(batch.get("item_id", batch["image_id"]))
+        query, gallery = context.gather(texts.float()), context.gather(images.float())
+        caption_of = context.gather(batch["image_id"])
+        item = context.gather(batch.get("item_id", batch["image_id"]))
 
-        mining = "mean" if moment.epoch < config.mean_warmup_epochs else config.mining
+        mining = "mean" if context.epoch < config.mean_warmup_epochs else config.mining
         positives = caption_of[:, None] == item[None, :]
         triplet = losses.set_triplet(self.similarity(query, gallery), positives, config.margin, mining)
-        discrepancy = losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+        discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         if config.diversity_of == "residual":
-            spread = [moment.gather(part.float()) for part in (text_residuals, image_residuals)]
+            spread = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         else:
             spread = [query, gallery]
         diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity

@@ -14,7 +14,8 @@ from raytrain.config import DVSEConfig, EncoderConfig
 from raytrain.encoders.regions import RegionViews
 from raytrain.losses.orthogonality import mean_overlap, sibling_cosine
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.methods.branches import text_encoder
 
 
 class DVSE(Method):
@@ -41,14 +42,14 @@ class DVSE(Method):
         """(Q, D), (G, K, D) -> (Q, G)."""
         return self._pool(similarity.view_similarity(query, gallery))
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is L_vaw + lambda_o L_orth [+ the fused triplet]."""
-        config, moment = self.config, moment or Moment()
-        query = moment.gather(self.encode_query(batch).float())
-        gallery = moment.gather(self.encode_gallery(batch).float())
-        image_id = moment.gather(batch["image_id"])
+        config, context = self.config, context or StepContext()
+        query = context.gather(self.encode_query(batch).float())
+        gallery = context.gather(self.encode_gallery(batch).float())
+        image_id = context.gather(batch["image_id"])
         negatives = batch_negatives(image_id, config.same_image)
-        hardest = moment.epoch >= config.mean_warmup_epochs
+        hardest = context.epoch >= config.mean_warmup_epochs
 
         by_view = similarity.view_similarity(query, gallery)  # (B, B, K)
         weighted = losses.variance_weighted_triplet(
@@ -64,10 +65,10 @@ class DVSE(Method):
         gamma = sibling_cosine(query, image_id) if config.orth_penalty == "margin" else 0.0
         overlap = mean_overlap(gallery)
         orth = losses.view_orthogonality(gallery, config.orth_penalty, gamma)
-        total = weighted + config.orth_weight * self._orth_coefficient(moment, overlap) * orth
+        total = weighted + config.orth_weight * self._orth_coefficient(context, overlap) * orth
         parts = {"view_triplet": weighted.detach(), "orthogonality": orth.detach(), "view_overlap": overlap}
         if config.fused_weight:
-            fused = losses.triplet(self._pool(by_view), negatives, config.margin, hardest)
+            fused = losses.triplet_loss(self._pool(by_view), negatives, config.margin, hardest)
             total = total + config.fused_weight * fused
             parts["fused_triplet"] = fused.detach()
         return {"loss": total, **parts}
@@ -76,9 +77,9 @@ class DVSE(Method):
         weights = None if self.view_logits is None else self.view_logits.softmax(0)
         return similarity.pool_views(by_view, self.config.score, self.config.score_scale, weights)
 
-    def _orth_coefficient(self, moment: Moment, overlap: Tensor) -> Tensor | float:
+    def _orth_coefficient(self, context: StepContext, overlap: Tensor) -> Tensor | float:
         """How the constraint is dynamic: by the views' overlap as it is now, or by the time."""
-        done = moment.epoch / moment.num_epochs
+        done = context.epoch / context.num_epochs
         by_schedule: dict[str, Tensor | float] = {
             "adaptive": overlap,
             "constant": 1.0,

@@ -15,7 +15,8 @@ from raytrain.config import BiGRUText, EncoderConfig, PCMEConfig
 from raytrain.encoders.gaussian_heads import GaussianHead
 from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_positives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_sets
+from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.methods.branches import text_sets
 
 TEST_SEED = 0
 """Of the noise that items are sampled with at test time, the same in every run."""
@@ -75,16 +76,16 @@ class PCME(Method):
             return similarity.log_match_probability(query, gallery, self.match_scale, self.match_shift)
         return similarity.cosine(query, gallery)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is 2 match + weighted uniformity + weighted vib.
 
         The matching loss of both directions is the same number, so it counts twice. "text_sigma" and "image_sigma" are
         means over items and dimensions.
         """
-        config, moment = self.config, moment or Moment()
-        text = self._sampled(0, self.text(batch["text"], batch["text_mask"]), batch, moment)
-        image = self._sampled(1, self.image(batch["regions"], batch["region_mask"]), batch, moment)
-        matched = batch_positives(moment.gather(batch["image_id"]), config.positives)
+        config, context = self.config, context or StepContext()
+        text = self._sampled(0, self.text(batch["text"], batch["text_mask"]), batch, context)
+        image = self._sampled(1, self.image(batch["regions"], batch["region_mask"]), batch, context)
+        matched = batch_positives(context.gather(batch["image_id"]), config.positives)
         logits = similarity.match_logits(text.samples, image.samples, self.match_scale, self.match_shift)
         match = losses.match_nll(logits, matched)
         total, parts = 2 * match, {"match": match.detach()}
@@ -104,7 +105,7 @@ class PCME(Method):
             "match_shift": self.match_shift.detach().clone(),
         }
 
-    def _sampled(self, side: int, found: tuple[Tensor, Tensor], batch: Batch, moment: Moment) -> Samples:
+    def _sampled(self, side: int, found: tuple[Tensor, Tensor], batch: Batch, context: StepContext) -> Samples:
         """The items of all ranks, from (B / W, 1, D) mean and log sigma of this one."""
         mean, log_sigma = (part.float() for part in found)
         if "noise" in batch:
@@ -112,7 +113,7 @@ class PCME(Method):
         else:
             noise = torch.randn(len(mean), *self.noise_shape[1:], device=mean.device)
         samples = mean + noise * log_sigma.exp()
-        everywhere = moment.gather(torch.cat([mean, log_sigma, samples], 1))
+        everywhere = context.gather(torch.cat([mean, log_sigma, samples], 1))
         return Samples(everywhere[:, 0], everywhere[:, 1], everywhere[:, 2:])
 
     def _searched(self, side: int, found: tuple[Tensor, Tensor]) -> Tensor:

@@ -16,7 +16,8 @@ from raytrain.encoders.gaussian_heads import RegionLogVariance, TokenLogVariance
 from raytrain.encoders.regions import RegionViews
 from raytrain.losses.match_probability import pseudo_share
 from raytrain.losses.triplet import batch_positives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.methods.branches import text_encoder
 
 
 class Items(NamedTuple):
@@ -60,19 +61,19 @@ class PCMEPP(Method):
             query[:, :-1], query[:, -1], gallery[:, :-1], gallery[:, -1]
         )  # fmt: skip
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is 2 match + weighted vib + weighted pseudo.
 
         The matching loss of both directions is the same number, so it counts twice; pseudo-positives are found once a
         direction. "text_sigma" and "image_sigma" are means over items and dimensions, "pseudo_positives" the share of
         pairs that became some, a mean of both directions.
         """
-        config, moment = self.config, moment or Moment()
+        config, context = self.config, context or StepContext()
         text, image = (
-            Items(*moment.gather(torch.stack([part.float() for part in side], 1)).unbind(1))
+            Items(*context.gather(torch.stack([part.float() for part in side], 1)).unbind(1))
             for side in (self._texts(batch), self._images(batch))
         )
-        matched = batch_positives(moment.gather(batch["image_id"]), config.positives)
+        matched = batch_positives(context.gather(batch["image_id"]), config.positives)
         scores = self.similarity(_with_variance(text), _with_variance(image))
         logits = self.match_scale * scores + self.match_shift
         match = losses.match_cross_entropy(logits, matched)

@@ -10,7 +10,8 @@ from raytrain.config import EncoderConfig, PVSEConfig
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_sets
+from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
+from raytrain.methods.branches import text_sets
 
 
 class PVSE(Method):
@@ -39,14 +40,14 @@ class PVSE(Method):
         """(Q, K, D), (G, K, D) -> (Q, G)."""
         return similarity.max_similarity(query, gallery)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity."""
-        config, moment = self.config, moment or Moment()
+        config, context = self.config, context or StepContext()
         texts, text_residuals = self.text(batch["text"], batch["text_mask"])
         images, image_residuals = self.image(batch["regions"], batch["region_mask"])
-        query, gallery = moment.gather(texts.float()), moment.gather(images.float())
-        negatives = batch_negatives(moment.gather(batch["image_id"]), config.same_image)
-        hardest = config.mining == "hardest" and moment.epoch >= config.mean_warmup_epochs
+        query, gallery = context.gather(texts.float()), context.gather(images.float())
+        negatives = batch_negatives(context.gather(batch["image_id"]), config.same_image)
+        hardest = config.mining == "hardest" and context.epoch >= config.mean_warmup_epochs
         triplet = losses.mean_triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
         found = {
             "loss": triplet,
@@ -55,8 +56,8 @@ class PVSE(Method):
         }
         if config.views == 1:
             return found
-        discrepancy = losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
-        residuals = [moment.gather(part.float()) for part in (text_residuals, image_residuals)]
+        discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
+        residuals = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         of_texts, of_images = (losses.gram_diversity(normalize(part, dim=-1)) for part in residuals)
         diversity = of_texts + of_images
         total = triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity

@@ -17,7 +17,7 @@ from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, RAUConfig
 from raytrain.encoders.gaussian import Gaussians, UncertaintyBlocks
 from raytrain.losses.contrastive import further_positives
-from raytrain.methods.base import Batch, Inputs, Moment
+from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.composed import Composed
 
 
@@ -66,21 +66,21 @@ class RAU(Composed):
             features = blocks(features, features.new_zeros(self.config.blocks, *features.shape)).mean[-1]
         return normalize(features, dim=-1)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is their weighted sum, the parts come unweighted."""
-        config, moment = self.config, moment or Moment()
+        config, context = self.config, context or StepContext()
         source, target = self.compose(batch).float(), super().encode_gallery(batch).float()
-        query, gallery = moment.gather(normalize(source, dim=-1)), moment.gather(target)
-        ignored, scale = self.ignored(batch, moment), self.scale()
-        base = self.base_loss(query, gallery, ignored, batch, moment)
+        query, gallery = context.gather(normalize(source, dim=-1)), context.gather(target)
+        ignored, scale = self.ignored(batch, context), self.scale()
+        base = self.base_loss(query, gallery, ignored, batch, context)
         total, parts = config.base_weight * base, {"base": base.detach()}
         if self.source_blocks is None:
             return {"loss": total, **parts}
         noise = batch.get("noise")
-        from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, moment)
+        from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, context)
         to_target = None
         if (of_targets := self._of_targets()) is not None:
-            to_target = self._blocks(of_targets, target, noise, self.first_noise + config.blocks, moment)
+            to_target = self._blocks(of_targets, target, noise, self.first_noise + config.blocks, context)
         if config.isu_weight:
             whole = gallery if to_target is None or config.isu_sides == "source" else to_target.sample
             by_block = _cosines(from_source.sample, whole)
@@ -89,12 +89,12 @@ class RAU(Composed):
         if config.csu_weight and to_target is not None:
             scores = similarity.cosine(query, gallery)
             by_block = _cosines(from_source.sample, to_target.sample)
-            csu, further = self._cross_sample(by_block, scores, scale, ignored, moment)
+            csu, further = self._cross_sample(by_block, scores, scale, ignored, context)
             total = total + config.csu_weight * csu
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:
             chosen = slice(None) if config.dr_blocks == "all" else slice(-1, None)
-            dr = losses.wasserstein(
+            dr = losses.wasserstein_loss(
                 from_source.mean[chosen],
                 from_source.log_variance[chosen],
                 to_target.mean[chosen],
@@ -105,17 +105,17 @@ class RAU(Composed):
         return {"loss": total, **parts, "sigma": (from_source.log_variance.detach() / 2).exp().mean()}
 
     def _blocks(
-        self, blocks: UncertaintyBlocks, features: Tensor, noise: Tensor | None, first: int, moment: Moment
+        self, blocks: UncertaintyBlocks, features: Tensor, noise: Tensor | None, first: int, context: StepContext
     ) -> Gaussians:
         """The Gaussians of all ranks, each part (n, B, D), from the features of this one."""
         count = self.config.blocks
         drawn = None if noise is None else noise[:, first : first + count].transpose(0, 1)
         here = torch.stack([part.float() for part in blocks(features, drawn)])  # (3, n, B / W, D)
-        everywhere = moment.gather(here.permute(2, 0, 1, 3).contiguous()).permute(1, 2, 0, 3)
+        everywhere = context.gather(here.permute(2, 0, 1, 3).contiguous()).permute(1, 2, 0, 3)
         return Gaussians(*everywhere.unbind(0))
 
     def _cross_sample(
-        self, by_block: Tensor, scores: Tensor, scale: Tensor | float, ignored: Tensor | None, moment: Moment
+        self, by_block: Tensor, scores: Tensor, scale: Tensor | float, ignored: Tensor | None, context: StepContext
     ) -> tuple[Tensor, Tensor]:
         """Mean over blocks of the cross-sample loss, and the share of further positives."""
         config = self.config
@@ -124,7 +124,7 @@ class RAU(Composed):
             seen = scores if config.csu_mask == "deterministic" else block
             positives = torch.eye(len(block), dtype=torch.bool, device=block.device)
             # similarities say nothing at first
-            if moment.epoch >= config.theta_warmup_epochs:
+            if context.epoch >= config.theta_warmup_epochs:
                 positives = losses.likely_positives(seen, config.theta, config.theta_mode)
             found.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
             shares.append(further_positives(positives))

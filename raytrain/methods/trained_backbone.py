@@ -6,7 +6,7 @@ from torch import Tensor
 
 from raytrain.config import TransformerImages
 from raytrain.encoders.images import VisionBackbone
-from raytrain.methods.base import Batch, Method, Moment, layer_scales
+from raytrain.methods.base import Batch, Method, StepContext, layer_scales
 
 
 class TrainedBackbone(Method):
@@ -46,8 +46,8 @@ class TrainedBackbone(Method):
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         return self.method.similarity(query, gallery)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = self.method(self._seen(batch), moment)
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = self.method(self._seen(batch), context)
         return losses
 
     def _seen(self, batch: Batch) -> Batch:

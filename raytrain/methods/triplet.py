@@ -7,7 +7,7 @@ from torch import Tensor
 from raytrain import losses
 from raytrain.config import SCANConfig, SGRAFConfig, VSEInfinityConfig
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Method, Moment
+from raytrain.methods.base import Batch, Method, StepContext
 
 
 class TripletMethod(Method):
@@ -15,12 +15,12 @@ class TripletMethod(Method):
 
     config: VSEInfinityConfig | SCANConfig | SGRAFConfig
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""
-        moment = moment or Moment()
-        query = moment.gather(self.encode_query(batch).float())
-        gallery = moment.gather(self.encode_gallery(batch).float())
-        negatives = batch_negatives(moment.gather(batch["image_id"]), self.config.same_image)
-        hardest = moment.epoch >= self.config.mean_warmup_epochs
-        loss = losses.triplet(self.similarity(query, gallery), negatives, self.config.margin, hardest)
+        context = context or StepContext()
+        query = context.gather(self.encode_query(batch).float())
+        gallery = context.gather(self.encode_gallery(batch).float())
+        negatives = batch_negatives(context.gather(batch["image_id"]), self.config.same_image)
+        hardest = context.epoch >= self.config.mean_warmup_epochs
+        loss = losses.triplet_loss(self.similarity(query, gallery), negatives, self.config.margin, hardest)
         return {"loss": loss, "triplet": loss.detach()}

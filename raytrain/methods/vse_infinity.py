@@ -7,7 +7,8 @@ from torch import Tensor
 from raytrain import similarity
 from raytrain.config import EncoderConfig, VSEInfinityConfig
 from raytrain.encoders.regions import RegionViews
-from raytrain.methods.base import Batch, Inputs, text_encoder
+from raytrain.methods.base import Batch, Inputs
+from raytrain.methods.branches import text_encoder
 from raytrain.methods.triplet import TripletMethod
 
 

@@ -12,7 +12,8 @@ from raytrain.encoders.regions import xavier_linear
 from raytrain.encoders.words import LastStateCaptions
 from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Method, Moment, collapsed, text_encoder
+from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
+from raytrain.methods.branches import text_encoder
 
 
 class VSEPP(Method):
@@ -57,14 +58,14 @@ class VSEPP(Method):
         """(Q, D), (G, D) -> (Q, G)."""
         return similarity.order(query, gallery) if self.config.order else similarity.cosine(query, gallery)
 
-    def forward(self, batch: Batch, moment: Moment | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch: hinges of the hardest negatives or, in VSE0, of all; their sum."""
-        config, moment = self.config, moment or Moment()
-        query = moment.gather(self.encode_query(batch).float())
-        gallery = moment.gather(self.encode_gallery(batch).float())
-        negatives = batch_negatives(moment.gather(batch["image_id"]), config.same_image)
-        hardest = config.mining == "hardest" and moment.epoch >= config.mean_warmup_epochs
-        loss = losses.triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
+        config, context = self.config, context or StepContext()
+        query = context.gather(self.encode_query(batch).float())
+        gallery = context.gather(self.encode_gallery(batch).float())
+        negatives = batch_negatives(context.gather(batch["image_id"]), config.same_image)
+        hardest = config.mining == "hardest" and context.epoch >= config.mean_warmup_epochs
+        loss = losses.triplet_loss(self.similarity(query, gallery), negatives, config.margin, hardest)
         alarm = collapsed(loss.detach() / len(query), config.margin, hardest)
         return {"loss": loss, "triplet": loss.detach(), "collapsed": alarm}
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.significance import recall_intervals
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.comparison import against_first, kept_ranks

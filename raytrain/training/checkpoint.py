@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from raytrain.config import RunConfig, from_yaml, to_yaml
-from raytrain.data.words import Vocabulary
+from raytrain.data.load.words import Vocabulary
 from raytrain.errors import DataError, Problem
 from raytrain.files import room_in, sha256, sync, write_json
 

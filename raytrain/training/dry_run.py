@@ -15,15 +15,14 @@ import torch
 from torch import nn
 
 from raytrain.config import BiGRUText, RunConfig, TransformerImages, TransformerText
-from raytrain.data.batches import TrainBatches
-from raytrain.data.readers import Batch
+from raytrain.data.load.batches import TrainBatches
+from raytrain.data.load.readers import Batch
 from raytrain.data.table import Split
+from raytrain.distributed import default_device, gather
 from raytrain.errors import UsageError
-from raytrain.methods.base import Inputs, Moment
-from raytrain.training.assemble import over_backbone
-from raytrain.training.feed import load_backbone, open_feed
-from raytrain.training.fit import default_device
-from raytrain.training.gather import gather
+from raytrain.methods.base import Inputs, StepContext
+from raytrain.scoring.feed import load_backbone, open_feed
+from raytrain.training.build import over_backbone
 from raytrain.training.learner import Learner
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import lr_factor, set_lr
@@ -115,7 +114,7 @@ def two_steps(
     losses, seconds = [], 0.0
     for epoch in (0.0, max(epochs - 1, epochs / 2)):
         started = time.monotonic()
-        found = learner.learn(batch, Moment(epoch, epochs, gather))
+        found = learner.learn(batch, StepContext(epoch, epochs, gather))
         losses.append({name: float(value.detach()) for name, value in found.items()})  # waits for a GPU
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raytrain.config import RunConfig
-from raytrain.data.batches import to_device
-from raytrain.data.readers import Batch
+from raytrain.data.load.batches import to_device
+from raytrain.data.load.readers import Batch
+from raytrain.distributed import synchronise_batch_norm, world_size
 from raytrain.errors import NonFiniteError
-from raytrain.methods.base import Method, Moment
-from raytrain.training.embed import autocast
-from raytrain.training.gather import synchronise_batch_norm, world_size
+from raytrain.methods.base import Method, StepContext
+from raytrain.scoring.embed import autocast
 from raytrain.training.schedule import make_optimizer
 
 
@@ -46,7 +46,7 @@ class Learner:
                 )
         self.epoch, self.step = 0, 0
 
-    def learn(self, batch: Batch, moment: Moment, update: bool = True) -> dict[str, Tensor]:
+    def learn(self, batch: Batch, context: StepContext, update: bool = True) -> dict[str, Tensor]:
         """The losses of this rank's batch after one pass forward and back.
 
         Args:
@@ -58,7 +58,7 @@ class Learner:
         """
         with self._no_sync(update):
             with autocast(self.device, self.config.optim.precision):
-                losses: dict[str, Tensor] = self.parallel(to_device(batch, self.device), moment)
+                losses: dict[str, Tensor] = self.parallel(to_device(batch, self.device), context)
             self._check_finite(losses)
             self.scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
         if update:

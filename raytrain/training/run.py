@@ -13,14 +13,15 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import RunConfig, changes_nothing, flatten, from_yaml, override
-from raytrain.data.table import AnySplit, Table
+from raytrain.data.table import AnySplit, Table, open_split
+from raytrain.distributed import default_device
 from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
+from raytrain.scoring.feed import Feed, open_feed
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.training import checkpoint, stop
-from raytrain.training.assemble import build_method, refuse_other_task
-from raytrain.training.feed import Feed, open_feed
-from raytrain.training.fit import Report, default_device, fit, no_report
+from raytrain.training.build import build_method, refuse_other_task
+from raytrain.training.fit import Report, fit, no_report
 
 
 def named(config: RunConfig) -> RunConfig:
@@ -48,11 +49,6 @@ def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, 
     refuse_other_task(config, table)
     names = {"train": config.data.train_split, "val": config.data.val_split}
     return {which: open_split(table, name) for which, name in names.items()}
-
-
-def open_split(table: Table, name: str, allow_test: bool = False) -> AnySplit:
-    """A split of whatever the table holds."""
-    return table.split(name, allow_test) if table.queries is None else table.query_split(name, allow_test)
 
 
 def train(config: RunConfig, report: Report = no_report, parent: str | None = None) -> dict[str, float]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from raytrain.training.gather import rank
+from raytrain.distributed import rank
 
 NAME = "stop"
 LOOK_EVERY_S = 0.25
@@ -27,7 +27,7 @@ def withdraw(folder: Path) -> None:
     (folder / NAME).unlink(missing_ok=True)
 
 
-class Asked(threading.Event):
+class StopRequest(threading.Event):
     """Set once the run was asked to stop: by whoever sets it, or, on rank 0, by `ask`."""
 
     def __init__(self, folder: Path) -> None:
@@ -43,9 +43,9 @@ class Asked(threading.Event):
 
 
 @contextlib.contextmanager
-def listening(folder: Path) -> Iterator[Asked]:
+def listening(folder: Path) -> Iterator[StopRequest]:
     """The event of a run that is asked to stop by its folder, or by SIGTERM to this process."""
-    asked = Asked(folder)
+    asked = StopRequest(folder)
     with on_sigterm(asked.set):
         yield asked
 

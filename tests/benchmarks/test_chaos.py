@@ -13,8 +13,8 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from benchmarks.chaos import FAULTS, plan
 from benchmarks.chaos_audit import compare, problems
-from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.study import open_study
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.study import open_study
 from raytrain.tracking.journal import Journal
 
 TRIALS, EPOCHS = 3, 2

@@ -41,8 +41,8 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", list)
     monkeypatch.setattr("raytrain.cluster.evaluate.connect", lambda: {})
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address=None: {})
-    monkeypatch.setattr("raytrain.cluster.sweep.connect", lambda: {"address": "127.0.0.1:1"})
-    monkeypatch.setattr("raytrain.cluster.head.Head.answers", lambda head: True)
+    monkeypatch.setattr("raytrain.sweeps.sweep.connect", lambda: {"address": "127.0.0.1:1"})
+    monkeypatch.setattr("raytrain.sweeps.head_monitor.HeadMonitor.answers", lambda head: True)
     monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])
 
 
@@ -52,7 +52,7 @@ def here(monkeypatch: pytest.MonkeyPatch, no_cluster: None, tmp_path: Path) -> I
     from ray.train import UserCallback
 
     monkeypatch.setitem(SPACES, "honest", honest)
-    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", trials_here)
+    monkeypatch.setattr("raytrain.sweeps.sweep.run_trials", trials_here)
     monkeypatch.setattr("ray.train.torch.TorchTrainer", TrainsHere)
     monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cpu"))
     monkeypatch.setattr("ray.train.report", lambda *given, **more: None)

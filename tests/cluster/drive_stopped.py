@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytrain.cluster.options import SweepOptions
+from raytrain.sweeps.options import SweepOptions
 from tests.sweep_driver import drive
 
 TRIALS, EPOCHS, GRACE = 4, 6, 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytrain.cli import main
-from raytrain.cluster.trial import run_trial
+from raytrain.cli.main import main
+from raytrain.sweeps.trial import run_trial
 
 
 @dataclass

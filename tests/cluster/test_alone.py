@@ -14,18 +14,18 @@ import pytest
 
 tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
 
-from raytrain.cluster.alone import run_alone  # noqa: E402
-from raytrain.cluster.options import SweepOptions  # noqa: E402
-from raytrain.cluster.runs import progress  # noqa: E402
-from raytrain.cluster.study import outcome  # noqa: E402
-from raytrain.cluster.trial import Ledger, recorder, trial_config  # noqa: E402
-from raytrain.config import RunConfig, override  # noqa: E402
-from raytrain.data.table import Table  # noqa: E402
-from raytrain.errors import RefusedError, Stopped  # noqa: E402
-from raytrain.tracking.journal import Journal, has_writer  # noqa: E402
-from raytrain.tracking.mirror import Mirror  # noqa: E402
-from raytrain.training.run import train  # noqa: E402
-from tests.small_runs import small_run  # noqa: E402
+from raytrain.config import RunConfig, override
+from raytrain.data.table import Table
+from raytrain.errors import RefusedError, Stopped
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.single_worker import run_alone
+from raytrain.sweeps.study import outcome
+from raytrain.sweeps.trial import Ledger, recorder, trial_config
+from raytrain.tracking.journal import Journal, has_writer
+from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.progress import progress
+from raytrain.training.run import train
+from tests.small_runs import small_run
 
 
 class Listener:
@@ -96,7 +96,7 @@ def test_a_stopped_trial_that_does_not_let_go_ends_its_process(
         pass
 
     ended = threading.Event()
-    monkeypatch.setattr("raytrain.cluster.alone.LET_GO_S", 0.1)
+    monkeypatch.setattr("raytrain.sweeps.single_worker.LET_GO_S", 0.1)
     monkeypatch.setattr(os, "_exit", lambda code: ended.set())
 
     def hangs(*given: Any) -> None:
@@ -105,7 +105,7 @@ def test_a_stopped_trial_that_does_not_let_go_ends_its_process(
         if ended.wait(60):
             raise Ended
 
-    monkeypatch.setattr("raytrain.cluster.alone.train_alone", hangs)
+    monkeypatch.setattr("raytrain.sweeps.single_worker.train_alone", hangs)
     Listener(monkeypatch, stop_after=1)
     with pytest.raises(Ended):
         run_alone(trial(base), {"CPU": 1.0}, "the sweep", "")
@@ -162,8 +162,8 @@ def test_a_trial_whose_process_was_lost_before_it_began_is_handed_out_once_more(
     pytest.importorskip("optuna")
     from optuna.trial import TrialState
 
-    from raytrain.cluster.pace import Pace
-    from raytrain.cluster.study import open_study, searcher
+    from raytrain.sweeps.capacity import Capacity
+    from raytrain.sweeps.study import open_study, searcher
 
     def space(trial: Any) -> None:
         trial.suggest_float("method.margin", 0.1, 0.3)
@@ -172,10 +172,10 @@ def test_a_trial_whose_process_was_lost_before_it_began_is_handed_out_once_more(
     ledger = Ledger(base, "alone", options, Mirror(None))
     ledger.folder.mkdir(parents=True)
     study = open_study(ledger.folder, "alone", options)
-    pace = Pace(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}])
+    capacity = Capacity(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}])
     changes = []
     for again in (False, True):
-        search = searcher(study, space, [0] if again else [], pace, never_began=ledger.never_began)
+        search = searcher(study, space, [0] if again else [], capacity, never_began=ledger.never_began)
         config = search.suggest("a")
         changes.append(config)
         ledger.started(0, config["changes"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raytrain.cluster import secret_shapes
+from raytrain.cluster.jobs import secrets
 
 ROOT = Path(__file__).parents[2]
 PATHS = [ROOT / "cluster.yaml", ROOT / "docs" / "clusters" / "gcp.yaml", ROOT / "docs" / "clusters" / "on_premise.yaml"]
@@ -66,7 +66,7 @@ def test_the_dashboard_is_not_offered_to_the_network(described: dict[str, Any]) 
 @pytest.mark.parametrize("path", [*PATHS, JOB], ids=lambda path: path.stem)
 def test_it_holds_no_secret(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert secret_shapes.in_text(text) is None
+    assert secrets.in_text(text) is None
     for word in ("aws_secret", "aws_access_key", "password", "ray_auth_token="):
         assert word not in text.lower()
 
@@ -110,7 +110,7 @@ def test_the_rayjob_runs_our_ray_and_mounts_what_it_uses() -> None:
 
 
 def test_the_rayjobs_commands_parse() -> None:
-    from raytrain.cli import build_parser
+    from raytrain.cli.main import build_parser
 
     script = shlex.split(read(JOB)["spec"]["entrypoint"])[2]
     verbs = re.findall(r"python jobs/(\w+)\.py (.*?);", script)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.cli.train_and_sweep import add_verbs
 from raytrain.cluster.connect import ensure_token, placed
-from raytrain.cluster.verbs import add_verbs
 from raytrain.config import override
 from raytrain.errors import RefusedError, UsageError
 from tests.ray_cluster import LocalCluster, run_with_own_ray

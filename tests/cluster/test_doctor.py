@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from raytrain.cluster.doctor import check_storage, token_file, tracking
-from raytrain.cluster.doctor_nodes import judge, look
+from raytrain.cluster.doctor.doctor import check_storage, token_file, tracking
+from raytrain.cluster.doctor.nodes import judge, probe_node
 
 HERE = {
     "host": "a", "versions": {"python": "3.11.9", "torch": "2.13.0", "ray": "2.60.0"}, "storage_seen": True,
@@ -43,9 +43,9 @@ def test_a_node_is_judged_by_the_worst_that_is_wrong(
 
 def test_a_node_sees_the_storage_by_what_the_driver_wrote(tmp_path: Path) -> None:
     (tmp_path / "probe").write_text("probe")
-    assert look(str(tmp_path), "probe")["storage_seen"]
-    assert not look(str(tmp_path), "another")["storage_seen"]
-    assert look(str(tmp_path), "probe")["versions"]["torch"]
+    assert probe_node(str(tmp_path), "probe")["storage_seen"]
+    assert not probe_node(str(tmp_path), "another")["storage_seen"]
+    assert probe_node(str(tmp_path), "probe")["versions"]["torch"]
 
 
 def test_a_token_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.cluster.encode import encode
-from raytrain.data.build import build
+from raytrain.cluster.encode import encode_on_ray
+from raytrain.data.build.build import build
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
@@ -19,13 +19,14 @@ from tests.ray_cluster import run_with_own_ray
 SCRIPT = """
 import json, sys
 from raytrain.cluster.connect import connect
-from raytrain.cluster.encode import encode
+from raytrain.cluster.encode import encode_on_ray
+from raytrain.data.encode.encode import encode
 from raytrain.errors import RaytrainError
 
 connect()
 import torch
 torch.set_num_threads(1)  # as Ray's workers have; sums in another order differ in the last bit
-from raytrain.data.encode_jobs import in_process
+from raytrain.data.encode.jobs import in_process
 
 def stops(job, shards):
     for batch, done in enumerate(in_process(job, shards)):
@@ -36,7 +37,8 @@ def stops(job, shards):
 for call in json.loads(sys.argv[1]):
     try:
         stopping = {"map_batches": stops} if call["options"].pop("stops", False) else {}
-        result = encode(*call["args"], progress=None, batch_size=2, shard_items=4, **stopping, **call["options"])
+        run = encode_on_ray if call["options"].get("workers") else encode
+        result = run(*call["args"], progress=None, batch_size=2, shard_items=4, **stopping, **call["options"])
         print(json.dumps(result["taken_up"]))
     except KeyboardInterrupt:
         print(json.dumps("stopped"))
@@ -82,4 +84,4 @@ def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_imag
 
 def test_a_negative_number_of_workers_is_an_error_of_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="workers"):
-        encode(tmp_path, "lite0", workers=-1)
+        encode_on_ray(tmp_path, "lite0", workers=-1)

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from raytrain.cluster import evaluate as sharded
-from raytrain.cluster.evaluate import Shard, evaluate, rank_by_shards, share_images
+from raytrain.cluster.evaluate import Shard, evaluate_by_shards, rank_by_shards, share_images
 from raytrain.data.table import Split, Table
 from raytrain.errors import UsageError
-from raytrain.evaluation.ranking import image_to_text_counts, text_to_image_counts
-from raytrain.evaluation.recall import DIRECTIONS
-from raytrain.training import embed
-from raytrain.training.assemble import build_method
-from raytrain.training.embed import embed_split, score
-from raytrain.training.feed import open_feed
+from raytrain.evaluation.ranking.counts import image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.ranking.recall import DIRECTIONS
+from raytrain.scoring import embed
+from raytrain.scoring.embed import embed_split, score
+from raytrain.scoring.feed import open_feed
+from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests.ray_cluster import run_with_own_ray
@@ -68,9 +68,9 @@ def test_shares_are_of_whole_batches_and_cover_every_image_once(items: int, shar
 
 def test_what_cannot_be_sharded_is_an_error_of_usage_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="any machine holds"):
-        evaluate(tmp_path, protocol="coco/1k5f", shards=2)
-    with pytest.raises(UsageError, match="at least 0"):
-        evaluate(tmp_path, shards=-1)
+        evaluate_by_shards(tmp_path, "val", "coco/1k5f", shards=2)
+    with pytest.raises(UsageError, match="at least 1"):
+        evaluate_by_shards(tmp_path, "val", None, shards=-1)
 
 
 SCRIPT = """
@@ -79,14 +79,16 @@ from raytrain.cluster.connect import ensure_token
 ensure_token()
 import ray
 import torch
-from raytrain.cluster.evaluate import evaluate
+from raytrain.cluster.evaluate import evaluate_by_shards
+from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.evaluation.report import read_evaluations, read_ranks
 from raytrain.errors import RaytrainError
 torch.set_num_threads(1)
 ray.init(address="local", num_cpus=3, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
 for shards in (0, 1, 2, 3, 4):
     try:
-        found = evaluate(sys.argv[1], "test", shards=shards)
+        run = sys.argv[1]
+        found = evaluate_by_shards(run, "test", None, shards) if shards else evaluate_run(run, "test")
         ranks = read_ranks(read_evaluations(sys.argv[1])[-1])
         print(json.dumps({"metrics": found["metrics"], "ranks": {k: v.tolist() for k, v in ranks.items()}}))
     except RaytrainError as error:

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.first_trials import best_of, first_trials, grid_points
 from raytrain.config import RunConfig, override
 from raytrain.errors import UsageError
+from raytrain.sweeps.initial_trials import best_of, first_trials, grid_points
 from raytrain.tracking.journal import Journal
 from tests.small_runs import small_run
 

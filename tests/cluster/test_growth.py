@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from raytrain.cluster.growth import EXPIRES_S, RENEW_S, Demand
-from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.pace import LOOK_EVERY_S, Pace
+from raytrain.sweeps.autoscaling import EXPIRES_S, RENEW_S, AutoscalerRequest
+from raytrain.sweeps.capacity import LOOK_EVERY_S, Capacity
+from raytrain.sweeps.options import SweepOptions
 
 
 class Cluster:
@@ -18,8 +18,8 @@ class Cluster:
         assert seconds > RENEW_S  # or it would be forgotten before it is asked for again
         self.asked.append(bundles)
 
-    def demand(self, concurrent: int | None, workers: int = 1) -> Demand:
-        return Demand(workers, {"CPU": 2.0}, concurrent, self.ask, lambda: self.now)
+    def demand(self, concurrent: int | None, workers: int = 1) -> AutoscalerRequest:
+        return AutoscalerRequest(workers, {"CPU": 2.0}, concurrent, self.ask, lambda: self.now)
 
 
 def test_room_is_asked_for_until_the_last_trials_need_less() -> None:
@@ -57,12 +57,12 @@ def test_of_several_workers_ray_train_asks_for_those_that_train() -> None:
 def test_each_look_at_the_cluster_tells() -> None:
     heard: list[int] = []
     now = [0.0]
-    pace = Pace(
+    capacity = Capacity(
         SweepOptions(), False, lambda: 0.0, lambda: [{"CPU": 3.0}], lambda: now[0], looked_at=heard.append
     )  # fmt: skip
     for _ in range(3):
-        pace.room()
+        capacity.room()
     now[0] += LOOK_EVERY_S
-    pace.room()
+    capacity.room()
     assert heard == [3, 3]
     assert EXPIRES_S > RENEW_S + LOOK_EVERY_S

@@ -15,17 +15,17 @@ import pytest
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.claim import _actors, writers
-from raytrain.cluster.ending import watched
-from raytrain.cluster.head import Head
-from raytrain.cluster.options import SweepOptions
-from raytrain.cluster.runs import progress
-from raytrain.cluster.sweep import ending
-from raytrain.cluster.trial import Ledger, recorder
 from raytrain.config import override
 from raytrain.errors import NonFiniteError, RaytrainError
+from raytrain.sweeps.head_monitor import HeadMonitor
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.ownership import _actors, writers
+from raytrain.sweeps.shutdown import watched
+from raytrain.sweeps.sweep import ending
+from raytrain.sweeps.trial import Ledger, recorder
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.progress import progress
 from tests.small_runs import small_run
 
 
@@ -34,8 +34,8 @@ def listener() -> tuple[socket.socket, str]:
     return server, f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def quick(address: str, gone: Callable[[], None] = lambda: None) -> Head:
-    return Head(address, gone, every_s=0.02, patience_s=0.1, settle_s=0.02)
+def quick(address: str, gone: Callable[[], None] = lambda: None) -> HeadMonitor:
+    return HeadMonitor(address, gone, every_s=0.02, patience_s=0.1, settle_s=0.02)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_run_that_ray_gave_up_is_started_again_and_one_that_failed_by_itself_i
     pytest.importorskip("ray.train", reason="Ray is not installed")
     from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
-    from raytrain.cluster import trainer
+    from raytrain.cluster import ray_train
 
     config = override(small_run(tmp_path), {"name": "run"})
     tries: list[Exception | None] = []
@@ -172,14 +172,14 @@ def test_a_run_that_ray_gave_up_is_started_again_and_one_that_failed_by_itself_i
         return lambda: SimpleNamespace(fit=fit)
 
     died = ControllerError(RuntimeError("a worker died while it was started"))
-    trainer._fit(config, ends(died, died, None))
+    ray_train._fit(config, ends(died, died, None))
     assert len(tries) == 3
     assert "run starts again: RuntimeError: a worker died" in capsys.readouterr().err
     with pytest.raises(RaytrainError, match="a worker died"):
-        trainer._fit(config, ends(*[died] * 9))
-    assert len(tries) == 1 + trainer.CONTROLLERS_LOST
+        ray_train._fit(config, ends(*[died] * 9))
+    assert len(tries) == 1 + ray_train.CONTROLLERS_LOST
     own = ControllerError(NonFiniteError("step 3: loss is nan"))  # as our callback ends a run
     for error in (own, WorkerGroupError("lost", {0: NonFiniteError("step 3: loss is nan")})):
         with pytest.raises(NonFiniteError):
-            trainer._fit(config, ends(error, None))
+            ray_train._fit(config, ends(error, None))
         assert len(tries) == 1

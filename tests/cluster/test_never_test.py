@@ -14,16 +14,17 @@ import pytest
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cli import main
-from raytrain.cluster.evaluate import evaluate
+from raytrain.cli.main import main
+from raytrain.cluster.evaluate import evaluate_by_shards
 from raytrain.config import override
-from raytrain.data.table import Split, Table
-from raytrain.data.test_split import VARIABLE
+from raytrain.data.table import QuerySplit, Split, Table
+from raytrain.data.table.test_guard import VARIABLE
 from raytrain.errors import RefusedError
+from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.tracking.journal import Journal
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.fit import Run, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
+from raytrain.training.train_state import TrainState
 from search_spaces import SPACES
 from tests.cluster.in_process import Place
 from tests.small_runs import small_run
@@ -67,15 +68,15 @@ def read_test_as_val(table: Path) -> None:
 
 def between_trials(place: Place, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> int:
     """A sweep under whose second trial the table changes."""
-    whole = Run.validate
+    whole = TrainState.validate
 
-    def validate(run: Run) -> dict[str, float]:
+    def validate(run: TrainState) -> dict[str, float]:
         found = whole(run)
         if run.config.name == "s-t000":
             change()
         return found
 
-    monkeypatch.setattr(Run, "validate", validate)
+    monkeypatch.setattr(TrainState, "validate", validate)
     code = place.sweep("--name", "s")
     trials = [event for event in Journal(place.run("s")).read() if event["event"] == "trial"]
     assert [event["number"] for event in trials] == [0]  # the second one was not counted as a failure
@@ -90,7 +91,7 @@ def in_a_trial(place: Place, monkeypatch: pytest.MonkeyPatch, attempt: Callable[
         attempt()
         raise AssertionError("it was not refused")
 
-    monkeypatch.setattr(Run, "learn", learn)
+    monkeypatch.setattr(TrainState, "learn", learn)
     return place.sweep("--name", "s")
 
 
@@ -143,7 +144,7 @@ ATTEMPTS: dict[str, Callable[[Place, pytest.MonkeyPatch], int]] = {
         place, patch, lambda: evaluate_run(place.run("done"), "test")
     ),
     "in a trial: evaluate by shards": lambda place, patch: in_a_trial(
-        place, patch, lambda: evaluate(place.run("done"), "test", shards=2)
+        place, patch, lambda: evaluate_by_shards(place.run("done"), "test", None, 2)
     ),
 }
 
@@ -162,7 +163,7 @@ def test_a_command_that_a_trial_starts_ends_with_exit_code_4_and_opens_nothing(
     assert here.train("name=done") == 0
     run = str(here.run("done"))
     codes: list[int] = []
-    whole = Run.learn
+    whole = TrainState.learn
 
     def learn(*given: Any) -> Any:
         if not codes:
@@ -171,7 +172,7 @@ def test_a_command_that_a_trial_starts_ends_with_exit_code_4_and_opens_nothing(
             codes.append(subprocess.run(command, capture_output=True, check=False).returncode)
         return whole(*given)
 
-    monkeypatch.setattr(Run, "learn", learn)
+    monkeypatch.setattr(TrainState, "learn", learn)
     assert here.sweep("--name", "s") == 0
     assert codes == [4, 4]
     assert main(["evaluate", run, "--split", "test"]) == 0  # once nothing trains
@@ -212,7 +213,7 @@ def test_fit_takes_no_rows_of_test_and_goes_on_with_no_other_table(tmp_path: Pat
 
 def test_composed_queries_are_closed_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = make_query_table(tmp_path / "table")
-    assert len(table.query_split("test", allow_test=True)) > 0
+    assert len(QuerySplit(table, "test", allow_test=True)) > 0
     monkeypatch.setenv(VARIABLE, "a run")
     with pytest.raises(RefusedError, match="closed while a run trains"):
-        table.query_split("test", allow_test=True)
+        QuerySplit(table, "test", allow_test=True)

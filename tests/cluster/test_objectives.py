@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.head import Head  # noqa: E402
-from raytrain.cluster.objectives import values  # noqa: E402
-from raytrain.cluster.options import SweepOptions  # noqa: E402
-from raytrain.cluster.pace import Pace  # noqa: E402
-from raytrain.cluster.runs import progress  # noqa: E402
-from raytrain.cluster.study import open_study, sampler  # noqa: E402
-from raytrain.cluster.sweep import early_stopping, take_stock  # noqa: E402
-from raytrain.cluster.trial import Ledger  # noqa: E402
-from raytrain.config import override  # noqa: E402
-from raytrain.errors import UsageError  # noqa: E402
-from raytrain.review.pareto import front  # noqa: E402
-from raytrain.tracking.journal import Journal  # noqa: E402
-from raytrain.tracking.mirror import Mirror  # noqa: E402
-from tests.small_runs import small_run  # noqa: E402
+from raytrain.config import override
+from raytrain.errors import UsageError
+from raytrain.review.pareto import front
+from raytrain.sweeps.capacity import Capacity
+from raytrain.sweeps.head_monitor import HeadMonitor
+from raytrain.sweeps.objectives import values
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.study import open_study, sampler
+from raytrain.sweeps.sweep import early_stopping, reconcile
+from raytrain.sweeps.trial import Ledger
+from raytrain.tracking.journal import Journal
+from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.progress import progress
+from tests.small_runs import small_run
 
 SMALL_INDEX = SweepOptions(trials=6, cost="index_bytes")
 
@@ -78,24 +78,24 @@ def test_a_killed_sweep_of_two_objectives_is_settled_with_both(tmp_path: Path) -
     write_run(ledger.run_folder(1), 60.0, None)  # of a version that did not say
     write_run(ledger.run_folder(2), 70.0, 512.0)
     ledger.ended(2, {})  # recorded, and the study was not told
-    assert take_stock(study, views, ledger) == []
+    assert reconcile(study, views, ledger) == []
     assert [trial.values for trial in study.get_trials()] == [[50.0, 256.0], None, [70.0, 512.0]]
     assert [one["run"] for one in front(list(ledger.recorded.values()))] == ["s-t000", "s-t002"]
     assert values(progress(ledger.run_folder(1), "val/rsum"), None) == [60.0]
     from ray.tune.schedulers import ASHAScheduler
 
-    scheduler = early_stopping(ledger, SMALL_INDEX.search(100), Head("127.0.0.1:1", lambda: None))
+    scheduler = early_stopping(ledger, SMALL_INDEX.search(100), HeadMonitor("127.0.0.1:1", lambda: None))
     assert not isinstance(scheduler, ASHAScheduler)  # a cheap trial is not stopped for being worse
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsga2", "gp", "random"])
 def test_each_sampler_searches_both_objectives(tmp_path: Path, name: Any) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from raytrain.cluster.study import searcher
+    from raytrain.sweeps.study import searcher
 
     options = SweepOptions(trials=8, cost="index_bytes", sampler=name)
     study = open_study(tmp_path, "s", options)
-    search = searcher(study, views, [], Pace(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}]), "index_bytes")
+    search = searcher(study, views, [], Capacity(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}]), "index_bytes")
     for number in range(8):
         drawn = search.suggest(str(number))
         assert search.suggest("more") is None  # there is room for one
@@ -113,11 +113,11 @@ def test_each_sampler_searches_both_objectives(tmp_path: Path, name: Any) -> Non
 
 def test_no_trial_starts_once_the_budget_is_spent(tmp_path: Path) -> None:
     tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from raytrain.cluster.study import searcher
+    from raytrain.sweeps.study import searcher
 
     options, spent = SweepOptions(trials=6, gpu_hours=1), [0.0]
     study = open_study(tmp_path, "s", options)
-    search = searcher(study, views, [], Pace(options, False, lambda: spent[0], lambda: [{"CPU": 9.0}]))
+    search = searcher(study, views, [], Capacity(options, False, lambda: spent[0], lambda: [{"CPU": 9.0}]))
     assert search.suggest("a")["number"] == 0
     spent[0] = 3600.0
     assert search.suggest("b") == tune.search.Searcher.FINISHED

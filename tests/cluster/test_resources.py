@@ -58,9 +58,9 @@ def test_trials_that_share_a_gpu_are_of_one_worker() -> None:
 def test_a_run_out_of_memory_ends_with_what_to_do_and_is_not_tried_again() -> None:
     import torch
 
-    from raytrain.cluster.study import OWN_FAULTS
-    from raytrain.cluster.trainer import FINAL, within_memory
+    from raytrain.cluster.ray_train import FINAL, within_memory
     from raytrain.errors import OutOfMemory
+    from raytrain.sweeps.study import OWN_FAULTS
 
     told = pytest.raises(OutOfMemory, match=r"tried to allocate.*optim\.batch_size")
     with told, within_memory(torch.device("cpu"), 0.5):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from raytrain.cluster.first_trials import paper_trial
-from raytrain.cluster.space import distributions, drawn, identity, refuse_other, walk
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
+from raytrain.sweeps.initial_trials import paper_trial
+from raytrain.sweeps.space import distributions, drawn, identity, refuse_other, walk
 from tests.small_runs import small_run
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")

@@ -14,23 +14,23 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cli import main  # noqa: E402
-from raytrain.cluster.claim import claim, identify  # noqa: E402
-from raytrain.cluster.ending import GRACE, stoppable  # noqa: E402
-from raytrain.cluster.head import Head  # noqa: E402
-from raytrain.cluster.options import SweepOptions  # noqa: E402
-from raytrain.cluster.pace import Pace  # noqa: E402
-from raytrain.cluster.runs import close, progress  # noqa: E402
-from raytrain.cluster.study import FILE, open_study, outcome  # noqa: E402
-from raytrain.cluster.sweep import ending, take_stock  # noqa: E402
-from raytrain.cluster.trial import Ledger  # noqa: E402
-from raytrain.config import flatten, override  # noqa: E402
-from raytrain.errors import DataError, DiskFullError, NonFiniteError, RefusedError, UsageError  # noqa: E402
-from raytrain.tracking.journal import Journal  # noqa: E402
-from raytrain.tracking.mirror import Mirror  # noqa: E402
-from raytrain.training import stop  # noqa: E402
-from tests.faults.test_disk_full import files_up_to  # noqa: E402
-from tests.small_runs import small_run  # noqa: E402
+from raytrain.cli.main import main
+from raytrain.config import flatten, override
+from raytrain.errors import DataError, DiskFullError, NonFiniteError, RefusedError, UsageError
+from raytrain.sweeps.capacity import Capacity
+from raytrain.sweeps.head_monitor import HeadMonitor
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.ownership import claim, identify
+from raytrain.sweeps.shutdown import GRACE, stoppable
+from raytrain.sweeps.study import FILE, open_study, outcome
+from raytrain.sweeps.sweep import ending, reconcile
+from raytrain.sweeps.trial import Ledger
+from raytrain.tracking.journal import Journal
+from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.progress import close, progress
+from raytrain.training import stop
+from tests.faults.test_disk_full import files_up_to
+from tests.small_runs import small_run
 
 RUNNING, COMPLETE, FAIL = (getattr(optuna.trial.TrialState, name) for name in ("RUNNING", "COMPLETE", "FAIL"))
 SIX = SweepOptions(trials=6)
@@ -66,7 +66,7 @@ def test_after_a_kill_ended_runs_are_settled_and_open_ones_go_on(ledger: Ledger)
     write_run(ledger.run_folder(2), [], "failed", "NonFiniteError: step 1")
     write_run(ledger.run_folder(3), [5.0], None)  # killed in the middle
     # trial 4 was drawn and never started
-    interrupted = take_stock(open_study(ledger.folder, "s", SIX), rate, ledger)
+    interrupted = reconcile(open_study(ledger.folder, "s", SIX), rate, ledger)
     assert interrupted == [3, 4]
     states = [trial.state for trial in study.get_trials()]
     assert states == [COMPLETE, COMPLETE, FAIL, RUNNING, RUNNING]
@@ -87,7 +87,7 @@ def test_a_trial_recorded_before_the_study_was_told_is_not_run_again(ledger: Led
     ledger.ended(1, {}, "its driver was lost")
     assert progress(ledger.run_folder(0), "val/rsum").status == "pruned"
     again = Ledger(ledger.base, "s", SIX, Mirror(None))
-    assert take_stock(open_study(ledger.folder, "s", SIX), rate, again) == []
+    assert reconcile(open_study(ledger.folder, "s", SIX), rate, again) == []
     assert [(trial.state, trial.value) for trial in study.get_trials()] == [(COMPLETE, 4.0), (FAIL, None)]
     assert again.counts() == {"total": 2, "complete": 0, "pruned": 1, "failed": 1}
 
@@ -133,7 +133,7 @@ def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
         asked.update(options.as_dict() | more)
         return {"folder": str(ledger.folder), "trials": {}, "best": None, "front": [], "mirrored": True}
 
-    monkeypatch.setattr("raytrain.cluster.sweep.sweep", instead)
+    monkeypatch.setattr("raytrain.sweeps.sweep.sweep", instead)
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
     resume = ["sweep", "dvse", "--resume", str(ledger.folder), "--tracking", "none"]
     assert main([*resume, "--trials", "9", "--gpu", "auto", "--cpus-per-worker", "2"]) == 1  # no trial, no best
@@ -146,9 +146,9 @@ def test_taking_stock_twice_records_nothing_twice(ledger: Ledger) -> None:
     study = open_study(ledger.folder, "s", SIX)
     rate(study.ask())
     write_run(ledger.run_folder(0), [3.0], "finished")
-    take_stock(study, rate, ledger)
+    reconcile(study, rate, ledger)
     again = Ledger(ledger.base, "s", SIX, Mirror(None))
-    assert take_stock(open_study(ledger.folder, "s", SIX), rate, again) == []
+    assert reconcile(open_study(ledger.folder, "s", SIX), rate, again) == []
     assert [e["event"] for e in ledger.journal.read()] == ["trial"]
 
 
@@ -214,8 +214,8 @@ def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of
     from ray.exceptions import RayTaskError
     from ray.tune.schedulers import FIFOScheduler
 
-    monkeypatch.setattr(Head, "settled", lambda head: None)
-    scheduler = ending(FIFOScheduler, ledger, Head("127.0.0.1:1", lambda: None))()
+    monkeypatch.setattr(HeadMonitor, "settled", lambda head: None)
+    scheduler = ending(FIFOScheduler, ledger, HeadMonitor("127.0.0.1:1", lambda: None))()
     config = {"number": 0, "changes": {}}
 
     def meet(error: Exception) -> None:
@@ -237,12 +237,15 @@ def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of
 
 def test_the_searcher_hands_interrupted_trials_out_again_with_their_values(ledger: Ledger) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from raytrain.cluster.study import searcher
+    from raytrain.sweeps.study import searcher
 
-    study, pace = open_study(ledger.folder, "s", SIX), Pace(SIX, False, ledger.gpu_seconds, lambda: [{"CPU": 2.0}])
+    study, capacity = (
+        open_study(ledger.folder, "s", SIX),
+        Capacity(SIX, False, ledger.gpu_seconds, lambda: [{"CPU": 2.0}]),
+    )
     before = study.ask()
     rate(before)
-    search = searcher(open_study(ledger.folder, "s", SIX), rate, [0], pace)
+    search = searcher(open_study(ledger.folder, "s", SIX), rate, [0], capacity)
     first, second = search.suggest("a"), search.suggest("b")
     assert first == {"number": 0, "changes": before.params}
     assert second["number"] == 1

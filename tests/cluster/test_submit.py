@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from raytrain.cluster import package, secret_shapes, submit
+from raytrain.cluster.jobs import package, secrets, submit
 from raytrain.errors import RefusedError, UsageError
 
 pytest.importorskip("ray", reason="Ray is not installed")
@@ -79,7 +79,7 @@ def test_the_files_are_those_that_ray_would_send(tree: Path, tmp_path: Path) -> 
 
     from ray._private.runtime_env import packaging
 
-    found = package.look(tree)
+    found = package.list_package(tree)
     assert set(found.sizes) == {"job.py", "part/code.py", ".rayignore", "part/.gitignore"}
     packaging.create_package(str(tree), tmp_path / "p.zip", include_gitignore=True, excludes=package.ALWAYS_LEFT)
     assert set(zipfile.ZipFile(tmp_path / "p.zip").namelist()) == set(found.sizes)
@@ -91,8 +91,8 @@ def test_too_large_a_folder_names_its_largest_files(tree: Path) -> None:
     with pytest.raises(
         UsageError, match=r"(?s)3.0 MB in 6 files, more than 1 MB.*2.0 MB  model.pt\n.*1.0 MB  more.bin"
     ):
-        package.look(tree).refuse_above(1)
-    package.look(tree).refuse_above(3.1)
+        package.list_package(tree).refuse_above(1)
+    package.list_package(tree).refuse_above(3.1)
 
 
 def test_the_id_follows_the_content_and_nothing_else(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,16 +188,16 @@ def test_the_clusters_own_token_never_travels(tree: Path, monkeypatch: pytest.Mo
     "name", ["TOKENIZERS_PARALLELISM", "HF_TOKEN_PATH", "RAY_AUTH_MODE", "data.max_words", "tokens", "keyboard", "lr"]
 )
 def test_ordinary_names_pass(name: str) -> None:
-    assert not secret_shapes.is_secret_name(name)
+    assert not secrets.is_secret_name(name)
 
 
 def test_this_repository_can_be_sent() -> None:
     root = Path(__file__).resolve().parents[2]
-    sent = package.look(root)
-    assert "jobs/sweep.py" in sent.sizes and "raytrain/cluster/sweep.py" in sent.sizes
+    sent = package.list_package(root)
+    assert "jobs/sweep.py" in sent.sizes and "raytrain/sweeps/sweep.py" in sent.sizes
     assert not [name for name in sent.sizes if name.startswith(("docs/", "tests/", "runs/"))]
     assert sent.bytes < 5e6
-    assert secret_shapes.in_files(root, sent.sizes) == []
+    assert secrets.in_files(root, sent.sizes) == []
 
 
 def test_the_token_is_not_sent_over_plain_http_to_another_host(tree: Path) -> None:

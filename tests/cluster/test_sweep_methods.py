@@ -9,21 +9,21 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cli import main  # noqa: E402
-from raytrain.cluster.first_trials import even_start, first_trials  # noqa: E402
-from raytrain.cluster.options import SweepOptions  # noqa: E402
-from raytrain.cluster.pace import Pace  # noqa: E402
-from raytrain.cluster.study import open_study  # noqa: E402
-from raytrain.cluster.trial import trial_config  # noqa: E402
-from raytrain.config import flatten, override  # noqa: E402
-from raytrain.errors import UsageError  # noqa: E402
-from raytrain.recipes import RECIPES  # noqa: E402
-from raytrain.review.leaderboard import read_board  # noqa: E402
-from raytrain.tracking.journal import Journal  # noqa: E402
-from raytrain.training.run import train  # noqa: E402
-from search_spaces import SPACES  # noqa: E402
-from search_spaces.image_text import METHODS  # noqa: E402
-from tests.tables import make_table  # noqa: E402
+from raytrain.cli.main import main
+from raytrain.config import flatten, override
+from raytrain.errors import UsageError
+from raytrain.recipes import RECIPES
+from raytrain.review.leaderboard import read_board
+from raytrain.sweeps.capacity import Capacity
+from raytrain.sweeps.initial_trials import even_start, first_trials
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.study import open_study
+from raytrain.sweeps.trial import trial_config
+from raytrain.tracking.journal import Journal
+from raytrain.training.run import train
+from search_spaces import SPACES
+from search_spaces.image_text import METHODS
+from tests.tables import make_table
 
 SPACE = SPACES["image_text"]
 
@@ -43,7 +43,7 @@ def one_after_the_other(study: Any, space: Any, ledger: Any, job: Any, samples: 
 def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raytrain.cluster.sweep.run_trials", one_after_the_other)
+    monkeypatch.setattr("raytrain.sweeps.sweep.run_trials", one_after_the_other)
     table = make_table(tmp_path / "table", items=280, texts_per_item=2, regions=3)
     changes = [f"data.table={table.path}", f"storage={tmp_path}/runs", "encoder.dim=8", "optim.max_steps=1"]
     flags = ["--name", "s", "--trials", "4", "--each-method", "1", "--rerank-trials", "0", "--tracking", "none"]
@@ -66,13 +66,13 @@ def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
 
 def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path: Path) -> None:
     pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from raytrain.cluster.study import searcher
+    from raytrain.sweeps.study import searcher
 
     base, options = RECIPES["dive_flickr8k"](), SweepOptions(trials=24)
     study = open_study(tmp_path, "s", options)
     for params in first_trials(SPACE, base, grid=False, each_method=4, warm_start=()):
         study.enqueue_trial(params)
-    search = searcher(study, SPACE, [], Pace(options, False, lambda: 0.0, lambda: [{"CPU": 2.0}]))
+    search = searcher(study, SPACE, [], Capacity(options, False, lambda: 0.0, lambda: [{"CPU": 2.0}]))
     kinds = []
     for number in range(24):
         drawn = search.suggest(str(number))

@@ -20,7 +20,7 @@ pytest.importorskip("mlflow", reason="the tracker is MLflow")
 
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mlflow import prepare_store
-from raytrain.training.fit import Run
+from raytrain.training.train_state import TrainState
 from tests.cluster.in_process import Place
 from tests.ray_cluster import free_port
 
@@ -78,10 +78,10 @@ def test_a_tracker_that_dies_in_a_sweep_and_comes_back_has_everything_at_its_end
 ) -> None:
     from mlflow import MlflowClient
 
-    whole = Run.validate
+    whole = TrainState.validate
     client = MlflowClient(tracker.store)
 
-    def validate(run: Run) -> dict[str, float]:
+    def validate(run: TrainState) -> dict[str, float]:
         if run.config.name == "s-t001":
             assert client.get_experiment_by_name("small")  # it was there
             tracker.kill()
@@ -92,7 +92,7 @@ def test_a_tracker_that_dies_in_a_sweep_and_comes_back_has_everything_at_its_end
             tracker.start()
         return whole(run)
 
-    monkeypatch.setattr(Run, "validate", validate)
+    monkeypatch.setattr(TrainState, "validate", validate)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert here.sweep("--name", "s", "--tracking", tracker.uri) == 0
@@ -111,14 +111,14 @@ def test_a_tracker_that_never_answers_is_left_after_two_tries(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     asked: list[Any] = []
     ended = threading.Event()
-    whole = Run.validate
+    whole = TrainState.validate
 
-    def validate(run: Run) -> dict[str, float]:
+    def validate(run: TrainState) -> dict[str, float]:
         if run.config.name == "s-t002":
             ended.set()
         return whole(run)
 
-    monkeypatch.setattr(Run, "validate", validate)
+    monkeypatch.setattr(TrainState, "validate", validate)
     with socket.socket() as deaf, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         deaf.bind(("127.0.0.1", 0))

@@ -59,7 +59,7 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
     (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ncpu_hour: 3600\n")
     submit = [
         "-m",
-        "raytrain.cli",
+        "raytrain.cli.main",
         "submit",
         "--address",
         cluster.dashboard,
@@ -106,7 +106,15 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
 def test_a_submitted_job_passes_its_exit_code_and_a_stranger_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "job.py").write_text("import sys; print('seen'); sys.exit(75)")
-    submit = ["-m", "raytrain.cli", "submit", "--address", cluster.dashboard, "--working-dir", str(tmp_path / "tree")]
+    submit = [
+        "-m",
+        "raytrain.cli.main",
+        "submit",
+        "--address",
+        cluster.dashboard,
+        "--working-dir",
+        str(tmp_path / "tree"),
+    ]
     done = cluster.run(*submit, "--", "python", "job.py")
     assert done.returncode == 75, done.stdout + done.stderr
     assert done.stdout.splitlines().count("seen") == 1
@@ -125,7 +133,7 @@ def test_a_job_that_would_write_into_its_own_folder_is_refused(cluster: LocalClu
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     process = cluster.run(
         "-c",
-        "import os, sys; os.environ['RAY_JOB_CONFIG_JSON_ENV_VAR'] = '{}'; from raytrain.cli import main; "
+        "import os, sys; os.environ['RAY_JOB_CONFIG_JSON_ENV_VAR'] = '{}'; from raytrain.cli.main import main; "
         f"sys.exit(main(['train', {str(tmp_path / 'run.yaml')!r}, '--workers', '2']))",
     )
     assert process.returncode == 2

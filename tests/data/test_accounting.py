@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from raytrain.cli import main
-from raytrain.data.accounting import Missing, annotated, exceeds, notes
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.rows import Item
+from raytrain.cli.main import main
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.table import Table
+from raytrain.data.table.coverage import Missing, annotated, exceeds, notes
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
 
@@ -84,7 +83,7 @@ def test_a_share_that_is_met_exactly_is_not_exceeded(count: int, total: int, sha
 
 def test_images_whose_split_was_to_be_drawn_are_counted_apart() -> None:
     missing = Missing(0.5)
-    missing.add(Item("a", "a.jpg", "", [("a#0", "x")]), "not found")
+    missing.add_image("a", "", 1, "not found")
     splits = missing.accounts({"train": {"items": 3, "texts": 6}})["splits"]
     assert splits["unknown"] == {"items": {"annotated": 1, "missing": 1}, "texts": {"annotated": 1, "missing": 1}}
     assert splits["train"]["items"] == {"annotated": 3, "missing": 0}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from raytrain.config import DataConfig
-from raytrain.data.batches import (
+from raytrain.data.load.batches import (
     QueryBatches,
     TrainBatches,
     image_batches,
@@ -16,9 +16,9 @@ from raytrain.data.batches import (
     read_ahead,
     text_batches,
 )
-from raytrain.data.readers import Batch, Regions, TokenIds, TokenStates
-from raytrain.data.table import Table
-from raytrain.data.words import Vocabulary
+from raytrain.data.load.readers import Batch, Regions, TokenIds, TokenStates
+from raytrain.data.load.words import Vocabulary
+from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import UsageError
 from tests.tables import make_query_table
 
@@ -223,7 +223,7 @@ def test_so_many_batches_are_read_before_they_are_asked_for_and_no_more(ahead: i
 def queries(table: Table, rank: int = 0, world: int = 1, size: int = 10, **changes: float) -> QueryBatches:
     config = DataConfig(table="t", region_drop=0.4, **{"word_drop": 0.4, **changes})  # type: ignore[arg-type]
     texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
-    split = table.query_split("train")
+    split = QuerySplit(table, "train")
     return QueryBatches(split, Regions(table, "lite0"), texts, config, size, 0, rank, world, (3, 2))
 
 
@@ -276,7 +276,7 @@ def test_an_epoch_of_queries_resumed_inside_goes_on_with_the_same_batches(tmp_pa
 
 def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
-    split = table.query_split("val")
+    split = QuerySplit(table, "val")
     texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
     read = list(query_batches(split, np.arange(len(split)), Regions(table, "lite0"), texts, size=25))
     assert [len(batch["text"]) for batch in read] == [25, 25, 10]

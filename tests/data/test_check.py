@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import Problem
 from raytrain.files import sha256
 from tests.data.pictures import entry, karpathy

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from raytrain.cli import main
-from raytrain.data.build import build
-from raytrain.data.check import check
+from raytrain.cli.main import main
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.table import Table
 from raytrain.errors import Problem
 from tests.data import own
@@ -64,7 +64,7 @@ def test_pictures_of_one_colour_are_not_alike(table: Table) -> None:
 
 
 def test_two_processes_tell_what_one_tells(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raytrain.data.check_images._CHUNK", 2)
+    monkeypatch.setattr("raytrain.data.check.images._CHUNK", 2)
     (table.image_root / "1.jpg").write_bytes((table.image_root / "1.jpg").read_bytes()[:400])
     (table.image_root / "4.jpg").unlink()
     shutil.copy(table.image_root / "2.jpg", table.image_root / "5.jpg")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raytrain.config import override
-from raytrain.data.build import build
+from raytrain.data.build.build import build
 from raytrain.data.table import Table
 from raytrain.errors import DataError, UsageError
 from raytrain.recipes import RECIPES

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.encode import encode
-from raytrain.data.encode_jobs import Done, Job, Work, in_process
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
+from raytrain.data.encode.encode import encode
+from raytrain.data.encode.jobs import Done, Job, Work, in_process
 from raytrain.data.images import decode, target_pad
 from raytrain.data.table import Table
 from raytrain.encoders.images import load_image_encoder
@@ -145,7 +145,7 @@ def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Ta
 def test_a_table_of_features_alone_has_nothing_to_encode(tmp_path: Path, vit: str) -> None:
     import pyarrow as pa
 
-    from raytrain.data.table_writer import TableWriter
+    from raytrain.data.table.writer import TableWriter
 
     made = make_table(tmp_path / "made")
     items = made.items.set_column(1, made.items.schema.field(1), pa.array([""] * len(made.items)))

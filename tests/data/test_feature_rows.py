@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from raytrain.config import DataConfig
-from raytrain.data import feature_rows
-from raytrain.data.batches import QueryBatches, TrainBatches, to_device
-from raytrain.data.feature_rows import FeatureRows
-from raytrain.data.readers import Regions, TokenIds, TokenStates
-from raytrain.data.table import Table
-from raytrain.data.words import Vocabulary
+from raytrain.data.load import feature_rows
+from raytrain.data.load.batches import QueryBatches, TrainBatches, to_device
+from raytrain.data.load.feature_rows import FeatureRows
+from raytrain.data.load.readers import Regions, TokenIds, TokenStates
+from raytrain.data.load.words import Vocabulary
+from raytrain.data.table import QuerySplit, Table
 from tests.tables import make_query_table, make_table
 
 CPU = torch.device("cpu")
@@ -114,7 +114,7 @@ def test_a_split_held_in_memory_gives_the_batches_of_the_disk(text: str, tmp_pat
 @pytest.mark.parametrize("which", ["all", "global"])
 def test_composed_queries_held_in_memory_give_the_batches_of_the_disk(which: str, tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
-    split, config = table.query_split("train"), DataConfig(table="t")
+    split, config = QuerySplit(table, "train"), DataConfig(table="t")
     images, texts = Regions(table, "lite0", which), TokenStates(table, "minilm", 64)
     plain = QueryBatches(split, images, texts, config, 10, 0)
     held = QueryBatches(split, images.held(split.items), texts.held(split.texts), config, 10, 0)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from raytrain.cli import main
-from raytrain.data.legacy_vocabulary import read_pickled
-from raytrain.data.words import Vocabulary
+from raytrain.cli.main import main
+from raytrain.data.build.legacy_vocabulary import read_pickled
+from raytrain.data.load.words import Vocabulary
 from raytrain.errors import DataError
 
 WORDS = ["<pad>", "<start>", "<end>", "<unk>", "dog", "caf\u00e9"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raytrain.data import local_copy as module
-from raytrain.data.local_copy import local_copy
 from raytrain.data.table import Table
+from raytrain.data.table import local_copy as module
+from raytrain.data.table.local_copy import local_copy
 from raytrain.errors import DataError, DiskFullError
 from raytrain.files import sha256
 from tests.tables import make_table

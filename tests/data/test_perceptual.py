@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from raytrain.data import perceptual
-from raytrain.data.perceptual import BITS, NEAR, near_pairs, perceptual_hash
+from raytrain.data.check import perceptual
+from raytrain.data.check.perceptual import BITS, NEAR, near_pairs, perceptual_hash
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow (extra `encode`) draws the test's pictures")
 

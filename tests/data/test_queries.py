@@ -11,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raytrain.data.check import check
-from raytrain.data.composed import Place, Query, to_tables
-from raytrain.data.queries import QUERIES
-from raytrain.data.rows import Item
-from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.triplets import Query, to_tables
+from raytrain.data.check.check import check
+from raytrain.data.table import QuerySplit, Table
+from raytrain.data.table.schema import QUERIES
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import RefusedError, UsageError
 
-HERE = Place("made.json", 0)
+HERE = SourceLocation("made.json", 0)
 ITEMS = [
     Item(f"i{n}", f"{n}.jpg", split, group=f"g{n % 2}")
     for n, split in enumerate(["train"] * 4 + ["val"] * 4 + ["test"] * 2)
@@ -47,7 +48,7 @@ def test_queries_read_back_in_their_order_with_texts_grouped_by_reference(tmp_pa
     assert table.splits["val"] == {"items": 4, "texts": 4, "queries": 3}
     assert table.texts["id"].to_pylist() == ["q1#0", "q2#0", "q0#0", "q0#1", "q3#0", "q4#0"]
     assert table.texts["item"].to_pylist() == [2, 5, 6, 6, 6, 9]
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     assert len(val) == 3
     assert val.rows.tolist() == [0, 2, 3]
     assert val.items.tolist() == [4, 5, 6, 7]
@@ -61,25 +62,25 @@ def test_queries_read_back_in_their_order_with_texts_grouped_by_reference(tmp_pa
 
 
 def test_a_gallery_that_is_whole_has_one_part(tmp_path: Path) -> None:
-    assert made(tmp_path / "t", "split").query_split("val").candidates().sum(1).tolist() == [3, 3, 3]
+    assert QuerySplit(made(tmp_path / "t", "split"), "val").candidates().sum(1).tolist() == [3, 3, 3]
     assert made(tmp_path / "u", "group").fingerprint != Table(tmp_path / "t").fingerprint
 
 
 def test_the_test_split_is_closed_and_has_no_targets(tmp_path: Path) -> None:
     table = made(tmp_path / "t")
     with pytest.raises(RefusedError, match="evaluate --split test"):
-        table.query_split("test")
-    test = table.query_split("test", allow_test=True)
+        QuerySplit(table, "test")
+    test = QuerySplit(table, "test", allow_test=True)
     assert test.relevant().tolist() == [[False, False]]
     with pytest.raises(UsageError, match="Splits: train, val, test"):
-        table.query_split("dev")
+        QuerySplit(table, "dev")
 
 
 def test_a_table_of_images_and_captions_has_no_queries_and_its_files_know_nothing_of_them(table: Table) -> None:
     assert table.queries is None
     assert not (table.path / "queries.arrow").exists()
     with pytest.raises(UsageError, match="no composed queries"):
-        table.query_split("val")
+        QuerySplit(table, "val")
     description = json.loads((table.path / "table.json").read_text())
     assert "gallery" not in description
     assert all("queries" not in counts for counts in description["splits"].values())
@@ -131,7 +132,7 @@ def test_a_changed_byte_of_the_queries_is_found(tmp_path: Path) -> None:
 
 
 def test_offsets_of_lists_survive_several_chunks(tmp_path: Path) -> None:
-    from raytrain.data.queries import lists
+    from raytrain.data.table.queries import lists
 
     column = pa.chunked_array([[[1, 2], []], [[3]]], pa.list_(pa.int32()))
     values, offsets = lists(column)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from raytrain.cli import main
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.encode import encode
-from raytrain.data.encode_jobs import Done, Job, Work, in_process
+from raytrain.cli.main import main
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
+from raytrain.data.encode.encode import encode
+from raytrain.data.encode.jobs import Done, Job, Work, in_process
 from raytrain.data.table import Table
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.files import locked
@@ -171,11 +171,11 @@ def test_broken_images_do_not_cost_the_shards_before_them(table: Path, vit: str)
 def test_a_kill_while_the_array_moves_into_the_table(
     table: Path, vit: str, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raytrain.data import encode as encoding
-    from raytrain.data import table_writer
+    from raytrain.data.encode import encode as encoding
+    from raytrain.data.table import writer
 
     encode(table, vit, name="whole", **OPTIONS)
-    write, add = table_writer.write_json, encoding.add_feature
+    write, add = writer.write_json, encoding.add_feature
 
     def no_writing(path: Path, value: Any) -> Path:
         raise Stop
@@ -188,14 +188,14 @@ def test_a_kill_while_the_array_moves_into_the_table(
         if moment == "before":
             patched.setattr(encoding, "add_feature", lambda *_: no_writing(table, None))
         if moment == "between":
-            patched.setattr(table_writer, "write_json", no_writing)
+            patched.setattr(writer, "write_json", no_writing)
         if moment == "after":
             patched.setattr(encoding, "add_feature", added_then_stopped)
         with pytest.raises(Stop):
             encode(table, vit, **OPTIONS)
     assert ("vit" in Table(table).features) == (moment == "after")
     assert check(table, progress=None) == []
-    assert write is table_writer.write_json
+    assert write is writer.write_json
     counting = Counting()
     encode(table, vit, map_batches=counting, **OPTIONS)
     assert counting.rows == []  # every shard was there

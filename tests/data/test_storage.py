@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.data import images, storage
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.encode import encode
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
+from raytrain.data.encode.encode import encode
 from raytrain.data.storage import Presence, Url, open_image, root_of
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Interrupted, UsageError

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raytrain.data.table import ITEMS, TEXTS, Table, open_array
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table.schema import ITEMS, TEXTS
+from raytrain.data.table.table import open_array
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, RefusedError, UsageError
 from tests.tables import make_table
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from raytrain.data.build import build
-from raytrain.data.columns import Columns, records_of
-from raytrain.data.composed import read_json
+from raytrain.data.annotations.columns import Columns, records_of
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.row_files import read_rows
+from raytrain.data.build.build import build
 from raytrain.data.problems import Problems
-from raytrain.data.row_files import read_rows
 from raytrain.data.sources.butd_tsv import lines
 from raytrain.data.sources.webdataset import samples
 from raytrain.data.table import Table

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data import words
+from raytrain.data.load import words
+from raytrain.data.load.words import END, MASK, PAD, SPECIALS, START, UNK, Vocabulary, tokenize
 from raytrain.data.table import Table
-from raytrain.data.words import END, MASK, PAD, SPECIALS, START, UNK, Vocabulary, tokenize
 from raytrain.errors import DataError
 
 

@@ -15,15 +15,15 @@ import torch.multiprocessing as mp
 
 from raytrain.config import RunConfig
 from raytrain.data.table import Table
+from raytrain.distributed import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.errors import NonFiniteError
-from raytrain.methods.base import Moment
+from raytrain.methods.base import StepContext
+from raytrain.scoring.embed import embed_split, score
+from raytrain.scoring.feed import open_feed
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
-from raytrain.training.assemble import build_method, open_batches
-from raytrain.training.embed import embed_split, score
-from raytrain.training.feed import open_feed
+from raytrain.training.build import build_method, open_batches
 from raytrain.training.fit import fit
-from raytrain.training.gather import any_rank, gather, rank, synchronise_batch_norm, world_size
 from raytrain.training.run import open_tables
 from tests.runs import tiny
 from tests.tables import make_query_table, make_table
@@ -83,7 +83,7 @@ def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
     if world_size() > 1:
         parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
     batches = open_batches(config, splits["train"], feed, model.noise_shape)
-    losses = parallel(next(batches.epoch(0)), Moment(epoch, 5, gather))
+    losses = parallel(next(batches.epoch(0)), StepContext(epoch, 5, gather))
     losses["loss"].backward()
     found = {f"loss/{name}": value.detach() for name, value in losses.items()}
     found |= {f"gradient/{name}": p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -135,7 +135,7 @@ def work(number: int, folder: str, table: str) -> None:
 def _poison_rank_1(metrics: dict[str, float], path: Path | None) -> None:
     """After the first epoch rank 1 alone reads NaN for features."""
     if rank() == 1:
-        from raytrain.data import readers
+        from raytrain.data.load import readers
 
         read = readers.Regions.read
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from raytrain.evaluation.composed import Blocks, block_rows
+from raytrain.evaluation.protocols.composed import Blocks, block_rows
 
 
 def ordered(scores: Sequence[float], left_out: Collection[int] = ()) -> list[int]:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation import cirr, composed
-from raytrain.evaluation.cirr import evaluate_cirr, submissions, write_submissions
-from raytrain.evaluation.composed import Asked
+from raytrain.evaluation.protocols import cirr, composed
+from raytrain.evaluation.protocols.cirr import evaluate_cirr, submissions, write_submissions
+from raytrain.evaluation.protocols.composed import ComposedQueries
 from tests.evaluation.oracles import blocks_of, ordered, rank, recall
 
 DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8").replace("\n", " ")
 
 
-def made(seed: int, queries: int = 30, items: int = 80, values: int = 12) -> tuple[Tensor, Asked]:
+def made(seed: int, queries: int = 30, items: int = 80, values: int = 12) -> tuple[Tensor, ComposedQueries]:
     """Scores with ties; sets of six in any order, reference and target among them."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(0, values, (queries, items), generator=generator).float()
@@ -27,7 +27,9 @@ def made(seed: int, queries: int = 30, items: int = 80, values: int = 12) -> tup
     reference, targets = members[:, 3], members[:, 1:2]
     scores[torch.arange(queries), reference] += values
     part, names = torch.zeros(items, dtype=torch.int64), [f"dev-{at}" for at in range(items)]
-    return scores, Asked(reference, targets, members, part, [""], [str(100 + at) for at in range(queries)], names)
+    return scores, ComposedQueries(
+        reference, targets, members, part, [""], [str(100 + at) for at in range(queries)], names
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -59,7 +61,7 @@ def test_the_worked_example_of_the_documentation() -> None:
     targets = torch.tensor([[0], [5], [20]])
     members = torch.tensor([[0, 59, 7, 8, 9, 10], [5, 0, 30, 31, 32, 33], [20, 0, 2, 41, 42, 43]])
     ids = [str(at) for at in range(60)]
-    asked = Asked(reference, targets, members, torch.zeros(60, dtype=torch.int64), [""], ids[:3], ids)
+    asked = ComposedQueries(reference, targets, members, torch.zeros(60, dtype=torch.int64), [""], ids[:3], ids)
     found = evaluate_cirr(blocks_of(scores), asked, "partial/cirr/val")
     assert (found.ranks["query"] + 1).tolist() == places
     assert (found.ranks["subset"] + 1).tolist() == [1, 1, 2]

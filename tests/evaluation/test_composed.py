@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raytrain.errors import UsageError
-from raytrain.evaluation import composed
-from raytrain.evaluation.composed import Asked, answers, evaluate_composed
-from raytrain.evaluation.relevance import padded
+from raytrain.evaluation.protocols import composed
+from raytrain.evaluation.protocols.composed import ComposedQueries, answers, evaluate_composed
+from raytrain.evaluation.protocols.relevance import padded
 from tests.evaluation.oracles import blocks_of, losing_ties, ordered, precisions, rank
 
 
-def made(queries: int, items: int, parts: int, seed: int, values: int = 6) -> tuple[Tensor, Asked]:
+def made(queries: int, items: int, parts: int, seed: int, values: int = 6) -> tuple[Tensor, ComposedQueries]:
     """Few different scores; targets anywhere, so that some are in another part, the reference itself, or none."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(0, values, (queries, items), generator=generator).float() - values
@@ -25,10 +25,10 @@ def made(queries: int, items: int, parts: int, seed: int, values: int = 6) -> tu
     nothing = torch.full((queries, 1), -1)
     names = [str(at) for at in range(max(queries, items, parts))]
     listed = padded([row.nonzero()[:, 0].tolist() for row in targets])
-    return scores, Asked(reference, listed, nothing, part, names[:parts], names[:queries], names[:items])
+    return scores, ComposedQueries(reference, listed, nothing, part, names[:parts], names[:queries], names[:items])
 
 
-def by_hand(scores: Tensor, asked: Asked, query: int) -> tuple[int, int, float, float]:
+def by_hand(scores: Tensor, asked: ComposedQueries, query: int) -> tuple[int, int, float, float]:
     """(rank, rank when ties lose, R-precision, AP@R) of one query; -1 and NaN without a target."""
     reference, part = int(asked.reference[query]), asked.part.tolist()
     among = [at for at in range(len(part)) if part[at] == part[reference] and at != reference]
@@ -78,7 +78,7 @@ def test_metrics_are_means_over_queries_with_a_target() -> None:
 def test_a_collapsed_model_does_not_profit_from_ties() -> None:
     _, asked = made(400, 101, 1, 0)
     targets = torch.randint(0, 100, (400, 1), generator=torch.Generator().manual_seed(0))
-    collapsed = Asked(torch.full((400,), 100), targets, targets, asked.part, [""], [], asked.item_ids)
+    collapsed = ComposedQueries(torch.full((400,), 100), targets, targets, asked.part, [""], [], asked.item_ids)
     metrics = answers(blocks_of(torch.zeros(400, 101)), collapsed).metrics()
     assert metrics["recall_at_10"] == pytest.approx(10, abs=4)
     assert metrics["pessimistic_rsum"] == 0

@@ -10,17 +10,19 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation import composed
-from raytrain.evaluation.composed import Asked
-from raytrain.evaluation.fashion_iq import evaluate_fashion, find_fashion
-from raytrain.evaluation.protocols import Result
+from raytrain.evaluation.protocols import composed
+from raytrain.evaluation.protocols.composed import ComposedQueries
+from raytrain.evaluation.protocols.fashion_iq import evaluate_fashion, find_fashion
+from raytrain.evaluation.protocols.protocols import Result
 from tests.evaluation.oracles import blocks_of, mean, ordered, rank, recall
 
 DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8").replace("\n", " ")
 CATEGORIES = ["dress", "shirt", "toptee"]
 
 
-def made(seed: int, each: int = 70, pairs: int = 15, values: int = 40, named: int = 35) -> tuple[Tensor, Asked]:
+def made(
+    seed: int, each: int = 70, pairs: int = 15, values: int = 40, named: int = 35
+) -> tuple[Tensor, ComposedQueries]:
     """Scores with ties; items of the categories lie mixed, pairs name the first `named` of each, some the same ones."""
     generator = torch.Generator().manual_seed(seed)
     part = torch.arange(3).repeat(each)
@@ -35,11 +37,13 @@ def made(seed: int, each: int = 70, pairs: int = 15, values: int = 40, named: in
     scores[torch.arange(3 * pairs), torch.tensor(reference)] += 10  # a query resembles its reference
     ids = [str(at) for at in range(3 * each)]
     nothing = torch.full((3 * pairs, 1), -1)
-    asked = Asked(torch.tensor(reference), torch.tensor(targets), nothing, part, CATEGORIES, ids[: 3 * pairs], ids)
+    asked = ComposedQueries(
+        torch.tensor(reference), torch.tensor(targets), nothing, part, CATEGORIES, ids[: 3 * pairs], ids
+    )
     return scores, asked
 
 
-def evaluated(scores: Tensor, asked: Asked, name: str) -> Result:
+def evaluated(scores: Tensor, asked: ComposedQueries, name: str) -> Result:
     protocol = find_fashion(f"partial/{name}")
     assert protocol is not None
     return evaluate_fashion(blocks_of(scores), asked, protocol)
@@ -82,7 +86,7 @@ def test_every_variant_equals_loops_over_its_gallery(
     assert found.metrics[found.headline] == pytest.approx((mean(means[10]) + mean(means[50])) / 2)
 
 
-def example() -> tuple[Tensor, Asked]:
+def example() -> tuple[Tensor, ComposedQueries]:
     """Four queries; the targets of the first two, dresses, stand at places 4 and 11, then 12 and 60."""
     each = 100
     part = torch.arange(3).repeat_interleave(each)
@@ -95,7 +99,7 @@ def example() -> tuple[Tensor, Asked]:
         targets.append([first + place - 1])
         reference.append(first + (0 if row == 1 else each - 1))  # that of the second dress stands first
     ids = [str(at) for at in range(3 * each)]
-    asked = Asked(
+    asked = ComposedQueries(
         torch.tensor(reference), torch.tensor(targets), torch.full((4, 1), -1), part, CATEGORIES, ids[:4], ids
     )
     return scores, asked

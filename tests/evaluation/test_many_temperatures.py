@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.evaluation import log_means as log_means_module
-from raytrain.evaluation.log_means import Grid, has_numba, log_means
-from raytrain.evaluation.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
-from raytrain.evaluation.protocols import Protocol, evaluate, folds
-from raytrain.evaluation.ranking import image_to_text_counts, text_to_image_counts
-from raytrain.evaluation.reranking import Mode, Temperatures
-from raytrain.evaluation.temperature_search import GRID, Setting, grid_recalls, search_temperatures
+from raytrain.evaluation.protocols.protocols import Protocol, evaluate, folds
+from raytrain.evaluation.ranking.counts import image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures
+from raytrain.evaluation.temperature_search import log_means as log_means_module
+from raytrain.evaluation.temperature_search.log_means import Grid, has_numba, log_means
+from raytrain.evaluation.temperature_search.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
+from raytrain.evaluation.temperature_search.search import GRID, Setting, grid_recalls, search_temperatures
 
 PATHS = [
     False,

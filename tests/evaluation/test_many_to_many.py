@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation import many_to_many
-from raytrain.evaluation.many_to_many import evaluate_relevance
-from raytrain.evaluation.protocols import PROTOCOLS, Protocol, Result, evaluate, find_protocol
-from raytrain.evaluation.relevance import Positives, of_classes, of_pairs
+from raytrain.evaluation.protocols import many_to_many
+from raytrain.evaluation.protocols.many_to_many import evaluate_relevance
+from raytrain.evaluation.protocols.protocols import PROTOCOLS, Protocol, Result, evaluate, find_protocol
+from raytrain.evaluation.protocols.relevance import Positives, of_classes, of_pairs
 from raytrain.evaluation.report import read_evaluations, write_evaluation
-from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from tests.evaluation.oracles import mean, ordered, precisions, rank, recall
 
 packaged = pytest.mark.skipif(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from raytrain.evaluation.measures import Measures, hits, precision_at_r
-from raytrain.evaluation.ranking import best_first, positive_counts
-from raytrain.evaluation.relevance import padded
+from raytrain.evaluation.protocols.relevance import padded
+from raytrain.evaluation.ranking.counts import best_first, positive_counts
+from raytrain.evaluation.ranking.measures import Measures, hits, precision_at_r
 from raytrain.evaluation.significance import mean_intervals
 from tests.evaluation.oracles import losing_ties, ordered, precisions, rank
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.evaluation import mutual_rank
-from raytrain.evaluation.mutual_rank import resorted
-from raytrain.evaluation.protocols import evaluate
-from raytrain.evaluation.reranking import Temperatures
-from raytrain.evaluation.temperature_search import search_temperatures
+from raytrain.evaluation.protocols.protocols import evaluate
+from raytrain.evaluation.reranking import mutual_rank
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.mutual_rank import resorted
+from raytrain.evaluation.temperature_search.search import search_temperatures
 from tests.evaluation.test_reranking import hubs
 
 

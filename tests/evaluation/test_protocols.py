@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError, UsageError
-from raytrain.evaluation.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
-from raytrain.evaluation.recall import image_text_metrics
+from raytrain.evaluation.protocols.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
+from raytrain.evaluation.ranking.recall import image_text_metrics
 from raytrain.evaluation.report import read_evaluations, read_ranks, write_evaluation
-from raytrain.evaluation.reranking import Temperatures, fast_rerank
+from raytrain.evaluation.reranking.fast_reranking import Temperatures, fast_rerank
 
 FIVE_FOLDS = Protocol("coco/1k5f", items=20, texts=60, folds=5)
 FACTS = {"split": "test", "fingerprint": "f" * 64, "checkpoint": "best", "seed": 0, "commit": "abc"}

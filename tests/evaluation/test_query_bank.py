@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from raytrain.errors import UsageError
-from raytrain.evaluation.protocols import Protocol, evaluate
-from raytrain.evaluation.query_bank import BankNormaliser, QueryBank, draw
-from raytrain.evaluation.reranking import Mode, Temperatures, fast_rerank, ranking_scores
-from raytrain.evaluation.temperature_search import search_temperatures
+from raytrain.evaluation.protocols.protocols import Protocol, evaluate
+from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures, fast_rerank, ranking_scores
+from raytrain.evaluation.reranking.query_bank import BankNormaliser, QueryBank, draw
+from raytrain.evaluation.temperature_search.search import search_temperatures
 from tests.evaluation.test_reranking import cosines, hubs
 
 SCORES, BANK = cosines(5, 7), cosines(9, 7, seed=1)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from raytrain.evaluation import ranking
-from raytrain.evaluation.ranking import Ties, image_to_text_counts, text_to_image_counts
-from raytrain.evaluation.recall import image_text_metrics, mean_rank, median_rank, recall_at
+from raytrain.evaluation.ranking import counts
+from raytrain.evaluation.ranking.counts import Ties, image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.ranking.recall import image_text_metrics, mean_rank, median_rank, recall_at
 
 
 def text_image_ranks(similarity: Tensor, owner: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
@@ -59,7 +59,7 @@ def test_ranks_of_both_directions_equal_a_stable_sort_read_backwards(
     owner = torch.randint(0, images, (texts,), generator=torch.Generator().manual_seed(seed))
     relevant = owner[:, None] == torch.arange(images)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "CHUNK_ELEMENTS", chunk)
+        patch.setattr(counts, "CHUNK_ELEMENTS", chunk)
         for ties, expected in (("ordered", ranks_by_sorting), ("pessimistic", pessimistic_by_hand)):
             i2t, t2i = text_image_ranks(similarity, owner, ties)  # type: ignore[arg-type]
             assert i2t.tolist() == expected(similarity.T, relevant.T)

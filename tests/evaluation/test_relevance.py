@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from raytrain.errors import DataError, UsageError
-from raytrain.evaluation import relevance
-from raytrain.evaluation.relevance import cxc_pairs, eccv_pairs, of_classes, of_pairs, padded, rated_pairs
+from raytrain.evaluation.protocols import relevance
+from raytrain.evaluation.protocols.relevance import cxc_pairs, eccv_pairs, of_classes, of_pairs, padded, rated_pairs
 
 packaged = pytest.mark.skipif(
     importlib.util.find_spec("eccv_caption") is None, reason="eccv_caption (extra eval) is not installed"

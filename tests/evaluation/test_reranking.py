@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.evaluation.protocols import evaluate
-from raytrain.evaluation.reranking import MODES, Temperatures, fast_rerank
-from raytrain.evaluation.temperature_search import Setting, search_temperatures
+from raytrain.evaluation.protocols.protocols import evaluate
+from raytrain.evaluation.reranking.fast_reranking import MODES, Temperatures, fast_rerank
+from raytrain.evaluation.temperature_search.search import Setting, search_temperatures
 
 
 def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> list[list[float]]:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from raytrain.evaluation.ranking import Counts, image_to_text_counts, text_to_image_counts
-from raytrain.evaluation.recall import DIRECTIONS, Direction, metrics_of_counts
-from raytrain.evaluation.streaming import (
+from raytrain.evaluation.ranking.counts import Counts, image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction, metrics_of_counts
+from raytrain.evaluation.ranking.streaming import (
     NUMBERS_PER_MIB,
     Plan,
     Positives,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raytrain.cluster.options import SweepOptions
+from raytrain.sweeps.options import SweepOptions
 from tests.faults.drive_sweep import third_explodes
 from tests.sweep_driver import drive
 

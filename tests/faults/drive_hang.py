@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import override
-from raytrain.training.fit import Run, fit
+from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, resumable
+from raytrain.training.train_state import TrainState
 from tests.small_runs import small_run
 
 
@@ -29,14 +30,14 @@ def main(folder: str, number: int, hang: bool) -> None:
     dist.init_process_group("gloo", init_method=rendezvous, rank=number, world_size=2)
     config = override(small_run(Path(folder), num_epochs=3), {"name": "held"})
     if hang and number == 1:
-        learn = Run.learn
+        learn = TrainState.learn
 
-        def held_up(self: Run, *given: Any) -> Any:
+        def held_up(self: TrainState, *given: Any) -> Any:
             if self.epoch == 1:
                 sleep_for_ever()
             return learn(self, *given)
 
-        Run.learn = held_up  # type: ignore[method-assign]
+        TrainState.learn = held_up  # type: ignore[method-assign]
     fit(config, open_tables(config), resume_from=resumable(config))
     dist.destroy_process_group()
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from tests.data import own, triplets
 from tests.data.layouts import arrays, birds, flickr
 from tests.data.own import json_lines, member, picture, put, sample, tar

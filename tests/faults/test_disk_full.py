@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.config import override, to_yaml
-from raytrain.data.build import build
-from raytrain.data.encode import encode
-from raytrain.data.encode_jobs import Done, Job, Work, in_process
+from raytrain.data.build.build import build
+from raytrain.data.encode.encode import encode
+from raytrain.data.encode.jobs import Done, Job, Work, in_process
 from raytrain.data.table import Table
 from raytrain.errors import DiskFullError
 from raytrain.tracking.journal import Journal

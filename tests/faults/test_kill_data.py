@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build import build
+from raytrain.data.build.build import build
 from raytrain.data.table import Table
 from tests.data import own
 from tests.encoders import tiny_models
@@ -29,7 +29,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 # children are forked from a process that has imported what takes seconds, and that runs nothing itself
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["raytrain.cli", "raytrain.cluster.verbs", "raytrain.config", "raytrain.data.encode", "raytrain.encoders.images",
+    ["raytrain.cli.main", "raytrain.cli.train_and_sweep", "raytrain.config", "raytrain.data.encode.encode",
+     "raytrain.encoders.images",
      "raytrain.data.sources.webdataset", "transformers.conversion_mapping", "transformers.models.auto.modeling_auto",
      "transformers.models.vit.modeling_vit", "transformers.models.vit.image_processing_vit"]
 )  # fmt: skip
@@ -39,7 +40,7 @@ def command(arguments: list[str]) -> None:
     """One command of raytrain, in a process of its own."""
     import torch
 
-    from raytrain.cli import main
+    from raytrain.cli.main import main
 
     torch.set_num_threads(1)
     raise SystemExit(main(arguments))

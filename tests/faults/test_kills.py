@@ -132,8 +132,8 @@ def test_no_trial_is_lost_or_doubled(resumed: Outcome) -> None:
     assert [e["number"] for e in trials] == [0, 1, 2]
     folders = sorted(path.name for path in (resumed.root / "runs" / "small").iterdir())
     assert folders == ["killed", "killed-t000", "killed-t001", "killed-t002"]
-    from raytrain.cluster.options import SweepOptions
-    from raytrain.cluster.study import open_study
+    from raytrain.sweeps.options import SweepOptions
+    from raytrain.sweeps.study import open_study
 
     study = open_study(resumed.root / "runs" / "small" / "killed", "killed", SweepOptions(trials=TRIALS))
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE", "COMPLETE", "FAIL"]

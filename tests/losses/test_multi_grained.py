@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from raytrain.losses import multi_grained
+from raytrain.losses import multi_grained_loss
 from raytrain.losses.multi_grained import blurred
 from tests.losses.test_contrastive import info_nce_by_hand
 
@@ -42,7 +42,7 @@ def test_multi_grained_equals_the_published_sums(progress: float) -> None:
     coarse = 0.5 * (math.exp(-spread) * info_nce_by_hand(dots(query.tolist(), blur.tolist()), 1.0) + spread)
     fine = info_nce_by_hand(dots(query.tolist(), targets.tolist()), 1.0)
     gamma = math.exp(-progress)
-    assert multi_grained(query, targets, blur, progress).item() == pytest.approx(
+    assert multi_grained_loss(query, targets, blur, progress).item() == pytest.approx(
         gamma * coarse + (1 - gamma) * fine, rel=1e-12
     )
 
@@ -51,5 +51,7 @@ def test_gradients_reach_query_and_targets_and_stay_finite_at_equal_numbers() ->
     query = torch.ones(4, 6, requires_grad=True)
     targets = torch.ones(4, 6, requires_grad=True)
     blur = blurred(targets, torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0)))
-    for gradient in torch.autograd.grad(multi_grained(query, targets, blur + 0.1 * targets, 0.3), (query, targets)):
+    for gradient in torch.autograd.grad(
+        multi_grained_loss(query, targets, blur + 0.1 * targets, 0.3), (query, targets)
+    ):
         assert torch.isfinite(gradient).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raytrain.losses import discrepancy, exponential_diversity, gram_diversity, set_triplet
+from raytrain.losses import discrepancy_loss, exponential_diversity, gram_diversity, set_triplet
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -87,14 +87,14 @@ def test_discrepancy_equals_the_published_sums(n: int, m: int) -> None:
     x, y = unit(n, 8), unit(m, 8, seed=1)
     a, b = x.tolist(), y.tolist()
     expected = kernel_by_hand(a, a) - 2 * kernel_by_hand(a, b) + kernel_by_hand(b, b)
-    assert discrepancy(x, y).item() == pytest.approx(expected, abs=1e-6)  # a matrix product's distance to itself
+    assert discrepancy_loss(x, y).item() == pytest.approx(expected, abs=1e-6)  # a matrix product's distance to itself
 
 
 @pytest.mark.parametrize("count", [3, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_equal_elements_have_no_discrepancy_and_a_finite_gradient(count: int, dtype: torch.dtype) -> None:
     x = unit(1, 8).expand(count, 8).to(dtype).requires_grad_()
-    loss = discrepancy(x, x.detach())
+    loss = discrepancy_loss(x, x.detach())
     (slope,) = torch.autograd.grad(loss, x)
     assert loss.item() == pytest.approx(0, abs=2e-3)
     assert torch.isfinite(slope).all()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from raytrain.losses import mean_triplet, triplet
+from raytrain.losses import mean_triplet, triplet_loss
 from raytrain.losses.triplet import batch_negatives, batch_positives
 
 
@@ -25,12 +25,12 @@ def test_triplet_equals_the_published_sums(ids: list[int], hardest: bool, same_i
     scores = torch.rand(5, 5, generator=generator, dtype=torch.float64)
     negatives = batch_negatives(torch.tensor(ids), same_image)
     expected = triplet_by_hand(scores.tolist(), negatives.tolist(), 0.2, hardest)
-    assert triplet(scores, negatives, 0.2, hardest).item() == pytest.approx(expected, abs=1e-12)
+    assert triplet_loss(scores, negatives, 0.2, hardest).item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_batch_without_negatives_costs_nothing_and_has_a_finite_gradient() -> None:
     scores = torch.ones(3, 3, requires_grad=True)
-    loss = triplet(scores, batch_negatives(torch.zeros(3), "masked"))
+    loss = triplet_loss(scores, batch_negatives(torch.zeros(3), "masked"))
     loss.backward()
     assert loss.item() == 0
     assert scores.grad is not None
@@ -39,7 +39,7 @@ def test_a_batch_without_negatives_costs_nothing_and_has_a_finite_gradient() -> 
 
 def test_equal_scores_cost_the_margin_for_each_query() -> None:
     negatives = batch_negatives(torch.arange(4), "masked")
-    assert triplet(torch.zeros(4, 4), negatives, 0.2).item() == pytest.approx(2 * 4 * 0.2)
+    assert triplet_loss(torch.zeros(4, 4), negatives, 0.2).item() == pytest.approx(2 * 4 * 0.2)
 
 
 def test_another_caption_of_the_image_is_a_negative_only_where_asked() -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from raytrain.losses import triplet, variance_weighted_triplet, view_weights
+from raytrain.losses import triplet_loss, variance_weighted_triplet, view_weights
 from raytrain.losses.triplet import batch_negatives
 from raytrain.losses.variance_weighting import negative_variance
 
@@ -74,7 +74,7 @@ def test_one_view_is_the_plain_triplet(weight_fn: str) -> None:
     s, negatives = scores(1), batch_negatives(torch.arange(5), "masked")
     for hardest in (True, False):
         found = variance_weighted_triplet(s, negatives, 0.2, hardest, weight_fn)
-        torch.testing.assert_close(found, triplet(s[0], negatives, 0.2, hardest), check_dtype=False)
+        torch.testing.assert_close(found, triplet_loss(s[0], negatives, 0.2, hardest), check_dtype=False)
 
 
 @pytest.mark.parametrize("weight_fn", WEIGHTS)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from raytrain.losses import wasserstein
+from raytrain.losses import wasserstein_loss
 
 
 def wasserstein_by_hand(mean: list[float], log: list[float], mean_to: list[float], log_to: list[float]) -> float:
@@ -21,7 +21,7 @@ def test_wasserstein_equals_the_sums(root: bool) -> None:
     given = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64)
     squared = [wasserstein_by_hand(*(part[i].tolist() for part in given)) for i in range(3)]
     expected = [math.sqrt(value) for value in squared] if root else squared
-    assert wasserstein(*given, root=root).tolist() == pytest.approx(expected, rel=1e-12)
+    assert wasserstein_loss(*given, root=root).tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_it_equals_the_distance_of_full_covariances() -> None:
@@ -31,7 +31,7 @@ def test_it_equals_the_distance_of_full_covariances() -> None:
     a, b = torch.diag(log.exp()), torch.diag(log_to.exp())
     middle = torch.linalg.cholesky(a.sqrt() @ b @ a.sqrt())  # the root of a diagonal matrix
     expected = (mean - mean_to).square().sum() + torch.trace(a + b - 2 * middle)
-    torch.testing.assert_close(wasserstein(mean, log, mean_to, log_to, root=False), expected)
+    torch.testing.assert_close(wasserstein_loss(mean, log, mean_to, log_to, root=False), expected)
 
 
 @pytest.mark.parametrize("root", [False, True])
@@ -39,7 +39,7 @@ def test_it_equals_the_distance_of_full_covariances() -> None:
 def test_equal_gaussians_are_zero_apart_with_a_finite_gradient(root: bool, dtype: torch.dtype) -> None:
     mean, log = torch.full((2, 3), 0.5, dtype=dtype, requires_grad=True), torch.zeros(2, 3, dtype=dtype)
     log.requires_grad_()
-    distance = wasserstein(mean, log, mean.detach().clone(), log.detach().clone(), root=root)
+    distance = wasserstein_loss(mean, log, mean.detach().clone(), log.detach().clone(), root=root)
     assert distance.tolist() == [0, 0]
     for gradient in torch.autograd.grad(distance.sum(), (mean, log)):
         assert gradient.tolist() == [[0, 0, 0]] * 2
@@ -48,5 +48,5 @@ def test_equal_gaussians_are_zero_apart_with_a_finite_gradient(root: bool, dtype
 def test_the_root_of_a_small_distance_has_a_unit_gradient() -> None:
     mean = torch.tensor([[1e-4, 0.0]], requires_grad=True)
     zeros = torch.zeros(1, 2)
-    (gradient,) = torch.autograd.grad(wasserstein(mean, zeros, zeros, zeros, root=True).sum(), mean)
+    (gradient,) = torch.autograd.grad(wasserstein_loss(mean, zeros, zeros, zeros, root=True).sum(), mean)
     torch.testing.assert_close(gradient, torch.tensor([[1.0, 0.0]]))

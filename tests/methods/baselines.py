@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from raytrain.config import BiGRUText, EncoderConfig, MethodPart
-from raytrain.methods.base import Inputs, Method, Moment
+from raytrain.methods.base import Inputs, Method, StepContext
 
 B = 6
 ENCODER = EncoderConfig(dim=8, gpo_dim=4)
@@ -43,9 +43,9 @@ def named(change: dict[str, Any]) -> str:
     return "-".join(f"{k}={v}" for k, v in change.items()) or "defaults"
 
 
-def check_trains(method: Method, given: dict[str, Tensor], moment: Moment) -> None:
+def check_trains(method: Method, given: dict[str, Tensor], context: StepContext) -> None:
     """A finite loss, and a finite gradient of every parameter."""
-    found = method(given, moment)
+    found = method(given, context)
     found["loss"].backward()
     assert all(torch.isfinite(value).all() and value.shape == () for value in found.values())
     assert not any(value.requires_grad for name, value in found.items() if name != "loss")

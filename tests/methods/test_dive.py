@@ -8,7 +8,7 @@ import torch
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, DivEConfig, EncoderConfig
 from raytrain.methods import DivE
-from raytrain.methods.base import Inputs, Moment
+from raytrain.methods.base import Inputs, StepContext
 
 ENCODER = EncoderConfig(dim=8)
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -43,10 +43,10 @@ def test_the_loss_is_the_sum_of_its_published_parts() -> None:
     text, image = (batch()[name] for name in ("text", "regions"))
     parts = (method.text(text, batch()["text_mask"])[1], method.image(image, batch()["region_mask"])[1])
     residuals = [torch.nn.functional.normalize(part, dim=-1) for part in parts]
-    rest = 0.01 * losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+    rest = 0.01 * losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
     rest = rest + 0.01 * sum(losses.exponential_diversity(part) for part in residuals)
     for epoch, mining in ((0.5, "mean"), (1.0, "hardest")):
-        found = method(batch(), Moment(epoch, 4))
+        found = method(batch(), StepContext(epoch, 4))
         expected = losses.set_triplet(scores, positives, 0.2, mining)
         torch.testing.assert_close(found["triplet"], expected)
         torch.testing.assert_close(found["loss"], expected + rest)
@@ -68,7 +68,7 @@ def switches() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
     method = build(views=views, **change)
-    found = method(batch(), Moment(5.0, 10))
+    found = method(batch(), StepContext(5.0, 10))
     found["loss"].backward()
     assert torch.isfinite(found["loss"])
     for name, parameter in method.named_parameters():
@@ -89,7 +89,7 @@ def test_batches_of_pairs_work_as_well() -> None:
     pairs["regions"], pairs["region_mask"] = (pairs[n][[0, 1, 1, 2, 2, 2]] for n in ("regions", "region_mask"))
     del pairs["item_id"]
     method = build()
-    whole, doubled = method(batch(), Moment(9, 10)), method(pairs, Moment(9, 10))
+    whole, doubled = method(batch(), StepContext(9, 10)), method(pairs, StepContext(9, 10))
     # each caption now meets its image as often as the image has captions: 1 + 2 * 2 + 3 * 3 positive pairs
     assert torch.isfinite(doubled["loss"])
     assert whole["triplet"] != doubled["triplet"]
@@ -105,12 +105,12 @@ def test_match_probability_learns_its_scale_and_shift_unless_told_not_to() -> No
 
 def test_equal_embeddings_are_called_a_collapse_only_under_hardest_negatives() -> None:
     method = build(mean_warmup_epochs=1)
-    assert method(batch(), Moment(2, 4))["collapsed"] == 0
+    assert method(batch(), StepContext(2, 4))["collapsed"] == 0
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.zero_()
         for sets in (method.image.sets, method.text.sets):  # type: ignore[union-attr]
             sets.norm.bias.fill_(1.0)  # type: ignore[union-attr, operator]
-    assert method(batch(), Moment(2, 4))["triplet"].item() == pytest.approx(0.4)
-    assert method(batch(), Moment(2, 4))["collapsed"] == 1
-    assert method(batch(), Moment(0, 4))["collapsed"] == 0
+    assert method(batch(), StepContext(2, 4))["triplet"].item() == pytest.approx(0.4)
+    assert method(batch(), StepContext(2, 4))["collapsed"] == 1
+    assert method(batch(), StepContext(0, 4))["collapsed"] == 0

@@ -7,7 +7,7 @@ import torch
 
 from raytrain.config import DVSEConfig, EncoderConfig, VSEInfinityConfig
 from raytrain.methods import DVSE, VSEInfinity
-from raytrain.methods.base import Inputs, Moment
+from raytrain.methods.base import Inputs, StepContext
 
 ENCODER = EncoderConfig(dim=8, gpo_dim=4)
 INPUTS = Inputs(region_features=6, token_features=5)
@@ -34,10 +34,10 @@ def test_one_view_without_extra_losses_is_vse_infinity(epoch: float) -> None:
     dvse = build(DVSE, DVSEConfig(views=1, orth_weight=0))
     vse = build(VSEInfinity, VSEInfinityConfig())
     assert {n: p.shape for n, p in dvse.named_parameters()} == {n: p.shape for n, p in vse.named_parameters()}
-    moment = Moment(epoch=epoch, num_epochs=5)
+    context = StepContext(epoch=epoch, num_epochs=5)
     for method in (dvse, vse):
-        method(batch(same_image=True), moment)["loss"].backward()
-    torch.testing.assert_close(dvse(batch(), moment)["loss"], vse(batch(), moment)["loss"])
+        method(batch(same_image=True), context)["loss"].backward()
+    torch.testing.assert_close(dvse(batch(), context)["loss"], vse(batch(), context)["loss"])
     for (name, a), b in zip(dvse.named_parameters(), vse.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=name)
     query, gallery = vse.encode_query(batch()), vse.encode_gallery(batch())
@@ -60,7 +60,7 @@ def switches() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
     method = build(DVSE, DVSEConfig(views=views, **change))
-    losses = method(batch(same_image=True), Moment(1.5, 4))
+    losses = method(batch(same_image=True), StepContext(1.5, 4))
     losses["loss"].backward()
     assert torch.isfinite(losses["loss"])
     for name, parameter in method.named_parameters():
@@ -71,14 +71,16 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[
 def test_the_constraint_is_dynamic() -> None:
     def orth_share(schedule: str, epoch: float) -> float:
         method = build(DVSE, DVSEConfig(views=3, orth_schedule=schedule, orth_weight=1.0))  # type: ignore[arg-type]
-        losses = method(batch(), Moment(epoch, 4))
+        losses = method(batch(), StepContext(epoch, 4))
         return float((losses["loss"] - losses["view_triplet"]) / losses["orthogonality"])
 
     assert orth_share("constant", 2) == pytest.approx(1, rel=1e-4)
     assert orth_share("ramp_up", 1) == pytest.approx(0.25, rel=1e-4)
     assert orth_share("decay", 1) == pytest.approx(0.75, rel=1e-4)
     method = build(DVSE, DVSEConfig(views=3))
-    assert orth_share("adaptive", 2) == pytest.approx(float(method(batch(), Moment(2, 4))["view_overlap"]), rel=1e-3)
+    assert orth_share("adaptive", 2) == pytest.approx(
+        float(method(batch(), StepContext(2, 4))["view_overlap"]), rel=1e-3
+    )
 
 
 def test_per_view_pooling_adds_aggregators() -> None:

@@ -8,7 +8,7 @@ import torch
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PCMEConfig
 from raytrain.methods import PCME
-from raytrain.methods.base import Moment
+from raytrain.methods.base import StepContext
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 J, D = 4, 8
@@ -29,7 +29,7 @@ def gaussians(method: PCME, given: dict[str, torch.Tensor]) -> list[tuple[torch.
 def test_the_loss_is_the_weighted_sum_of_its_terms(vib_form: Any, positives: Any) -> None:
     method = build(uniformity_weight=10.0, vib_weight=0.1, vib_form=vib_form, positives=positives)
     given = batch(noise=(2, J, D))
-    found = method(given, Moment())
+    found = method(given, StepContext())
     samples = [
         mean + given["noise"][:, side] * log_sigma.exp()
         for side, (mean, log_sigma) in enumerate(gaussians(method, given))
@@ -117,5 +117,5 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(
     change: dict[str, Any], samples: int, encoder: Any
 ) -> None:
     words = encoder is WORDS
-    check_trains(build(encoder, samples=samples, **change), batch(words, noise=(2, samples, D)), Moment(1.5, 4))
+    check_trains(build(encoder, samples=samples, **change), batch(words, noise=(2, samples, D)), StepContext(1.5, 4))
     check_alone(build(encoder, samples=samples, **change), batch(words))

@@ -8,7 +8,7 @@ import torch
 
 from raytrain.config import EncoderConfig, PCMEPPConfig
 from raytrain.methods import PCMEPP
-from raytrain.methods.base import Moment
+from raytrain.methods.base import StepContext
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 
@@ -29,7 +29,7 @@ def parts(method: PCMEPP, given: dict[str, torch.Tensor]) -> list[tuple[list[lis
 @pytest.mark.parametrize("positives", ["image", "pair"])
 def test_the_loss_is_the_weighted_sum_of_its_terms(positives: Any) -> None:
     method, given = build(positives=positives, vib_weight=0.5, pseudo_weight=0.3).eval(), batch()
-    found = method(given, Moment())
+    found = method(given, StepContext())
     text, image = parts(method, given)
     logits, labels = [], []
     for i in range(B):
@@ -94,5 +94,5 @@ CHANGES: list[dict[str, Any]] = [{"pseudo_weight": 0.0}, {"vib_weight": 0.0}, {"
 @pytest.mark.parametrize("change", [*switches(PCMEPPConfig), *CHANGES], ids=named)
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], encoder: Any) -> None:
     given = batch(encoder is WORDS)
-    check_trains(build(encoder, **change), given, Moment(1.5, 4))
+    check_trains(build(encoder, **change), given, StepContext(1.5, 4))
     check_alone(build(encoder, **change), given)

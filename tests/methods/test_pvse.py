@@ -10,7 +10,7 @@ from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PVSEConfig
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods import PVSE
-from raytrain.methods.base import Moment
+from raytrain.methods.base import StepContext
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 
@@ -26,20 +26,20 @@ def test_the_loss_is_the_sum_of_its_published_parts() -> None:
     scores = method.similarity(query, gallery)
     torch.testing.assert_close(scores, similarity.max_similarity(query, gallery))
     negatives = batch_negatives(given["image_id"], "masked")
-    rest = 0.01 * losses.discrepancy(gallery.flatten(0, 1), query.flatten(0, 1))
+    rest = 0.01 * losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
     for part in (text_residuals, image_residuals):
         gram = normalize(part, dim=-1) @ normalize(part, dim=-1).transpose(1, 2)
         apart = gram * (1 - torch.eye(3))
         rest = rest + 0.1 * sum(torch.linalg.matrix_norm(one) / 9 for one in apart) / B
     for epoch, hardest in ((0.5, False), (1.0, True)):
-        found = method(given, Moment(epoch, 4))
+        found = method(given, StepContext(epoch, 4))
         triplet = losses.mean_triplet(scores, negatives, 0.1, hardest)
         torch.testing.assert_close(found["triplet"], triplet)
         torch.testing.assert_close(found["loss"], triplet + rest)
 
 
 def test_one_embedding_has_the_triplet_alone() -> None:
-    found = build(views=1)(batch(), Moment(1, 4))
+    found = build(views=1)(batch(), StepContext(1, 4))
     assert set(found) == {"loss", "triplet", "collapsed"}
     torch.testing.assert_close(found["loss"], found["triplet"])
 
@@ -51,5 +51,5 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(
     change: dict[str, Any], views: int, encoder: Any
 ) -> None:
     given = batch(encoder is WORDS)
-    check_trains(build(encoder, views=views, **change), given, Moment(1.5, 4))
+    check_trains(build(encoder, views=views, **change), given, StepContext(1.5, 4))
     check_alone(build(encoder, views=views, **change), given)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from raytrain import losses
 from raytrain.config import EncoderConfig, RAUConfig
-from raytrain.methods.base import Inputs, Moment
+from raytrain.methods.base import Inputs, StepContext
 from raytrain.methods.rau import RAU
 
 D, B = 8, 6
@@ -67,7 +67,7 @@ def test_what_is_searched_is_deterministic_and_of_unit_length() -> None:
 def test_the_loss_is_the_weighted_sum_of_its_terms(wiring: Any) -> None:
     weights = {"base_weight": 0.3, "isu_weight": 0.5, "csu_weight": 0.7, "dr_weight": 0.2}
     method, given = build(wiring=wiring, **weights), batch()
-    found = method(given, Moment(epoch=1.0))
+    found = method(given, StepContext(epoch=1.0))
 
     image = method.image(given["reference"], given["reference_mask"])[:, 0]
     h = method.composition(image, method.text(given["text"], given["text_mask"]))
@@ -95,7 +95,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(wiring: Any) -> None:
 
 def test_there_are_no_further_positives_before_theta_is_trusted() -> None:
     method = build(theta_warmup_epochs=2.0)
-    early, late = method(batch(), Moment(epoch=1.9)), method(batch(), Moment(epoch=2.0))
+    early, late = method(batch(), StepContext(epoch=1.9)), method(batch(), StepContext(epoch=2.0))
     assert early["further_positives"] == 0
     torch.testing.assert_close(early["csu"], early["isu"])
     assert 0 < late["further_positives"] < 1
@@ -121,7 +121,7 @@ def switches() -> list[dict[str, Any]]:
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], blocks: int) -> None:
     method = build(blocks=blocks, **change)
     given = {**batch(), "noise": torch.randn(B, *method.noise_shape)}
-    found = method(given, Moment(epoch=1.5, num_epochs=2))
+    found = method(given, StepContext(epoch=1.5, num_epochs=2))
     found["loss"].backward()
     assert torch.isfinite(found["loss"])
     assert safetensors.torch.save(method.state_dict())  # which refuses tensors that stand there twice
@@ -133,13 +133,13 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[
 def test_two_ranks_with_the_noise_of_their_samples_have_the_loss_of_one() -> None:
     """Batch norm is left out: it is synchronised by the loop."""
     method = build().eval()
-    whole = method(batch(), Moment(epoch=2.0))
+    whole = method(batch(), StepContext(epoch=2.0))
     halves = [{key: value[part] for key, value in batch().items()} for part in (slice(0, 3), slice(3, None))]
     sent: list[list[Tensor]] = [[], []]
     for rank, half in enumerate(halves):
-        method(half, Moment(epoch=2.0, gather=lambda tensor, rank=rank: (sent[rank].append(tensor), tensor)[1]))
+        method(half, StepContext(epoch=2.0, gather=lambda tensor, rank=rank: (sent[rank].append(tensor), tensor)[1]))
     everything = iter([torch.cat(pair) for pair in zip(*sent, strict=True)])
-    found = method(halves[0], Moment(epoch=2.0, gather=lambda _: next(everything)))
+    found = method(halves[0], StepContext(epoch=2.0, gather=lambda _: next(everything)))
     assert found.keys() == whole.keys()
     for name in whole:
         torch.testing.assert_close(found[name], whole[name], msg=name)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, SCANConfig
 from raytrain.methods import SCAN
-from raytrain.methods.base import Inputs, Moment
+from raytrain.methods.base import Inputs, StepContext
 from tests.methods.local_features import Vectors, attended, dot, locals_of, members, unit
 
 ENCODER = EncoderConfig(dim=8)
@@ -104,9 +104,9 @@ def test_the_loss_is_the_triplet_loss_of_the_scores() -> None:
     scores = method.similarity(method.encode_query(batch()), method.encode_gallery(batch()))
     negatives = batch()["image_id"][:, None] != batch()["image_id"]
     for epoch, hardest in ((0.5, False), (1.0, True)):
-        expected = losses.triplet(scores, negatives, 0.2, hardest)
-        torch.testing.assert_close(method(batch(), Moment(epoch, 3))["loss"], expected)
-    assert build(mean_warmup_epochs=0)(batch())["loss"] == losses.triplet(scores, negatives, 0.2, True)
+        expected = losses.triplet_loss(scores, negatives, 0.2, hardest)
+        torch.testing.assert_close(method(batch(), StepContext(epoch, 3))["loss"], expected)
+    assert build(mean_warmup_epochs=0)(batch())["loss"] == losses.triplet_loss(scores, negatives, 0.2, True)
 
 
 @pytest.mark.parametrize("form", FORMS)

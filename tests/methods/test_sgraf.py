@@ -11,7 +11,7 @@ from raytrain import losses
 from raytrain.config import BiGRUText, EncoderConfig, SGRAFConfig
 from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
 from raytrain.methods import SGRAF
-from raytrain.methods.base import Moment
+from raytrain.methods.base import StepContext
 from tests.methods.local_features import Vectors, affine, attended, dot, locals_of, members, unit
 from tests.methods.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
 
@@ -191,9 +191,9 @@ def test_the_loss_is_the_triplet_loss_and_every_parameter_trains(change: dict[st
         scores = method.similarity(method.encode_query(batch(words)), method.encode_gallery(batch(words)))
         for epoch, hardest in ((0.5, False), (1.0, True)):
             method.config = method.config.model_copy(update={"mean_warmup_epochs": 1.0})
-            expected = losses.triplet(scores, negatives, 0.2, hardest)
-            torch.testing.assert_close(method(batch(words), Moment(epoch, 3))["loss"], expected)
-        method(batch(words), Moment(1, 3))["loss"].backward()
+            expected = losses.triplet_loss(scores, negatives, 0.2, hardest)
+            torch.testing.assert_close(method(batch(words), StepContext(epoch, 3))["loss"], expected)
+        method(batch(words), StepContext(1, 3))["loss"].backward()
         for name, parameter in method.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name

@@ -11,7 +11,7 @@ from raytrain.config import EncoderConfig, VSEPPConfig
 from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods import VSEPP
-from raytrain.methods.base import Inputs, Moment
+from raytrain.methods.base import Inputs, StepContext
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, batch, check_alone, check_trains, named, switches
 
 
@@ -41,8 +41,8 @@ def test_the_loss_is_the_sum_of_the_hardest_hinges_or_of_all() -> None:
     ):
         method = build(**changes)
         scores = method.encode_query(batch()) @ method.encode_gallery(batch()).T
-        found = method(batch(), Moment(epoch, 5))
-        torch.testing.assert_close(found["loss"], losses.triplet(scores, negatives, 0.2, hardest))
+        found = method(batch(), StepContext(epoch, 5))
+        torch.testing.assert_close(found["loss"], losses.triplet_loss(scores, negatives, 0.2, hardest))
 
 
 def test_order_embeddings_are_absolute_values_and_captions_the_smaller_ones() -> None:
@@ -58,19 +58,19 @@ def test_order_embeddings_are_absolute_values_and_captions_the_smaller_ones() ->
 @pytest.mark.parametrize("change", switches(VSEPPConfig), ids=named)
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], encoder: Any) -> None:
     words = encoder is WORDS
-    check_trains(build(encoder, **change), batch(words), Moment(1.5, 4))
+    check_trains(build(encoder, **change), batch(words), StepContext(1.5, 4))
     check_alone(build(encoder, **change), batch(words))
 
 
 def test_a_collapse_is_seen() -> None:
     method = build()
-    assert method(batch(), Moment(2, 4))["collapsed"] == 0
+    assert method(batch(), StepContext(2, 4))["collapsed"] == 0
     with torch.no_grad():
         for parameter in method.parameters():
             parameter.zero_()
         method.image.bias.fill_(1.0)
-    assert method(batch(), Moment(2, 4))["collapsed"] == 1
-    assert build(mining="sum")(batch(), Moment(2, 4))["collapsed"] == 0
+    assert method(batch(), StepContext(2, 4))["collapsed"] == 1
+    assert build(mining="sum")(batch(), StepContext(2, 4))["collapsed"] == 0
 
 
 def test_features_without_a_global_region_refuse_to_give_one() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.evaluation.protocols import evaluate
+from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
-from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
 

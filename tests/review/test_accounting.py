@@ -217,7 +217,7 @@ def test_the_tables_show_shares_and_money_where_there_are_any(tmp_path: Path) ->
 
 
 def test_each_run_is_told_with_its_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from raytrain.cli import main
+    from raytrain.cli.main import main
 
     small_sweep(tmp_path)
     (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ngpu_hour: {a100: 7.2}\n")

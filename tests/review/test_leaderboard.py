@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.leaderboard import IMAGE_TEXT, read_board, rows, write_leaderboard
 from raytrain.review.page import to_html
 from raytrain.review.tables import CSV_COLUMNS, to_csv, to_markdown, to_text

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from raytrain.errors import DataError, RefusedError, UsageError
-from raytrain.evaluation.protocols import evaluate
-from raytrain.evaluation.reranking import Temperatures
+from raytrain.evaluation.protocols.protocols import evaluate
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.leaderboard import read_board, rows
 from raytrain.review.page import to_html
 from raytrain.review.plots import temperature_map
-from raytrain.review.rerank import read_similarity, rerank_run
+from raytrain.run_evaluation.rerank import read_similarity, rerank_run
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import keep_scores, make_run, scores
 

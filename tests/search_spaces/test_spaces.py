@@ -6,15 +6,15 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from raytrain.cluster.first_trials import paper_trial  # noqa: E402
-from raytrain.cluster.options import SweepOptions  # noqa: E402
-from raytrain.cluster.space import distributions, drawn, walk  # noqa: E402
-from raytrain.cluster.study import sampler  # noqa: E402
-from raytrain.config import flatten, override  # noqa: E402
-from raytrain.errors import UsageError  # noqa: E402
-from raytrain.recipes import RECIPES  # noqa: E402
-from search_spaces import SPACES  # noqa: E402
-from search_spaces.image_text import METHODS  # noqa: E402
+from raytrain.config import flatten, override
+from raytrain.errors import UsageError
+from raytrain.recipes import RECIPES
+from raytrain.sweeps.initial_trials import paper_trial
+from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.space import distributions, drawn, walk
+from raytrain.sweeps.study import sampler
+from search_spaces import SPACES
+from search_spaces.image_text import METHODS
 
 # a recipe and each space that may search around it
 PAIRS = [(name, RECIPES[name]().method.kind) for name in sorted(RECIPES)]

@@ -14,34 +14,34 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.config import RunConfig
-from raytrain.data.build import build
-from raytrain.data.composed import Query, to_tables
+from raytrain.data.annotations.items import Item, to_arrow
+from raytrain.data.annotations.triplets import Query, to_tables
+from raytrain.data.build.build import build
 from raytrain.data.problems import Problems
-from raytrain.data.queries import Gallery, QuerySplit
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.sources import cirr as cirr_source
 from raytrain.data.sources import cub as cub_source
 from raytrain.data.sources import fashion_iq as fashion_source
-from raytrain.data.table import Split, Table
-from raytrain.data.table_writer import TableWriter, add_feature
+from raytrain.data.table import QuerySplit, Split, Table, open_split
+from raytrain.data.table.schema import Gallery
+from raytrain.data.table.writer import TableWriter, add_feature
 from raytrain.errors import RefusedError, UsageError
-from raytrain.evaluation import cirr as cirr_protocol
-from raytrain.evaluation.cirr import evaluate_cirr, submissions, write_submissions
-from raytrain.evaluation.composed import Asked
-from raytrain.evaluation.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
-from raytrain.evaluation.protocols import Result
+from raytrain.evaluation.protocols import cirr as cirr_protocol
+from raytrain.evaluation.protocols.cirr import evaluate_cirr, submissions, write_submissions
+from raytrain.evaluation.protocols.composed import ComposedQueries
+from raytrain.evaluation.protocols.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
+from raytrain.evaluation.protocols.protocols import Result
 from raytrain.methods.base import Method
 from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.scoring.composed_queries import composed_queries
+from raytrain.scoring.protocol_runner import Scored, queries_for_protocol, split_result
 from raytrain.tracking.journal import Journal
-from raytrain.training.benchmarks import Scored, asked_as, split_result
-from raytrain.training.composed import asked_of
-from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import fit
-from raytrain.training.run import open_split, open_tables
+from raytrain.training.run import open_tables
 from tests.data.pictures import write_image
 from tests.data.triplets import cirr, dump, fashion_iq
 from tests.evaluation.oracles import blocks_of
@@ -168,20 +168,20 @@ def test_fashion_iq_asks_each_pair_in_both_orders(tmp_path: Path) -> None:
 
 
 def test_the_second_order_is_the_other_text_and_the_same_one_where_a_pair_has_one(tmp_path: Path) -> None:
-    val = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table").query_split("val")
-    both = asked_as(val, "fashioniq/val_union")
+    val = QuerySplit(build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table"), "val")
+    both = queries_for_protocol(val, "fashioniq/val_union")
     assert isinstance(both, QuerySplit)
     texts = val.table.texts["text"].take(both.text).to_pylist()
     assert texts[:2] == ["Is red and has long sleeves", "Is shorter"]
     assert texts[6:8] == ["Has long sleeves and is red", "Is shorter"]
     assert both.reference.tolist() == [*val.reference.tolist(), *val.reference.tolist()]
     assert both.relevant().tolist() == [*val.relevant().tolist(), *val.relevant().tolist()]
-    assert asked_as(val, "fashioniq/original") is val
+    assert queries_for_protocol(val, "fashioniq/original") is val
 
 
 def coco(root: Path) -> Path:
     """Eight images of COCO's test that ECCV Caption asks, with COCO's ids of their captions, and eight to train on."""
-    from raytrain.evaluation.relevance import cxc_pairs, eccv_pairs
+    from raytrain.evaluation.protocols.relevance import cxc_pairs, eccv_pairs
 
     own = {image: sorted(several)[:5] for image, several in cxc_pairs()["i2t"].items()}
     entries = []
@@ -255,7 +255,7 @@ def test_a_method_that_cannot_compare_two_of_a_kind_leaves_these_directions_out(
 def test_what_the_table_lacks_is_told_with_the_result(tmp_path: Path) -> None:
     root = cirr(tmp_path / "root")
     (root / "img_raw" / "dev" / "val-1-img0.png").unlink()  # a member of the second query's set
-    val = build("cirr", root, tmp_path / "table", allow_missing=0.1).query_split("val")
+    val = QuerySplit(build("cirr", root, tmp_path / "table", allow_missing=0.1), "val")
     result = split_result(scored(val), "partial/cirr/val")
     assert result.queries["query"] == 1
     assert said(result.notes, "1 queries instead of 4,181, 7 images instead of 2,297")
@@ -264,7 +264,7 @@ def test_what_the_table_lacks_is_told_with_the_result(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_is_not_asked_of_another_source(tmp_path: Path) -> None:
-    val = build("cirr", cirr(tmp_path / "root"), tmp_path / "table").query_split("val")
+    val = QuerySplit(build("cirr", cirr(tmp_path / "root"), tmp_path / "table"), "val")
     with pytest.raises(UsageError, match="source cirr: it is for those of fashion_iq"):
         split_result(scored(val), "partial/fashioniq/original")
     with pytest.raises(UsageError, match=r"no protocol 'coco/5k' for composed queries.*fashioniq/val_union.*cirr/val"):
@@ -274,13 +274,13 @@ def test_a_benchmark_is_not_asked_of_another_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["coco/eccv", "cub/unseen", "coco/1k5f", "cirr/val", "nonsense"])
 def test_a_protocol_that_cannot_be_is_refused_before_anything_is_embedded(name: str, table: Table) -> None:
     with pytest.raises((RefusedError, UsageError), match=name):
-        asked_as(table.split("val"), name)
+        queries_for_protocol(table.split("val"), name)
 
 
 def test_a_missing_package_is_told_before_anything_is_embedded(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="raytrain\\[eval\\]"):
-        asked_as(table.split("val"), "partial/coco/cxc")
+        queries_for_protocol(table.split("val"), "partial/coco/cxc")
 
 
 def written(path: Path, source: str, items: list[Item], queries: list[Query], gallery: Gallery = "split") -> Table:
@@ -290,9 +290,9 @@ def written(path: Path, source: str, items: list[Item], queries: list[Query], ga
     return Table(path)
 
 
-def check_missing_one(asked: Asked, evaluated: Any) -> None:
+def check_missing_one(asked: ComposedQueries, evaluated: Any) -> None:
     """One image fewer has no right to the published name."""
-    fewer = Asked(
+    fewer = ComposedQueries(
         asked.reference, asked.targets, asked.subset, asked.part[:-1], asked.parts, asked.query_ids, asked.item_ids[:-1]
     )
     with pytest.raises(RefusedError, match="instead of"):
@@ -305,10 +305,10 @@ def test_the_real_fashion_iq_has_the_published_galleries(real_data: Path, tmp_pa
     for category in PUBLISHED:
         items += fashion_source.read_images(folder, category, "val", ".jpg", problems)[0]
         queries += fashion_source.read_pairs(folder, category, "val", problems)
-    val = written(tmp_path / "table", "fashion_iq", items, queries, "group").query_split("val")
+    val = QuerySplit(written(tmp_path / "table", "fashion_iq", items, queries, "group"), "val")
     found: dict[str, Result] = {}
     for name in ("original", "original-masked", "val_union", "val_union-kept-one"):
-        asked = asked_as(val, f"fashioniq/{name}")
+        asked = queries_for_protocol(val, f"fashioniq/{name}")
         found[name] = split_result(scored(asked), f"fashioniq/{name}")
     once = {"dress": 2017, "shirt": 2038, "toptee": 1961}
     assert found["original"].queries == found["val_union-kept-one"].queries == once
@@ -323,7 +323,9 @@ def test_the_real_fashion_iq_has_the_published_galleries(real_data: Path, tmp_pa
 
     protocol = find_fashion("fashioniq/original")
     assert protocol is not None
-    check_missing_one(asked_of(val), lambda fewer: evaluate_fashion(blocks_of(torch.zeros(1, 1)), fewer, protocol))
+    check_missing_one(
+        composed_queries(val), lambda fewer: evaluate_fashion(blocks_of(torch.zeros(1, 1)), fewer, protocol)
+    )
 
 
 def test_the_real_cirr_has_the_published_gallery_and_files_that_its_server_takes(
@@ -333,16 +335,16 @@ def test_the_real_cirr_has_the_published_gallery_and_files_that_its_server_takes
     items = [item for split in ("val", "test1") for item in cirr_source.read_images(folder, split, problems)[0]]
     queries = [query for split in ("val", "test1") for query in cirr_source.read_pairs(folder, split, problems)]
     table = written(tmp_path / "table", "cirr", items, queries)
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     result = split_result(scored(val), "cirr/val")
     assert result.queries == {"query": 4181, "subset": 4181}
     assert result.gallery == {"query": 2296, "subset": 5}
     assert result.metrics["cirr/subset_recall_at_1"] == pytest.approx(20, abs=2.5)
     assert result.metrics["cirr/recall_at_50"] == pytest.approx(100 * 50 / 2296, abs=1.5)
-    check_missing_one(asked_of(val), lambda fewer: evaluate_cirr(blocks_of(torch.zeros(1, 1)), fewer))
+    check_missing_one(composed_queries(val), lambda fewer: evaluate_cirr(blocks_of(torch.zeros(1, 1)), fewer))
 
-    test = table.query_split("test", allow_test=True)
-    asked = asked_of(test)
+    test = QuerySplit(table, "test", allow_test=True)
+    asked = composed_queries(test)
     for path in write_submissions(submissions(scored(test).blocks(), asked), tmp_path):
         assert path.stat().st_size < 5_000_000
         document = json.loads(path.read_text())

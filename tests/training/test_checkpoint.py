@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import Table
-from raytrain.data.words import Vocabulary
 from raytrain.errors import DataError, DiskFullError
 from raytrain.training import checkpoint
 from tests.runs import tiny

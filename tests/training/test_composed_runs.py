@@ -12,10 +12,10 @@ from raytrain.data.table import Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
-from raytrain.review.rerank import rerank_run
 from raytrain.review.tables import to_csv, to_markdown, to_text
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.run_evaluation.rerank import rerank_run
 from raytrain.tracking.journal import Journal
-from raytrain.training.evaluate import evaluate_run
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests.runs import tiny

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.config import override
 from raytrain.data.table import Table
+from raytrain.distributed import default_device
 from raytrain.errors import UsageError
 from raytrain.evaluation.diagnostics import hubness
-from raytrain.training.embed import embed_split, score
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.fit import default_device, fit
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.scoring.embed import embed_split, score
+from raytrain.training.fit import fit
 from raytrain.training.run import load_run, open_tables, train
 from tests.runs import tiny
 from tests.small_runs import small_run

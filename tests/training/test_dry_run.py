@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
@@ -27,9 +27,9 @@ from raytrain.training.dry_run import (
     table_sizes,
     usual_sizes,
 )
-from raytrain.training.fit import Run
 from raytrain.training.learner import Learner
 from raytrain.training.run import open_tables
+from raytrain.training.train_state import TrainState
 from tests.encoders.tiny_models import clip
 from tests.small_runs import small_run
 from tests.tables import make_table
@@ -74,7 +74,7 @@ def test_the_parts_of_paper_size_have_the_published_number_of_parameters() -> No
 def test_it_takes_the_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On training's first batch the loss, and the weights after the step, are those of `fit`."""
     config = override(small_run(tmp_path), {"name": "x", "optim.max_steps": 1})
-    run = Run(config, open_tables(config), CPU)
+    run = TrainState(config, open_tables(config), CPU)
     first = next(run.batches.epoch(0))
     run.train_epoch(threading.Event(), lambda: None)
     after = []

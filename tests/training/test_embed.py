@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from raytrain.data import batches
-from raytrain.data.readers import Batch
+from raytrain.data.load import batches
+from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
 from raytrain.methods.base import Method
-from raytrain.training.assemble import build_method
-from raytrain.training.embed import embed_split, score
-from raytrain.training.feed import open_feed
+from raytrain.scoring.embed import embed_split, score
+from raytrain.scoring.feed import open_feed
+from raytrain.training.build import build_method
 from raytrain.training.run import open_tables
 from tests.runs import tiny
 
@@ -86,7 +86,7 @@ def test_batches_of_different_lengths_give_the_scores_of_one_batch(
             lengths.append(batch["text"].shape[1])
             yield batch
 
-    monkeypatch.setattr("raytrain.training.embed.text_batches", few)
+    monkeypatch.setattr("raytrain.scoring.embed.text_batches", few)
     parts = embed_split(model, split, feed, cpu)
     assert len(set(lengths)) > 1
     for part, one in zip(parts, whole, strict=True):

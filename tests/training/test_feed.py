@@ -9,10 +9,10 @@ import torch
 from raytrain.config import override
 from raytrain.data.table import Table
 from raytrain.errors import RefusedError, UsageError
+from raytrain.scoring.feed import load_to_device, open_feed
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
-from raytrain.training.assemble import build_method
-from raytrain.training.feed import hold, open_feed
+from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, resumable
 from tests.runs import tiny
@@ -76,15 +76,15 @@ def test_features_are_held_where_asked_and_only_where_they_fit(
     config = tiny(table, tmp_path, feed__features="device")
     feed = open_feed(config, table)
     needed = feed.images.bytes_of(split.items) + feed.texts.bytes_of(split.texts)  # type: ignore[attr-defined]
-    held = hold(config, feed, split, cpu)
+    held = load_to_device(config, feed, split, cpu)
     assert held.images is not feed.images and held.texts is not feed.texts
-    assert hold(tiny(table, tmp_path), feed, split, cpu) is feed  # the page cache holds them already
-    monkeypatch.setattr("raytrain.training.feed._free_bytes", lambda device: needed - 1)
+    assert load_to_device(tiny(table, tmp_path), feed, split, cpu) is feed  # the page cache holds them already
+    monkeypatch.setattr("raytrain.scoring.feed._free_bytes", lambda device: needed - 1)
     with pytest.raises(UsageError, match=r"take 0\.0 GB.*feed\.features=disk"):
-        hold(config, feed, split, cpu)
+        load_to_device(config, feed, split, cpu)
     words = tiny(table, tmp_path, feed__features="device", encoder__text__kind="bigru")
     monkeypatch.undo()
-    held = hold(words, (of_words := open_feed(words, table)), split, cpu)
+    held = load_to_device(words, (of_words := open_feed(words, table)), split, cpu)
     assert held.texts is of_words.texts and held.images is not of_words.images
 
 
@@ -93,6 +93,6 @@ def test_features_are_held_where_asked_and_only_where_they_fit(
 def test_a_gpu_holds_features_by_itself_where_they_fit_in_its_share(table: Table, tmp_path: Path) -> None:
     device, split = torch.device("cuda"), table.split("train")
     feed = open_feed(tiny(table, tmp_path), table, device=device)
-    assert hold(tiny(table, tmp_path), feed, split, device) is not feed
-    assert hold(tiny(table, tmp_path, feed__device_share=1e-9), feed, split, device) is feed
-    assert hold(tiny(table, tmp_path, feed__features="disk"), feed, split, device) is feed
+    assert load_to_device(tiny(table, tmp_path), feed, split, device) is not feed
+    assert load_to_device(tiny(table, tmp_path, feed__device_share=1e-9), feed, split, device) is feed
+    assert load_to_device(tiny(table, tmp_path, feed__features="disk"), feed, split, device) is feed

@@ -14,8 +14,8 @@ import torch
 from raytrain.config import RunConfig, override
 from raytrain.data.table import Table
 from raytrain.errors import OutOfMemory
+from raytrain.scoring import feed as feeding
 from raytrain.tracking.journal import Journal
-from raytrain.training import feed as feeding
 from raytrain.training import probe
 from raytrain.training.dry_run import table_sizes
 from raytrain.training.fit import fit
@@ -104,9 +104,9 @@ def test_features_are_held_in_what_training_leaves_free(tmp_path: Path, monkeypa
     if isinstance(opened.texts, feeding.TokenStates):
         size += opened.texts.bytes_of(split.texts)
     monkeypatch.setattr(feeding, "_free_bytes", lambda device: size + 10)
-    assert feeding.hold(config, opened, split, CPU, 10) is not opened
+    assert feeding.load_to_device(config, opened, split, CPU, 10) is not opened
     with pytest.raises(feeding.UsageError, match="GB free"):
-        feeding.hold(config, opened, split, CPU, 11)
+        feeding.load_to_device(config, opened, split, CPU, 11)
 
 
 def test_a_margin_of_a_tenth_is_left() -> None:
@@ -115,18 +115,18 @@ def test_a_margin_of_a_tenth_is_left() -> None:
 
 def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
-    from raytrain.cluster import alone
-    from raytrain.cluster.options import SweepOptions
-    from raytrain.cluster.trial import Ledger, recorder, trial_config
+    from raytrain.sweeps import single_worker
+    from raytrain.sweeps.options import SweepOptions
+    from raytrain.sweeps.trial import Ledger, recorder, trial_config
     from raytrain.tracking.mirror import Mirror
 
     heard: list[dict[str, object]] = []
     monkeypatch.setattr(tune, "report", heard.append)
-    monkeypatch.setattr(alone, "device_of", lambda share: CPU)
+    monkeypatch.setattr(single_worker, "device_of", lambda share: CPU)
     monkeypatch.setattr(probe, "CudaMeter", lambda device: Scale(300))
     base = override(small_run(tmp_path), {"name": "packed"})
     config = trial_config(base, "packed", 0, {})
-    alone.run_alone(config, {"CPU": 1.0, "GPU": 0.25}, "the sweep", Table(config.data.table).fingerprint)
+    single_worker.run_alone(config, {"CPU": 1.0, "GPU": 0.25}, "the sweep", Table(config.data.table).fingerprint)
     ledger = Ledger(base, "packed", SweepOptions(), Mirror(None))
     ended = SimpleNamespace(config={"number": 0, "changes": {}}, last_result=heard[-1])
     recorder(ledger).on_trial_complete(1, [], ended)
@@ -139,7 +139,7 @@ def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, mo
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_share_of_a_gpu_holds_what_was_estimated(tmp_path: Path) -> None:
-    from raytrain.cluster.alone import train_alone
+    from raytrain.sweeps.single_worker import train_alone
 
     base = small_run(tmp_path)
     fits, large = (override(base, {"name": name}) for name in ("fits", "large"))

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from raytrain.config import RunConfig, override
-from raytrain.data.batches import text_batches
+from raytrain.data.load.batches import text_batches
 from raytrain.data.table import Table
 from raytrain.errors import RefusedError, UsageError
-from raytrain.evaluation.query_bank import draw
+from raytrain.evaluation.reranking.query_bank import draw
 from raytrain.review.leaderboard import rows
-from raytrain.review.rerank import read_similarity, rerank_run
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.run_evaluation.rerank import read_similarity, rerank_run
+from raytrain.run_evaluation.rescore import Rescore, bank_scores
 from raytrain.tracking.journal import Journal
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.rescore import Rescore, bank_scores
 from raytrain.training.run import load_run, train
 from tests.small_runs import small_run
 
@@ -122,8 +122,8 @@ def test_a_pooling_is_searched_kept_and_applied(folder: Path) -> None:
     scores, _ = Rescore(folder)(best, 0, 0, document["checkpoint"])
     assert evaluate_run(folder, "val")["rerank"] is not None
     ranks = np.load(folder / "evaluation" / "val.rerank.ranks.npz")["t2i"]
-    from raytrain.evaluation.protocols import evaluate
-    from raytrain.evaluation.reranking import Temperatures
+    from raytrain.evaluation.protocols.protocols import evaluate
+    from raytrain.evaluation.reranking.fast_reranking import Temperatures
 
     _, _, owner = read_similarity(folder)
     expected = evaluate(scores, owner, "split/val", Temperatures.from_dict(document["params"]))

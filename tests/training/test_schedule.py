@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from raytrain.data.table import Table
-from raytrain.training.assemble import build_method
-from raytrain.training.feed import open_feed
+from raytrain.scoring.feed import open_feed
+from raytrain.training.build import build_method
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
 from tests.runs import tiny
 

@@ -13,17 +13,17 @@ import torch
 from torch import nn
 
 from raytrain.config import RunConfig
-from raytrain.data.build import build
+from raytrain.data.build.build import build
 from raytrain.data.images import decode, target_pad
-from raytrain.data.readers import Pixels
+from raytrain.data.load.readers import Pixels
 from raytrain.data.table import Table
 from raytrain.encoders.images import TransformersImages, VisionBackbone
 from raytrain.errors import DataError, UsageError
 from raytrain.methods.base import layer_scales
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.scoring.feed import open_feed
 from raytrain.training import checkpoint
-from raytrain.training.assemble import build_method
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.feed import open_feed
+from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import make_optimizer, set_lr

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from raytrain.data.table import Table
+from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.scoring.feed import open_feed
 from raytrain.training import checkpoint
-from raytrain.training.assemble import build_method
-from raytrain.training.evaluate import evaluate_run
-from raytrain.training.feed import open_feed
+from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import make_optimizer, set_lr

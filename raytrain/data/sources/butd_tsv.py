@@ -20,19 +20,18 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from raytrain.data.accounting import Missing, exceeds
-from raytrain.data.columns import Columns, records_of
-from raytrain.data.composed import Place
-from raytrain.data.layouts import KNOWN, Layout
+from raytrain.data.annotations.columns import Columns, records_of
+from raytrain.data.annotations.items import Item, to_arrow
+from raytrain.data.annotations.layouts import KNOWN, Layout
+from raytrain.data.annotations.records import SourceLocation, split_of
+from raytrain.data.annotations.row_files import MAX_LINE_BYTES, ROW_FILES, read_rows
 from raytrain.data.paths import contained, opened
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
-from raytrain.data.records import split_of
-from raytrain.data.row_files import MAX_LINE_BYTES, ROW_FILES, read_rows
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.sources.karpathy import read_items
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.coverage import Missing, exceeds
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 _FIELDS = 6
@@ -50,7 +49,7 @@ class Line:
         features: base64 of float32 (boxes, F).
     """
 
-    place: Place
+    place: SourceLocation
     id: str
     boxes: int
     features: bytes
@@ -101,7 +100,7 @@ def build(
         said = [replace(item, texts=item.texts[:texts_per_image]) for item in said]
     for item in said:
         if item.id not in rows:
-            missing.add(item, "no features")
+            missing.add_image(item.id, item.split, len(item.texts), "no features")
     if exceeds(len(missing.ids), len(said), allow_missing):
         for identity in missing.ids:
             fix = "Extract them, or allow a share of missing images with allow_missing=SHARE."
@@ -131,7 +130,7 @@ def lines(path: Path, problems: Problems) -> Iterator[Line]:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
-            place = Place(str(path), number)
+            place = SourceLocation(str(path), number)
 
             def bad(kind: str, what: str, number: int = number) -> None:
                 problems.add(kind, Problem(str(path), number, what, _AGAIN))
@@ -151,15 +150,15 @@ def lines(path: Path, problems: Problems) -> Iterator[Line]:
             yield Line(place, identity, int(boxes), parts[5])
 
 
-def _scan(files: list[Path], problems: Problems) -> tuple[dict[str, Place], Line | None]:
+def _scan(files: list[Path], problems: Problems) -> tuple[dict[str, SourceLocation], Line | None]:
     """(place of each image, the first line); every image must have the shape of the first."""
-    found: dict[str, Place] = {}
+    found: dict[str, SourceLocation] = {}
     first: Line | None = None
     for path in files:
         for line in lines(path, problems):
             first = first or line
 
-            def bad(kind: str, what: str, place: Place = line.place) -> None:
+            def bad(kind: str, what: str, place: SourceLocation = line.place) -> None:
                 problems.add(kind, Problem(place.file, place.row, what, _AGAIN))
 
             width = line.width()
@@ -187,7 +186,7 @@ def _fill(
             if row is None:
                 continue
 
-            def bad(kind: str, what: str, fix: str = _AGAIN, place: Place = line.place) -> None:
+            def bad(kind: str, what: str, fix: str = _AGAIN, place: SourceLocation = line.place) -> None:
                 problems.add(kind, Problem(place.file, place.row, what, fix))
 
             try:
@@ -255,7 +254,7 @@ def _captions(path: Path, problems: Problems) -> list[Item]:
     columns = Columns(image="image_id")
     for record in records_of(read_rows(path, problems), path, columns, problems):
 
-        def bad(kind: str, what: str, place: Place = record.place) -> None:
+        def bad(kind: str, what: str, place: SourceLocation = record.place) -> None:
             problems.add(kind, Problem(place.file, place.row, what, "Correct the row."))
 
         split = split_of(record.split)

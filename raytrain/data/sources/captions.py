@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from raytrain.data.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
-from raytrain.data.gathered import write_records
-from raytrain.data.layouts import GUESSED, MARKED, Layout, image_folder, named, said_of
+from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
+from raytrain.data.annotations.grouping import write_records
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, describe_match, image_folder, named
+from raytrain.data.annotations.records import Record, Shares, split_in, with_split
+from raytrain.data.annotations.row_files import columns_of, files_in, read_rows
 from raytrain.data.problems import Problems
-from raytrain.data.records import Record, Shares, split_in, with_split
-from raytrain.data.row_files import columns_of, files_in, read_rows
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.errors import DataError, UsageError
@@ -106,7 +106,7 @@ def looks_like(root: Path) -> Layout | None:
             options |= {"val": "0.1", "test": "0.1"}
         if folder not in (None, "images"):
             options["images"] = str(folder)
-        found = [f"{', '.join(alike)} (columns {', '.join(columns)})", said_of(root, f"{folder or 'images'}/")]
+        found = [f"{', '.join(alike)} (columns {', '.join(columns)})", describe_match(root, f"{folder or 'images'}/")]
         missing = [] if folder else [f"images, such as {PurePosixPath(names[0]) if names else 'images/1.jpg'}"]
         return Layout([one for one in found if one], missing, options, MARKED if folder else GUESSED)
     return None

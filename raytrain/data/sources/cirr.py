@@ -22,10 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
-from raytrain.data.layouts import Layout, marked
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.json_files import read_json, strings_of, text_of
+from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.errors import Problem, UsageError
@@ -62,7 +64,7 @@ def build(
         raise UsageError(f"no split {unknown[0]!r}. Splits: {', '.join(SPLIT_OF)}.")
     folder, problems = Path(root).expanduser().resolve(), Problems()
     items: list[Item] = []
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLocation] = {}
     queries: list[Query] = []
     for name in dict.fromkeys(names):
         some, where = read_images(folder, name, problems)
@@ -75,7 +77,7 @@ def build(
     return write(out, source, root_of(images, folder), items, places, queries, problems, allow_missing)
 
 
-def read_images(folder: Path, name: str, problems: Problems) -> tuple[list[Item], dict[str, Place]]:
+def read_images(folder: Path, name: str, problems: Problems) -> tuple[list[Item], dict[str, SourceLocation]]:
     """The images of a split as items, and the place of each; rows count the entries."""
     path = folder / "image_splits" / f"split.rc2.{name}.json"
     files: dict[str, Any] = read_json(path, dict, _FIX)
@@ -85,7 +87,7 @@ def read_images(folder: Path, name: str, problems: Problems) -> tuple[list[Item]
             problems.add("path", Problem(str(path), row, f"{identity}: {file!r} is no path", _FIX))
             continue
         items.append(Item(identity, file.removeprefix("./"), SPLIT_OF[name]))
-        places[identity] = Place(str(path), row)
+        places[identity] = SourceLocation(str(path), row)
     return items, places
 
 
@@ -95,7 +97,7 @@ def read_pairs(folder: Path, name: str, problems: Problems) -> list[Query]:
     entries: list[Any] = read_json(path, list, _FIX)
     queries = []
     for row, entry in enumerate(entries):
-        place = Place(str(path), row)
+        place = SourceLocation(str(path), row)
         before = len(problems)
         reference = text_of(entry, "reference", place, problems)
         if len(problems) > before:
@@ -123,7 +125,7 @@ def read_extended(folder: Path, name: str, queries: list[Query], problems: Probl
     known = {query.id: query for query in queries}
     said: dict[str, list[str]] = {}
     for row, entry in enumerate(entries):
-        place = Place(str(path), row)
+        place = SourceLocation(str(path), row)
         notes = entry.get("caption_extend") if isinstance(entry, dict) else None
         query = known.get(str(entry.get("pairid"))) if isinstance(entry, dict) else None
         if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):

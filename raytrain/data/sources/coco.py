@@ -21,14 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.data.accounting import Missing
-from raytrain.data.composed import Place, present_images, read_json
-from raytrain.data.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.storage import root_of
-from raytrain.data.table import Table, open_array
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table.coverage import Missing
+from raytrain.data.table.table import open_array
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}
@@ -47,7 +49,7 @@ class Annotated:
     """
 
     items: dict[str, Item] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, SourceLocation] = field(default_factory=dict)
     captions: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -142,7 +144,7 @@ def _read_file(path: Path, inside: str, split: str, read: Annotated, problems: P
             known = names.get(licence, "") if isinstance(licence, int) else ""
             credit = ", ".join(str(one) for one in (known, entry.get("flickr_url")) if one)
             read.items[str(number)] = Item(str(number), f"{inside}/{file}", split, attribution=credit)
-            read.places[str(number)] = Place(str(path), row)
+            read.places[str(number)] = SourceLocation(str(path), row)
     for row, entry in enumerate(entries["annotations"] or []):
         entry = entry if isinstance(entry, Mapping) else {}
         number, image, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")

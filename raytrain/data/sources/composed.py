@@ -17,15 +17,16 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.columns import texts_of, word_of
-from raytrain.data.composed import Place, Query, write
-from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
+from raytrain.data.annotations.columns import texts_of, word_of
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_folder
+from raytrain.data.annotations.records import SourceLocation, split_in, split_of
+from raytrain.data.annotations.row_files import Row, columns_of, files_in, read_rows
+from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
-from raytrain.data.records import split_in, split_of
-from raytrain.data.row_files import Row, columns_of, files_in, read_rows
-from raytrain.data.rows import Item
 from raytrain.data.storage import root_of
-from raytrain.data.table import SPLITS, Table
+from raytrain.data.table import Table
+from raytrain.data.table.schema import SPLITS
 from raytrain.errors import DataError, Problem
 
 _SUFFIXES = (".jsonl", ".ndjson")
@@ -57,7 +58,7 @@ def build(
     gathered = _Gathered(problems)
     for path in paths:
         for number, row in read_rows(path, problems):
-            gathered.add(row, Place(str(path), number), split_in(path.stem))
+            gathered.add(row, SourceLocation(str(path), number), split_in(path.stem))
     if not gathered.queries:
         problems.add("none", Problem(str(paths[0]), None, "no triplet", "Write a reference, text and target a line."))
     items, queries = list(gathered.items.values()), gathered.queries
@@ -75,10 +76,10 @@ class _Gathered:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.items: dict[str, Item] = {}
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, SourceLocation] = {}
         self.queries: list[Query] = []
 
-    def add(self, row: Row, place: Place, stated: str) -> None:
+    def add(self, row: Row, place: SourceLocation, stated: str) -> None:
         before = len(self.problems)
         split, group = (word_of(row.get(name), name, place, self.problems) for name in ("split", "group"))
         known = split_of(split or stated)
@@ -109,7 +110,7 @@ class _Gathered:
             targets, texts = list(dict.fromkeys(targets)), list(dict.fromkeys(texts))
             self.queries.append(Query(name, known, reference[0], texts, targets, place, list(dict.fromkeys(subset))))
 
-    def _paths(self, row: Row, name: str, place: Place) -> list[str]:
+    def _paths(self, row: Row, name: str, place: SourceLocation) -> list[str]:
         value: Any = row.get(name)
         values = value if isinstance(value, list) else [] if value is None else [value]
         if not all(isinstance(one, str) and one for one in values):
@@ -117,7 +118,7 @@ class _Gathered:
             return []
         return [str(PurePosixPath(one)) for one in values]
 
-    def _image(self, path: str, split: str, group: str, place: Place) -> None:
+    def _image(self, path: str, split: str, group: str, place: SourceLocation) -> None:
         item = self.items.setdefault(path, Item(path, path, split, group=group))
         first = self.places.setdefault(path, place)
         for what, here, before in (("split", split, item.split), ("group", group, item.group)):
@@ -125,7 +126,7 @@ class _Gathered:
                 where = f"row {first.row}" if first.file == place.file else f"{first.file}, row {first.row}"
                 self._bad(f"two {what}s", place, f"image {path!r} is of {what} {here!r}, and of {before!r} in {where}")
 
-    def _bad(self, kind: str, place: Place, what: str) -> None:
+    def _bad(self, kind: str, place: SourceLocation, what: str) -> None:
         self.problems.add(kind, Problem(place.file, place.row, what, _ROW))
 
 
@@ -149,5 +150,5 @@ def looks_like(root: Path) -> Layout | None:
     missing = [] if folder else ["the folder of the images"]
     if "split" not in columns and not all(split_in(path.stem) for path in ours):
         missing.append("the key split, or files called train.jsonl, val.jsonl, test.jsonl")
-    found = [f"{', '.join(path.name for path in ours)} (keys {', '.join(columns)})", said_of(root, f"{folder}/")]
+    found = [f"{', '.join(path.name for path in ours)} (keys {', '.join(columns)})", describe_match(root, f"{folder}/")]
     return Layout([one for one in found if one], missing, options, MARKED)

@@ -25,15 +25,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.accounting import Missing
-from raytrain.data.composed import Place, present_images, read_json
-from raytrain.data.layouts import Layout, marked
+from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.storage import root_of
-from raytrain.data.table import SPLITS, Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table.coverage import Missing
+from raytrain.data.table.schema import SPLITS
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 FOLDS = 3
@@ -53,7 +55,7 @@ class Birds:
     """
 
     items: list[Item]
-    places: dict[str, Place]
+    places: dict[str, SourceLocation]
     side: dict[str, str]
     own_lists: bool
 
@@ -156,7 +158,7 @@ def _from_json(path: Path, problems: Problems) -> Birds:
         if not texts:
             bad("captions", f"{file}: no caption")
         birds.items.append(Item(file, file, "", texts, group=species))
-        birds.places[file] = Place(str(path), row)
+        birds.places[file] = SourceLocation(str(path), row)
     _unique_texts(birds, problems)
     return birds
 
@@ -190,7 +192,7 @@ def _read_species(captions: Path, species: str, birds: Birds, problems: Problems
         if not texts:
             problems.add("captions", Problem(str(path), None, "no caption", "Get the file again."))
         birds.items.append(Item(file, file, "", texts, group=species))
-        birds.places[file] = Place(str(path), None)
+        birds.places[file] = SourceLocation(str(path), None)
 
 
 def _held_out(folder: Path, fold: int, birds: Birds, problems: Problems) -> set[str]:

@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.progress import to_stderr
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import UsageError
 
 CREDIT = "Twemoji graphics, copyright Twitter, Inc. and other contributors, CC BY 4.0"

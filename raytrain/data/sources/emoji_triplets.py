@@ -14,9 +14,10 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 
-from raytrain.data.composed import Place, Query, to_tables
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.triplets import Query, to_tables
 from raytrain.data.progress import to_stderr
-from raytrain.data.rows import Item
 from raytrain.data.sources.emoji import (
     ATTRIBUTIONS,
     CREDIT,
@@ -29,7 +30,7 @@ from raytrain.data.sources.emoji import (
     splits_of,
 )
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import UsageError
 
 TEMPLATES = {
@@ -69,7 +70,7 @@ def build(out: str | os.PathLike[str], *, tone_share: float = 0.3) -> Table:
     base = {sign: bare.get("".join(c for c in sign if c not in SKIN_TONES and c != "\ufe0f")) for sign in signs}
     group = {sign: family[plain_sign] for sign, plain_sign in base.items() if plain_sign is not None}
     items = [Item(code_of(sign), f"{code_of(sign)}.png", split[name], [], name, CREDIT) for sign, name in group.items()]
-    place = Place("packages", 0)
+    place = SourceLocation("packages", 0)
     queries = []
     for kind, source, target, text in triplets({sign: plain(names[sign][0]) for sign in group}):
         if split[group[source]] == split[group[target]]:

@@ -26,13 +26,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
-from raytrain.data.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.json_files import read_json, strings_of, text_of
+from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.row_files import text_lines
+from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
-from raytrain.data.row_files import text_lines
-from raytrain.data.rows import Item
 from raytrain.data.storage import root_of
-from raytrain.data.table import SPLITS, Table
+from raytrain.data.table import Table
+from raytrain.data.table.schema import SPLITS
 from raytrain.errors import DataError, Problem, UsageError
 
 CATEGORIES = ("dress", "shirt", "toptee")
@@ -70,7 +73,7 @@ def build(
         raise UsageError(f"pairs is captions or captions_pairs; given: {pairs!r}")
     folder, problems = Path(root).expanduser().resolve(), Problems()
     items: list[Item] = []
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLocation] = {}
     queries: list[Query] = []
     for category in dict.fromkeys(names):
         for split in SPLITS if pairs == "captions" else ("train", "val"):
@@ -91,7 +94,7 @@ def build(
 
 def read_images(
     folder: Path, category: str, split: str, suffix: str, problems: Problems
-) -> tuple[list[Item], dict[str, Place]]:
+) -> tuple[list[Item], dict[str, SourceLocation]]:
     """The images of a split file as items `category/name`, and the place of each."""
     path = folder / "image_splits" / f"split.{category}.{split}.json"
     names: list[Any] = read_json(path, list, _FIX)
@@ -101,7 +104,7 @@ def read_images(
             problems.add("name", Problem(str(path), row, f"{name!r} is no image name", _FIX))
             continue
         items.append(Item(f"{category}/{name}", f"{name}{suffix}", split, group=category))
-        places[items[-1].id] = Place(str(path), row)
+        places[items[-1].id] = SourceLocation(str(path), row)
     return items, places
 
 
@@ -111,7 +114,7 @@ def read_pairs(folder: Path, category: str, split: str, problems: Problems) -> l
     entries: list[Any] = read_json(path, list, _FIX)
     queries = []
     for row, entry in enumerate(entries):
-        place = Place(str(path), row)
+        place = SourceLocation(str(path), row)
         before = len(problems)
         reference = text_of(entry, "candidate", place, problems)
         target = text_of(entry, "target", place, problems) if split != "test" else ""
@@ -126,17 +129,17 @@ def read_pairs(folder: Path, category: str, split: str, problems: Problems) -> l
 
 def read_pair_lines(
     folder: Path, category: str, split: str, suffix: str, problems: Problems
-) -> tuple[list[Item], dict[str, Place], list[Query]]:
+) -> tuple[list[Item], dict[str, SourceLocation], list[Query]]:
     """The images that a file of captions_pairs names, the place of each, and its queries; lines count from 1."""
     path = folder / "captions_pairs" / f"fashion_iq-{split}-cap-{category}.txt"
     if not path.is_file():
         raise DataError(Problem(str(path), None, "not found", "Put the file there, or build with pairs=captions."))
     items: dict[str, Item] = {}
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLocation] = {}
     queries: list[Query] = []
-    open_pair: tuple[Place, list[str], str] | None = None  # the first of two lines: place, images, caption
+    open_pair: tuple[SourceLocation, list[str], str] | None = None  # the first of two lines: place, images, caption
     for number, line in text_lines(path, problems):
-        place = Place(str(path), number)
+        place = SourceLocation(str(path), number)
         if not line.strip():
             continue
         images, caption = _pair_line(line, category, suffix)

@@ -19,15 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
-from raytrain.data.composed import read_json
-from raytrain.data.gathered import write_records
+from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
+from raytrain.data.annotations.grouping import write_records
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, named
+from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
+from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
-from raytrain.data.layouts import GUESSED, MARKED, Layout, named
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
-from raytrain.data.records import Record, Shares, split_in, split_of, with_split
-from raytrain.data.row_files import columns_of, read_rows
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from raytrain.data.columns import TEXT_NAMES, Columns, records_of
-from raytrain.data.gathered import write_records
-from raytrain.data.layouts import MARKED, Layout, image_files, named, said_of
+from raytrain.data.annotations.columns import TEXT_NAMES, Columns, records_of
+from raytrain.data.annotations.grouping import write_records
+from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_files, named
+from raytrain.data.annotations.records import Record, Shares, split_of, with_split
+from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.problems import Problems
-from raytrain.data.records import Record, Shares, split_of, with_split
-from raytrain.data.row_files import columns_of, read_rows
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 
@@ -111,4 +111,4 @@ def looks_like(root: Path) -> Layout | None:
     if next(image_files(root), None) is None:
         missing.append("images")
     files = ", ".join(str(path.relative_to(root)) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return Layout([f"{files} (columns {', '.join(columns)})", said_of(root, "./")], missing, options, MARKED)
+    return Layout([f"{files} (columns {', '.join(columns)})", describe_match(root, "./")], missing, options, MARKED)

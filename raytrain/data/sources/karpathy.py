@@ -15,14 +15,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.accounting import Missing
-from raytrain.data.composed import Place, present_images, read_json
-from raytrain.data.layouts import MARKED, Layout, image_folder, said_of
+from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_folder
+from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.coverage import Missing
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 SPLIT_OF = {"train": "train", "restval": "train", "val": "val", "test": "test"}
@@ -71,13 +72,13 @@ def build(
     return Table(out)
 
 
-def read_items(path: Path, problems: Problems) -> list[tuple[Item, Place]]:
+def read_items(path: Path, problems: Problems) -> list[tuple[Item, SourceLocation]]:
     """The images of a file as items, and the place of each; what is wrong with the others is added to `problems`."""
     found = []
     for row, entry in enumerate(_entries(path)):
         item = _item(entry, row, str(path), problems)
         if item is not None:
-            found.append((item, Place(str(path), row)))
+            found.append((item, SourceLocation(str(path), row)))
     _repeated([(item.id, "image") for item, _ in found], str(path), problems)
     _repeated([(name, "caption") for item, _ in found for name, _ in item.texts], str(path), problems)
     return found
@@ -152,5 +153,5 @@ def looks_like(root: Path) -> Layout | None:
     missing = [] if folder else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
     if len(paths) > 1:
         missing.append("exactly one dataset_*.json: keep one in the folder")
-    found = [", ".join(path.name for path in paths), said_of(root, f"{folder}/") if folder else ""]
+    found = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
     return Layout([one for one in found if one], missing, options, MARKED)

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from raytrain.data.layouts import Layout, marked
+from raytrain.data.annotations.items import Item, to_arrow
+from raytrain.data.annotations.layouts import Layout, marked
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
-from raytrain.data.rows import Item, to_arrow
-from raytrain.data.table import Table, open_array
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table import Table
+from raytrain.data.table.table import open_array
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 _IDS = "Correct the file, or get it again; beside arrays it may be left out."

@@ -15,12 +15,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.composed import Place, Query, read_json, strings_of, text_of, write
-from raytrain.data.layouts import Layout, marked
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.json_files import read_json, strings_of, text_of
+from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item
 from raytrain.data.storage import root_of
-from raytrain.data.table import SPLITS, Table
+from raytrain.data.table import Table
+from raytrain.data.table.schema import SPLITS
 from raytrain.errors import Problem
 
 
@@ -45,12 +48,12 @@ def build(
     return write(out, source, root_of(images, folder), items, places, queries, problems, allow_missing)
 
 
-def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str, Place]]:
+def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str, SourceLocation]]:
     """Products as items without texts, and the place of each."""
     entries: list[Any] = read_json(path, list, "It is a list of {id, file, split, type}.")
     items, places = [], {}
     for row, entry in enumerate(entries):
-        place = Place(str(path), row)
+        place = SourceLocation(str(path), row)
         identity, file, split = (text_of(entry, key, place, problems) for key in ("id", "file", "split"))
         if split and split not in SPLITS:
             what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
@@ -67,7 +70,7 @@ def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
     entries: list[Any] = read_json(path, list, "It is a list of {reference, caption, targets}.")
     queries = []
     for row, entry in enumerate(entries):
-        place = Place(str(path), row)
+        place = SourceLocation(str(path), row)
         before = len(problems)
         reference, caption = (text_of(entry, key, place, problems) for key in ("reference", "caption"))
         targets = strings_of(entry, "targets", place, problems) if isinstance(entry, dict) else []

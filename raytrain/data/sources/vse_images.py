@@ -15,15 +15,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.accounting import Missing
-from raytrain.data.composed import Place, present_images, read_json
-from raytrain.data.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.json_files import read_json
+from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.rows import Item, to_arrow
 from raytrain.data.sources.precomp import read_captions, read_ids
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
-from raytrain.data.table_writer import TableWriter
+from raytrain.data.table.coverage import Missing
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 _FIX = "Get the lists and id_mapping.json from one source."
@@ -63,7 +64,7 @@ def build(
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     paths: dict[str, Any] = read_json(folder / "id_mapping.json", dict, _FIX)
     items: list[Item] = []
-    places: dict[str, Place] = {}
+    places: dict[str, SourceLocation] = {}
     files = {"train": "train", "dev": "val"} | ({} if test == "none" else {test: "test"})
     for stem, split in files.items():
         first = dev_images if stem == "dev" else None
@@ -92,7 +93,7 @@ def lists(folder: Path) -> Path:
 
 def _read(
     folder: Path, stem: str, split: str, texts: int, first: int | None, paths: dict[str, Any], problems: Problems
-) -> list[tuple[Item, Place]]:
+) -> list[tuple[Item, SourceLocation]]:
     """The images of one split with the line of each."""
     file = folder / f"{stem}_ids.txt"
     captions = read_captions(folder / f"{stem}_caps.txt", problems)
@@ -108,7 +109,7 @@ def _read(
     count = len(captions) // texts
     found = []
     for row, (identity, line) in enumerate(read_ids(file, count, len(captions), texts, problems)[:first]):
-        place = Place(str(file), line)
+        place = SourceLocation(str(file), line)
         path = paths.get(identity)
         if not isinstance(path, str) or not path:
             what = f"image {identity!r} has no path in id_mapping.json"

@@ -21,14 +21,13 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.columns import texts_of
-from raytrain.data.composed import Place
-from raytrain.data.gathered import write_records
+from raytrain.data.annotations.columns import texts_of
+from raytrain.data.annotations.grouping import write_records
+from raytrain.data.annotations.layouts import MARKED, Layout
+from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_in, split_of, with_split
 from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from raytrain.data.layouts import MARKED, Layout
 from raytrain.data.paths import check_relative, opened
 from raytrain.data.problems import Problems
-from raytrain.data.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 
@@ -41,7 +40,7 @@ _JSON_KEYS = ("caption", "captions", "text")
 @dataclass
 class _Sample:
     key: str
-    place: Place
+    place: SourceLocation
     images: list[tuple[str, bytes]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +115,7 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
         if sample is None or sample.key != key:
             if sample is not None:
                 yield sample
-            sample = _Sample(key, Place(str(path), row))
+            sample = _Sample(key, SourceLocation(str(path), row))
         if suffix.endswith(IMAGE_SUFFIXES):
             sample.images.append((name, content))
             continue

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources.cirr import read_extended, read_images, read_pairs
+from raytrain.data.table import QuerySplit
 from raytrain.errors import DataError, UsageError
 from tests.data.pictures import left_behind
 from tests.data.triplets import change, cirr, dump
@@ -23,7 +24,7 @@ EXTENDED = 4111  # of the 4,181 pairs of val so many have a note
 def test_subsets_and_targets_are_rows_of_the_split(tmp_path: Path) -> None:
     table = build("cirr", cirr(tmp_path / "root"), tmp_path / "table")
     assert table.splits["val"] == {"items": 8, "texts": 2, "queries": 2}
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     assert val.reference.tolist() == [7, 0]
     assert val.targets.tolist() == [2, 5]
     assert [sorted(part.tolist()) for part in np.split(val.subset, val.subset_offsets[1:-1])] == [
@@ -36,7 +37,7 @@ def test_subsets_and_targets_are_rows_of_the_split(tmp_path: Path) -> None:
 
 def test_test1_keeps_its_pairids_and_the_query_without_a_caption(tmp_path: Path) -> None:
     table = build("cirr", cirr(tmp_path / "root"), tmp_path / "table")
-    test = table.query_split("test", allow_test=True)
+    test = QuerySplit(table, "test", allow_test=True)
     assert test.relevant().sum() == 0
     assert table.queries is not None
     assert [table.queries["id"][row].as_py() for row in test.rows] == ["20", "21"]
@@ -79,14 +80,14 @@ def test_a_query_with_a_missing_member_is_left_out_and_counted(tmp_path: Path) -
     table = build("cirr", root, tmp_path / "table", allow_missing=0.1)
     assert table.description["missing"] == ["val-6-img0"]
     assert table.description["source"]["missing_queries"] == ["10"]
-    assert table.query_split("val").reference.tolist() == [0]
+    assert QuerySplit(table, "val").reference.tolist() == [0]
 
 
 def test_notes_on_a_pair_are_a_second_phrasing_and_codes_of_nothing_are_left_out(tmp_path: Path) -> None:
     plain = build("cirr", cirr(tmp_path / "root"), tmp_path / "plain")
-    assert plain.query_split("val").phrasings.tolist() == [1, 1]
+    assert QuerySplit(plain, "val").phrasings.tolist() == [1, 1]
     table = build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
-    val, test = table.query_split("val"), table.query_split("test", allow_test=True)
+    val, test = QuerySplit(table, "val"), QuerySplit(table, "test", allow_test=True)
     assert (val.phrasings.tolist(), test.phrasings.tolist()) == ([2, 1], [2, 1])
     said = table.texts["text"].to_pylist()
     assert [said[val.text[0] + at] for at in range(2)] == ["three bottles", "three bottles; photos of bottles; a wall"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.sources.emoji_triplets import attribute, triplets
+from raytrain.data.table import QuerySplit
 from raytrain.errors import UsageError
 
 
@@ -56,7 +57,7 @@ def test_tones_do_not_drown_the_rest_and_families_stay_whole(tmp_path: Path) -> 
     table = build("emoji_triplets", None, tmp_path / "table")
     assert table.queries is not None
     for split in ("train", "val", "test"):
-        queries = table.query_split(split, allow_test=True)
+        queries = QuerySplit(table, split, allow_test=True)
         kinds = Counter(table.queries["id"][row].as_py().split()[0] for row in queries.rows)
         assert 0.2 < kinds["tone"] / len(queries) <= 0.3
         assert (queries.relevant().sum(1) == 1).all()

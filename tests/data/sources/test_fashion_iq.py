@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.detect import detect
+from raytrain.data.build.build import build
+from raytrain.data.build.detect import detect
+from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources.fashion_iq import CATEGORIES, phrasings, read_images, read_pairs
+from raytrain.data.table import QuerySplit
 from raytrain.errors import DataError, UsageError
 from tests.data.pictures import left_behind, write_image
 from tests.data.triplets import change, fashion_iq
@@ -32,15 +33,15 @@ def test_each_category_is_a_gallery_of_its_own(tmp_path: Path) -> None:
     table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
     assert table.splits["val"] == {"items": 9, "texts": 9, "queries": 6}
     assert table.gallery == "group"
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     ids = table.items["id"].to_pylist()
     first = [ids[val.items[position]] for position in (val.reference[0], val.targets[0])]
     assert first == ["dress/dval2", "dress/dval0"]
     assert val.candidates().sum(1).tolist() == [2] * 6
     assert (val.candidates() & val.relevant()).sum(1).tolist() == [1] * 6
-    assert table.query_split("train").phrasings.tolist() == [4, 1] * 3
+    assert QuerySplit(table, "train").phrasings.tolist() == [4, 1] * 3
     assert val.phrasings.tolist() == [2, 1] * 3
-    assert table.query_split("test", allow_test=True).relevant().sum() == 0
+    assert QuerySplit(table, "test", allow_test=True).relevant().sum() == 0
 
 
 def test_an_image_that_two_categories_publish_in_two_splits_is_counted(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_lists_of_two_lines_a_pair_are_read_with_the_gallery_they_name(tmp_path:
     table = build("fashion_iq", pair_lists(tmp_path / "root"), tmp_path / "table", **options)
     assert table.splits == {name: {"items": 3, "texts": n, "queries": 2} for name, n in (("train", 5), ("val", 3))}
     assert table.items["file"].to_pylist()[3:] == [f"dress/val{n}.jpg" for n in range(3)]  # val3 is in no pair
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     assert (val.reference.tolist(), val.targets.tolist()) == ([0, 1], [1, 2])
     said = [table.texts["text"][row].as_py() for row in val.text]
     assert said == ["Is red and has; sleeves", "Is longer"]

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raytrain.cli import main
-from raytrain.data.build import build
-from raytrain.data.check import check
-from raytrain.data.table import Table
+from raytrain.cli.main import main
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
+from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import DataError, UsageError
 from tests.data import own
 from tests.data.own import SPLIT, captions_of, json_lines, member, picture, put
@@ -64,9 +64,9 @@ def test_a_miniature_of_each_layout_becomes_exactly_this_table(
     ]
     assert sorted(said) == sorted(expected)
     assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
-    said_of = table.description["source"]
+    facts = table.description["source"]
     assert table.description["missing"] == []
-    assert (said_of["empty_texts"], said_of["repeated_texts"], said_of["repeated_images"]) == (0, 0, 0)
+    assert [facts[name] for name in ("empty_texts", "repeated_texts", "repeated_images")] == [0, 0, 0]
     assert check(table.path, None) == []
     pictures = {row["file"]: (table.image_root / row["file"]).read_bytes() for row in by_id.values()}
     assert pictures == {file: picture(n) for n, file in enumerate(files)}  # byte for byte
@@ -310,7 +310,7 @@ def test_composed_groups_are_galleries_and_broken_images_are_counted(tmp_path: P
         build("composed", root, tmp_path / "table")
     table = build("composed", root, tmp_path / "table", allow_missing=0.2)
     assert table.gallery == "group" and table.description["missing"] == ["3.png"]
-    assert len(table.query_split("train")) == 2
+    assert len(QuerySplit(table, "train")) == 2
 
 
 def test_a_tsv_of_base64_features_becomes_the_array_of_its_captions(tmp_path: Path) -> None:

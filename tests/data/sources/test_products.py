@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build import build
-from raytrain.data.check import check
+from raytrain.data.build.build import build
+from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources.products import read_products, read_triplets
+from raytrain.data.table import QuerySplit
 from raytrain.errors import DataError
 from tests.data.pictures import left_behind
 from tests.data.triplets import change, dump, products
@@ -18,7 +19,7 @@ from tests.data.triplets import change, dump, products
 def test_every_target_is_kept_and_the_table_is_sound(tmp_path: Path) -> None:
     table = build("products", products(tmp_path / "root"), tmp_path / "table")
     assert {name: table.splits[name] for name in ("val",)} == {"val": {"items": 4, "texts": 2, "queries": 2}}
-    val = table.query_split("val")
+    val = QuerySplit(table, "val")
     assert val.reference.tolist() == [2, 1]
     assert val.relevant().astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 1, 1]]
     assert [table.texts["text"][row].as_py() for row in val.text] == ["same but in red", "for women"]
@@ -64,7 +65,7 @@ def test_missing_images_are_counted_and_their_queries_listed(tmp_path: Path) -> 
     assert table.description["missing"] == ["val-0", "test-3"]
     assert table.description["source"]["missing_queries"] == ["val0"]
     assert table.splits["val"] == {"items": 3, "texts": 1, "queries": 1}
-    assert table.query_split("test", allow_test=True).relevant().sum(1).tolist() == [1, 1]
+    assert QuerySplit(table, "test", allow_test=True).relevant().sum(1).tolist() == [1, 1]
     assert check(table.path, None) == []
 
 

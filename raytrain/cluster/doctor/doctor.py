@@ -1,0 +1,170 @@
+"""Checks what a sweep will lean on, before it does: versions, nodes, authentication, storage, GPUs, MLflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import stat
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from raytrain.cluster.doctor.check import PACKAGES, Check
+from raytrain.errors import RaytrainError
+
+LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
+
+
+def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking_uri: str | None = None) -> list[Check]:
+    """Every check, none of which stops the others.
+
+    Args:
+        storage: folder that runs are written to.
+        address: of the cluster; None checks this machine alone.
+        tracking_uri: of MLflow; None takes the storage's own.
+    """
+    checks = [*versions(), check_storage(storage), gpu(), token_file()]
+    hosts = 1
+    if address:
+        checks += _guarded("cluster", lambda: cluster(address))
+        if checks[-1].name != "cluster":  # it could be joined
+            from raytrain.cluster.doctor.nodes import check_nodes
+
+            found, hosts = check_nodes(storage)
+            checks += found
+    else:
+        checks.append(
+            Check("cluster", "absent", "none named: train and sweep start one of their own, for as long as they run",
+                  "To check a running one: raytrain doctor --address auto")
+        )  # fmt: skip
+    checks += _guarded("mlflow", lambda: [tracking(storage, tracking_uri, hosts)])
+    return checks
+
+
+def versions() -> list[Check]:
+    checks = []
+    for package in PACKAGES:
+        try:
+            checks.append(Check(package, "ok", importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            extra = {"ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode"}.get(package)
+            fix = f"pip install '.[{extra}]'" if extra else "pip install ."
+            checks.append(Check(package, "absent", "not installed", fix))
+    return checks
+
+
+def check_storage(storage: str | os.PathLike[str]) -> Check:
+    path = Path(storage).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        return Check("storage", "failed", f"{path}: {error}", "Name a folder that every node mounts and may write to.")
+    free = shutil.disk_usage(path).free / 1e9
+    if free < LEAST_FREE_GB:
+        return Check(
+            "storage", "failed", f"{path}: {free:.1f} GB free", f"Make room for {LEAST_FREE_GB:g} GB at least."
+        )
+    return Check("storage", "ok", f"{path}: {free:.0f} GB free")
+
+
+def token_file() -> Check:
+    """The token that this machine would show to a cluster: nobody else may read it."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return Check("token", "ok", "in RAY_AUTH_TOKEN; a file shows in fewer places")
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+    if not path.exists():
+        return Check("token", "absent", f"no {path}: a cluster started here makes its own",
+                     "To join one, copy its token there, or set RAY_AUTH_TOKEN_PATH.")  # fmt: skip
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Check(
+            "token", "refused", f"others may read {path}", f"chmod 600 {path}, and give the cluster a new one."
+        )
+    return Check("token", "ok", str(path))
+
+
+def gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("gpu", "absent", "none on this machine", "")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Check("gpu", "ok", ", ".join(names))
+
+
+def cluster(address: str) -> list[Check]:
+    """Reachable, of our Ray version, authenticated, and its dashboard closed to strangers."""
+    from raytrain.cluster.connect import connect
+    from raytrain.cluster.resources import live_nodes
+
+    connect(address)
+    nodes = live_nodes()
+    total = {name: sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU")}
+    checks = [Check("cluster", "ok", f"{len(nodes)} nodes, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")]
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+        checks.append(Check("authentication", "ok", "token"))
+    else:
+        checks.append(
+            Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches it runs code on it",
+                  "Start every node with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.")
+        )  # fmt: skip
+    return [*checks, dashboard(dashboard_address())]
+
+
+def dashboard_address() -> str | None:
+    """host:port of the connected cluster's dashboard; None where it has none."""
+    import ray
+
+    return ray._private.worker.get_dashboard_url() or None  # no public name tells it after init
+
+
+def dashboard(address: str | None) -> Check:
+    """Asks the dashboard for its jobs without a token: it must not answer."""
+    if not address:
+        return Check("dashboard", "absent", "none", "Ray's cleaner floods the log without it; leave it on.")
+    url = f"http://{address.removeprefix('http://')}/api/jobs/"
+    try:
+        with urllib.request.urlopen(url, timeout=10):
+            pass
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            host = address.removeprefix("http://").rpartition(":")[0]
+            fix = (
+                "" if host in ("127.0.0.1", "localhost", "[::1]") else "Start the head with --dashboard-host=127.0.0.1."
+            )
+            return Check("dashboard", "ok", f"{address} asks for the token", fix)
+        return Check("dashboard", "failed", f"{address} answers {error.code}", "Look at the cluster's log.")
+    except OSError as error:
+        return Check("dashboard", "failed", f"{address}: {error}", "Look at the cluster's log.")
+    return Check(
+        "dashboard", "refused", f"{address} answers without a token: whoever reaches it runs code here",
+        "Start the cluster again with RAY_AUTH_MODE=token.",
+    )  # fmt: skip
+
+
+def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -> Check:
+    from raytrain.tracking.mlflow import check_uri, default_uri
+
+    uri = check_uri(uri or default_uri(storage))
+    if uri.startswith("sqlite:"):
+        path = Path(uri.removeprefix("sqlite:///"))
+        note = "" if path.exists() else " (made by the first run)"
+        if hosts > 1:
+            return Check("mlflow", "failed", f"{path}{note} serves one host, and the cluster has {hosts}",
+                         "Run `mlflow server` on the head and give --tracking http://HEAD:5000.")  # fmt: skip
+        return Check("mlflow", "ok", f"{path}{note}; several hosts need a server: --tracking http://...")
+    with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10) as answer:
+        return Check("mlflow", "ok", f"server answers {answer.status}")
+
+
+def _guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return check()
+    except RaytrainError as error:
+        return [Check(name, "failed", str(error), "")]
+    except (OSError, ImportError) as error:
+        return [Check(name, "failed", f"{type(error).__name__}: {error}", "Is it running, and reachable from here?")]

@@ -1,0 +1,232 @@
+"""Submitting a job to a cluster: checked before it is sent, never run twice by accident, followed to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from raytrain.cluster.jobs import package, secrets
+from raytrain.errors import RefusedError, UsageError
+from raytrain.tracking.follow import say
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_ATTEMPTS = 100
+STOPPED = 75  # as a sweep that was interrupted: it can be resumed
+
+
+def submit(
+    words: Sequence[str],
+    *,
+    address: str | None = None,
+    working_dir: str = ".",
+    env: Mapping[str, str] | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
+    max_mb: float = 100.0,
+    again: bool = False,
+    wait: bool = True,
+    plain_http: bool = False,
+) -> dict[str, Any]:
+    """Send a working directory and a command to a cluster, follow its output here, and return how it ended.
+
+    The submission's id is made of the command, the environment and the content of the files. A job of that id that is
+    waiting, running or done is joined and not started again; after one that failed or was stopped a new attempt is
+    made, `<id>-2` and so on.
+
+    Args:
+        words: the command.
+        address: of the cluster's dashboard; None takes RAY_API_SERVER_ADDRESS.
+        working_dir: folder that is sent, without what .rayignore and .gitignore name.
+        env: environment variables of the job.
+        runtime_env: further fields of Ray's runtime environment.
+        max_mb: most megabytes to send.
+        again: run it even where it has succeeded before.
+        wait: follow the job; otherwise return once it is submitted.
+        plain_http: put up with a token that travels unencrypted to another host.
+
+    Returns:
+        {"submission_id", "status", "joined": whether it was there already, "exit_code", "files", "bytes"}
+
+    Raises:
+        UsageError: nothing answers at the address, or the files are too large.
+        RefusedError: a secret would travel in the job, or the token without encryption.
+    """
+    if not words:
+        raise UsageError("give the command after --: raytrain submit -- python jobs/sweep.py dvse --recipe dvse_emoji")
+    address = reachable(address, plain_http)
+    package_ = package.list_package(Path(working_dir))
+    package_.refuse_above(max_mb)
+    environment = {**(runtime_env or {})}
+    given = {**environment.get("env_vars", {}), **(env or {})}
+    refuse_secrets(words, {**environment, "env_vars": given}, package_)
+    identity = [list(words), {**environment, "env_vars": given}, package_.digest()]
+    base = "raytrain-" + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    environment |= {
+        "working_dir": str(package_.root),
+        "excludes": [*environment.get("excludes", []), *package.ALWAYS_LEFT],
+        "env_vars": {**_commit(package_.root), **given},
+    }
+    client = _client(address)
+    job, joined = _start(client, base, shlex.join(words), environment, again)
+    told = {"submission_id": job, "joined": joined, "files": len(package_.sizes), "bytes": package_.bytes}
+    say(f"{job} {'is there already: joined' if joined else 'submitted'} ({len(package_.sizes)} files, "
+        f"{package_.bytes / 1e6:.1f} MB); stop it by: ray job stop {job}")  # fmt: skip
+    if not wait:
+        return {**told, "status": client.get_job_info(job).status.value, "exit_code": 0}
+    info = follow(client, job)
+    say(f"{job} {info.status.value.lower()}" + (f": {info.message}" if info.message else ""))
+    return {**told, "status": info.status.value, "exit_code": exit_code(info)}
+
+
+def reachable(address: str | None, plain_http: bool) -> str:
+    """The dashboard's address, which the token may be sent to; sets what Ray's client reads from the environment.
+
+    Raises:
+        UsageError: there is none.
+        RefusedError: authentication is turned off, or the address is plain HTTP on another host.
+    """
+    address = (address or os.environ.get("RAY_API_SERVER_ADDRESS") or "").rstrip("/")
+    if not address.startswith(("http://", "https://")):
+        raise UsageError(
+            "name the cluster's dashboard: --address http://127.0.0.1:8265, or RAY_API_SERVER_ADDRESS; reach it by "
+            "`ray dashboard cluster.yaml`, ssh -L or kubectl port-forward"
+        )
+    if os.environ.setdefault("RAY_AUTH_MODE", "token").lower() != "token":
+        raise RefusedError("RAY_AUTH_MODE is not token: jobs are sent to clusters that ask for one. Unset it.")
+    parts = urlsplit(address)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not plain_http:
+        raise RefusedError(
+            f"{address} is plain HTTP on another host: the token could be read on the way. Reach the dashboard through "
+            "a tunnel (`ray dashboard`, ssh -L, kubectl port-forward) or HTTPS; inside a trusted network --plain-http."
+        )
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # it would overrule the address that the client is given
+    return address
+
+
+def refuse_secrets(words: Sequence[str], environment: Mapping[str, Any], sent: package.Package) -> None:
+    """Nothing where no secret travels.
+
+    Raises:
+        RefusedError: every place where one does, without the secret.
+    """
+    own = [os.environ.get("RAY_AUTH_TOKEN", "")]
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+    with contextlib.suppress(OSError):
+        own.append(path.read_text(encoding="utf-8").strip())
+    found = [
+        *secrets.in_words(words, own),
+        *secrets.in_values("runtime_env", environment, own),
+        *secrets.in_files(sent.root, sent.sizes, own),
+    ]
+    if found:
+        raise RefusedError(
+            "a job's environment, command and files can be read by all who see the dashboard; secrets were found in\n  "
+            + "\n  ".join(found)
+            + "\nPut a secret into a file on the nodes (file_mounts, a Kubernetes Secret) and name its path, as in "
+            "HF_TOKEN_PATH=/run/secrets/hf; leave files out by .rayignore."
+        )
+
+
+def _start(client: Any, base: str, entrypoint: str, environment: Mapping[str, Any], again: bool) -> tuple[str, bool]:
+    """The job's id, and whether it was there already."""
+    for attempt in range(1, MOST_ATTEMPTS):
+        job = base if attempt == 1 else f"{base}-{attempt}"
+        status = _status(client, job)
+        if status is None:
+            try:
+                client.submit_job(entrypoint=entrypoint, submission_id=job, runtime_env=dict(environment))
+            except RuntimeError as error:
+                if _status(client, job) is None:  # somebody else submitted it in this moment
+                    raise UsageError(f"the cluster did not take the job: {error}") from None
+                return job, True
+            return job, False
+        if status in ("PENDING", "RUNNING") or (status == "SUCCEEDED" and not again):
+            return job, True
+    raise UsageError(f"{base} was tried {MOST_ATTEMPTS} times; look at its log before trying again")
+
+
+def _status(client: Any, job: str) -> str | None:
+    """A job's status; None where the cluster has no such job."""
+    try:
+        return str(client.get_job_info(job).status.value)
+    except RuntimeError as error:
+        if "404" in str(error):
+            return None
+        raise UsageError(f"the cluster did not answer: {error}") from None
+
+
+def follow(client: Any, job: str, pause_s: float = 1.0, patience_s: float = 300.0) -> Any:
+    """Print the job's output here as it comes, through lost connections, until it has ended; its last state.
+
+    Raises:
+        UsageError: the cluster did not answer for `patience_s`.
+    """
+    from aiohttp import ClientError
+
+    printed, heard = [0], time.monotonic()
+    try:
+        while True:
+            try:
+                # asked before the log is read: what was written last may come after the end was told
+                info = client.get_job_info(job)
+                asyncio.run(_tail(client, job, printed))
+                if info.status.is_terminal():
+                    return info
+                heard = time.monotonic()
+            except (RuntimeError, OSError, ClientError) as error:
+                if time.monotonic() - heard > patience_s:
+                    raise UsageError(f"lost {job}: {error}. The same command follows it again.") from None
+                say(f"the connection broke off ({type(error).__name__}); trying again")
+            time.sleep(pause_s)
+    except KeyboardInterrupt:
+        say(f"\n{job} goes on without you; the same command follows it again")
+        raise
+
+
+async def _tail(client: Any, job: str, printed: list[int]) -> None:
+    """Print what comes after the first `printed[0]` characters, which is kept up to date."""
+    read = 0
+    async for text in client.tail_job_logs(job):
+        sys.stdout.write(text[max(0, printed[0] - read) :])
+        sys.stdout.flush()
+        read += len(text)
+        printed[0] = max(printed[0], read)
+
+
+def exit_code(info: Any) -> int:
+    """Of the job's own process where it told one."""
+    if info.driver_exit_code is not None and info.driver_exit_code >= 0:
+        return int(info.driver_exit_code)
+    return {"SUCCEEDED": 0, "STOPPED": STOPPED}.get(info.status.value, 1)
+
+
+def _client(address: str) -> Any:
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        client = JobSubmissionClient(address)
+        client.get_version()
+        return client
+    except AuthenticationError as error:
+        why = str(error).partition(". ")[0]
+        raise RefusedError(f"{address} refuses this token ({why}); RAY_AUTH_TOKEN_PATH names its file") from None
+    except (ConnectionError, RuntimeError) as error:
+        raise UsageError(f"no cluster answers at {address}: {error}") from None
+
+
+def _commit(root: Path) -> dict[str, str]:
+    """The commit of the files that are sent, which a job could not find out itself."""
+    from raytrain.training.provenance import commit
+
+    found = commit(root)
+    return {"RAYTRAIN_COMMIT": found} if found else {}

@@ -1,0 +1,1 @@
+"""What sources share: annotation files read as records, and the items, captions and queries made of them."""

@@ -1,0 +1,58 @@
+"""JSON annotations of a source: read safely, and their entries checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.paths import refuse_pickle
+from raytrain.data.problems import Problems
+from raytrain.errors import DataError, Problem
+
+_ANNOTATION = "Correct the entry."
+
+
+def read_json(path: Path, kind: type, fix: str) -> Any:
+    """The non-empty list or dict in a JSON file.
+
+    Raises:
+        DataError: missing, a pickle, no UTF-8, no JSON, or of another kind; `fix` says what the file should be.
+    """
+    refuse_pickle(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half of a surrogate pair, written as an escape, is no text
+            json.dumps(value, ensure_ascii=False).encode()
+    except FileNotFoundError:
+        raise DataError(Problem(str(path), None, "not found", fix)) from None
+    except json.JSONDecodeError as error:
+        raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
+    if not isinstance(value, kind) or not value:
+        what = f"holds {'nothing' if not value else type(value).__name__}, expected a {kind.__name__} with entries"
+        raise DataError(Problem(str(path), None, what, fix))
+    return value
+
+
+def text_of(entry: Any, key: str, place: SourceLocation, problems: Problems) -> str:
+    """The non-empty string under `key`, blanks collapsed; "" after adding a problem."""
+    value = entry.get(key) if isinstance(entry, Mapping) else None
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not text:
+        what = f"no text under {key!r}" if isinstance(entry, Mapping) else "entry is no object"
+        problems.add(key, Problem(place.file, place.row, what, _ANNOTATION))
+    return text
+
+
+def strings_of(entry: Mapping[str, Any], key: str, place: SourceLocation, problems: Problems) -> list[str]:
+    """The non-empty list of strings under `key`; [] after adding a problem."""
+    value = entry.get(key)
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return value
+    problems.add(key, Problem(place.file, place.row, f"no list of strings under {key!r}", _ANNOTATION))
+    return []

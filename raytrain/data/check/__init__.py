@@ -1,0 +1,1 @@
+"""`raytrain data check`: is a table what its table.json says?"""

@@ -1,0 +1,197 @@
+"""`raytrain data check`: is a table what its table.json says?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from raytrain.data.check.images import FailOn, check_images
+from raytrain.data.check.queries import check_queries
+from raytrain.data.problems import Problems
+from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.table import Feature, Table
+from raytrain.data.table.coverage import check_accounts
+from raytrain.data.table.schema import SPLITS
+from raytrain.data.table.table import open_array
+from raytrain.errors import DataError, Problem
+from raytrain.files import sha256
+
+_AGAIN = "Build the table again."
+_ENCODE_AGAIN = "Encode the feature again."
+_CHUNK_BYTES = 64 * 2**20
+
+
+def check(
+    path: str | os.PathLike[str],
+    progress: Say | None = to_stderr,
+    images: bool = True,
+    *,
+    workers: int | None = None,
+    fail_on: FailOn = "copies",
+    keep: int = 20,
+) -> list[Problem]:
+    """Everything wrong with a table, warnings among it; an empty list for a sound one.
+
+    Looks at every hash, count and reference and at every number of every feature, decodes every image, and compares
+    the images of different splits.
+
+    Args:
+        path: folder of the table.
+        progress: receives a line every few seconds; None is silent.
+        images: False leaves the images alone, which take most of the time.
+        workers: processes that read images; None takes one a core, and none where there are few images.
+        fail_on: which images in two splits are errors rather than warnings: exact "copies", "near" duplicates as well,
+            or "nothing".
+        keep: of problems of one kind so many are listed, and the rest counted in the last one's `more`.
+    """
+    problems = Problems(keep)
+    try:
+        table = Table(path)
+        _hashes(table, problems)
+        _references(table, problems)
+        _splits(table, problems)
+        check_queries(table, problems)
+        check_accounts(table, problems)
+    except DataError as error:
+        # without items and texts the rest cannot be asked
+        return [*problems.list(), *error.problems]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"not the description of a table: {type(error).__name__} {error}"
+        return [*problems.list(), Problem(str(Path(path) / "table.json"), None, what, _AGAIN)]
+    for feature in table.features.values():
+        try:
+            _feature(table, feature, problems, progress)
+        except DataError as error:
+            problems.add(f"open {feature.name}", error.problems[0])
+    if images:
+        check_images(table, problems, progress, workers, fail_on)
+    return problems.list()
+
+
+def _hashes(table: Table, problems: Problems) -> None:
+    for name, expected in table.description["files"].items():
+        _hash(table.path / name, str(expected), _AGAIN, problems)
+
+
+def _hash(path: Path, expected: str, fix: str, problems: Problems) -> None:
+    if not path.is_file():
+        problems.add("file", Problem(str(path), None, "not found", fix))
+    elif (found := sha256(path)) != expected:
+        what = f"sha256 is {found[:12]}..., table.json says {expected[:12]}...: changed after it was written"
+        problems.add("sha256", Problem(str(path), None, what, fix))
+
+
+def _references(table: Table, problems: Problems) -> None:
+    """Texts point at items, grouped and in order; ids are unique; nothing is empty."""
+    items, texts = str(table.path / "items.arrow"), str(table.path / "texts.arrow")
+    owner = table.texts["item"].to_numpy()
+    for row in np.flatnonzero((owner < 0) | (owner >= len(table.items))).tolist():
+        problems.add("item", Problem(texts, row, f"item {owner[row]} of {len(table.items)} items", _AGAIN))
+    for row in np.flatnonzero(np.diff(owner) < 0).tolist():
+        problems.add("order", Problem(texts, row + 1, "texts are not grouped in the order of items", _AGAIN))
+    # in a composed table an image may be there to be found alone
+    silent = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
+    for row in silent:
+        problems.add("no text", Problem(items, row, "an image without a text", _AGAIN))
+    _caption_counts(table, owner, problems)
+    for file, column in ((items, table.items["id"]), (texts, table.texts["id"])):
+        for row, value in _repeats(column.to_pylist()):
+            problems.add(f"id {file}", Problem(file, row, f"id {value!r} appears twice", _AGAIN))
+    for row in np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(table.texts["text"]), "").to_numpy()).tolist():
+        problems.add("empty", Problem(texts, row, "empty text", _AGAIN))
+
+
+def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None:
+    """As many captions an image as the source was built with: never more, and fewer are worth a look."""
+    stated = table.description["source"].get("texts_per_image")
+    if not isinstance(stated, int):
+        return
+    counts = np.bincount(owner[owner >= 0], minlength=len(table.items))[: len(table.items)]
+    file = str(table.path / "items.arrow")
+    for row in np.flatnonzero(counts > stated).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        problems.add("more captions", Problem(file, row, what, _AGAIN))
+    for row in np.flatnonzero((counts > 0) & (counts < stated)).tolist():
+        what = f"{counts[row]} captions, built with texts_per_image={stated}"
+        fix = "Recalls of a protocol that counts on as many are not comparable."
+        problems.add("fewer captions", Problem(file, row, what, fix, level="warning"))
+
+
+def _splits(table: Table, problems: Problems) -> None:
+    """Known splits with the counts of table.json; no file in two of them."""
+    items = str(table.path / "items.arrow")
+    split = table.items["split"].to_pylist()
+    for row, name in enumerate(split):
+        if name not in SPLITS:
+            what = f"split {name!r}, allowed are {', '.join(SPLITS)}"
+            problems.add("split", Problem(items, row, what, _AGAIN))
+    owner = table.texts["item"].to_numpy()
+    owner = owner[(owner >= 0) & (owner < len(split))]
+    names = np.array(split, object)
+    for name, said in table.splits.items():
+        found = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
+        if table.queries is not None:
+            found["queries"] = int((table.queries["split"].to_numpy() == name).sum())
+        if found != said:
+            what = f"split {name} has {found}, table.json says {said}"
+            problems.add("counts", Problem(str(table.path / "table.json"), None, what, _AGAIN))
+    first: dict[str, int] = {}
+    shared = []
+    for row, file in enumerate(table.items["file"].to_pylist()):
+        other = first.setdefault(file, row)
+        if file and split[other] != split[row]:
+            shared.append((row, f"file {file!r} is in {split[row]} and, row {other}, in {split[other]}"))
+    # a benchmark published with such images is built as it is; its source counts them
+    if len(shared) != table.description["source"].get("shared_files", 0):
+        for row, what in shared:
+            problems.add("overlap", Problem(items, row, what, "Keep an image in one split and build again."))
+
+
+def _repeats(values: list[str]) -> Iterator[tuple[int, str]]:
+    seen: set[str] = set()
+    for row, value in enumerate(values):
+        if value in seen:
+            yield row, value
+        seen.add(value)
+
+
+def _feature(table: Table, feature: Feature, problems: Problems, progress: Say | None) -> None:
+    path = table.path / "features" / f"{feature.name}.npy"
+    rows = open_array(path)
+    if rows.shape != feature.shape or str(rows.dtype) != feature.dtype:
+        what = f"{rows.shape} {rows.dtype}, table.json says {feature.shape} {feature.dtype}"
+        problems.add("shape", Problem(str(path), None, what, _ENCODE_AGAIN))
+    _hash(path, feature.sha256, _ENCODE_AGAIN, problems)
+    if feature.kind == "image" and (rows.ndim != 3 or len(rows) != len(table.items)):
+        what = f"{rows.shape} for {len(table.items)} items, expected (items, regions, features)"
+        problems.add("rows", Problem(str(path), None, what, _ENCODE_AGAIN))
+    if feature.kind == "text":
+        _offsets(table, feature, rows, problems)
+    step = max(_CHUNK_BYTES // max(rows[:1].nbytes, 1), 1)
+    count = Progress(f"check {feature.name}", len(rows), "rows", progress)
+    for start in range(0, len(rows), step):
+        chunk = rows[start : start + step]
+        for row in np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(1)).tolist():
+            what = "a feature is NaN or infinite"
+            problems.add(f"finite {feature.name}", Problem(str(path), start + row, what, _ENCODE_AGAIN))
+        count.add(len(chunk))
+
+
+def _offsets(table: Table, feature: Feature, rows: np.ndarray, problems: Problems) -> None:
+    path = table.path / "features" / f"{feature.name}.offsets.npy"
+    offsets = open_array(path)
+    if feature.offsets_sha256:
+        _hash(path, feature.offsets_sha256, _ENCODE_AGAIN, problems)
+    if offsets.shape != (len(table.texts) + 1,) or offsets.dtype.kind not in "iu":
+        what = f"{offsets.shape} {offsets.dtype} for {len(table.texts)} texts, expected integers, one more than texts"
+        problems.add("offsets", Problem(str(path), None, what, _ENCODE_AGAIN))
+        return
+    for row in np.flatnonzero(np.diff(offsets) <= 0).tolist():
+        problems.add("monotone", Problem(str(path), row + 1, "offsets do not rise", _ENCODE_AGAIN))
+    if offsets[0] != 0 or offsets[-1] != len(rows):
+        what = f"offsets run from {offsets[0]} to {offsets[-1]}, the array has {len(rows)} rows"
+        problems.add("ends", Problem(str(path), None, what, _ENCODE_AGAIN))

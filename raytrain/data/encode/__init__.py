@@ -1,0 +1,1 @@
+"""`raytrain data encode`: adds the features of a frozen backbone to a table."""

@@ -1,0 +1,246 @@
+"""`raytrain data encode`: adds a frozen backbone's features to a table.
+
+The work is cut into shards of a fixed number of rows, and these into batches. A `Job` says how a worker turns one batch
+into features (raytrain/data/encode/jobs.py), a `Mapper` where workers run: in this process, or over Ray Data
+(raytrain/cluster/encode.py). What comes back is written here, and a shard that is complete is not made again after a
+kill (raytrain/data/encode/shards.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from raytrain.data.encode.jobs import ImageJob, Mapper, TextJob, Work, in_process, pick_device
+from raytrain.data.encode.plan import Plan, image_plan, kind_of, text_plan
+from raytrain.data.encode.shards import Shards, differences, open_shards, remove
+from raytrain.data.problems import Problems
+from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.table import Table
+from raytrain.data.table.coverage import exceeds
+from raytrain.data.table.writer import add_feature, new_array
+from raytrain.errors import Problem, RefusedError, UsageError
+
+SHARD_ITEMS = 2048
+
+
+def encode(
+    table_path: str | os.PathLike[str],
+    backbone: str,
+    *,
+    kind: Literal["image", "text"] | None = None,
+    name: str | None = None,
+    dtype: str = "float16",
+    batch_size: int = 64,
+    shard_items: int = SHARD_ITEMS,
+    device: str | None = None,
+    allow_missing: float = 0.0,
+    pad: float | None = None,
+    replace: bool = False,
+    progress: Say | None = to_stderr,
+    map_batches: Mapper = in_process,
+) -> dict[str, Any]:
+    """Adds a feature to a table and returns what was done; goes on with what an earlier run of the same call began.
+
+    Args:
+        table_path: folder of the table.
+        backbone: "lite0", "minilm", or a folder or hub name that transformers loads.
+        kind: "image" or "text"; needed only for models that have both towers.
+        name: of the feature; by default the backbone's own.
+        dtype: "float16" or "float32".
+        batch_size: images or texts a forward pass.
+        shard_items: images or texts a shard; what a kill costs at most, for each worker.
+        device: "cpu", "cuda", ...; by default a GPU where there is one.
+        allow_missing: share of images in [0, 1] that may be missing or broken; they get zero features and are
+            counted and listed in table.json.
+        pad: ratio of `raytrain.data.images.target_pad` for images; None leaves them as they are.
+        replace: a feature of this name, and unfinished shards of another encoding, give way.
+        progress: receives a line every few seconds; None is silent.
+        map_batches: where the work runs.
+
+    Returns:
+        {"features": name, "kind", "shape", "dtype", "items_per_second", "seconds", "missing", "taken_up"}, the last
+        being the items or texts that an earlier run encoded. Nothing is done where the table has this very feature.
+
+    Raises:
+        DataError: every image that is missing, truncated or broken; no feature is added.
+        UsageError: a backbone that cannot be loaded, or a table without images.
+        RefusedError: another feature of this name, unfinished shards of another encoding, or another process at it.
+        DiskFullError: what is complete stays for the next run.
+    """
+    if dtype not in ("float16", "float32"):
+        raise UsageError(f"dtype {dtype!r} is not allowed; choose float16 or float32")
+    if min(batch_size, shard_items) < 1 or not 0 <= allow_missing <= 1:
+        raise UsageError(
+            f"batch_size {batch_size} and shard_items {shard_items} are at least 1, allow_missing {allow_missing} a "
+            "share in [0, 1]"
+        )
+    table = Table(table_path)
+    kind = kind or kind_of(backbone)
+    if pad is not None and (pad < 1 or kind == "text"):
+        raise UsageError(f"pad {pad} is a ratio of an image's sides, at least 1; texts have none")
+    device = pick_device(device)
+    plan = (
+        image_plan(table, ImageJob(backbone, table.image_root, dtype, device, pad))
+        if kind == "image"
+        else text_plan(table, TextJob(backbone, dtype, device))
+    )
+    name = _checked(name or plan.name)
+    encoding = {
+        "table": table.fingerprint,
+        "encoder": plan.facts,
+        "kind": kind,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "shard_items": shard_items,
+        "device": device.partition(":")[0],
+        "versions": _versions(),
+        **({"offsets_sha256": hashlib.sha256(plan.starts.tobytes()).hexdigest()} if plan.starts is not None else {}),
+    }
+    if _has_it(table, name, encoding, replace):
+        return _result(table, name, None, 0)
+    with open_shards(table, name, encoding, plan.starts, plan.count, shard_items, plan.shape, dtype, replace) as shards:
+        shards.take_up(plan.still_broken)
+        taken_up = sum(len(shards.span(shard)) for shard in shards.complete)
+        if taken_up and progress:
+            progress(f"{name}: {len(shards.complete)} of {len(shards)} shards are there already")
+        count = Progress(name, plan.count, plan.unit, progress, before=taken_up)
+        missing = _fill(table, plan, shards, batch_size, allow_missing, count, map_batches)
+        identities = table.items["id"].take(pa.array(missing, pa.int64())).to_pylist()
+        made = {key: value for key, value in encoding.items() if key not in ("table", "encoder")}
+        facts = {**plan.facts, **({"missing": identities} if kind == "image" else {}), "encoding": made}
+        add_feature(table, name, kind, facts, _files(shards, plan.starts))
+        remove(shards.folder)
+    return _result(table, name, count, taken_up)
+
+
+def _fill(
+    table: Table,
+    plan: Plan,
+    shards: Shards,
+    batch_size: int,
+    allow_missing: float,
+    count: Progress,
+    map_batches: Mapper,
+) -> list[int]:
+    """Encodes what is not complete, and returns the rows that have no features.
+
+    Raises:
+        DataError: images that are missing or broken, if more than allowed; features that are not finite.
+    """
+    missing = {row: what for broken in shards.complete.values() for row, what in broken}
+    looked = np.zeros(plan.count, bool)
+    for shard in shards.complete:
+        looked[shards.span(shard)] = True
+    finite = Problems()
+
+    def rest() -> Iterator[list[Work]]:
+        for shard in range(len(shards)):
+            if shard not in shards.complete:
+                yield plan.batches(shards.span(shard), batch_size)
+
+    for done in map_batches(plan.job, rest()):
+        broken = [(int(done.rows[position]), what) for position, what in done.broken]
+        missing.update(broken)
+        looked[done.rows] = True
+        if exceeds(len(missing), plan.count, allow_missing):
+            break  # it will fail: from here on the images are only looked at, which is faster
+        lengths = np.ones(len(done.rows), int) if plan.starts is None else np.diff(plan.starts)[done.rows]
+        bad = ~np.isfinite(done.features).reshape(len(done.features), -1).all(1)
+        for row in dict.fromkeys(np.repeat(done.rows, lengths)[bad].tolist()):
+            what = f"the features of {plan.inputs[row].as_py()!r:.60} are not finite"
+            fix = "Use --dtype float32; if that fails too, the backbone is at fault."
+            where = "items.arrow" if plan.starts is None else "texts.arrow"
+            finite.add("finite", Problem(str(table.path / where), row, what, fix))
+        if not bad.any():
+            shards.write(done.rows, done.features, broken)
+        count.add(len(done.rows))
+    if exceeds(len(missing), plan.count, allow_missing):
+        for row in np.flatnonzero(~looked).tolist():
+            if what := plan.fault(row):
+                missing[row] = what
+        problems = Problems()
+        for row, what in sorted(missing.items()):
+            problems.add("broken", plan.problem(row, what))
+        problems.raise_if_any()
+    if finite:
+        remove(shards.folder)  # the other shards are of no use with this dtype or backbone
+        finite.raise_if_any()
+    assert len(shards.complete) == len(shards), "a batch did not come back"
+    return sorted(missing)
+
+
+def _files(shards: Shards, starts: np.ndarray | None) -> dict[str, Path]:
+    """The finished arrays by the ends of their names."""
+    if starts is None:
+        return {".npy": shards.path}
+    with new_array(shards.folder / "offsets.npy", starts.shape, "int64") as out:
+        out[:] = starts
+    return {".npy": shards.path, ".offsets.npy": shards.folder / "offsets.npy"}
+
+
+def _has_it(table: Table, name: str, encoding: dict[str, Any], replace: bool) -> bool:
+    """Whether the table has this very feature.
+
+    Raises:
+        RefusedError: it has another one of this name, and `replace` is False.
+    """
+    if name not in table.features:
+        return False
+    folder = table.path / "encoding" / name
+    facts = dict(table.features[name].encoder)
+    made = facts.pop("encoding", {})
+    facts.pop("missing", None)
+    was = {"table": table.fingerprint, "encoder": facts, **made}
+    if was == json.loads(json.dumps(encoding)) and (not replace or (folder / "encoding.json").exists()):
+        if (folder / "rows.npy").exists():
+            return False  # it was being made again
+        remove(folder)  # what a kill left after the feature was listed
+        return True
+    if not replace:
+        raise RefusedError(
+            f"{table.path} has a feature '{name}' already, of another encoding ({differences(was, encoding)}). It has: "
+            f"{table.has()}. Give this one another name with --name, or put it in that one's place with --replace"
+        )
+    return False
+
+
+def _versions() -> dict[str, str]:
+    """Of the libraries that decide the features' last bits."""
+    found = {}
+    for package in ("torch", "transformers", "pillow"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _checked(name: str) -> str:
+    from raytrain.encoders.tokens import short_name
+
+    if short_name(name) != name:
+        raise UsageError(f"name {name!r} is made of letters, digits, '.', '_' and '-'; perhaps {short_name(name)!r}")
+    return name
+
+
+def _result(table: Table, name: str, count: Progress | None, taken_up: int) -> dict[str, Any]:
+    feature = table.features[name]
+    return {
+        "features": name,
+        "kind": feature.kind,
+        "shape": list(feature.shape),
+        "dtype": feature.dtype,
+        "items_per_second": round(count.rate, 1) if count else None,
+        "seconds": round(count.seconds, 1) if count else 0.0,
+        "missing": len(feature.encoder.get("missing", [])),
+        "taken_up": taken_up,
+    }

@@ -1,0 +1,7 @@
+"""The table: the one on-disk form of every data set."""
+
+from raytrain.data.table.queries import QuerySplit
+from raytrain.data.table.splits import AnySplit, open_split
+from raytrain.data.table.table import Feature, Split, Table
+
+__all__ = ["AnySplit", "Feature", "QuerySplit", "Split", "Table", "open_split"]

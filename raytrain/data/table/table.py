@@ -1,0 +1,261 @@
+"""The one on-disk form of every data set: a folder that is written once, then memory-mapped and never loaded whole.
+
+    table.json            schema, source, counts, what is missing, features, sha256 of every file
+    items.arrow           one row an image: id, file, split, group, attribution
+    texts.arrow           one row a caption: id, item (row of items), text, tokens
+    queries.arrow         composed retrieval only, one row a query (raytrain/data/table/queries.py)
+    features/<name>.npy   (N, R, F) regions an image, or (sum T, F) token states beside <name>.offsets.npy (M + 1)
+    images/               only where the source ships its own graphics
+
+Texts are grouped by item, in item order. The fingerprint covers items, texts and queries, so it names the gallery, the
+queries and what is relevant; each feature array has its own sha256, since encoders differ while the benchmark stays
+the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raytrain.data.storage import Root, root_of
+from raytrain.data.table.local_copy import local_copy
+from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, TEXTS, Gallery
+from raytrain.data.table.test_guard import refuse_test
+from raytrain.errors import DataError, Problem, RefusedError, UsageError
+from raytrain.files import sha256
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What table.json says of one feature array.
+
+    Args:
+        name: its name and file name.
+        kind: "image" (rows are items) or "text" (rows are token states of texts, found through offsets).
+        shape: of the .npy file: (N, R, F) or (sum T, F).
+        dtype: "float16" or "float32".
+        encoder: what made it: name, weights' sha256, pixels, layout; facts for the reader and for `retrieval`.
+        sha256: of the .npy file.
+        offsets_sha256: of the offsets of a text feature that was encoded; empty elsewhere.
+    """
+
+    name: str
+    kind: Literal["image", "text"]
+    shape: tuple[int, ...]
+    dtype: str
+    encoder: dict[str, Any]
+    sha256: str
+    offsets_sha256: str = ""
+
+
+class Table:
+    """A table on disk, opened for reading.
+
+    Args:
+        path: its folder.
+        local: folder on the host's own disk; features are read from copies there, made as they are first asked for.
+
+    Raises:
+        DataError: the folder is no complete table.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.local = None if local is None else Path(local).expanduser()
+        description = self.path / "table.json"
+        try:
+            self.description: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                Problem(str(description), None, "not found", "Build the table with `raytrain data build`.")
+            ) from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise DataError(
+                Problem(str(description), None, f"not readable: {error}", "Build the table again.")
+            ) from None
+        if self.description.get("schema") != SCHEMA_VERSION:
+            raise DataError(
+                Problem(
+                    str(description),
+                    None,
+                    f"schema {self.description.get('schema')!r}, this version reads {SCHEMA_VERSION}",
+                    "Build the table again.",
+                )
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over items, texts and queries, 64 hex digits."""
+        return str(self.description["fingerprint"])
+
+    def refuse_other(self, fingerprint: str) -> None:
+        """Raises RefusedError: this is not the table of a fingerprint, with which the caller began."""
+        if fingerprint != self.fingerprint:
+            raise RefusedError(
+                f"{self.path} is not the table that this began with: its fingerprint is {self.fingerprint[:12]}, was "
+                f"{fingerprint[:12]}; put that table back, or start anew under another name"
+            )
+
+    def refuse_edited(self) -> None:
+        """Reads items, texts and queries once.
+
+        Raises:
+            RefusedError: they are not those that table.json describes.
+        """
+        composed = {name: self.description[name] for name in ("gallery",) if name in self.description}
+        try:
+            found = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
+        except OSError as error:
+            raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
+        if found != self.fingerprint:
+            raise RefusedError(
+                f"{self.path} has been changed since it was built: its rows are those of fingerprint {found[:12]}, "
+                f"table.json says {self.fingerprint[:12]}. Build it again; `raytrain data check` says which file it is"
+            )
+
+    @property
+    def image_root(self) -> Root:
+        """Folder, or URL, that items' files are relative to."""
+        return root_of(self.description["image_root"], self.path)
+
+    @cached_property
+    def items(self) -> pa.Table:
+        return self._read("items.arrow", ITEMS)
+
+    @cached_property
+    def texts(self) -> pa.Table:
+        return self._read("texts.arrow", TEXTS)
+
+    @cached_property
+    def queries(self) -> pa.Table | None:
+        """Composed queries in the columns of QUERIES; None for a table of images and captions."""
+        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description["files"] else None
+
+    @property
+    def gallery(self) -> Gallery:
+        """What a composed query is ranked against: its whole "split", or the items of its reference's "group" there."""
+        return "group" if self.description.get("gallery") == "group" else "split"
+
+    @property
+    def features(self) -> dict[str, Feature]:
+        return {
+            name: Feature(name, **{**value, "shape": tuple(value["shape"])})
+            for name, value in self.description["features"].items()
+        }
+
+    def feature(self, name: str, kind: Literal["image", "text"]) -> Feature:
+        """The named feature; an error shows the names that exist."""
+        features = self.features
+        if name not in features or features[name].kind != kind:
+            raise UsageError(
+                f"{self.path} has no {kind} feature '{name}'. It has: {self.has()}. "
+                f"Add one with `raytrain data encode {self.path} --backbone NAME`."
+            )
+        return features[name]
+
+    def has(self) -> str:
+        """The features' names and kinds, for people."""
+        return ", ".join(f"{feature.name} ({feature.kind})" for feature in self.features.values()) or "none"
+
+    def array(self, name: str) -> np.ndarray:
+        """Memory-mapped (N, R, F) or (sum T, F) array."""
+        path = self.path / "features" / f"{name}.npy"
+        return open_array(path if self.local is None else local_copy(path, self.features[name].sha256, self.local))
+
+    def offsets(self, name: str) -> np.ndarray:
+        """(M + 1) int64: rows offsets[m] to offsets[m + 1] of a text feature belong to text m."""
+        return open_array(self.path / "features" / f"{name}.offsets.npy")
+
+    @property
+    def splits(self) -> dict[str, dict[str, int]]:
+        """{"train": {"items": 6000, "texts": 30000}, ...}"""
+        return dict(self.description["splits"])
+
+    def split(self, name: str, allow_test: bool = False) -> Split:
+        """The rows of one split.
+
+        Raises:
+            RefusedError: the test split, while something trains or without `allow_test`, which final evaluation passes.
+        """
+        self.refuse_unknown_split(name)
+        return Split(self, name, allow_test)
+
+    def refuse_unknown_split(self, name: str) -> None:
+        """Raises UsageError, with the names that exist."""
+        if name not in self.splits:
+            raise UsageError(f"{self.path} has no split '{name}'. Splits: {', '.join(self.splits)}.")
+
+    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+        path = self.path / name
+        try:
+            with pa.memory_map(str(path)) as source:
+                table = pa.ipc.open_file(source).read_all()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(Problem(str(path), None, f"not readable: {error}", "Build the table again.")) from None
+        if table.schema != schema:
+            raise DataError(Problem(str(path), None, f"columns {table.schema.names}", "Build the table again."))
+        return table
+
+
+class Split:
+    """Rows of one split of a table.
+
+    Attributes:
+        items: (N) rows of the table's items.
+        texts: (M) rows of the table's texts, grouped by item.
+        item_of_text: (M) position in `items` that each text belongs to.
+    """
+
+    def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
+        refuse_test(name, allow_test)
+        self.table = table
+        self.name = name
+        in_split = pc.equal(table.items["split"], name).to_numpy()
+        self.items: np.ndarray = np.flatnonzero(in_split)
+        owner = table.texts["item"].to_numpy()
+        self.texts: np.ndarray = np.flatnonzero(in_split[owner])
+        self.item_of_text: np.ndarray = np.searchsorted(self.items, owner[self.texts])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def fingerprint_of(files: Mapping[str, str], composed: Mapping[str, Any]) -> str:
+    """64 hex digits.
+
+    Args:
+        files: sha256 of items, texts and queries, by file name.
+        composed: {"gallery": ...} of a table of composed queries; empty elsewhere.
+    """
+    return hashlib.sha256(json.dumps({**files, **composed}, sort_keys=True).encode()).hexdigest()
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A .npy file, memory-mapped; never unpickles.
+
+    Raises:
+        DataError: missing, truncated, an object array or no .npy file.
+    """
+    try:
+        rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
+    except (
+        Exception
+    ) as error:  # a damaged header raises whatever numpy's parser trips over: SyntaxError, TokenError, ...
+        what = (
+            "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
+        )
+        fix = "Save it again as a plain float16 or float32 array with np.save(..., allow_pickle=False)."
+        raise DataError(Problem(str(path), None, what, fix)) from None
+    return rows

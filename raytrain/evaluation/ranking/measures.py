@@ -1,0 +1,105 @@
+"""What each query is worth, and the means of it: recall, R-precision and mAP@R of queries with many positives.
+
+A measure is a number in [0, 1] a query, NaN where the query has no say in it. Its metric is 100 times the mean over
+the others. Metrics that average other metrics (over categories, over directions) are named in `means`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from raytrain.evaluation.ranking.counts import Counts, best_first, positive_counts
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Measures by the name of their metric.
+
+    Args:
+        values: {"recall_at_1": (Q,) float64, ...}; of different queries where they belong to different directions.
+        groups: {name: (Q,) which queries belong together in a bootstrap} of the same names.
+        means: {name of a further metric: names of the metrics it is the unweighted mean of}.
+    """
+
+    values: Mapping[str, Tensor]
+    groups: Mapping[str, Tensor]
+    means: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """{name: percent}; a metric that no query has a say in is left out, and so is a mean that it belongs to."""
+        found = {
+            name: 100 * float(values[~values.isnan()].mean())
+            for name, values in self.values.items()
+            if not bool(values.isnan().all())
+        }
+        for name, parts in self.means.items():
+            if all(part in found for part in parts):
+                found[name] = sum(found[part] for part in parts) / len(parts)
+        return found
+
+
+def hits(ranks: Tensor, k: int) -> Tensor:
+    """(Q,) float64: 1 where the rank is among the first k, 0 where it is not, NaN where it is -1."""
+    return (ranks < k).double().masked_fill(ranks < 0, torch.nan)
+
+
+def precision_at_r(similarity: Tensor, positives: Tensor, number: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(Q,) R-precision and (Q,) average precision at R, float64 in [0, 1]; NaN for a query without a positive.
+
+    With R positives, R-precision is their share of the first R places, and AP@R the mean over r = 1 .. R of the
+    precision at r where a positive stands there, zero elsewhere (Musgrave et al., ECCV 2020, section 3.1).
+
+    Args:
+        similarity: (Q, G) scores without NaN, for a few rows at a time.
+        positives: (Q, P) int64 positions, -1 where a query has fewer.
+        number: (Q,) R of each, where positives that are not in the gallery count in it; None counts those listed.
+    """
+    listed = positives >= 0
+    number = listed.sum(1) if number is None else number
+    items = similarity.shape[1]
+    first = best_first(similarity, min(items, max(1, int(number.max()))))
+    # one column more takes what is padded
+    relevant = torch.zeros(len(similarity), items + 1, dtype=torch.bool, device=similarity.device)
+    relevant.scatter_(1, torch.where(listed, positives, items), True)
+    relevant[:, items] = False
+    place = torch.arange(1, first.shape[1] + 1, device=similarity.device)
+    right = (relevant.gather(1, first) & (place <= number[:, None])).double()
+    return right.sum(1) / number, (right * right.cumsum(1) / place).sum(1) / number
+
+
+@dataclass
+class PerQueryMeasures:
+    """Gathers the counts, and where they are asked for the precisions, of one direction's queries block by block.
+
+    Args:
+        precision: whether R-precision and mAP@R are measured.
+    """
+
+    precision: bool = True
+    counts: list[Counts] = field(default_factory=list)
+    precisions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def add(self, similarity: Tensor, positives: Tensor, number: Tensor | None = None) -> None:
+        """A block of queries: (q, G) scores, (q, P) positions, and (q,) R where it is not the number of these."""
+        self.counts.append(positive_counts(similarity, positives))
+        if self.precision:
+            self.precisions.append(precision_at_r(similarity, positives, number))
+
+    def ranks(self) -> Tensor:
+        """(Q,) int64 of the queries in the order they were added."""
+        return torch.cat([part.ranks() for part in self.counts])
+
+    def measures(self, ks: Sequence[int]) -> dict[str, Tensor]:
+        """{"recall_at_1", ..., "r_precision", "map_at_r", "tied"}: (Q,)."""
+        ranks = self.ranks()
+        found = {f"recall_at_{k}": hits(ranks, k) for k in ks}
+        if self.precision:
+            found["r_precision"] = torch.cat([precision for precision, _ in self.precisions])
+            found["map_at_r"] = torch.cat([average for _, average in self.precisions])
+        tied = torch.cat([part.tied for part in self.counts])
+        found["tied_percent"] = (tied > 0).double().masked_fill(tied < 0, torch.nan)
+        return found

@@ -1,0 +1,72 @@
+"""Banks of training queries, over which gallery items are normalised instead of over the queries that are asked.
+
+With a bank, Fast Re-ranking ranks one query at a time (query-bank normalisation, Bogolin et al., CVPR 2022): what a
+gallery item loses is known before any query comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raytrain.evaluation.reranking.fast_reranking import Mode, log_mean_exp, normalised, ranking_scores
+
+
+@dataclass(frozen=True)
+class QueryBank:
+    """Scores of training queries against a gallery, as parts of text-image matrices; the first n rows are a bank of n.
+
+    Args:
+        i2t: (M, B) scores of the M texts of the gallery against B training images; None for no bank.
+        t2i: (B, N) scores of B training captions against the N images of the gallery; None for no bank.
+        seed: that the training queries were drawn with.
+    """
+
+    i2t: Tensor | None = None
+    t2i: Tensor | None = None
+    seed: int = 0
+
+    def part(self, texts: Tensor | slice, items: Tensor | slice) -> QueryBank:
+        """The bank for a part of the gallery; uncopied where slices name it."""
+        i2t = None if self.i2t is None else self.i2t[texts]
+        t2i = None if self.t2i is None else self.t2i[:, items]
+        return QueryBank(i2t, t2i, self.seed)
+
+    def sizes(self, direction: str) -> int:
+        """How many queries there are for "i2t" or "t2i"."""
+        if direction == "i2t":
+            return 0 if self.i2t is None else self.i2t.shape[1]
+        return 0 if self.t2i is None else len(self.t2i)
+
+
+class BankNormaliser:
+    """Re-ranks the scores of queries as they come, one or many, by what a bank says of each gallery item.
+
+        normalise = BankNormaliser(bank_scores, scale=20)
+        best = normalise(scores_of_one_query).argmax()
+
+    Args:
+        bank: (B, G) scores of B training queries against the gallery.
+        scale, mode, beta: as in `reranking.fast_rerank`; not mtfn.
+    """
+
+    def __init__(self, bank: Tensor, scale: float, mode: Mode = "cross", beta: float = 1.0) -> None:
+        ranking_scores(bank[:1], scale, mode, beta, bank=bank[:1])  # refuses what has no meaning
+        self.mode, self.scale, self.beta, self.queries = mode, scale, beta, len(bank)
+        self.log_mean = log_mean_exp(bank, scale, dim=0)  # (1, G), all that is kept of the bank
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """(G,) or (Q, G) scores -> the same shape, re-ranked; each query by itself."""
+        rows = scores if scores.ndim == 2 else scores[None]
+        ranked = rows if self.mode == "off" else normalised(
+            rows, self.log_mean, self.queries, self.scale, self.mode, self.beta, apart=True
+        )  # fmt: skip
+        return ranked if scores.ndim == 2 else ranked[0]
+
+
+def draw(available: int, size: int, seed: int) -> Tensor:
+    """(min(size, available),) int64 positions, in the order drawn: a smaller bank is the start of a larger one."""
+    order = torch.randperm(available, generator=torch.Generator().manual_seed(seed))
+    return order[:size]

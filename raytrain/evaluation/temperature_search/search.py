@@ -1,0 +1,317 @@
+"""Search of re-ranking temperatures over one similarity matrix, in this process: hundreds of settings in seconds.
+
+Image-to-text recalls depend on one temperature and text-to-image recalls on the other, so each direction is searched by
+itself, and the best pair is put together from the two: n + n evaluations stand for n x n settings. First a grid of 64
+scales in every mode, all in one pass over the matrix (`many_temperatures`), then the published scales, then as many
+trials as are asked for, which Optuna's TPE draws with the grid as its memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from raytrain.errors import UsageError
+from raytrain.evaluation.protocols.protocols import Fold, Protocol, Result, evaluate, find_protocol, folds
+from raytrain.evaluation.ranking.counts import check_owner, image_to_text_counts, text_to_image_counts
+from raytrain.evaluation.ranking.recall import DIRECTIONS, KS, Direction
+from raytrain.evaluation.reranking.fast_reranking import MODES, SOFTMAX_MODES, Mode, Temperatures
+from raytrain.evaluation.reranking.query_bank import QueryBank
+from raytrain.evaluation.temperature_search.log_means import Grid, log_means
+from raytrain.evaluation.temperature_search.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
+
+if TYPE_CHECKING:
+    import optuna
+
+SCALE_RANGE = (1.0, 500.0)
+PUBLISHED_SCALES = (20.0, 170.0)
+GRID = Grid(2.0, steps=8, octaves=8)  # 2 to 480, eight scales an octave
+COARSE = Grid(2.0, steps=2, octaves=8)  # of additive mode, whose ranks are not compiled
+ADDITIVE_ELEMENTS = 20_000_000  # scores above which additive mode is left to the trials: its grid would take minutes
+FIRST_ITEMS = (2.0, 5.0, 10.0, 15.0, 20.0, 50.0)  # K1 of mtfn mode
+
+
+class Setting(NamedTuple):
+    """What re-ranks one direction; ("off", 0, 0) leaves it as it is.
+
+    Attributes:
+        mode: as in `reranking.fast_rerank`.
+        scale: inverse temperature, or K1.
+        bank: how many training queries stand for the queries; 0 takes the queries.
+    """
+
+    mode: Mode
+    scale: float
+    bank: int = 0
+
+
+OFF = Setting("off", 0.0)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The best temperatures and what they change.
+
+    Attributes:
+        best: what to pass to `protocols.evaluate`.
+        before: the result without re-ranking.
+        after: the result with `best`.
+        tried: {direction: {setting: sum of that direction's recalls}}.
+        seconds: wall time of the search.
+    """
+
+    best: Temperatures
+    before: Result
+    after: Result
+    tried: Mapping[Direction, Mapping[Setting, float]]
+    seconds: float
+
+    @property
+    def settings_tried(self) -> int:
+        """Distinct (direction, setting) that were evaluated."""
+        return sum(len(scores) for scores in self.tried.values())
+
+
+def search_temperatures(
+    similarity: Tensor,
+    item_of_text: Tensor,
+    trials: int,
+    seed: int,
+    protocol: str | Protocol,
+    modes: Sequence[Mode] = SOFTMAX_MODES,
+    bank: QueryBank | None = None,
+    bank_sizes: Sequence[int] = (),
+) -> SearchResult:
+    """The temperatures with the best rsum on a validation matrix, each direction with a mode of its own.
+
+    Trials draw scales log-uniformly from 1 to 500 and round them to three digits, so that what is written down is what
+    was tried. Re-ranking is kept only where it gains, in either direction.
+
+    Args:
+        similarity: (M, N) validation scores of M texts against N images; never test scores.
+        item_of_text: (M,) position of the image that each text belongs to.
+        trials: settings that TPE draws in each direction, beside the grid; 0 leaves it at the grid, without Optuna.
+        seed: of the sampler.
+        protocol: its name, or a Protocol.
+        modes: what may be chosen.
+        bank: scores of training queries against this gallery; None searches over the queries themselves.
+        bank_sizes: how many queries of the bank to try; () all of them.
+
+    Raises:
+        UsageError: Optuna is not installed, fewer than 0 trials, no modes or ones that are not there, or bank sizes
+            without a bank.
+    """
+    if trials < 0:
+        raise UsageError(f"trials is {trials}; the search needs none or more")
+    wanted = searchable(modes)
+    if bank is not None and "mtfn" in wanted:
+        raise UsageError("mtfn mode sorts by the places among the other queries; a bank has none: leave it out")
+    if bank is None and any(bank_sizes):
+        raise UsageError("bank sizes are of a bank of training queries, and none was given")
+    began = time.perf_counter()
+    protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
+    owner = check_owner(similarity, item_of_text)
+    before = evaluate(similarity, owner, protocol)
+    sizes = {direction: _sizes(bank, bank_sizes, direction) for direction in DIRECTIONS}
+    parts = [
+        (fold, bank.part(fold.texts, fold.items) if bank else None) for fold in folds(similarity, owner, protocol.folds)
+    ]
+    tried = _try_grid(parts, wanted, sizes)
+    for direction in DIRECTIONS:
+        _try_trials(parts, wanted, sizes[direction], direction, trials, seed, tried[direction])
+    best = _best_pair(tried, bank.seed if bank else 0)
+    after = evaluate(similarity, owner, protocol, best, bank) if best.active else before
+    return SearchResult(best, before, after, tried, time.perf_counter() - began)
+
+
+def searchable(modes: Sequence[str]) -> list[Mode]:
+    """These modes.
+
+    Raises:
+        UsageError: none, or one that cannot be searched.
+    """
+    wanted: list[Mode] = [mode for mode in MODES if mode in modes and mode != "off"]
+    if not wanted or len(wanted) < len(set(modes)):
+        raise UsageError(f"modes are '{','.join(modes)}'; give some of {', '.join(m for m in MODES if m != 'off')}")
+    return wanted
+
+
+Part = tuple[Fold, QueryBank | None]
+
+
+def _sizes(bank: QueryBank | None, wanted: Sequence[int], direction: Direction) -> tuple[int, ...]:
+    """Bank sizes of a direction, none above what there is; (0,) without a bank."""
+    if bank is None:
+        return (0,)
+    have = bank.sizes(direction)
+    return tuple(sorted({min(size, have) for size in (wanted or (have,))} - {0}))
+
+
+def _try_grid(
+    parts: Sequence[Part], modes: Sequence[Mode], sizes: Mapping[Direction, Sequence[int]]
+) -> dict[Direction, dict[Setting, float]]:
+    """{direction: {setting: sum of recalls}} of every scale of the grid in every mode, and of the published scales."""
+    tried: dict[Direction, dict[Setting, float]] = {
+        direction: {OFF: _recall_sum(parts, direction, OFF)} for direction in DIRECTIONS
+    }
+    softmax = [mode for mode in modes if mode in SOFTMAX_MODES]
+    for grid in (GRID, *(Grid(scale) for scale in PUBLISHED_SCALES)) if softmax else ():
+        by_fold = [grid_recalls(fold, bank, grid, softmax, sizes) for fold, bank in parts]
+        for direction in DIRECTIONS:
+            for setting in by_fold[0][direction]:
+                tried[direction][setting] = sum(one[direction][setting] for one in by_fold) / len(parts)
+    if "mtfn" in modes:
+        for direction in DIRECTIONS:
+            for first in FIRST_ITEMS:
+                tried[direction][Setting("mtfn", first)] = _recall_sum(parts, direction, Setting("mtfn", first))
+    return tried
+
+
+def grid_recalls(
+    fold: Fold,
+    bank: QueryBank | None,
+    grid: Grid,
+    modes: Sequence[Mode],
+    sizes: Mapping[Direction, Sequence[int]],
+    compiled: bool | None = None,
+) -> dict[Direction, dict[Setting, float]]:
+    """{direction: {setting: sum of recalls}} of one matrix, of every scale of a grid.
+
+    Additive mode takes two scales of each octave. Over a bank, and on more than ADDITIVE_ELEMENTS scores, it is left
+    to the trials.
+
+    Args:
+        sizes: bank sizes of each direction that is wanted; (0,) without a bank.
+    """
+    scores, owner = fold.similarity, fold.item_of_text
+    if not scores.is_floating_point() or scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    found: dict[Direction, dict[Setting, float]] = {direction: {} for direction in sizes}
+    over_texts, over_images = torch.empty(0), torch.empty(0)
+    if bank is None:
+        over_texts, over_images = log_means(scores, grid, "t2i" in sizes, "i2t" in sizes, compiled)
+    for direction, counts in sizes.items():
+        for size in counts:
+            if direction == "i2t":
+                ranker = image_ranks
+                table = over_images
+                if bank is not None and bank.i2t is not None:
+                    table = log_means(bank.i2t[:, :size].contiguous(), grid, over_rows=False, compiled=compiled)[1]
+            else:
+                ranker = text_ranks
+                table = over_texts
+                if bank is not None and bank.t2i is not None:
+                    table = log_means(bank.t2i[:size], grid, over_columns=False, compiled=compiled)[0]
+            for mode, share in (("cross", 1.0), ("product", 0.5)):
+                if mode in modes:
+                    sums = recall_sum(ranker(scores, owner, (table * share).to(scores.dtype), compiled), KS)
+                    for scale, value in zip(grid.scales, sums.tolist(), strict=True):
+                        found[direction][Setting(MODES[MODES.index(mode)], scale, size)] = value
+    if "additive" in modes and bank is None and scores.numel() <= ADDITIVE_ELEMENTS:
+        every = max(1, grid.steps // COARSE.steps)
+        rough = Grid(grid.first, grid.steps // every, grid.octaves)
+        tables = over_texts[::every], over_images[::every]
+        for direction, ranks in zip(DIRECTIONS, additive_ranks(scores, owner, rough, tables, beta=1.0), strict=True):
+            if direction in sizes:
+                for scale, value in zip(rough.scales, recall_sum(ranks, KS).tolist(), strict=True):
+                    found[direction][Setting("additive", scale)] = value
+    return found
+
+
+def _try_trials(
+    parts: Sequence[Part],
+    modes: Sequence[Mode],
+    sizes: Sequence[int],
+    direction: Direction,
+    trials: int,
+    seed: int,
+    tried: dict[Setting, float],
+) -> None:
+    """Add what TPE draws, told of all that was tried before."""
+    softmax = [mode for mode in modes if mode in SOFTMAX_MODES]
+    if trials == 0 or not softmax or not sizes:
+        return
+    study = _new_study(seed + DIRECTIONS.index(direction))
+    _remember(study, tried, softmax, sizes)
+    for _ in range(trials):
+        trial = study.ask()
+        mode = MODES[MODES.index(trial.suggest_categorical("mode", softmax))]
+        size = sizes[trial.suggest_int("bank", 0, len(sizes) - 1)] if len(sizes) > 1 else sizes[0]
+        setting = Setting(mode, float(f"{trial.suggest_float('scale', *SCALE_RANGE, log=True):.3g}"), size)
+        if setting not in tried:
+            tried[setting] = _recall_sum(parts, direction, setting)
+        study.tell(trial, tried[setting])
+
+
+def _remember(study: optuna.Study, tried: Mapping[Setting, float], modes: Sequence[Mode], sizes: Sequence[int]) -> None:
+    """Tell the study what was tried without it."""
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.trial import create_trial
+
+    ranges: dict[str, BaseDistribution] = {
+        "mode": CategoricalDistribution(modes),
+        "scale": FloatDistribution(*SCALE_RANGE, log=True),
+    }
+    if len(sizes) > 1:
+        ranges["bank"] = IntDistribution(0, len(sizes) - 1)
+    for setting, value in tried.items():
+        if setting.mode in modes:
+            params = {"mode": setting.mode, "scale": setting.scale}
+            params |= {"bank": list(sizes).index(setting.bank)} if len(sizes) > 1 else {}
+            study.add_trial(create_trial(params=params, distributions=ranges, value=value))
+
+
+def _recall_sum(parts: Sequence[Part], direction: Direction, setting: Setting) -> float:
+    """The mean over the folds of a direction's recalls added up, in percent."""
+    total = 0.0
+    for fold, bank in parts:
+        if setting.mode in ("cross", "product"):  # one scale of the quick way
+            found = grid_recalls(fold, bank, Grid(setting.scale), [setting.mode], {direction: (setting.bank,)})
+            total += found[direction][setting]
+            continue
+        one = Temperatures(setting.mode, setting.scale, setting.scale, i2t_bank=setting.bank, t2i_bank=setting.bank)
+        if direction == "i2t":
+            ranked = one.image_to_text(fold.similarity, bank.i2t if bank else None)
+            ranks = image_to_text_counts(ranked, fold.item_of_text).ranks()
+        else:
+            ranked = one.text_to_image(fold.similarity, bank.t2i if bank else None)
+            ranks = text_to_image_counts(ranked, fold.item_of_text).ranks()
+        total += float(recall_sum(ranks[None], KS)[0])
+    return total / len(parts)
+
+
+def _best_pair(tried: Mapping[Direction, Mapping[Setting, float]], bank_seed: int) -> Temperatures:
+    """The best setting of each direction; off where re-ranking gains nothing."""
+    # the first of equals, so OFF; the order of the dictionaries is that of the search
+    i2t, t2i = (max(scores, key=lambda setting: scores[setting]) for scores in (tried[d] for d in DIRECTIONS))
+    if i2t == t2i == OFF:
+        return Temperatures("off")
+    mode = i2t.mode if i2t != OFF else t2i.mode
+    return Temperatures(
+        mode,
+        None if i2t == OFF else i2t.scale,
+        None if t2i == OFF else t2i.scale,
+        t2i_mode=t2i.mode if t2i not in (OFF, t2i._replace(mode=mode)) else None,
+        i2t_bank=i2t.bank,
+        t2i_bank=t2i.bank,
+        bank_seed=bank_seed,
+    )
+
+
+def _new_study(seed: int) -> optuna.Study:
+    """An in-memory study; quiet, since hundreds of lines of trials would tell nobody anything."""
+    try:
+        import optuna
+    except ImportError:
+        raise UsageError("searching temperatures needs Optuna: pip install '.[ray]'; or give --trials 0") from None
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    finally:
+        optuna.logging.set_verbosity(level)

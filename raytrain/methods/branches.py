@@ -1,0 +1,83 @@
+"""The caption branch that a config names: one vector, sets or words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+from torch import nn
+
+from raytrain.config import BiGRUText, EncoderConfig, TransformerText
+from raytrain.encoders.sets import TokenSets, WordSets
+from raytrain.encoders.words import BiGRUCaptions, BiGRUWords, Captions, LinearTokens, TokenCaptions
+from raytrain.methods.base import Inputs
+
+
+def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
+    """The caption branch that the config names: (B, T[, F]), (B, T) -> (B, D)."""
+    text = config.text
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return BiGRUCaptions(
+            inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim, text.dropout, text.state_dropout
+        )
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+        return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
+    assert inputs.token_features is not None
+    return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)
+
+
+def text_sets(
+    encoder: EncoderConfig,
+    inputs: Inputs,
+    head: Callable[[int], nn.Module],
+    dropout: float = 0.0,
+    whole: Literal["max", "cls"] = "max",
+    whole_linear: bool = False,
+) -> nn.Module:
+    """The caption branch of sets that the config names: (S, T[, F]), (S, T) -> what the head makes, (S, K, D) twice.
+
+    Args:
+        head: size of the local features -> the module that makes sets of them.
+        dropout: of words, see WordSets.
+        whole, whole_linear: of token states, see TokenSets.
+    """
+    text, dim = encoder.text, encoder.dim
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return WordSets(inputs.words, text.word_dim, dim, head(text.word_dim), dropout)
+    made = head(dim)
+    transformer, width = None, inputs.token_features
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+    assert width is not None
+    return TokenSets(width, dim, made, whole, whole_linear, transformer)
+
+
+def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) -> nn.Module:
+    """The caption branch that the config names, without pooling: (B, T[, F]), (B, T) -> (B, T, D), zeros at padding.
+
+    Args:
+        dropout: of word embeddings, where captions come as words.
+    """
+    text = config.text
+    if isinstance(text, BiGRUText):
+        assert inputs.words is not None
+        return BiGRUWords(inputs.words, text.word_dim, config.dim, dropout)
+    if isinstance(text, TransformerText):
+        transformer, width = load_transformer(text.path)
+        return LinearTokens(width, config.dim, transformer)
+    assert inputs.token_features is not None
+    return LinearTokens(inputs.token_features, config.dim)
+
+
+def load_transformer(path: str) -> tuple[nn.Module, int]:
+    """A text model that trains with the rest, and the width of its states."""
+    from raytrain.encoders.tokens import load_text_model
+
+    transformer, _ = load_text_model(path)
+    for name, parameter in transformer.named_parameters():
+        # pooled outputs are not used; DDP waits for the gradient of every parameter that wants one
+        parameter.requires_grad_("pooler" not in name)
+    return transformer, int(cast(Any, transformer).config.hidden_size)

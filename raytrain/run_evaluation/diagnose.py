@@ -1,0 +1,39 @@
+"""What `raytrain evaluate --diagnostics` adds to a result: sets, hubs, margins, and recall by uncertainty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from raytrain.data.table import QuerySplit
+from raytrain.distributed import default_device
+from raytrain.evaluation.diagnostics import calibration, hubness, margins, score_diagnostics
+from raytrain.evaluation.ranking.counts import text_to_image_counts
+from raytrain.scoring.embed import query_uncertainty
+from raytrain.scoring.feed import Feed
+from raytrain.scoring.protocol_runner import Scored
+from raytrain.scoring.validate import diagnostics, validation_metrics
+
+
+def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
+    """{"diagnostics/...": a number, ..., "calibration": bins or None} of a split; makes the matrix of its scores.
+
+    As a run logs them each epoch (sets, rank correlation of the predicted uncertainty), and of the scores: hubness and
+    median margin of each direction (raytrain/evaluation/diagnostics.py), and recall at 10 by predicted uncertainty.
+    """
+    split, scores = scored.split, scored.matrix
+    found: dict[str, Any] = {}
+    if isinstance(split, QuerySplit):
+        relevant, candidates = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
+        ranks = validation_metrics(scored.model, scored.query, scored.gallery, split, scored.memory_mib).ranks
+        apart = margins(scores, [(relevant & candidates, ~relevant & candidates)])
+        found["diagnostics/hubness"] = hubness(scores.masked_fill(~candidates, -torch.inf))
+        found["diagnostics/margin"] = float(apart.nanmedian())
+    else:
+        owner = torch.from_numpy(split.item_of_text)
+        ranks = text_to_image_counts(scores, owner).ranks()
+        found |= score_diagnostics(scores, owner)
+    uncertainty = query_uncertainty(scored.model, split, feed, default_device())
+    found |= diagnostics(scored.model, ranks, scored.query, scored.gallery, uncertainty, split)
+    return found | {"calibration": calibration(uncertainty, ranks) if uncertainty is not None else None}

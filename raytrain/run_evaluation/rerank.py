@@ -1,0 +1,177 @@
+"""Stage two of a run: re-ranking temperatures searched over its cached validation similarities.
+
+Here, and not in evaluation, because it reads and writes a run's folder and journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raytrain.config.methods import METHOD_CONFIGS, MethodPart
+from raytrain.errors import DataError, Problem, RefusedError, UsageError
+from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
+from raytrain.evaluation.reranking.query_bank import QueryBank
+from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures
+from raytrain.files import sha256, write_json
+from raytrain.review.plots import rerank_figure
+from raytrain.tracking.journal import Journal
+
+NAME, BANK_NAME = "rerank.json", "rerank.inductive.json"
+AGAIN = "Train the run again with evaluation.keep_similarity=true."
+
+Rescore = Callable[[str | None, int, int, str], tuple[Tensor, QueryBank | None]]
+"""(pooling, bank size, seed, checkpoint) -> validation scores, and a bank's; see raytrain/run_evaluation/rescore.py."""
+
+
+def rerank_run(
+    folder: str | os.PathLike[str],
+    trials: int = 200,
+    seed: int = 0,
+    modes: Sequence[Mode] = SOFTMAX_MODES,
+    bank_sizes: Sequence[int] = (),
+    poolings: Sequence[str] = (),
+    rescore: Rescore | None = None,
+) -> dict[str, Any]:
+    """Search temperatures for one run and write them into its folder.
+
+    Writes `<run>/rerank.json` (what `evaluate` applies to other splits) with all that was tried, `rerank.svg` with its
+    curves and heat map, the validation's evaluation files with and without re-ranking, and a "rerank" line of the
+    journal. With a bank the files are `rerank.inductive.json` and `.svg`; one search does not touch the other's. Only
+    validation scores and training queries are read.
+
+    Args:
+        folder: of the run.
+        trials: settings that TPE draws in each direction, beside the grid.
+        seed: of the sampler, and of the bank's draw.
+        modes: what may be chosen.
+        bank_sizes: how many training queries to normalise over, each tried; () normalises over the queries themselves.
+        poolings: of a method's view scores, tried beside the run's own.
+        rescore: makes the scores that banks and poolings need.
+
+    Returns:
+        {"params": as `Temperatures.as_dict`, "before": rsum, "after": rsum, "settings_tried", "seconds"}
+
+    Raises:
+        UsageError: the run kept no similarities, Optuna is missing, or there is nothing to rescore with.
+        DataError: they are damaged.
+        RefusedError: they are of the test split.
+    """
+    folder = Path(folder).expanduser().resolve()
+    facts, similarity, item_of_text = read_similarity(folder)
+    if any(size < 1 for size in bank_sizes):
+        raise UsageError(f"bank sizes are {', '.join(map(str, bank_sizes))}; give numbers of training queries")
+    if (bank_sizes or poolings) and rescore is None:
+        raise UsageError("banks and poolings need the run's checkpoint")
+    journal = Journal(folder)
+    start = journal.last("start") or {}
+    searches: dict[str | None, SearchResult] = {}
+    for pooling in (None, *poolings):
+        scores, bank = similarity, None
+        if rescore is not None and (bank_sizes or pooling):
+            scores, bank = rescore(pooling, max(bank_sizes, default=0), seed, str(facts["checkpoint"]))
+        if pooling is None:
+            scores = similarity  # what the run's own metrics are of
+        searches[pooling] = search_temperatures(
+            scores, item_of_text, trials, seed, facts["protocol"], modes, bank, bank_sizes
+        )
+    # the first of equals, so the run's own pooling
+    pooling = max(searches, key=lambda one: searches[one].after.metrics["rsum"])
+    chosen, before = searches[pooling], searches[None].before
+    best = replace(chosen.best, pooling=pooling)
+    after = replace(chosen.after, rerank=best) if best.active else before
+
+    kind, name = ("inductive", BANK_NAME) if bank_sizes else ("rerank", NAME)
+    split = str(facts["split"])
+    for earlier in (folder / "evaluation").glob(f"{split}*.{kind}.json"):  # with temperatures of another search
+        earlier.unlink()
+    known = {"split": split, "fingerprint": facts["fingerprint"], "checkpoint": facts["checkpoint"]}
+    known |= {"seed": start.get("seed"), "commit": start.get("commit")}
+    for result in (before, after) if best.active else (before,):
+        write_evaluation(folder, result, known)
+
+    answer = {
+        "params": best.as_dict(),
+        "before": before.metrics["rsum"],
+        "after": after.metrics["rsum"],
+        "settings_tried": sum(one.settings_tried for one in searches.values()),
+        "seconds": round(sum(one.seconds for one in searches.values()), 3),
+    }
+    document = {
+        **answer,
+        **known,
+        "protocol": facts["protocol"],
+        "transductive": best.transductive,
+        "trials": trials,
+        "search_seed": seed,
+        "bank_sizes": list(bank_sizes),
+        "poolings": {str(one or "as trained"): found.after.metrics["rsum"] for one, found in searches.items()},
+        "before_metrics": dict(before.metrics),
+        "after_metrics": dict(after.metrics),
+        # each direction's (mode, scale, sum of its recalls[, bank size]), for a curve
+        "tried": {direction: _listed(scores) for direction, scores in chosen.tried.items()},
+    }
+    write_json(folder / name, document)
+    figure = folder / name.replace(".json", ".svg")
+    part = figure.with_name(f"{figure.name}.part")
+    part.write_text(rerank_figure(document), encoding="utf-8")
+    os.replace(part, figure)
+    metrics = {f"{kind}/{split}/{key}": value for key, value in after.metrics.items()}
+    journal.write(
+        "rerank", params=answer["params"], metrics=metrics, settings_tried=answer["settings_tried"], kind=kind
+    )
+    return answer
+
+
+def _listed(scores: Mapping[Setting, float]) -> list[list[Any]]:
+    return sorted(
+        [one.mode, one.scale, round(score, 4), *([one.bank] if one.bank else [])] for one, score in scores.items()
+    )
+
+
+def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """The facts, (M, N) float32 scores and (M,) owners that a run kept of its best epoch's validation.
+
+    The scores are mapped, not read: the file is gone through once for its hash, and what it holds is in memory only
+    where it is being looked at.
+
+    Raises:
+        UsageError: there are none.
+        DataError: damaged, or of another shape than their description.
+        RefusedError: of the test split.
+    """
+    path = folder / "evaluation" / "similarity_val.npy"
+    if not path.exists():
+        start = Journal(folder).last("start") or {}
+        if METHOD_CONFIGS.get(str(start.get("config", {}).get("method.kind")), MethodPart).batch_ways == ("query",):
+            raise RefusedError(f"{folder.name} answers composed queries; Fast Re-ranking is of images and captions")
+        if not (folder / "journal.jsonl").exists():
+            raise UsageError(f"{folder} is not the folder of a run")
+        raise UsageError(f"{folder} kept no validation similarities. {AGAIN}")
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        owner = torch.tensor(facts["item_of_text"], dtype=torch.int64)
+        split, wanted = str(facts["split"]), facts["sha256"]
+        scores = np.load(path, mmap_mode="r", allow_pickle=False)  # read as it is needed, and never written to
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error}", AGAIN)) from None
+    if split == "test":
+        raise RefusedError(f"{path} holds scores of the test split; temperatures are chosen on validation alone")
+    if sha256(path) != wanted:  # in pieces: the file may be larger than what is free
+        raise DataError(Problem(str(path), None, "its sha256 is not the one that its description names", AGAIN))
+    if scores.ndim != 2 or len(scores) != len(owner) or scores.dtype != np.float32:
+        what = f"{scores.dtype} {scores.shape}, expected float32 with {len(owner)} rows"
+        raise DataError(Problem(str(path), None, what, AGAIN))
+    with warnings.catch_warnings():  # torch would rather have an array that can be written to
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return facts, torch.from_numpy(scores), owner

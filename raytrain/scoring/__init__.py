@@ -1,0 +1,1 @@
+"""A model over a split: embeddings, scores tile by tile, validation metrics and published protocols."""

@@ -1,0 +1,124 @@
+"""What a run reads: the readers of its table's features, and the sizes its method takes from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import torch
+
+from raytrain.config import RunConfig, TransformerImages, TransformerText
+from raytrain.data.load.readers import CPU, ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
+from raytrain.data.load.words import Vocabulary
+from raytrain.data.table import AnySplit, Table
+from raytrain.encoders.images import VisionBackbone
+from raytrain.errors import UsageError
+from raytrain.methods.base import Inputs
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Readers over one table.
+
+    Args:
+        images, texts: readers.
+        inputs: sizes for the method.
+        vocabulary: None unless captions are words.
+        backbone: what turns the images into regions where it trains with the method; None where features are read.
+    """
+
+    images: ImageReader
+    texts: TextReader
+    inputs: Inputs
+    vocabulary: Vocabulary | None = None
+    backbone: VisionBackbone | None = None
+
+
+def open_feed(
+    config: RunConfig, table: Table, vocabulary: Vocabulary | None = None, device: torch.device = CPU
+) -> Feed:
+    """The readers a config asks for.
+
+    Args:
+        vocabulary: of the run being evaluated; None counts the words of the training split.
+        device: that the batches go to.
+    """
+    data, text = config.data, config.encoder.text
+    images, whole, backbone = _images(config, table, device)
+    if text.kind == "bigru":
+        vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)
+        words = TokenIds.from_words(table, vocabulary, data.max_words)
+        inputs = Inputs(images.width, words=len(vocabulary), global_region=whole)
+        return Feed(images, words, inputs, vocabulary, backbone)
+    if isinstance(text, TransformerText):
+        ids = TokenIds.from_transformer(table, text.path, data.max_words)
+        return Feed(images, ids, Inputs(images.width, global_region=whole), None, backbone)
+    assert data.text_features is not None
+    states = TokenStates(table, data.text_features, data.max_words, device)
+    inputs = Inputs(images.width, token_features=states.width, global_region=whole)
+    return Feed(images, states, inputs, None, backbone)
+
+
+def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device, needed_bytes: int = 0) -> Feed:
+    """Readers of the training split alone, its features in the device's memory where config.feed asks for it.
+
+    Args:
+        needed_bytes: of that memory, for training itself.
+
+    Raises:
+        UsageError: they are asked for and do not fit, or neither images nor texts are features of the table.
+    """
+    images, texts, asked = feed.images, feed.texts, config.feed.features
+    if asked == "disk" or (asked == "auto" and device.type != "cuda"):
+        return feed
+    size = images.bytes_of(split.items) if isinstance(images, Regions) else 0
+    size += texts.bytes_of(split.texts) if isinstance(texts, TokenStates) else 0
+    if asked == "device" and not size:
+        raise UsageError("feed.features=device holds features of the table, and this run reads none; use disk")
+    free = max(0, _free_bytes(device) - needed_bytes)
+    if asked == "auto" and size > config.feed.device_share * free:
+        return feed
+    if size > free:
+        raise UsageError(
+            f"feed.features=device: the features of split '{split.name}' take {size / 1e9:.1f} GB, {device} has "
+            f"{free / 1e9:.1f} GB free; use feed.features=disk"
+        )
+    if isinstance(images, Regions):
+        images = images.held(split.items)
+    if isinstance(texts, TokenStates):
+        texts = texts.held(split.texts)
+    return replace(feed, images=images, texts=texts)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        share = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_reserved(device)
+        return int(min(free, share))
+    try:  # Linux knows what it could free
+        with open("/proc/meminfo", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _images(
+    config: RunConfig, table: Table, device: torch.device
+) -> tuple[ImageReader, int | None, VisionBackbone | None]:
+    """The reader, which of its regions is the whole image, and the backbone that trains."""
+    data, image = config.data, config.encoder.image
+    alone = data.regions == "global"
+    backbone = load_backbone(config)
+    if backbone is not None:
+        assert isinstance(image, TransformerImages)
+        regions = 1 if alone else backbone.regions
+        pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
+        return pixels, regions - 1, backbone
+    whole = table.feature(data.image_features, "image").encoder.get("global_index")
+    return Regions(table, data.image_features, data.regions, device), 0 if alone else whole, None
+
+
+def load_backbone(config: RunConfig) -> VisionBackbone | None:
+    """The image backbone that trains with the method, as it was pretrained; None where features are read."""
+    image = config.encoder.image
+    return VisionBackbone(image.path, image.frozen_batch_norm) if isinstance(image, TransformerImages) else None

@@ -1,0 +1,41 @@
+"""Similarities between queries and gallery items, as pure functions of embeddings."""
+
+from raytrain.similarity.functions import (
+    EPS,
+    attention,
+    chamfer,
+    closed_form_sampled_distance,
+    cosine,
+    cross_attention,
+    element_cosines,
+    log_match_probability,
+    match_logits,
+    match_probability,
+    max_similarity,
+    order,
+    pool_views,
+    real_rows,
+    smooth_chamfer,
+    squared_distances,
+    view_similarity,
+)
+
+__all__ = [
+    "EPS",
+    "attention",
+    "chamfer",
+    "closed_form_sampled_distance",
+    "cosine",
+    "cross_attention",
+    "element_cosines",
+    "log_match_probability",
+    "match_logits",
+    "match_probability",
+    "max_similarity",
+    "order",
+    "pool_views",
+    "real_rows",
+    "smooth_chamfer",
+    "squared_distances",
+    "view_similarity",
+]

@@ -1,0 +1,297 @@
+"""Similarities between queries and gallery items, as pure functions of embeddings, L2-normalised unless said otherwise.
+
+Letters: Q queries, G gallery items, K embeddings a query, J embeddings a gallery item, D dimensions.
+
+The similarities of two sets are computed in float32 at least, also under autocast: exp(alpha C) overflows fp16 from
+alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers at
+once; who has many queries calls them in chunks of queries.
+
+Cross attention (SCAN, SGRAF) compares local features: (N, n, D) L2-normalised vectors a side, with a row of zeros for
+each that an item lacks. The zeros say which are real, and padding with more of them changes no score.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import math
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.nn.functional import leaky_relu, logsigmoid, normalize
+
+from raytrain.similarity.matmul import product
+
+
+def cosine(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, D) and (G, D) -> (Q, G) cosine of each pair."""
+    return product(query, gallery)
+
+
+def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
+    """Cosine of each query vector with each view of each gallery item (DVSE).
+
+    Args:
+        query: (Q, D), L2-normalised.
+        gallery: (G, K, D), L2-normalised.
+
+    Returns:
+        (Q, G, K)
+    """
+    items, views, dim = gallery.shape
+    return product(query, gallery.reshape(items * views, dim)).reshape(len(query), items, views)
+
+
+def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
+    """(..., K) view scores -> (...) one score, and at K = 1 the view's own.
+
+    Args:
+        similarity: (..., K), larger is closer.
+        score: "max"; "mean"; "log_mean_exp", (1/scale) log mean exp(scale S), between the two; "learned", weighted.
+        scale: of log_mean_exp.
+        weights: (K) of learned, summing to 1.
+    """
+    if score == "max":
+        return similarity.amax(-1)
+    if score == "mean":
+        return similarity.mean(-1)
+    if score == "log_mean_exp":
+        return (torch.logsumexp(scale * similarity, -1) - math.log(similarity.shape[-1])) / scale
+    if score == "learned":
+        assert weights is not None
+        return similarity @ weights
+    raise ValueError(f"no view score '{score}'; there are max, mean, log_mean_exp and learned")
+
+
+def max_similarity(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) largest cosine of any two elements (MIL; PVSE, Song and Soleymani, CVPR 2019).
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+    """
+    return element_cosines(query, gallery).amax((1, 3))
+
+
+def match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) mean of sigmoid(scale C + shift) over all pairs of elements.
+
+    PCME's matching probability (Chun et al., CVPR 2021) on cosines, as DivE's table compares it (CVPR 2023, table 3).
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+        scale: () factor of the cosine.
+        shift: () added to it.
+    """
+    return torch.sigmoid(scale * element_cosines(query, gallery) + shift).mean((1, 3))
+
+
+def match_logits(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) how well two samples match, shift - scale d, float32 or wider.
+
+    d = sqrt(||x - y||^2 + 1e-6). Two samples match with probability e^l / (e^l + e^-l), which is sigmoid(2 l) (PCME,
+    Chun et al., CVPR 2021, equations 2 and 3; official code).
+
+    Args:
+        query, gallery: samples, of any length.
+        scale: () a.
+        shift: () b.
+    """
+    return shift - scale * (squared_distances(query, gallery) + 1e-6).sqrt()
+
+
+def log_match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) log of the mean match probability over all pairs of samples (PCME).
+
+    The logarithm ranks as the probability does, and still tells pairs apart whose probability is too small a number.
+
+    Args:
+        query, gallery: samples, of any length.
+        scale, shift: as in `match_logits`.
+    """
+    logits = match_logits(query, gallery, scale, shift)
+    pairs = query.shape[1] * gallery.shape[1]
+    return logsigmoid(2 * logits).logsumexp((1, 3)) - math.log(pairs)
+
+
+def closed_form_sampled_distance(
+    query: Tensor, query_variance: Tensor, gallery: Tensor, gallery_variance: Tensor
+) -> Tensor:
+    """(Q, G) expected squared distance of two Gaussians' samples: ||mu_q - mu_g||^2 + sum sigma_q^2 + sum sigma_g^2.
+
+    The distance of PCME++ (Chun, ICLR 2024, equation 1); the smaller, the closer.
+
+    Args:
+        query, gallery: (Q, D) and (G, D) means.
+        query_variance, gallery_variance: (Q) and (G) variances, summed over dimensions.
+    """
+    apart = squared_distances(query[:, None], gallery[:, None])[:, 0, :, 0]
+    return apart + query_variance.to(apart.dtype)[:, None] + gallery_variance.to(apart.dtype)[None]
+
+
+def order(query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:
+    """(Q, D) and (G, D) -> (Q, G) minus the order violation ||max(0, query - gallery)|| (Vendrov et al., ICLR 2016).
+
+    The caption is the more general of the two: it should be smaller than its image in every dimension (VSE++, official
+    code). Where nothing is violated the score is zero, and so is its gradient.
+
+    Args:
+        query: (Q, D) captions, no number below zero.
+        gallery: (G, D) images, no number below zero.
+        block: about how many numbers are held at once; queries are taken in chunks.
+    """
+    found = []
+    for part in torch.split(query, max(1, block // max(gallery.numel(), 1))):
+        squared = (part[:, None] - gallery[None]).clamp(min=0).square().sum(-1)
+        # the root is taken of ones where the violation is zero: its gradient there would be infinite times zero
+        violated = squared > 0
+        found.append(torch.where(violated, -torch.where(violated, squared, 1.0).sqrt(), 0.0))
+    return torch.cat(found)
+
+
+def chamfer(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G): each element against its closest, averaged over either set, then over both.
+
+    DivE (Kim et al., CVPR 2023, section 3.3); the limit of `smooth_chamfer` as alpha grows.
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+    """
+    cosines = element_cosines(query, gallery)
+    return (cosines.amax(3).mean(1) + cosines.amax(1).mean(2)) / 2
+
+
+def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, G) smooth-Chamfer similarity (DivE, Kim et al., CVPR 2023, equation 2).
+
+    s = 1/(2 alpha K) sum_k log sum_j exp(alpha C_kj) + 1/(2 alpha J) sum_j log sum_k exp(alpha C_kj).
+    The inner sum is no mean: a score can exceed 1 by log(max(K, J)) / alpha. At K = J = 1 it is the cosine.
+
+    Args:
+        query: (Q, K, D), L2-normalised.
+        gallery: (G, J, D), L2-normalised.
+        alpha: scale of the cosines; the larger, the nearer to `chamfer`.
+    """
+    if (fused := _fused(query, gallery)) is not None:
+        items, others, dim = gallery.shape
+        with torch.autocast("cpu", enabled=False):
+            # gallery items last, so that neighbours in memory are pairs and not elements of one
+            planes = product(query.flatten(0, 1), gallery.transpose(0, 1).reshape(others * items, dim))
+        scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
+        return scores
+    scaled = alpha * element_cosines(query, gallery)
+    by_query = torch.logsumexp(scaled, 3).mean(1)
+    by_gallery = torch.logsumexp(scaled, 1).mean(2)
+    return (by_query + by_gallery) / (2 * alpha)
+
+
+def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) cosine of each pair of elements, float32 or wider."""
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
+        left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
+        return product(left, right).view(*query.shape[:2], *gallery.shape[:2])
+
+
+def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:
+    """smooth_chamfer_cpu.py where it can compare these sets: float32 on the CPU, no gradient, numba installed."""
+    gradient = torch.is_grad_enabled() and (query.requires_grad or gallery.requires_grad)
+    if gradient or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
+        return None
+    return _compiled()
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    return (
+        importlib.import_module("raytrain.similarity.smooth_chamfer_cpu") if importlib.util.find_spec("numba") else None
+    )
+
+
+def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) squared distance of each pair of elements, float32 or wider.
+
+    ||x||^2 + ||y||^2 - 2 x.y, which holds no number a dimension. Rounding is cut at zero.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
+        left, right = query.to(wide), gallery.to(wide)
+        lengths = left.square().sum(-1)[:, :, None, None] + right.square().sum(-1)
+        return (lengths - 2 * element_cosines(left, right)).clamp(min=0)
+
+
+EPS = 1e-8
+"""What a length is divided by at least, as in SCAN's released code; also keeps gradients finite at zero vectors."""
+
+
+def real_rows(local: Tensor) -> Tensor:
+    """(N, n, D) local features, zeros for those an item lacks -> (N, n) bool, True at real ones.
+
+    An item with nothing but zeros keeps its first, so that every score is finite.
+    """
+    real = local.ne(0).any(-1)
+    real[:, 0] |= ~real.any(1)
+    return real
+
+
+def attention(query: Tensor, context: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """How much each query's members attend to those of each context, and their cosines (SCAN, ECCV 2018, section 3.1).
+
+    c = cosine; a = LeakyReLU_0.1(c), divided by its L2 norm over the query's members; weight = softmax of scale * a
+    over the context's members. The norm is over the query and the softmax over the context, in either direction.
+
+    Args:
+        query: (Q, T, D), L2-normalised, zero rows for padding.
+        context: (G, R, D), likewise.
+        scale: lambda_1.
+
+    Returns:
+        weights: (G, R, Q, T), summing to 1 over R, zero at padded members of the context.
+        cosines: (G, R, Q, T)
+    """
+    cosines = (context.flatten(0, 1) @ query.flatten(0, 1).T).view(*context.shape[:2], *query.shape[:2])
+    # a padded member of the query has cosine zero and adds nothing to the norm
+    scaled = scale * normalize(leaky_relu(cosines, 0.1), dim=3, eps=EPS)
+    outside = ~real_rows(context)[:, :, None, None]
+    return scaled.masked_fill(outside, torch.finfo(scaled.dtype).min).softmax(1), cosines
+
+
+def cross_attention(query: Tensor, context: Tensor, scale: float, pooling: str, pooling_scale: float) -> Tensor:
+    """(Q, T, D) and (G, R, D) -> (Q, G): each member of the query against what it attends to, pooled over members.
+
+    SCAN (Lee et al., ECCV 2018, equations 3 to 10): captions as queries are its text-image form, images as queries
+    its image-text form. With s_t the cosine of member t and its attended vector: log_sum_exp is (1/l) log sum_t
+    exp(l s_t), a sum and no mean, so that a score grows with the number of members; mean is over the real ones.
+
+    The attended vectors, D numbers for each member of each pair, are never made: with weights w the cosine is
+    sum_r w_r c_r / sqrt(sum_rs w_r w_s <v_r, v_s>), which the cosines of pairs and of each context with itself give.
+
+    Args:
+        query: (Q, T, D), L2-normalised, zero rows for padding.
+        context: (G, R, D), likewise.
+        scale: lambda_1, of the attention.
+        pooling: "log_sum_exp" or "mean".
+        pooling_scale: lambda_2, of log_sum_exp.
+
+    Raises:
+        ValueError: another pooling.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(torch.promote_types(query.dtype, context.dtype), torch.float32)
+        query, context = query.to(wide), context.to(wide)
+        weights, cosines = attention(query, context, scale)
+        flat = weights.flatten(2)
+        square = (flat * ((context @ context.mT) @ flat)).sum(1).view(len(context), *query.shape[:2])
+        along = (weights * cosines).sum(1) / square.clamp(min=EPS**2).sqrt()  # (G, Q, T)
+        real = real_rows(query)
+        if pooling == "log_sum_exp":
+            found = (pooling_scale * along).masked_fill(~real, -torch.inf).logsumexp(-1) / pooling_scale
+        elif pooling == "mean":
+            found = along.masked_fill(~real, 0.0).sum(-1) / real.sum(-1)
+        else:
+            raise ValueError(f"no pooling '{pooling}' of cross attention; there are log_sum_exp and mean")
+    return found.T

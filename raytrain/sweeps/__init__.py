@@ -1,0 +1,1 @@
+"""Sweeps: Ray Tune runs the trials, an Optuna study draws them, journals say what happened."""

@@ -1,0 +1,91 @@
+"""Asking an autoscaling cluster for the nodes that a sweep could use.
+
+A sweep starts no trial that has no room, so the autoscaler would never see a reason to add a node. Where `--concurrent`
+says how many trials should train at a time, room for that many (or for the trials that are left, where they are fewer)
+is asked for. A cluster keeps one request of `ray.autoscaler.sdk.request_resources`, which stands until it is
+overwritten, by Ray Train too; so we ask where Ray's own libraries do, an actor that adds up what each asks for and
+forgets what is not asked for again. A driver that was killed thus leaves nothing behind, and two sweeps do not undo
+each other's requests. On a cluster that cannot grow nothing comes of it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+EXPIRES_S = 180.0
+RENEW_S = 45.0
+
+Ask = Callable[[list[dict[str, float]], float], None]
+"""Called with the bundles that should fit the cluster and how many seconds this is wanted for."""
+
+
+class AutoscalerRequest:
+    """What one sweep asks its cluster for.
+
+    Args:
+        workers: of a trial.
+        worker: resources of one worker.
+        concurrent: how many trials should train at a time; None asks for nothing.
+        ask: default Ray's coordinator of requests.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        worker: Mapping[str, float],
+        concurrent: int | None,
+        ask: Ask | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.workers, self.worker, self.concurrent, self.clock = workers, dict(worker), concurrent, clock
+        self.ask = ask or _Coordinator()
+        self.asked, self.asked_at = 0, -RENEW_S
+
+    def update(self, left: int, running: int, room: int) -> None:
+        """Ask for room for the trials to come, again from time to time; nothing is asked while there is enough.
+
+        Args:
+            left: trials that have not ended.
+            running: of them, those that train.
+            room: trials that the cluster can train at a time now.
+        """
+        if self.concurrent is None:
+            return
+        wanted = min(left, self.concurrent)
+        if wanted <= room and not self.asked:
+            return
+        # Ray Train asks for its own workers; those of trials of one worker are not known to it
+        bundles = (wanted if self.workers == 1 else max(0, wanted - running)) * self.workers
+        if bundles != self.asked or self.clock() - self.asked_at >= RENEW_S:
+            self.asked, self.asked_at = bundles, self.clock()
+            self.ask([dict(self.worker) for _ in range(bundles)], EXPIRES_S)
+
+    def withdraw(self) -> None:
+        """Ask for nothing any more."""
+        if self.asked:
+            self.asked = 0
+            self.ask([], EXPIRES_S)
+
+
+class _Coordinator:
+    """Ray's own, reached once there is something to ask for: it is a process on the cluster."""
+
+    def __init__(self) -> None:
+        self.name = f"raytrain-{uuid.uuid4().hex[:8]}"
+        self.client: Any = None
+
+    def __call__(self, bundles: list[dict[str, float]], seconds: float) -> None:
+        if self.client is None:
+            from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
+                DefaultAutoscalingCoordinator,
+            )
+
+            self.client = DefaultAutoscalingCoordinator(self.name)
+        if bundles:
+            self.client.request_resources(bundles, seconds)
+        else:
+            self.client.cancel_request()

@@ -1,0 +1,82 @@
+"""Whether the cluster's head is still there.
+
+Ray ends a driver that has not reached its head for a minute, with exit code 1 and a line about its own parts. Until
+then every call of its waits, and the trials' drivers, which ran on the head, look as if each had failed by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+LOOK_EVERY_S = 2.0
+PATIENCE = "RAYTRAIN_HEAD_TIMEOUT_S"
+"""Environment variable: seconds without an answer after which the head is given up."""
+DEFAULT_PATIENCE_S = 30.0  # well below Ray's minute, after which nothing of ours is asked any more
+SETTLE_S = 2.0  # processes of a head that goes do not go in the same moment
+
+
+class HeadMonitor:
+    """Watches the head from a thread of its own; a context manager.
+
+    Args:
+        address: host:port of its control service.
+        gone: called once, from that thread, when nothing has answered for `patience_s` (default PATIENCE).
+    """
+
+    def __init__(
+        self,
+        address: str,
+        gone: Callable[[], None],
+        every_s: float = LOOK_EVERY_S,
+        patience_s: float | None = None,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        self.place = (host.strip("[]"), int(port))
+        self.gone, self.every_s, self.settle_s = gone, every_s, settle_s
+        self.patience_s = float(os.environ.get(PATIENCE, DEFAULT_PATIENCE_S)) if patience_s is None else patience_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune saves its scheduler, which holds this, for a restoration that is never asked for."""
+        return {}
+
+    def answers(self) -> bool:
+        """Whether something listens there now."""
+        try:
+            socket.create_connection(self.place, timeout=self.every_s).close()
+        except OSError:
+            return False
+        return True
+
+    def settled(self) -> None:
+        """Returns once the head is known to be there; while it is not, what looks lost may only be cut off."""
+        time.sleep(self.settle_s)
+        while not self.answers():
+            time.sleep(self.every_s)
+
+    def __enter__(self) -> HeadMonitor:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(2 * self.every_s)
+
+    def _work(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(self.every_s):
+            if self.answers():
+                last = time.monotonic()
+            elif time.monotonic() - last >= self.patience_s:
+                self.gone()
+                return

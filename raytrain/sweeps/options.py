@@ -1,0 +1,98 @@
+"""How a sweep is run: everything that the command line can say of it beside space, recipe and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from raytrain.errors import UsageError
+from raytrain.sweeps.objectives import COSTS
+
+Sampler = Literal["tpe", "gp", "nsga2", "random", "grid"]
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Options of `sweep`.
+
+    Args:
+        trials: in all, over every resumption.
+        workers: processes of each trial.
+        concurrent: upper bound of trials at a time, and what an autoscaling cluster is asked to make room for; the
+            cluster's room bounds it too, as nodes come and go.
+        hours: no trial starts once this call has run so long.
+        gpu_hours: no trial starts once the sweep, over every resumption, has spent so much.
+        seed: of the search.
+        sampler: grouped multivariate TPE, a Gaussian process, NSGA-II, random draws, or every point of a grid.
+        cost: a cost to keep low beside the selection metric: index_bytes, gpu_seconds or worker_seconds. Nothing is
+            stopped early then, and the Pareto front of the trials is the result.
+        each_method: how many of the first trials each method gets, of a space that draws `method.kind`.
+        warm_start: folders of earlier sweeps, whose best settings are tried right after the recipe.
+        grace_epochs: that no early stop cuts; default a quarter of the epochs.
+        reduction: one trial of so many passes each rung of ASHA.
+        rerank_trials: settings of stage two, the re-ranking temperatures on the best run's validation similarities; 0
+            leaves it out.
+        use_gpu: None uses GPUs where a trial fits on them.
+        resources_per_worker: beyond one CPU (and one GPU); {"GPU": 0.25} puts four workers on a GPU.
+        max_failures: worker groups lost before a trial fails.
+        repeat_best: how many of the best trials are trained again with `repeat_seeds` further seeds before one is
+            chosen by its mean.
+        repeat_seeds: see `repeat_best`.
+
+    Raises:
+        UsageError: numbers or names that make no sweep.
+    """
+
+    trials: int = 24
+    workers: int = 1
+    concurrent: int | None = None
+    hours: float | None = None
+    gpu_hours: float | None = None
+    seed: int = 0
+    sampler: Sampler = "tpe"
+    cost: str | None = None
+    each_method: int = 0
+    warm_start: tuple[str, ...] = ()
+    grace_epochs: int | None = None
+    reduction: int = 3
+    rerank_trials: int = 200
+    use_gpu: bool | None = None
+    resources_per_worker: Mapping[str, float] = field(default_factory=dict)
+    max_failures: int = 3
+    repeat_best: int = 0
+    repeat_seeds: int = 2
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.workers < 1:
+            raise UsageError("a sweep has at least one trial of at least one worker")
+        if self.sampler not in get_args(Sampler):
+            raise UsageError(f"no sampler '{self.sampler}'. Samplers: {', '.join(get_args(Sampler))}.")
+        if self.cost is not None and self.cost not in COSTS:
+            raise UsageError(f"no cost '{self.cost}'. Costs: {', '.join(COSTS)}.")
+        if self.cost is not None and self.repeat_best:
+            raise UsageError("--repeat-best chooses one trial, --cost a front of them: leave one out")
+        if self.reduction < 2:
+            raise UsageError("--reduction is at least 2")
+        if any(budget is not None and budget <= 0 for budget in (self.hours, self.gpu_hours)):
+            raise UsageError("--hours and --gpu-hours are above 0")
+
+    def search(self, num_epochs: int) -> dict[str, Any]:
+        """What decides which trials there are and when they stop, and must not change when a sweep is resumed.
+
+        Options that came later are told only where they are used, so that older sweeps can still be resumed.
+        """
+        grace = self.grace_epochs or max(1, -(-num_epochs // 4))
+        found: dict[str, Any] = {"seed": self.seed, "grace_epochs": grace, "reduction": self.reduction}
+        if self.sampler != "tpe":
+            found["sampler"] = self.sampler
+        for name in ("cost", "each_method"):
+            if getattr(self, name):
+                found[name] = getattr(self, name)
+        if self.warm_start:
+            found["warm_start"] = list(self.warm_start)
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a journal."""
+        return asdict(self) | {"warm_start": list(self.warm_start)}
