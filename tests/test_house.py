@@ -28,7 +28,7 @@ for name in ("ray", "optuna", "mlflow", "transformers", "PIL", "matplotlib"):
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
 from tests.tables import make_table
-from raytrain.cli import main
+from raytrain.cli.main import main
 table = make_table(Path({str(tmp_path)!r}) / "table")
 run = ["name=core", "encoder.dim=8", "optim.batch_size=20", "optim.num_epochs=1", f"data.table={{table.path}}"]
 assert main(["train", "dvse_emoji", *run, "storage={tmp_path}"]) == 0

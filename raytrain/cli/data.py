@@ -83,7 +83,7 @@ def add_data(verbs: Any) -> None:
 
 def _data_build(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.config import parse_overrides
-    from raytrain.data.build.build import build
+    from raytrain.data.build import build
     from raytrain.data.table.coverage import annotated
 
     options = parse_overrides(args.overrides)
@@ -107,7 +107,7 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _data_detect(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.data.build.detect import detect
+    from raytrain.data.detect import detect
 
     found = detect(args.root)
     for place, one in enumerate(found):
@@ -136,7 +136,7 @@ def _data_check(args: argparse.Namespace) -> dict[str, Any]:
 def _data_vocabulary(args: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
-    from raytrain.data.build.legacy_vocabulary import read_pickled
+    from raytrain.data.legacy_vocabulary import read_pickled
     from raytrain.files import write_json
 
     vocabulary = read_pickled(args.file)

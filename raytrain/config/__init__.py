@@ -5,6 +5,7 @@ from raytrain.config.methods import (
     DivEConfig,
     DVSEConfig,
     MethodConfig,
+    MethodLabel,
     MethodPart,
     PCMEConfig,
     PCMEPPConfig,
@@ -14,6 +15,8 @@ from raytrain.config.methods import (
     SGRAFConfig,
     VSEInfinityConfig,
     VSEPPConfig,
+    method_label,
+    method_name,
 )
 from raytrain.config.parts import (
     BiGRUText,
@@ -54,6 +57,7 @@ __all__ = [
     "FeedConfig",
     "ImageConfig",
     "MethodConfig",
+    "MethodLabel",
     "MethodPart",
     "OptimConfig",
     "PCMEConfig",
@@ -74,6 +78,8 @@ __all__ = [
     "completed",
     "flatten",
     "from_yaml",
+    "method_label",
+    "method_name",
     "override",
     "parse_overrides",
     "to_yaml",

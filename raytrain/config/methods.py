@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from raytrain.config.parts import Part
 
 
+@dataclass(frozen=True)
+class MethodLabel:
+    """How a method is shown: its title in tables, one sentence on how it works, and where it was published."""
+
+    title: str
+    summary: str = ""
+    paper: str = ""
+
+
 class MethodPart(Part):
     """The settings of a method.
 
+    label: how leaderboards and `raytrain methods` show it.
+    variant_field: name of the field whose value makes it another method in a leaderboard; None where there is none.
+    variants: the labels of those, by the field's value.
     batch_ways: what its training batches can be made of (`data.batch_by`), its own way first.
     """
 
+    label: ClassVar[MethodLabel]
+    variant_field: ClassVar[str | None] = None
+    variants: ClassVar[Mapping[str, MethodLabel]] = {}
     batch_ways: ClassVar[tuple[str, ...]] = ("pair",)
 
 
 class VSEInfinityConfig(MethodPart):
     """Generalised pooling with a hardest-negative triplet loss (Chen et al., CVPR 2021)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "VSE-infinity",
+        "One vector per image and per caption; learned weights pool regions and words; triplet loss on the "
+        "hardest negative.",
+        "Chen et al., CVPR 2021",
+    )
     kind: Literal["vse_infinity"] = "vse_infinity"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(1, ge=0, description="epochs on the sum over all negatives before the hardest")
@@ -32,6 +55,12 @@ class VSEInfinityConfig(MethodPart):
 class DVSEConfig(MethodPart):
     """K visual sub-embeddings against one text vector; the open choices of the paper are named switches."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "DVSE",
+        "K views per image against one vector per caption; the variance of a view's negatives weights its "
+        "loss, and an orthogonality term keeps the views apart.",
+        "arXiv 2309.08154; our reading of the published abstracts",
+    )
     kind: Literal["dvse"] = "dvse"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(1, ge=0)
@@ -63,6 +92,12 @@ class DVSEConfig(MethodPart):
 class DivEConfig(MethodPart):
     """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "DivE",
+        "K elements per image and per caption, each set predicted by slots that compete for the input; "
+        "compared by smooth-Chamfer similarity.",
+        "Kim et al., CVPR 2023",
+    )
     batch_ways: ClassVar[tuple[str, ...]] = ("image", "pair")
     kind: Literal["dive"] = "dive"
     views: int = Field(4, ge=1, le=64, description="K, embeddings an image and a caption")
@@ -116,6 +151,24 @@ class CompositionPart(MethodPart):
 class ComposedConfig(CompositionPart):
     """A composition under one loss: element-wise sum, CLIP4Cir's Combiner, TIRG; any of them under MGUR's loss."""
 
+    label: ClassVar[MethodLabel] = MethodLabel("Composed", "Reference and text become one query.")
+    variant_field: ClassVar[str | None] = "composition"
+    variants: ClassVar[Mapping[str, MethodLabel]] = {
+        "combiner": MethodLabel(
+            "Combiner",
+            "Reference and text through CLIP4Cir's Combiner.",
+            "Baldrati et al., CVPRW 2022",
+        ),
+        "fusion": MethodLabel("Fusion", "Reference and text through two layers, added to their sum."),
+        "image": MethodLabel("Image only", "The reference alone."),
+        "sum": MethodLabel("Sum", "Reference and text added up."),
+        "text": MethodLabel("Text only", "The modification text alone."),
+        "tirg": MethodLabel(
+            "TIRG",
+            "The reference gated by the text, plus a residual.",
+            "Vo et al., CVPR 2019",
+        ),
+    }
     kind: Literal["composed"] = "composed"
 
 
@@ -125,6 +178,11 @@ class RAUConfig(CompositionPart):
     With the weights of the three uncertainty losses at 0 it is InfoNCE on the composition.
     """
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "RAU",
+        "Reference and text become one query; training puts Gaussians around query and target.",
+        "arXiv 2308.08131; our reading of the published abstract",
+    )
     kind: Literal["rau"] = "rau"
     base_weight: float = Field(1.0, ge=0, description="of the loss on the deterministic features")
     blocks: int = Field(2, ge=1, le=8, description="n, uncertainty-aware blocks of each side")
@@ -163,6 +221,12 @@ class RAUConfig(CompositionPart):
 class VSEPPConfig(MethodPart):
     """One vector an image and one a caption, hardest-negative triplet loss (VSE++, Faghri et al., BMVC 2018)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "VSE++",
+        "One vector per image and per caption; one linear layer over the image's feature; triplet loss on the "
+        "hardest negative.",
+        "Faghri et al., BMVC 2018",
+    )
     kind: Literal["vsepp"] = "vsepp"
     margin: float = Field(0.2, ge=0)
     mining: Literal["hardest", "sum"] = Field("hardest", description="sum: over all negatives, the paper's VSE0")
@@ -184,6 +248,11 @@ class VSEPPConfig(MethodPart):
 class PVSEConfig(MethodPart):
     """K embeddings on both sides by PIE-Net, the best pair counts (Song and Soleymani, CVPR 2019)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "PVSE",
+        "K elements per image and per caption by attention, compared by their best pair.",
+        "Song and Soleymani, CVPR 2019",
+    )
     kind: Literal["pvse"] = "pvse"
     views: int = Field(2, ge=1, le=64, description="K, embeddings an image and a caption")
     margin: float = Field(0.1, ge=0)
@@ -201,6 +270,11 @@ class PVSEConfig(MethodPart):
 class PCMEConfig(MethodPart):
     """Gaussians on both sides, matched by sampling (Chun et al., CVPR 2021)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "PCME",
+        "A Gaussian per image and per caption, matched by samples of both.",
+        "Chun et al., CVPR 2021",
+    )
     kind: Literal["pcme"] = "pcme"
     samples: int = Field(7, ge=1, le=64, description="J, samples of an image and of a caption")
     match_scale: float = Field(15.0, gt=0, description="a of -a d + b at the start; it is trained (CUB 5)")
@@ -227,6 +301,11 @@ class PCMEConfig(MethodPart):
 class PCMEPPConfig(MethodPart):
     """Gaussians on both sides, matched by a closed-form distance (Chun, ICLR 2024)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "PCME++",
+        "A Gaussian per image and per caption, matched by a distance in closed form.",
+        "Chun, ICLR 2024",
+    )
     kind: Literal["pcmepp"] = "pcmepp"
     match_scale: float = Field(5.0, gt=0, description="a of -a d + b at the start; it is trained")
     match_shift: float = Field(5.0, description="b of -a d + b at the start; it is trained")
@@ -245,6 +324,11 @@ _MEMORY = "MiB of the pairs compared at once, about; in training the others are 
 class SCANConfig(MethodPart):
     """Stacked cross attention between words and regions (Lee et al., ECCV 2018)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "SCAN",
+        "Regions and words attend to one another; each pair of image and caption has a score of its own.",
+        "Lee et al., ECCV 2018",
+    )
     kind: Literal["scan"] = "scan"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
@@ -259,6 +343,11 @@ class SCANConfig(MethodPart):
 class SGRAFConfig(MethodPart):
     """Similarity graph reasoning or attention filtration over alignments (Diao et al., AAAI 2021)."""
 
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "SGRAF",
+        "Alignments of words and regions, reasoned over as a graph or filtered.",
+        "Diao et al., AAAI 2021",
+    )
     kind: Literal["sgraf"] = "sgraf"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
@@ -291,3 +380,25 @@ MethodConfig = Annotated[
 METHOD_CONFIGS: dict[str, type[MethodPart]] = {
     config.model_fields["kind"].default: config for config in get_args(get_args(MethodConfig)[0])
 }
+
+
+def method_name(recorded: Mapping[str, Any]) -> str:
+    """The name of a recorded run's method in tables: its kind, or "kind/variant".
+
+    Args:
+        recorded: the run's flat settings, by dotted names.
+    """
+    kind = str(recorded.get("method.kind", "unknown"))
+    config = METHOD_CONFIGS.get(kind)
+    if config is None or config.variant_field is None:
+        return kind
+    return f"{kind}/{recorded.get(f'method.{config.variant_field}')}"
+
+
+def method_label(name: str) -> MethodLabel:
+    """The label of a method by its name in tables; the bare name where no installed package has it."""
+    kind, _, variant = name.partition("/")
+    config = METHOD_CONFIGS.get(kind)
+    if config is None:
+        return MethodLabel(name)
+    return config.variants.get(variant, MethodLabel(name)) if variant else config.label

@@ -14,7 +14,7 @@ from raytrain.cluster.connect import ensure_token, placed
 from raytrain.config import override
 from raytrain.errors import RefusedError, UsageError
 from tests.ray_cluster import LocalCluster, run_with_own_ray
-from tests.small_runs import small_run
+from tests.runs import small_run
 
 
 @pytest.fixture

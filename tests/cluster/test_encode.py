@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.cluster.encode import encode_on_ray
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy

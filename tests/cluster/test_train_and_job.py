@@ -11,7 +11,7 @@ from raytrain.config import override, to_yaml
 from raytrain.tracking.journal import Journal
 from raytrain.training.checkpoint import complete, load
 from tests.ray_cluster import ROOT, LocalCluster
-from tests.small_runs import small_run
+from tests.runs import small_run
 from tests.tables import make_table
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from raytrain.cli.main import main
-from raytrain.data.build.build import SOURCES, build
-from raytrain.data.build.detect import detect
+from raytrain.data.build import SOURCES, build
+from raytrain.data.detect import detect
 from raytrain.data.table import Table
 from raytrain.errors import DataError
 from tests.data import own, triplets

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from raytrain.cli.main import main
-from raytrain.data.build.legacy_vocabulary import read_pickled
+from raytrain.data.legacy_vocabulary import read_pickled
 from raytrain.data.load.words import Vocabulary
 from raytrain.errors import DataError
 

@@ -10,7 +10,7 @@ import pytest
 
 from raytrain.cli.main import main
 from raytrain.data import images, storage
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.encode.encode import encode
 from raytrain.data.storage import Presence, Url, open_image, root_of

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from raytrain.data.annotations.columns import Columns, records_of
 from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.row_files import read_rows
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.problems import Problems
 from raytrain.data.sources.butd_tsv import lines
 from raytrain.data.sources.webdataset import samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raytrain.sweeps.options import SweepOptions
 from tests.faults.drive_sweep import third_explodes
-from tests.sweep_driver import drive
+from tests.sweeps.sweep_driver import drive
 
 TRIALS, EPOCHS = 4, 60
 

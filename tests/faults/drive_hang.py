@@ -17,7 +17,7 @@ from raytrain.config import override
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables, resumable
 from raytrain.training.train_state import TrainState
-from tests.small_runs import small_run
+from tests.runs import small_run
 
 
 def sleep_for_ever() -> None:

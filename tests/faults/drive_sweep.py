@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raytrain.sweeps.options import SweepOptions
-from tests.sweep_driver import drive
+from tests.sweeps.sweep_driver import drive
 
 TRIALS, EPOCHS = 3, 6
 

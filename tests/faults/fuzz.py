@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from raytrain.config import parse_overrides
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.table import Table
 from raytrain.errors import DataError
 from tests.data.layouts import LAYOUTS

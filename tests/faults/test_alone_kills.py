@@ -12,7 +12,7 @@ from raytrain.tracking.journal import Journal
 from tests.faults.drive_alone import EPOCHS, TRIALS
 from tests.faults.test_kills import epochs, wait_for
 from tests.ray_cluster import LocalCluster
-from tests.sweep_driver import result_of
+from tests.sweeps.sweep_driver import result_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
 

@@ -15,7 +15,7 @@ import pytest
 
 from raytrain.cli.main import main
 from raytrain.config import override, to_yaml
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.encode.encode import encode
 from raytrain.data.encode.jobs import Done, Job, Work, in_process
 from raytrain.data.table import Table
@@ -28,7 +28,7 @@ from tests.data.pictures import entry, karpathy
 from tests.encoders import tiny_models
 from tests.faults.test_kills import epochs, wait_for
 from tests.ray_cluster import LocalCluster
-from tests.small_runs import small_run
+from tests.runs import small_run
 from tests.tables import make_table
 
 pytestmark = pytest.mark.faults

@@ -13,7 +13,7 @@ from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
 from raytrain.training.watchdog import TIMEOUT, Watchdog
 from tests.ray_cluster import ROOT
-from tests.small_runs import small_run
+from tests.runs import small_run
 
 pytestmark = pytest.mark.faults
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.table import Table
 from tests.data import own
 from tests.encoders import tiny_models

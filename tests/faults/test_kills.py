@@ -19,8 +19,8 @@ from raytrain.tracking.journal import Journal
 from raytrain.training.checkpoint import latest, load
 from tests.faults.drive_sweep import EPOCHS, TRIALS
 from tests.ray_cluster import LocalCluster
-from tests.small_runs import small_run
-from tests.sweep_driver import result_of
+from tests.runs import small_run
+from tests.sweeps.sweep_driver import result_of
 
 LONG = 12  # epochs of a run that is to be hurt while it trains
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]

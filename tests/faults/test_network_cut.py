@@ -18,7 +18,7 @@ from raytrain.config import to_yaml
 from raytrain.tracking.journal import Journal
 from tests.faults.test_kills import epochs, wait_for
 from tests.ray_cluster import LocalCluster, start_cluster
-from tests.small_runs import small_run
+from tests.runs import small_run
 from tests.tables import make_table
 
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]

@@ -31,7 +31,7 @@ from raytrain.training.learner import Learner
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 from tests.encoders.tiny_models import clip
-from tests.small_runs import small_run
+from tests.runs import small_run
 from tests.tables import make_table
 
 SMALL = {"encoder.dim": 8, "optim.batch_size": 6}

@@ -22,7 +22,7 @@ from raytrain.training.fit import fit
 from raytrain.training.memory import Estimate
 from raytrain.training.probe import estimate
 from raytrain.training.run import open_tables
-from tests.small_runs import small_run
+from tests.runs import small_run
 from tests.tables import make_table
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from raytrain.config import RunConfig
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.images import decode, target_pad
 from raytrain.data.load.readers import Pixels
 from raytrain.data.table import Table

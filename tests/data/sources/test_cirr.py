@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources.cirr import read_extended, read_images, read_pairs

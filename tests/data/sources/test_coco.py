@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.data.build.build import build
-from raytrain.data.build.detect import detect
+from raytrain.data.build import build
 from raytrain.data.check.check import check
+from raytrain.data.detect import detect
 from raytrain.data.table.table import open_array
 from raytrain.errors import DataError
 from tests.data.layouts import coco, coco_without_lists

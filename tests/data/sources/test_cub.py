@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from raytrain.cli.main import main
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources import cub

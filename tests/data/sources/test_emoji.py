@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.sources.emoji import families, splits_of, texts
 from raytrain.errors import UsageError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.sources.emoji_triplets import attribute, triplets
 from raytrain.data.table import QuerySplit

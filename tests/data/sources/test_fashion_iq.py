@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build.build import build
-from raytrain.data.build.detect import detect
+from raytrain.data.build import build
 from raytrain.data.check.check import check
+from raytrain.data.detect import detect
 from raytrain.data.problems import Problems
 from raytrain.data.sources.fashion_iq import CATEGORIES, phrasings, read_images, read_pairs
 from raytrain.data.table import QuerySplit

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem, UsageError
 from tests.data.pictures import entry, karpathy, left_behind

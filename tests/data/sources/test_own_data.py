@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raytrain.cli.main import main
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import DataError, UsageError

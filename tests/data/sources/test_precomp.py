@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.errors import DataError, DiskFullError, Problem, UsageError
 from tests.data.pictures import left_behind
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.data.build.build import build
+from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
 from raytrain.data.sources.products import read_products, read_triplets

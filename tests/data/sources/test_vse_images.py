@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from raytrain.data.build.build import build
-from raytrain.data.build.detect import detect
+from raytrain.data.build import build
 from raytrain.data.check.check import check
+from raytrain.data.detect import detect
 from raytrain.errors import DataError
 from tests.data.layouts import vse_images
 from tests.data.own import put

@@ -1,0 +1,81 @@
+"""`raytrain data detect`: which sources a folder fits, and the command that builds a table of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raytrain.data.annotations.layouts import Layout
+from raytrain.data.build import SOURCES
+from raytrain.errors import DataError, Problem
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A folder read by one source.
+
+    Args:
+        source: its name.
+        layout: what it sees.
+        command: of the shell, which builds the table once nothing is missing.
+    """
+
+    source: str
+    layout: Layout
+    command: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"source": self.source, "command": self.command, **asdict(self.layout)}
+
+
+def detect(root: str | os.PathLike[str]) -> list[Candidate]:
+    """Every source that the folder fits, best first: complete ones, then by how sure their marks are.
+
+    Raises:
+        DataError: no folder, or one that fits no source.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise DataError(Problem(str(root), None, "not a folder", "Name the folder of a data set's files."))
+    found = [
+        Candidate(source, layout, command_of(source, os.fspath(root), layout)) for source, layout in candidates(folder)
+    ]
+    if not found:
+        if below := _inside(folder, os.fspath(root)):
+            raise DataError(Problem(str(root), None, "fits no known layout, but a folder in it does", below))
+        names = ", ".join(path.name for path in sorted(folder.iterdir())[:10]) or "nothing"
+        readable = [name for name in SOURCES if not name.startswith("emoji")]
+        what = f"fits no known layout; it holds {names}"
+        fix = f"docs/data.md shows the layouts of {', '.join(readable)}; the simplest is a captions.csv beside images/."
+        raise DataError(Problem(str(root), None, what, fix))
+    return sorted(found, key=lambda one: (bool(one.layout.missing), -one.layout.certainty, one.source))
+
+
+def candidates(folder: Path) -> Iterator[tuple[str, Layout]]:
+    """(source, layout) of each source that knows something in the folder."""
+    for source in SOURCES:
+        module = importlib.import_module(f"raytrain.data.sources.{source}")
+        layout = module.looks_like(folder.resolve()) if hasattr(module, "looks_like") else None
+        if layout is not None:
+            yield source, layout
+
+
+def _inside(folder: Path, root: str) -> str:
+    """The command that looks at the first folder inside that fits a source; "" where none does."""
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if any(candidates(path)):
+            return f"Try {shlex.join(['raytrain', 'data', 'detect', os.path.join(root, path.name)])}."
+    return ""
+
+
+def command_of(source: str, root: str, layout: Layout) -> str:
+    """`raytrain data build ...` with the options that the layout needs, quoted for a shell."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", Path(root).resolve().name).strip("_").lower() or "mine"
+    words = ["raytrain", "data", "build", source, "--root", root, "--out", f"tables/{name}"]
+    return shlex.join([*words, *(f"{key}={value}" for key, value in layout.options.items())])

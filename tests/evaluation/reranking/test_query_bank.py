@@ -1,0 +1,140 @@
+"""Banks of training queries: against plain loops, one query like many, and inductive as they claim to be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from raytrain.errors import UsageError
+from raytrain.evaluation.protocols.protocols import Protocol, evaluate
+from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures, fast_rerank, ranking_scores
+from raytrain.evaluation.reranking.query_bank import BankNormaliser, QueryBank, draw
+from raytrain.evaluation.temperature_search.search import search_temperatures
+from tests.evaluation.reranking.test_fast_reranking import cosines, hubs
+
+SCORES, BANK = cosines(5, 7), cosines(9, 7, seed=1)
+
+
+def by_hand(mode: str, scale: float, beta: float) -> list[list[float]]:
+    out = []
+    for row in SCORES.tolist():
+        ranked = []
+        for g, score in enumerate(row):
+            total = sum(math.exp(scale * other[g]) for other in BANK.tolist())
+            if mode == "cross":
+                ranked.append(score - math.log(total / len(BANK)) / scale)
+            elif mode == "product":
+                ranked.append(score - math.log(total / len(BANK)) / (2 * scale))
+            else:
+                mine = math.exp(scale * score)
+                ranked.append(score + beta * mine / (total + mine))
+        out.append(ranked)
+    return out
+
+
+@pytest.mark.parametrize("scale", [0.5, 20.0, 170.0])
+@pytest.mark.parametrize("mode", ["cross", "product", "additive"])
+def test_bank_scores_are_the_sums_written_out_in_both_directions(mode: Mode, scale: float) -> None:
+    expected = torch.tensor(by_hand(mode, scale, 0.5), dtype=torch.float64)
+    found = ranking_scores(SCORES, scale, mode, 0.5, bank=BANK)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    turned = ranking_scores(SCORES.T, scale, mode, 0.5, queries=1, bank=BANK.T)
+    torch.testing.assert_close(turned.T, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.0, 20.0, math.inf])
+@pytest.mark.parametrize("mode", ["cross", "product", "additive", "off"])
+def test_one_query_gets_what_the_whole_batch_gets(mode: Mode, scale: float) -> None:
+    normalise = BankNormaliser(BANK.float(), scale, mode)
+    batch = ranking_scores(SCORES.float(), scale, mode, bank=BANK.float())
+    assert batch.isfinite().all()
+    assert torch.equal(normalise(SCORES.float()), batch)
+    for query, expected in zip(SCORES.float(), batch, strict=True):
+        assert torch.equal(normalise(query), expected)
+
+
+def test_the_bank_of_all_queries_is_transductive_re_ranking() -> None:
+    torch.testing.assert_close(ranking_scores(SCORES, 20, "cross", bank=SCORES), fast_rerank(SCORES, 20))
+
+
+def test_a_huge_scale_stays_finite() -> None:
+    assert ranking_scores(SCORES.float() + 2, 500, "additive", bank=BANK.float()).isfinite().all()
+
+
+def bank_of(images: int, each: int, size: int = 40, seed: int = 9) -> QueryBank:
+    """Other queries against the gallery of `hubs`, with the same hubs."""
+    generator = torch.Generator().manual_seed(seed)
+    offsets = hubs(images, each)[0].mean(0)
+    return QueryBank(
+        torch.rand(images * each, size, generator=generator) * 0.1,
+        offsets + 0.1 * torch.rand(size, images, generator=generator),
+        seed,
+    )
+
+
+def test_results_over_a_bank_are_inductive_and_say_so() -> None:
+    similarity, owner = hubs()
+    bank = bank_of(30, 3)
+    chosen = Temperatures("cross", None, 20.0, t2i_bank=40, bank_seed=9)
+    plain, result = (evaluate(similarity, owner, "split/val", one, bank) for one in (None, chosen))
+    assert (result.transductive, result.inductive) == (False, True)
+    assert (plain.transductive, plain.inductive) == (False, False)
+    assert any("bank of 40 training captions" in note for note in result.notes)
+    assert result.metrics["t2i/recall_at_1"] > plain.metrics["t2i/recall_at_1"] + 20
+    mixed = Temperatures("cross", 20.0, 20.0, t2i_bank=40)
+    assert mixed.transductive  # one direction looks at its queries
+    # each query is ranked as if it were alone
+    for text in (0, 17, 44):
+        alone = chosen.text_to_image(similarity[text : text + 1], bank.t2i)
+        assert (alone[0] > alone[0, owner[text]]).sum() == result.ranks["t2i"][text]
+
+
+def test_folds_take_their_own_part_of_the_gallery() -> None:
+    similarity, owner = hubs()
+    bank = bank_of(30, 3)
+    chosen = Temperatures("cross", 30.0, 20.0, i2t_bank=25, t2i_bank=30)
+    result = evaluate(similarity, owner, Protocol("folds", folds=2), chosen, bank)
+    assert bank.i2t is not None
+    assert bank.t2i is not None
+    for number, (rows, columns) in enumerate(((slice(0, 45), slice(0, 15)), (slice(45, 90), slice(15, 30)))):
+        part = QueryBank(bank.i2t[rows], bank.t2i[:, columns])
+        one = evaluate(similarity[rows, columns], owner[rows] - 15 * number, "split/val", chosen, part)
+        assert torch.equal(result.ranks["t2i"][rows], one.ranks["t2i"])
+        assert torch.equal(result.ranks["i2t"][columns], one.ranks["i2t"])
+
+
+def test_a_bank_that_is_missing_or_too_small_is_an_error() -> None:
+    similarity, owner = hubs(10)
+    for bank in (None, QueryBank(t2i=torch.zeros(5, 10))):
+        with pytest.raises(ValueError, match="bank of 40 training queries"):
+            evaluate(similarity, owner, "split/val", Temperatures("cross", None, 20.0, t2i_bank=40), bank)
+    with pytest.raises(ValueError, match="takes no bank"):
+        BankNormaliser(BANK, 5, "mtfn")
+
+
+def test_the_search_over_a_bank_tries_its_sizes_and_finds_only_inductive_settings() -> None:
+    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
+    similarity, owner = hubs()
+    bank = bank_of(30, 3)
+    found = search_temperatures(similarity, owner, 10, 0, "split/val", bank=bank, bank_sizes=(10, 500))
+    for scores in found.tried.values():
+        assert {setting.bank for setting in scores if setting.mode != "off"} == {10, 40}  # no more than there are
+    assert found.after.inductive
+    assert not found.after.transductive
+    assert found.best.t2i_bank in (10, 40)
+    assert found.best.bank_seed == 9
+    assert found.after.metrics["rsum"] == pytest.approx(sum(max(one.values()) for one in found.tried.values()))
+    with pytest.raises(UsageError, match="mtfn"):
+        search_temperatures(similarity, owner, 0, 0, "split/val", ("mtfn",), bank)
+    with pytest.raises(UsageError, match="none was given"):
+        search_temperatures(similarity, owner, 0, 0, "split/val", bank_sizes=(10,))
+
+
+def test_a_draw_repeats_itself_and_a_smaller_one_is_its_start() -> None:
+    large, small = draw(50, 20, 3), draw(50, 8, 3)
+    assert torch.equal(large[:8], small)
+    assert len(set(large.tolist())) == 20
+    assert sorted(draw(5, 100, 0).tolist()) == list(range(5))
+    assert not torch.equal(draw(50, 20, 4), large)
