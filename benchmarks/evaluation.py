@@ -32,7 +32,6 @@ from raytrain.evaluation.ranking.recall import Direction, metrics_of_counts
 from raytrain.evaluation.ranking.streaming import MEMORY_MIB
 from raytrain.methods.base import Method
 from raytrain.scoring.embed import count_pairs
-from raytrain.similarity.matmul import fastest, shape_class
 
 DIM, VIEWS, ALPHA = 1024, 4, 16.0
 HEAD = f"{'':34}{'seconds':>9}{'torch.mm':>10}{'ratio':>7}{'(least, most)':>15}{'of bests':>10}{'MB above':>10}"
@@ -58,8 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     Clock.read = time.process_time if args.cpu else time.perf_counter
-    route = fastest(shape_class(DIM), args.threads)
-    print(f"threads {args.threads}, float32, D {DIM}, memory_mib {args.memory_mib}, products by {route}")
+    print(f"threads {args.threads}, float32, D {DIM}, memory_mib {args.memory_mib}")
     print(HEAD)
     if args.part in ("vectors", "all"):
         compare("vectors 25,000 x 5,000", Vectors(), 25_000, 5_000, (DIM,), args.repeats, args.memory_mib)

@@ -4,8 +4,7 @@ Each actor embeds a share of the images and keeps it, embeds a share of the capt
 through the object store. It then compares its images with every piece, one at a time, and returns counts, which add up
 (raytrain/evaluation/ranking/streaming.py). No process holds all embeddings, and none more scores than a tile.
 
-Shards are of whole batches, tiles are cut alike for any number of shards, and all actors take the same route for
-products: the ranks are the same for any N.
+Shards are of whole batches and tiles are cut alike for any number of shards: the ranks are the same for any N.
 
 Letters: M captions, N images of the split.
 """
@@ -38,7 +37,6 @@ from raytrain.methods.base import Method
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.scoring.embed import embed_images, embed_texts, scoring
 from raytrain.scoring.feed import Feed
-from raytrain.similarity import matmul
 from raytrain.training.run import load_run
 
 PIECE = 8 * TEXTS_AT_ONCE  # captions that are sent at once
@@ -85,11 +83,8 @@ class RayRanker:
         gpus = resources.get("GPU", 0) >= self.shards
         if not gpus and (cpus := math.floor(resources.get("CPU", 0))) < self.shards:
             raise UsageError(f"{self.shards} shards need as many CPUs; the cluster has {cpus}")
-        route = matmul.fastest(matmul.shape_class(1024), torch.get_num_threads())
         actor = ray.remote(num_cpus=0 if gpus else 1, num_gpus=1 if gpus else 0)(Actor)
-        workers = [
-            actor.remote(str(checkpoint), split.name, split.table.fingerprint, route) for _ in range(self.shards)
-        ]
+        workers = [actor.remote(str(checkpoint), split.name, split.table.fingerprint) for _ in range(self.shards)]
         try:
             counts = rank_by_shards(
                 workers, split, lambda worker, name, *given: getattr(worker, name).remote(*given), ray.get
@@ -227,8 +222,7 @@ class Shard:
 class Actor(Shard):
     """A Shard in a process of its own, which opens the checkpoint itself."""
 
-    def __init__(self, checkpoint: str, split: str, fingerprint: str, route: str) -> None:
-        matmul.settle(route)
+    def __init__(self, checkpoint: str, split: str, fingerprint: str) -> None:
         model, feed, saved = load_run(Path(checkpoint))
         table = Table(saved.config.data.table)
         if table.fingerprint != fingerprint:

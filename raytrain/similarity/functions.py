@@ -22,12 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, logsigmoid, normalize
 
-from raytrain.similarity.matmul import product
-
 
 def cosine(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, D) and (G, D) -> (Q, G) cosine of each pair."""
-    return product(query, gallery)
+    return query @ gallery.T
 
 
 def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
@@ -41,7 +39,7 @@ def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
         (Q, G, K)
     """
     items, views, dim = gallery.shape
-    return product(query, gallery.reshape(items * views, dim)).reshape(len(query), items, views)
+    return (query @ gallery.reshape(items * views, dim).T).reshape(len(query), items, views)
 
 
 def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
@@ -180,7 +178,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
         items, others, dim = gallery.shape
         with torch.autocast("cpu", enabled=False):
             # gallery items last, so that neighbours in memory are pairs and not elements of one
-            planes = product(query.flatten(0, 1), gallery.transpose(0, 1).reshape(others * items, dim))
+            planes = query.flatten(0, 1) @ gallery.transpose(0, 1).reshape(others * items, dim).T
         scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
         return scores
     scaled = alpha * element_cosines(query, gallery)
@@ -194,7 +192,7 @@ def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
     with torch.autocast(query.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
         left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
-        return product(left, right).view(*query.shape[:2], *gallery.shape[:2])
+        return (left @ right.T).view(*query.shape[:2], *gallery.shape[:2])
 
 
 def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -221,3 +223,24 @@ def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> Non
     for x in (query, gallery):
         assert x.grad is not None
         assert torch.isfinite(x.grad).all()
+
+
+SCORES_OF_A_PROCESS = """
+import hashlib, torch
+from raytrain.similarity import cosine, smooth_chamfer
+torch.set_num_threads(1)
+draw = torch.Generator().manual_seed(0)
+rows = torch.nn.functional.normalize(torch.randn(600, 4, 256, generator=draw), dim=2)
+scores = cosine(rows.flatten(0, 1), rows.flatten(0, 1)), smooth_chamfer(rows[:60], rows[60:120], 16.0)
+print([hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in scores])
+"""
+
+
+def test_two_processes_make_the_same_scores_bit_for_bit() -> None:
+    """Large products too: nothing in a process, such as a timing, decides how they are made."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SCORES_OF_A_PROCESS], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in processes]
+    assert printed[0] == printed[1] != ""
