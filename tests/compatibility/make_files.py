@@ -11,7 +11,7 @@ a Ray of its own, which ends with it. Needs the extras `ray` and `fast`.
       storage/compatibility/        finished  words  composed  interrupted  views  views-t000 ...
       made.json                     what commands on these files printed, and what the interrupted run would have become
 
-Runs name their table and storage by absolute paths, here below PLACE, which the test replaces in its copy. Each group of
+Runs name their table and storage by absolute paths below PLACE, which the test replaces in its copy. Each group of
 commands in made.json begins with the files as they are.
 """
 
