@@ -150,7 +150,7 @@ def interrupt(command: Sequence[str]) -> None:
     """Train in this process, which gets SIGTERM in the midst of an epoch: the run stops at once, with a checkpoint."""
     import torch
 
-    from raytrain.cli import main as raytrain
+    from raytrain.cli.main import main as raytrain
 
     torch.set_num_threads(1)
     clip, calls = torch.nn.utils.clip_grad_norm_, []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from raytrain.cli import main
+from raytrain.cli.main import main
 from tests.compatibility.make_files import FILES, csv_rows, read_journal
 
 MADE: dict[str, Any] = json.loads((FILES / "made.json").read_text(encoding="utf-8"))
