@@ -38,6 +38,8 @@ from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
 from raytrain.recipes import RECIPES
 from raytrain.scoring.feed import Feed, open_feed
+from raytrain.training.build import build_method, open_batches
+from raytrain.training.fit import train_epoch
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 
@@ -239,14 +241,19 @@ def waiting(table: Table, ahead: int, steps: int, storage: Path) -> None:
     """The share of training that waits for batches."""
     changes = {"name": "waiting", "data.table": str(table.path), "optim.max_steps": steps, "feed.read_ahead": ahead}
     config = override(RECIPES[RECIPE](), {**changes, "storage": str(storage)})
-    run = TrainState(config, open_tables(config), CPU)
-    run.train_epoch(threading.Event(), lambda: None)  # warms up
-    run.epoch, run.step, run.step_in_epoch = 0, 0, 0
-    started = time.perf_counter()
-    run.train_epoch(threading.Event(), lambda: None)
-    step = (time.perf_counter() - started) / steps
-    share = run.train_metrics["cost/data_wait_share"]
-    print(f"  {RECIPE}, read_ahead {ahead}: {step * 1e3:.0f} ms a step, {share:.2%} of it waiting for data")
+    train = open_tables(config)["train"]
+    feed = open_feed(config, train.table)
+    torch.manual_seed(config.seed)
+    state = TrainState(config, build_method(config, feed), CPU)
+    batches = open_batches(config, train, feed, state.model.noise_shape)
+    for _ in range(2):  # the first one warms up
+        state.epoch, state.step, state.step_in_epoch = 0, 0, 0
+        started = time.perf_counter()
+        for _ in train_epoch(state, batches):
+            pass
+        step = (time.perf_counter() - started) / steps
+    share = state.train_metrics["cost/data_wait_share"]
+    print(f"  {RECIPE}, read_ahead {ahead}: {step * 1e3:.0f} ms per step, {share:.2%} of it waiting for data")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import torch
 from raytrain.config import RunConfig
 from raytrain.data.table import Split
 from raytrain.errors import NonFiniteError
-from raytrain.training.dry_run import table_sizes, two_steps
+from raytrain.training.dry_run import two_steps
+from raytrain.training.input_sizes import table_sizes
 from raytrain.training.memory import Estimate
 from raytrain.training.run import open_tables
 
