@@ -1,11 +1,10 @@
-"""Seconds of one training epoch, and its ratio to the bare matrix products of the same size.
+"""Seconds per training step and epoch, and the ratio of a step to bare matrix products of the same size.
 
     python benchmarks/epoch.py vse_infinity_flickr8k_bigru data.table=tables/flickr8k --steps 60
 
-Times whole steps as `fit` runs them (reading, augmentation, forward, backward, update) after a warm-up, three times,
-and beside them, in the same minute, a matrix product chain that does the floating-point work of the image branch's
-linear layers and of the text branch, counted by torch's own counter. The ratio says how far the loop is from a machine
-that did nothing but multiply; it moves less with the machine than seconds do.
+Times whole steps as `fit` runs them (reading, augmentation, forward, backward, update) three times, and each time, right
+after it, matrix products with as many floating-point operations as the step has by torch's own counter. The ratio says
+how far the loop is from a machine that does nothing but multiply; it varies less between machines than seconds do.
 """
 
 from __future__ import annotations
