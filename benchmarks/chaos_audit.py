@@ -58,9 +58,8 @@ def problems(sweep: Path, trials: int, epochs: int, statuses: dict[str, list[str
     if runs != names:
         wrong.append(f"folders that should not be there, or are missing: {sorted(set(runs) ^ set(names))}")
     for _, event in sorted(trials_of(sweep).items()):
-        wrong += [
-            f"{event['run']}: {what}" for what in _problems_of_run(Journal(sweep.parent / event["run"]).read(), epochs)
-        ]
+        lines = Journal(sweep.parent / event["run"]).read()
+        wrong += [f"{event['run']}: {what}" for what in _problems_of_run(lines, epochs)]
         if event["state"] == "failed":
             wrong.append(f"{event['run']} failed: {event['error']}")
     end = Journal(sweep).last("end")

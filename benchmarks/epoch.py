@@ -2,9 +2,9 @@
 
     python benchmarks/epoch.py vse_infinity_flickr8k_bigru data.table=tables/flickr8k --steps 60
 
-Times whole steps as `fit` runs them (reading, augmentation, forward, backward, update) three times, and each time, right
-after it, matrix products with as many floating-point operations as the step has by torch's own counter. The ratio says
-how far the loop is from a machine that does nothing but multiply; it varies less between machines than seconds do.
+Times whole steps as `fit` runs them (reading, augmentation, forward, backward, update) three times. Right after each
+time it times matrix products with as many floating-point operations as the step has by torch's own counter. The ratio
+says how far the loop is from a machine that does nothing but multiply; it varies less between machines than seconds do.
 """
 
 from __future__ import annotations

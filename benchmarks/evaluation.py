@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--cpu", action="store_true", help="measure CPU seconds; with --threads 1, since waiting threads spin"
+        "--cpu", action="store_true", help="measure CPU seconds; use --threads 1: threads that wait spin"
     )
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
     args = parser.parse_args()

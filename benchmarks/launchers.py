@@ -40,9 +40,8 @@ def main() -> int:
             losses = {name: _run(name, kind, given, storage) for name in LAUNCHERS}
             difference = max(abs(loss / losses["one"] - 1) for loss in losses.values())
             worst = max(worst, difference)
-            print(
-                f"{kind:14s}" + "".join(f"{loss:16.8f}" for loss in losses.values()) + f"{difference:14.1e}", flush=True
-            )
+            columns = "".join(f"{loss:16.8f}" for loss in losses.values())
+            print(f"{kind:14s}{columns}{difference:14.1e}", flush=True)
     return int(worst > given.tolerance)
 
 

@@ -229,9 +229,7 @@ def main() -> None:
     table.add_argument("--workers", type=int, default=1, help="GPUs per trial")
     table.add_argument("--stretch", type=float, default=1.0)
     table.add_argument("--launch-s", type=float, default=0.0, help="seconds of the driver per start of a trial")
-    table.add_argument(
-        "--launch-per-trial-s", type=float, default=0.0, help="further seconds per trial that was started before"
-    )
+    table.add_argument("--launch-per-trial-s", type=float, default=0.0, help="further seconds per earlier trial")
     table.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     if args.action == "check":
