@@ -1,11 +1,11 @@
-"""A sweep on a local cluster, once left alone and once hurt at random moments: is every trial there, and the same?
+"""Run a sweep on a local cluster twice, undisturbed and with processes killed: is every trial there, and the same?
 
-Three raylets of one CPU each run the same sweep twice, by the command line. In the second one a training worker, a
-whole node, the sweep's driver and the cluster's head are killed with SIGKILL, after as many trials as a seed drew and
-some seconds. A node joins again, a driver is followed by `--resume`, a head by a new cluster on the same storage.
-Settings are drawn at random by trial number and nothing is stopped early, so that each trial must end with the value
-that it has undisturbed; with `--sampler tpe --early-stops` only the accounts are compared, since what such a search
-draws and stops depends on which trial ended first. Exit code 1 where anything is lost, doubled, open or different.
+Three raylets of one CPU each run the same sweep twice, by the command line. In the second sweep a training worker, a
+whole node, the sweep's driver and the cluster's head are killed with SIGKILL, at moments drawn by a seed. After that a
+node joins again, a driver is followed by `--resume`, a head by a new cluster on the same storage. Settings are drawn at
+random by trial number and nothing is stopped early, so that each trial must end with the value of the undisturbed
+sweep. With `--sampler tpe --early-stops` values are not compared: what such a search draws and stops depends on the
+order in which trials end. Exit code 1 where a trial is lost, doubled, left open or different.
 
     python -m benchmarks.chaos --trials 40
     python -m benchmarks.chaos --trials 8 --faults head --root FOLDER   # an undisturbed sweep found there is kept
@@ -40,7 +40,7 @@ EXPERIMENT = "chaos"
 
 @dataclass(frozen=True)
 class Moment:
-    """When a fault strikes: so long after so many trials were recorded."""
+    """When a fault strikes: `delay_s` after `after_trials` trials were recorded."""
 
     fault: str
     after_trials: int
@@ -48,9 +48,9 @@ class Moment:
 
 
 def plan(faults: Sequence[str], trials: int, seed: int) -> list[Moment]:
-    """Faults in random order, each at a random moment of a stretch of the sweep of its own."""
+    """Faults in random order; the sweep is cut into one stretch per fault, and each strikes at random in its own."""
     generator = random.Random(seed)
-    stretch = max(0, trials - 2 * NODES) / max(1, len(faults))  # the last ones must find a sweep that still trains
+    stretch = max(0, trials - 2 * NODES) / max(1, len(faults))  # the last fault must find a sweep that still trains
     return [
         Moment(fault, int((at + generator.uniform(0.1, 0.9)) * stretch), generator.uniform(0.0, 10.0))
         for at, fault in enumerate(generator.sample(list(faults), len(faults)))
@@ -59,14 +59,16 @@ def plan(faults: Sequence[str], trials: int, seed: int) -> list[Moment]:
 
 @dataclass
 class Sweep:
-    """A sweep by the command line, and what is done to it.
+    """A sweep started by the command line, and the faults that strike it.
 
     Args:
-        cluster: where it runs; another one after its head was killed.
+        cluster: where it runs; a new one after its head was killed.
         root: holds the table, the recipe and the runs.
         name: of the sweep.
-        told: a line for each fault that fired, with what shows it.
-        wrong: what did not happen as it should.
+        clusters: all clusters that it has run on.
+        faults: a line for each fault that struck, and what followed.
+        wrong: what should have happened and did not.
+        starts: how often its driver was started.
     """
 
     cluster: LocalCluster
@@ -74,9 +76,9 @@ class Sweep:
     name: str
     generator: random.Random
     clusters: list[LocalCluster] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    lives: int = 0
+    starts: int = 0
 
     def __post_init__(self) -> None:
         self.folder = self.root / "runs" / EXPERIMENT / self.name
@@ -88,17 +90,8 @@ class Sweep:
         return f"sqlite:///{self.root}/mlflow.db"
 
     def start(self, *arguments: str) -> None:
-        self.lives += 1
-        command = [
-            sys.executable,
-            "-m",
-            "raytrain.cli.main",
-            "sweep",
-            "vse_infinity",
-            *arguments,
-            "--tracking",
-            self.uri,
-        ]
+        self.starts += 1
+        command = [sys.executable, "-m", "raytrain.cli", "sweep", "vse_infinity", *arguments, "--tracking", self.uri]
         with open(self.log, "w") as log:
             self.driver = subprocess.Popen(
                 [*command, "--address", self.cluster.address],
@@ -110,20 +103,25 @@ class Sweep:
 
     @property
     def log(self) -> Path:
-        return self.root / f"{self.name}-{self.lives}.log"
+        return self.root / f"{self.name}-{self.starts}.log"
 
     def finish(self, timeout_s: float = 3600.0) -> None:
-        """Until the sweep has ended."""
+        """Wait until the sweep has ended."""
         if code := self.driver.wait(timeout_s):
             raise RuntimeError(f"{self.name} ended with {code}:\n{self.log.read_text()[-3000:]}")
 
-    def wait_for(self, what: Callable[[], Any], why: str, timeout_s: float = 900.0) -> Any:
+    def wait_for(self, condition: Callable[[], Any], name: str, timeout_s: float = 900.0) -> Any:
+        """The first value of `condition` that is not empty.
+
+        Raises:
+            RuntimeError: the driver has ended, or it took too long.
+        """
         deadline = time.monotonic() + timeout_s
-        while not (found := what()):
+        while not (value := condition()):
             if self.driver.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{why}: it never came\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(f"{name}: it never came\n{self.log.read_text()[-3000:]}")
             time.sleep(0.3)
-        return found
+        return value
 
     def strike(self, moment: Moment) -> None:
         self.wait_for(
@@ -131,9 +129,9 @@ class Sweep:
         )
         time.sleep(moment.delay_s)
         since = time.time()
-        told = getattr(self, f"_{moment.fault}")(since)
-        self.told.append(f"{moment.fault} after {len(trials_of(self.folder))} trials: {told}")
-        print(f"  {self.told[-1]}", flush=True)
+        outcome = getattr(self, f"_{moment.fault}")(since)
+        self.faults.append(f"{moment.fault} after {len(trials_of(self.folder))} trials: {outcome}")
+        print(f"  {self.faults[-1]}", flush=True)
 
     def resumed(self, run: Path, since: float) -> bool:
         return any(event["event"] == "resume" and event["time"] > since for event in Journal(run).read())
@@ -149,7 +147,7 @@ class Sweep:
 
     def _node(self, since: float) -> str:
         alive = [index for index, node in enumerate(self.cluster.nodes) if index and node.poll() is None]
-        # one that trains, where there is one: a node that has nothing to lose would show nothing
+        # a node that trains, where there is one: killing an idle one shows nothing
         busy = [index for index in alive if self.cluster.training(self.cluster.processes(index))]
         chosen = self.generator.choice(busy or alive)
         hurt = set(self.cluster.training(self.cluster.processes(chosen)).values())
@@ -171,7 +169,7 @@ class Sweep:
         code = self.driver.wait(30)
         if code != -signal.SIGKILL:
             self.wrong.append(f"the driver ended with {code}, not by SIGKILL")
-        return self._goes_on(since, f"ended with {code}")
+        return self._resume_and_wait(since, f"ended with {code}")
 
     def _head(self, since: float) -> str:
         ended = self.cluster.kill_node(0)
@@ -183,18 +181,18 @@ class Sweep:
         before = self.cluster.address
         self.cluster = start_cluster(NODES)
         self.clusters.append(self.cluster)
-        told = f"{len(ended)} processes killed, driver ended with {code} after {took:.0f} s, {len(left)} nodes left"
-        return self._goes_on(since, f"{told}, {before} followed by {self.cluster.address}")
+        outcome = f"{len(ended)} processes killed, driver ended with {code} after {took:.0f} s, {len(left)} nodes left"
+        return self._resume_and_wait(since, f"{outcome}, {before} followed by {self.cluster.address}")
 
-    def _goes_on(self, since: float, told: str) -> str:
+    def _resume_and_wait(self, since: float, outcome: str) -> str:
         running = [path for path in self.folder.parent.glob(f"{self.name}-t*") if Journal(path).last("end") is None]
         self.resume()
         self.wait_for(lambda: self.resumed(self.folder, since), "the sweep's resumption")
-        return f"{told}, resumed after {time.time() - since:.0f} s with {len(running)} runs open"
+        return f"{outcome}, resumed after {time.time() - since:.0f} s with {len(running)} runs open"
 
 
 def recipe(root: Path, epochs: int) -> RunConfig:
-    """Trial 0: VSE-infinity on a made-up table, whose epoch takes about a second of one CPU."""
+    """The recipe of trial 0: VSE-infinity on a made-up table, with epochs of about a second on one CPU."""
     if not (root / "table").exists():
         make_table(root / "table", items=400, regions=12, features=64, token_features=48, noise=8.0)
     return RunConfig(
@@ -233,12 +231,12 @@ def run(given: argparse.Namespace, root: Path) -> int:
     finally:
         for cluster in clusters:
             cluster.stop()
-    wrong = hurt.wrong + [f"process {pid} is still there" for each in clusters for pid in each.everything()]
+    wrong = hurt.wrong + [f"process {pid} is still there" for cluster in clusters for pid in cluster.everything()]
     return report(calm, hurt, wrong, given)
 
 
 def report(calm: Sweep, hurt: Sweep, wrong: list[str], given: argparse.Namespace) -> int:
-    """Print what happened, and what of it should not have."""
+    """Print both sweeps, their comparison and what went wrong; the exit code."""
     costs = {cost.sweep: cost for cost in sweep_costs(read_journals(hurt.root / "runs", EXPERIMENT))}
     print(f"{given.trials} trials of {given.epochs} epochs, {NODES} nodes of one CPU, {os.cpu_count()} cores")
     best = {}
@@ -253,13 +251,13 @@ def report(calm: Sweep, hurt: Sweep, wrong: list[str], given: argparse.Namespace
             f"lost {cost.lost_seconds:.0f} s ({cost.lost:.1%}), {cost.restarts} restarts of runs, "
             f"{cost.driver_restarts} of the driver"
         )
-    found = compare(calm.folder, hurt.folder)
+    result = compare(calm.folder, hurt.folder)
     print(
-        f"compared: {found.same_settings} of {given.trials} trials drew the same, {found.together} ran all epochs in "
-        f"both, {found.equal} of them with the same value to the last bit, at most {found.furthest:g} apart; "
+        f"compared: {result.same_settings} of {given.trials} trials drew the same, {result.together} ran all epochs in "
+        f"both, {result.equal} of them with the same value to the last bit, at most {result.furthest:g} apart; "
         f"best {'equal' if best[calm.name] == best[hurt.name] else 'different'}"
     )
-    if given.sampler == "random" and not given.early_stops and found.equal < given.trials:
+    if given.sampler == "random" and not given.early_stops and result.equal < given.trials:
         wrong.append("the same settings did not end with the same values")
     print("\n".join(wrong) if wrong else "nothing lost, nothing doubled, nothing left running")
     return int(bool(wrong))

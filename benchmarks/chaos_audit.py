@@ -1,4 +1,4 @@
-"""What a sweep that was hurt must show: every trial once, every run ended, and the values of one that was not hurt."""
+"""Check a sweep that was disturbed: every trial once, every run ended, and the values of an undisturbed sweep."""
 
 from __future__ import annotations
 
@@ -38,75 +38,77 @@ def trials_of(sweep: Path) -> dict[int, dict[str, Any]]:
 
 
 def problems(sweep: Path, trials: int, epochs: int, statuses: dict[str, list[str]] | None) -> list[str]:
-    """What is lost, doubled or left open of a sweep that ended; none where everything is accounted for.
+    """What a sweep that ended has lost, doubled or left open; [] where nothing.
 
     Args:
         sweep: its folder; the runs of its trials lie beside it.
-        trials: that were asked for.
+        trials: number of trials that it was started with.
         epochs: of a trial that was not stopped early.
         statuses: {run: statuses that MLflow has under its name}; None without a mirror.
     """
-    found = []
+    wrong = []
     numbers = Counter(int(event["number"]) for event in Journal(sweep).read() if event["event"] == "trial")
-    found += [f"trial {number} is recorded {numbers[number]} times" for number in range(trials) if numbers[number] != 1]
-    found += [f"trial {number} was never asked for" for number in numbers if number >= trials]
+    wrong += [f"trial {number} is recorded {numbers[number]} times" for number in range(trials) if numbers[number] != 1]
+    wrong += [f"trial {number} was never asked for" for number in numbers if number >= trials]
     study = open_study(sweep, sweep.name, SweepOptions(trials=trials)).get_trials(deepcopy=False)
     if len(study) != trials or any(not trial.state.is_finished() for trial in study):
-        found.append(f"the study has {dict(Counter(trial.state.name for trial in study))}")
+        wrong.append(f"the study has {dict(Counter(trial.state.name for trial in study))}")
     names = [f"{sweep.name}-t{number:03d}" for number in range(trials)]
     runs = sorted(path.name for path in sweep.parent.iterdir() if re.fullmatch(rf"{sweep.name}-t\d+", path.name))
     if runs != names:
-        found.append(f"folders that should not be there, or are missing: {sorted(set(runs) ^ set(names))}")
+        wrong.append(f"folders that should not be there, or are missing: {sorted(set(runs) ^ set(names))}")
     for _, event in sorted(trials_of(sweep).items()):
-        found += [f"{event['run']}: {what}" for what in _of_run(Journal(sweep.parent / event["run"]).read(), epochs)]
+        lines = Journal(sweep.parent / event["run"]).read()
+        wrong += [f"{event['run']}: {what}" for what in _problems_of_run(lines, epochs)]
         if event["state"] == "failed":
-            found.append(f"{event['run']} failed: {event['error']}")
+            wrong.append(f"{event['run']} failed: {event['error']}")
     end = Journal(sweep).last("end")
     if end is None or end["status"] != "finished":
-        found.append(f"the sweep's journal ends with {end and end['status']}")
+        wrong.append(f"the sweep's journal ends with {end and end['status']}")
     if statuses is not None:
         for name in [sweep.name, *names]:
             if statuses.get(name) != ["FINISHED"]:
-                found.append(f"MLflow has {name} as {statuses.get(name, 'absent')}")
-    return found
+                wrong.append(f"MLflow has {name} as {statuses.get(name, 'absent')}")
+    return wrong
 
 
-def _of_run(events: Events, epochs: int) -> list[str]:
-    found = []
+def _problems_of_run(events: Events, epochs: int) -> list[str]:
+    wrong = []
     last = next((event for event in reversed(events) if event["event"] in ("start", "resume", "end")), None)
     if last is None or last["event"] != "end" or last["status"] not in ("finished", "pruned"):
-        found.append(f"ends with {last}")
-    told = [event["epoch"] for event in events if event["event"] == "epoch"]
-    wanted = epochs if last is None or last.get("status") != "pruned" else len(told)
-    if told != list(range(1, wanted + 1)):
-        found.append(f"has epochs {told}")
+        wrong.append(f"ends with {last}")
+    logged = [event["epoch"] for event in events if event["event"] == "epoch"]
+    expected = epochs if last is None or last.get("status") != "pruned" else len(logged)
+    if logged != list(range(1, expected + 1)):
+        wrong.append(f"has epochs {logged}")
     if len({event["uid"] for event in events if "uid" in event}) != 1:
-        found.append("was started as a new run")
-    return found
+        wrong.append("was started as a new run")
+    return wrong
 
 
-def compare(one: Path, other: Path) -> Comparison:
-    """The trials of two sweeps, by number."""
-    left, right = trials_of(one), trials_of(other)
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare the trials of two sweeps, by number."""
+    left, right = trials_of(first), trials_of(second)
     both = sorted(left.keys() & right.keys())
     full = [n for n in both if left[n]["state"] == right[n]["state"] == "complete"]
-    apart = [abs(left[n]["value"] - right[n]["value"]) for n in full]
+    differences = [abs(left[n]["value"] - right[n]["value"]) for n in full]
     same = sum(left[n]["params"] == right[n]["params"] for n in both)
-    return Comparison(len(full), sum(each == 0.0 for each in apart), max(apart, default=0.0), same)
+    equal = sum(difference == 0.0 for difference in differences)
+    return Comparison(len(full), equal, max(differences, default=0.0), same)
 
 
 def mlflow_statuses(uri: str, experiment: str) -> dict[str, list[str]]:
-    """{run name: the status of each run of that name}."""
+    """{run name: the status of each run of that name}, as MLflow has them."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    found: dict[str, list[str]] = {}
-    known = client.get_experiment_by_name(experiment)
+    statuses: dict[str, list[str]] = {}
+    experiment_id = client.get_experiment_by_name(experiment).experiment_id
     token = None
     while True:
-        page = client.search_runs([known.experiment_id], max_results=500, page_token=token)
+        page = client.search_runs([experiment_id], max_results=500, page_token=token)
         for run in page:
-            found.setdefault(run.info.run_name, []).append(run.info.status)
+            statuses.setdefault(run.info.run_name, []).append(run.info.status)
         token = page.token
         if not token:
-            return found
+            return statuses

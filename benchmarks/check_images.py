@@ -1,10 +1,10 @@
-"""Images a second of `raytrain data check`, beside decoding alone, and near duplicates beside comparing all pairs.
+"""Images per second of `raytrain data check`, beside decoding alone, and near duplicates beside comparing all pairs.
 
     python benchmarks/check_images.py tables/flickr8k --workers 1 2
 
-Every way looks at the same images of the table, after each was read once so that all come from memory: Pillow's
-decoding in this process, the check in so many processes (the start of the processes included). The search for near
-duplicates is timed on made-up hashes, half of them near one of the other side, in bands and with every pair compared.
+Both ways read the same images of the table, after each was read once so that all come from memory: Pillow's decoding
+in this process, and the check in `--workers` processes (their start included). The search for near duplicates is timed
+on random hashes, half of them near a hash of the other side: in bands, and with every pair compared.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def made_up(queries: int, gallery: int) -> tuple[list[bytes], list[bytes]]:
 def all_pairs(left: Sequence[bytes], right: Sequence[bytes]) -> list[tuple[int, int]]:
     """The same pairs with numpy, every hash against every other, in 64-bit words."""
     ours, theirs = (np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 2) for hashes in (left, right))
-    found = []
-    for row, one in enumerate(ours):
-        differing = np.bitwise_count(theirs ^ one).sum(1)
+    pairs = []
+    for row, words in enumerate(ours):
+        differing = np.bitwise_count(theirs ^ words).sum(1)
         nearest = int(differing.argmin())
         if differing[nearest] <= NEAR:
-            found.append((row, nearest))
-    return found
+            pairs.append((row, nearest))
+    return pairs
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Composed evaluation against a plain one by names, from embedded features to all metrics, at the real sizes.
+"""Composed evaluation against a plain one that compares names, from embeddings to all metrics, at the real sizes.
 
     python benchmarks/composed_evaluation.py --threads 2
 
 CIRR's val (4,181 queries, 2,297 images) and FashionIQ's original galleries (2,017 x 3,817, 2,038 x 6,346, 1,961 x
-5,373), made-up features of 640 dimensions. The plain one does what research evaluators do: it sorts every query's
+5,373), random embeddings of 640 dimensions. The plain evaluation does what research code does: it sorts every query's
 whole gallery, puts the images' names into that order, and compares whole arrays of strings to take the reference out
 and to find the target and the members of the subset. The two take turns, so that a busy machine slows both; the ratio
 is of their medians. Both must give the same metrics. The product of queries and images is a part of both, and is timed
-alone as well: nothing that compares every pair can be quicker.
+alone as well: nothing that compares every pair can be faster.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ Evaluate = Callable[[Tensor, Tensor, ComposedQueries], dict[str, float]]
 def compare(name: str, made: Made, ours: Evaluate, plain: Evaluate, rounds: int) -> None:
     query, gallery, _ = made
     times: dict[str, list[float]] = {"ours": [], "plain": [], "scores": []}
-    found: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     for _ in range(rounds + 1):  # the first warms up
         for which, evaluate in (("ours", ours), ("plain", plain)):
             started = time.perf_counter()
-            found[which] = evaluate(*made)
+            metrics[which] = evaluate(*made)
             times[which].append(time.perf_counter() - started)
         started = time.perf_counter()
         if name.startswith("CIRR"):
@@ -70,8 +70,9 @@ def compare(name: str, made: Made, ours: Evaluate, plain: Evaluate, rounds: int)
             for rows, columns in parts(made[2]):
                 query[rows] @ gallery[columns].T
         times["scores"].append(time.perf_counter() - started)
-    for key, value in found["plain"].items():
-        assert abs(found["ours"][key] - value) < 0.05, (key, found["ours"][key], value)  # a near-tie may turn
+    for name_of_metric, value in metrics["plain"].items():
+        ours_value = metrics["ours"][name_of_metric]
+        assert abs(ours_value - value) < 0.05, (name_of_metric, ours_value, value)  # a near-tie may turn
     ours_s, plain_s, scores_s = (statistics.median(times[which][1:]) for which in ("ours", "plain", "scores"))
     print(
         f"{name}: ours {ours_s:.3f} s (of which the scores alone {scores_s:.3f} s), plain {plain_s:.2f} s, "
@@ -96,21 +97,21 @@ def cirr(dims: int) -> Made:
     )
 
 
-def our_cirr(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
-    return dict(evaluate_cirr(Scored(Cosine(), None, query, gallery).blocks(), asked).metrics)
+def our_cirr(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:
+    return dict(evaluate_cirr(Scored(Cosine(), None, query, gallery).blocks(), queries).metrics)
 
 
-def plain_cirr(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
-    names = np.array(asked.item_ids)
-    references, targets = names[asked.reference.numpy()], names[asked.targets[:, 0].numpy()]
-    members = names[asked.subset.numpy()]
-    found = names[torch.argsort(1 - query @ gallery.T, dim=-1).numpy()]
-    queries, images = found.shape
-    kept = found != np.repeat(references, images).reshape(queries, images)
-    found = found[kept].reshape(queries, images - 1)
-    labels = found == np.repeat(targets, images - 1).reshape(queries, images - 1)
-    inside = (found[:, :, None] == members[:, None, :]).any(2)
-    subset_labels = labels[inside].reshape(queries, 5)
+def plain_cirr(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:
+    names = np.array(queries.item_ids)
+    references, targets = names[queries.reference.numpy()], names[queries.targets[:, 0].numpy()]
+    members = names[queries.subset.numpy()]
+    ranked = names[torch.argsort(1 - query @ gallery.T, dim=-1).numpy()]
+    count, images = ranked.shape
+    kept = ranked != np.repeat(references, images).reshape(count, images)
+    ranked = ranked[kept].reshape(count, images - 1)
+    labels = ranked == np.repeat(targets, images - 1).reshape(count, images - 1)
+    inside = (ranked[:, :, None] == members[:, None, :]).any(2)
+    subset_labels = labels[inside].reshape(count, 5)
     metrics = {f"cirr/recall_at_{k}": 100 * labels[:, :k].sum() / len(labels) for k in KS}
     return metrics | {f"cirr/subset_recall_at_{k}": 100 * subset_labels[:, :k].sum() / len(labels) for k in SUBSET_KS}
 
@@ -133,25 +134,25 @@ def fashion_iq(dims: int) -> Made:
     return query, gallery, ComposedQueries(composed_queries, wanted, nothing, torch.cat(part), list(PUBLISHED), [], ids)
 
 
-def parts(asked: ComposedQueries) -> list[tuple[Tensor, Tensor]]:
+def parts(queries: ComposedQueries) -> list[tuple[Tensor, Tensor]]:
     """(queries, images) of each category."""
-    mine = asked.part[asked.reference]
-    return [((mine == at).nonzero()[:, 0], (asked.part == at).nonzero()[:, 0]) for at in range(len(asked.parts))]
+    mine = queries.part[queries.reference]
+    return [((mine == at).nonzero()[:, 0], (queries.part == at).nonzero()[:, 0]) for at in range(len(queries.parts))]
 
 
-def our_fashion_iq(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
+def our_fashion_iq(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:
     protocol = find_fashion("fashioniq/original")
     assert protocol is not None
-    return dict(evaluate_fashion(Scored(Cosine(), None, query, gallery).blocks(), asked, protocol).metrics)
+    return dict(evaluate_fashion(Scored(Cosine(), None, query, gallery).blocks(), queries, protocol).metrics)
 
 
-def plain_fashion_iq(query: Tensor, gallery: Tensor, asked: ComposedQueries) -> dict[str, float]:
+def plain_fashion_iq(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    every = np.array(asked.item_ids)
-    for category, (rows, columns) in zip(asked.parts, parts(asked), strict=True):
-        names, targets = every[columns.numpy()], every[asked.targets[rows, 0].numpy()]
-        found = names[torch.argsort(1 - query[rows] @ gallery[columns].T, dim=-1).numpy()]
-        labels = found == np.repeat(targets, len(columns)).reshape(found.shape)
+    every = np.array(queries.item_ids)
+    for category, (rows, columns) in zip(queries.parts, parts(queries), strict=True):
+        names, targets = every[columns.numpy()], every[queries.targets[rows, 0].numpy()]
+        ranked = names[torch.argsort(1 - query[rows] @ gallery[columns].T, dim=-1).numpy()]
+        labels = ranked == np.repeat(targets, len(columns)).reshape(ranked.shape)
         for k in (10, 50):
             metrics[f"fashioniq_original/{category}_recall_at_{k}"] = 100 * labels[:, :k].sum() / len(labels)
     return metrics

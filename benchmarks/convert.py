@@ -2,10 +2,10 @@
 
     python benchmarks/convert.py --gb 20 --folder DIR
 
-Makes a sparse train_ims.npy of so many GB (zeros, which take no disk) with five captions an image beside small dev and
-test arrays, converts it in a process of its own, and prints what that process held at most: resident, and anonymous
-(what cannot be dropped, as pages of files can). The table it writes takes half as much disk, for fp16; everything is
-deleted afterwards. Reading zeros costs no disk either: on real data the disk may be what decides.
+Makes a sparse train_ims.npy of `--gb` GB (zeros, which take no disk) with five captions per image, and small dev and
+test arrays. Converts them in a process of its own, and prints the most memory of that process: resident, and anonymous
+(which cannot be dropped, as pages of files can). The table takes half as much disk, since it is fp16; everything is
+deleted afterwards. Reading zeros costs no disk time either: on real data the disk may be the limit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ REGIONS, FEATURES = 36, 2048
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gb", type=float, default=20.0)
-    parser.add_argument("--folder", type=Path, help="where the disk has room for half of it")
-    parser.add_argument("options", nargs="*", help="of the source, as dtype=float32")
+    parser.add_argument("--folder", type=Path, help="on a disk with room for half of --gb")
+    parser.add_argument("options", nargs="*", help="options of the source, such as dtype=float32")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as made:
         root, out = Path(made) / "root", Path(made) / "table"
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def make_arrays(root: Path, images: int) -> int:
-    """Bytes of the arrays in `root`."""
+    """Write the arrays and captions to `root`; the bytes of the arrays."""
     root.mkdir(parents=True)
     size = 0
     for stem, count in (("train", images), ("dev", 2), ("test", 2)):
@@ -63,7 +63,7 @@ def make_arrays(root: Path, images: int) -> int:
 
 
 def watch(process: subprocess.Popen[bytes]) -> dict[str, float]:
-    """The most of each kind of memory in MB, until the process ends."""
+    """The largest memory of each kind in MB, until the process ends."""
     peaks = {"VmHWM": 0.0, "RssAnon": 0.0}
     while process.poll() is None:
         with open(f"/proc/{process.pid}/status", encoding="ascii") as status:

@@ -1,14 +1,14 @@
-"""What encoding costs: measured here, and worked out for larger data sets.
+"""What encoding costs: measured here, and calculated for larger data sets.
 
     python benchmarks/encoding.py measure tables/flickr8k --backbone lite0 --items 1024
     python benchmarks/encoding.py plan --tflops 10 --cores 8 --images-per-core 150 --price 2.50
 
-`measure` encodes the first items of a table into a copy of it, and prints items a second: the whole command, its parts
-alone (reading and preparing on one thread; the encoder on what is ready), and the whole as a ratio to the encoder
-alone, which no pipeline can beat. It adds the rate at which rows are hashed: a run that is taken up reads what is there
-once, and so does the end of every run.
+`measure` encodes the first items of a table into a copy of it, and prints items per second: of the whole command, of
+its parts alone (reading and preparing on one thread; the encoder on prepared items), and the ratio of the whole to the
+encoder alone, which no pipeline can beat. It adds the rate at which rows are hashed: a resumed run hashes once what is
+there, and so does every run at its end.
 
-`plan` multiplies: an image takes as long as the slower of its GPU (operations over --tflops, what is really reached in
+`plan` multiplies: an image takes as long as the slower of its GPU (operations over --tflops, the rate really reached in
 fp32) and its decoding (--images-per-core times --cores). Money is hours times --price, and bytes times --storage.
 """
 
@@ -34,7 +34,7 @@ from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
 from raytrain.files import sha256, size
 
-# (regions, width, 10^9 floating-point operations an image); a multiply-add is two
+# (regions, width, 10^9 floating-point operations per image); a multiply-add is two
 BACKBONES = {
     "lite0, 224 px": (17, 1280, 0.8),
     "ViT-B/16, 224 px": (197, 768, 35.0),
@@ -46,18 +46,18 @@ SETS = {"COCO": 123_287, "12 million": 12_000_000, "400 million": 400_000_000}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
-    one = parts.add_parser("measure")
-    one.add_argument("table")
-    one.add_argument("--backbone", default="lite0")
-    one.add_argument("--items", type=int, default=1024)
-    one.add_argument("--threads", type=int, default=2)
-    two = parts.add_parser("plan")
-    two.add_argument("--tflops", type=float, default=10.0, help="10^12 operations a second that a GPU reaches")
-    two.add_argument("--cores", type=int, default=8, help="CPU cores beside each GPU")
-    two.add_argument("--images-per-core", type=float, default=150.0, help="decoded and prepared a second")
-    two.add_argument("--price", type=float, default=2.5, help="of a GPU with its cores, an hour")
-    two.add_argument("--storage", type=float, default=25.0, help="price of 10^12 bytes a month")
-    two.add_argument("--gpus", type=int, default=1)
+    measuring = parts.add_parser("measure")
+    measuring.add_argument("table")
+    measuring.add_argument("--backbone", default="lite0")
+    measuring.add_argument("--items", type=int, default=1024)
+    measuring.add_argument("--threads", type=int, default=2)
+    planning = parts.add_parser("plan")
+    planning.add_argument("--tflops", type=float, default=10.0, help="10^12 operations per second that a GPU reaches")
+    planning.add_argument("--cores", type=int, default=8, help="CPU cores per GPU")
+    planning.add_argument("--images-per-core", type=float, default=150.0, help="decoded and prepared per second")
+    planning.add_argument("--price", type=float, default=2.5, help="of a GPU with its cores, per hour")
+    planning.add_argument("--storage", type=float, default=25.0, help="price of 10^12 bytes per month")
+    planning.add_argument("--gpus", type=int, default=1)
     args = parser.parse_args()
     if args.part == "measure":
         torch.set_num_threads(args.threads)
@@ -87,14 +87,14 @@ def measure(table: Table, backbone: str, count: int, threads: int) -> None:
         hash_s, _ = timed(lambda: sha256(path))
         total, rate = len(inputs), whole["items_per_second"]
         print(f"{backbone}, {total:,} {kind}s, {threads} threads")
-        print(f"  the whole command   {rate:8.1f} a second, {rate * encode_s / total:.2f} of the encoder alone")
-        print(f"  the encoder alone   {total / encode_s:8.1f} a second, {1000 * encode_s / total:.2f} ms each")
-        print(f"  reading, preparing  {total / prepare_s:8.1f} a second, {1000 * prepare_s / total:.2f} ms each")
-        print(f"  {size(path.stat().st_size / total)} each, hashed at {size(path.stat().st_size / hash_s)} a second")
+        print(f"  the whole command   {rate:8.1f} per second, {rate * encode_s / total:.2f} of the encoder alone")
+        print(f"  the encoder alone   {total / encode_s:8.1f} per second, {1000 * encode_s / total:.2f} ms each")
+        print(f"  reading, preparing  {total / prepare_s:8.1f} per second, {1000 * prepare_s / total:.2f} ms each")
+        print(f"  {size(path.stat().st_size / total)} each, hashed at {size(path.stat().st_size / hash_s)} per second")
 
 
 def plan(tflops: float, cores: int, images_per_core: float, price: float, storage: float, gpus: int) -> None:
-    print("| backbone | layout, fp16 | images a second | data | features | time | encoding | a month of storage |")
+    print("| backbone | layout, fp16 | images per second | data | features | time | encoding | storage per month |")
     print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |")
     for backbone, (regions, width, gflops) in BACKBONES.items():
         rate = gpus * min(1000 * tflops / gflops, cores * images_per_core)
@@ -107,7 +107,7 @@ def plan(tflops: float, cores: int, images_per_core: float, price: float, storag
 
 
 def first_items(table: Table, count: int, out: Path) -> Table:
-    """A table of the first items with their texts, and the same images."""
+    """A table of the first `count` items with their texts, over the same images."""
     texts: dict[int, list[tuple[str, str]]] = {}
     for row in table.texts.filter(pc.less(table.texts["item"], count)).to_pylist():
         texts.setdefault(row["item"], []).append((row["id"], row["text"]))

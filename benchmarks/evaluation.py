@@ -1,15 +1,15 @@
 """Seconds and memory of scoring a split and ranking it in both directions, and their ratio to the bare product.
 
     python benchmarks/evaluation.py                  # the table of docs/evaluation.md, some minutes
-    python benchmarks/evaluation.py --part sets      # one part of it
+    python benchmarks/evaluation.py --part sets      # one part of the table
 
-COCO 5K has 5,000 images and 25,000 captions: single vectors of 1,024 numbers (VSE-infinity), or sets of 4 of them
+COCO 5K has 5,000 images and 25,000 captions: single vectors of 1,024 numbers (VSE-infinity), or sets of 4 such vectors
 compared by smooth-Chamfer with alpha 16 (DivE). Sets of the whole size are timed once, a slice of them several times.
-Timed is everything between embeddings and metrics: scores, ranks, all recalls. Beside it, in turns, the product of the
-same size by torch.mm in float32 (on sets, of all elements), 1,000 rows at a time into one place, so that it fits; it
-does nothing else. A ratio is the median over turns; on a machine with other work the ratio of both sides' best turn
-moves less, and that of the processor's own seconds (--cpu --threads 1) least. Memory is the growth of the process above
-its embeddings, at its peak, in the first turn. Embeddings are random: no step depends on their values.
+Everything between embeddings and metrics is timed: scores, ranks, all recalls. In turns with it the bare product is
+timed: torch.mm of the same size in float32 (on sets, of all elements), 1,000 rows at a time into one buffer, so that
+it fits in memory. A ratio is the median over turns. On a machine with other work the ratio of both sides' best turn
+moves less, and the ratio of CPU seconds (--cpu --threads 1) least. Memory is the peak growth of the process above its
+embeddings, in the first turn. Embeddings are random: no step depends on their values.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def main() -> None:
     parser.add_argument("--part", choices=["vectors", "sets", "growth", "all"], default="all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cpu", action="store_true", help="seconds of the processor; with --threads 1, as waits spin")
+    parser.add_argument(
+        "--cpu", action="store_true", help="measure CPU seconds; use --threads 1: threads that wait spin"
+    )
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -77,7 +79,7 @@ def compare(
     """One line of the table."""
     draw = torch.Generator().manual_seed(0)
     query, gallery = (normalize(torch.randn(n, *shape, generator=draw), dim=-1) for n in (texts, items))
-    # where there are fewer texts than images, most images are nobody's: they are what grows
+    # where there are fewer texts than images, most images have no text: their number is what grows
     owner = torch.arange(texts) * items // texts
     evaluate(model, query[:64], gallery[: int(owner[63]) + 1], owner[:64], memory_mib)  # compiles what is compiled
     seconds, bare, highest = [], [], 0
@@ -101,14 +103,14 @@ def evaluate(model: Method, query: Tensor, gallery: Tensor, owner: Tensor, memor
 
 
 def product(left: Tensor, right: Tensor) -> None:
-    """All of left @ right.T, 1,000 rows at a time into the same place."""
+    """All of left @ right.T, 1,000 rows at a time into the same buffer."""
     into = torch.empty(1000, len(right))
     for part in left.split(1000):
         torch.mm(part, right.T, out=into[: len(part)])
 
 
 class Clock:
-    """What is read before and after."""
+    """The clock that is read before and after a call."""
 
     read = time.perf_counter
 
@@ -121,7 +123,7 @@ def timed(call: object) -> float:
 
 
 class Peak:
-    """Bytes that the process grew by at most, looked at every two milliseconds."""
+    """The most bytes that the process grew by, sampled every two milliseconds."""
 
     def __enter__(self) -> Peak:
         with contextlib.suppress(OSError, AttributeError):  # what was freed and not given back would hide a growth

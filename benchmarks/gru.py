@@ -1,4 +1,4 @@
-"""The BiGRU of captions against torch's own on the same packed batch: forward and backward, on this CPU.
+"""The BiGRU of captions against torch's own on the same packed batch: forward and backward, on the CPU.
 
     python benchmarks/gru.py --threads 2
 
@@ -38,17 +38,17 @@ def main() -> None:
     packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
     rows = packed.data.requires_grad_()
 
-    def of_ours() -> torch.Tensor:
+    def our_states() -> torch.Tensor:
         return ours(rows, packed.batch_sizes)
 
-    def of_torch() -> torch.Tensor:
+    def torch_states() -> torch.Tensor:
         both = torchs(PackedSequence(rows, packed.batch_sizes))[0].data
         return (both[:, : args.hidden] + both[:, args.hidden :]) / 2
 
-    difference = float((of_ours() - of_torch()).detach().abs().max())
+    difference = float((our_states() - torch_states()).detach().abs().max())
     times: dict[str, list[float]] = {"ours": [], "torch": []}
     for _ in range(args.rounds + 1):
-        for name, states in (("ours", of_ours), ("torch", of_torch)):
+        for name, states in (("ours", our_states), ("torch", torch_states)):
             times[name].append(seconds(states))
     ours_s, torch_s = (statistics.median(times[name][1:]) for name in ("ours", "torch"))
     print(f"threads {args.threads}, {args.batch} captions, {len(rows)} words, {args.features} -> {args.hidden}")

@@ -1,8 +1,8 @@
-"""The same run in one process, under torchrun with two ranks, and on Ray Train with two workers: the same losses.
+"""Show that a run has the same losses in one process, under torchrun with two ranks and on Ray Train with two workers.
 
-Every method trains a few steps, with dropout off and augmentation drawn for each sample, on tables of a folder that
-`make demo` and `raytrain data build emoji_triplets` filled. Prints, for each method, the loss of each launcher and how
-far the worst of them stands from the single process, and exits with 1 where that is more than the tolerance.
+Every method trains a few steps, with dropout off and augmentation drawn per sample, on tables of a folder that
+`make demo` and `raytrain data build emoji_triplets` filled. Prints for each method the loss of each launcher and the
+largest relative difference from the single process; exit code 1 where that is above the tolerance.
 
     python benchmarks/launchers.py --tables tables --steps 12
 """
@@ -21,15 +21,7 @@ from raytrain.tracking.journal import Journal
 
 LAUNCHERS = {
     "one": ["-m", "raytrain.cli", "train"],
-    "torchrun": [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "raytrain.cli.main",
-        "train",
-    ],
+    "torchrun": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "raytrain.cli", "train"],
     "ray": ["-m", "raytrain.cli", "train", "--workers", "2"],
 }
 
@@ -46,14 +38,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as storage:
         for kind in given.methods:
             losses = {name: _run(name, kind, given, storage) for name in LAUNCHERS}
-            apart = max(abs(loss / losses["one"] - 1) for loss in losses.values())
-            worst = max(worst, apart)
-            print(f"{kind:14s}" + "".join(f"{loss:16.8f}" for loss in losses.values()) + f"{apart:14.1e}", flush=True)
+            difference = max(abs(loss / losses["one"] - 1) for loss in losses.values())
+            worst = max(worst, difference)
+            columns = "".join(f"{loss:16.8f}" for loss in losses.values())
+            print(f"{kind:14s}{columns}{difference:14.1e}", flush=True)
     return int(worst > given.tolerance)
 
 
 def _run(launcher: str, kind: str, given: argparse.Namespace, storage: str) -> float:
-    """Mean training loss over the steps."""
+    """Mean training loss of the run's steps."""
     config = METHOD_CONFIGS[kind]
     composed = config.batch_ways[0] == "query"
     recipe, table = ("rau_emoji", "emoji_triplets") if composed else ("vse_infinity_emoji", "emoji")

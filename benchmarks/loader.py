@@ -1,15 +1,16 @@
-"""Items a second into a training step, beside a per-item DataLoader and the machine's own copy; memory; waiting.
+"""Items per second into a training step, beside a per-item DataLoader and a plain copy; memory; waiting for data.
 
     python benchmarks/loader.py --items 20000
 
-Makes a table of 36 x 2,048 random features with five captions an image for each dtype (fp32: 5.9 GB of disk at 20,000
-items), and compares in turns, in one process: the loader of published code (a Dataset that reads an item of the mapped
-array at a time, collated by a DataLoader with 0 and with 2 workers; augmented as VSE-infinity's, that is with a fifth
-of the regions left out, and bare), ours (whole batches, augmented, read ahead in one thread and in as many as a run has
-by default), and a plain copy of as many items out of the mapped file, one after the other, as stored. Then in a fresh
-process each: the largest anonymous memory of 150 steps of ours, on this table and one of a quarter of its size; and the
-share of a training step that waits for data, with reading ahead and without. With --folder the tables are kept there,
-and found there again.
+Makes a table of 36 x 2,048 random features with five captions per image for each dtype (fp32: 5.9 GB of disk at 20,000
+items). Compares in turns, in one process:
+- the loader of published code: a Dataset that reads one item of the mapped array at a time, collated by a DataLoader
+  with 0 and with 2 workers; augmented like VSE-infinity's (a fifth of the regions left out), and bare;
+- ours: whole batches, augmented, read ahead in one thread and in as many threads as a run has by default;
+- a plain copy of as many items out of the mapped file, in order, as stored.
+Then, each in a fresh process: the largest anonymous memory of 150 steps of ours, on this table and on one of a quarter
+of its size. Last, the share of a training step that waits for data, with reading ahead and without. --folder keeps the
+tables there and uses those that it holds.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
 from raytrain.recipes import RECIPES
 from raytrain.scoring.feed import Feed, open_feed
+from raytrain.training.build import build_method, open_batches
+from raytrain.training.fit import train_epoch
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 
@@ -53,7 +56,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="a turn of one contender lasts about so long")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn of one contender")
     parser.add_argument("--steps", type=int, default=12, help="training steps in which waiting is measured")
     parser.add_argument("--parts", default="speed,memory,waiting")
     parser.add_argument("--dtypes", default="float32,float16")
@@ -75,24 +78,24 @@ def main() -> None:
                 speed(table, args.turns, args.seconds)
             if "memory" in args.parts:
                 small = made_up_table(folder / f"{dtype}_{args.items // 4}", args.items // 4, dtype)
-                for each in (small, table):
-                    memory(each, args.threads)
+                for measured in (small, table):
+                    memory(measured, args.threads)
             if "waiting" in args.parts:
                 for ahead in (0, 1, AHEAD):
                     waiting(table, ahead, args.steps, Path(made))
 
 
 def made_up_table(path: Path, items: int, dtype: str) -> Table:
-    """A table of training images with five captions each, and one more image to validate on."""
+    """A table of `items` training images with five captions each, and one image to validate on."""
     if (path / "table.json").exists():
         return Table(path)
     random = np.random.default_rng(0)
     words = [f"w{number}" for number in range(5000)]
     rows = []
     for row in range(items + 1):
-        said = [" ".join(words[w] for w in random.integers(0, len(words), random.integers(8, 16))) for _ in range(5)]
+        texts = [" ".join(words[w] for w in random.integers(0, len(words), random.integers(8, 16))) for _ in range(5)]
         split = "train" if row < items else "val"
-        rows.append(Item(f"i{row}", "", split, [(f"i{row}#{place}", text) for place, text in enumerate(said)]))
+        rows.append(Item(f"i{row}", "", split, [(f"i{row}#{place}", text) for place, text in enumerate(texts)]))
     block = random.random((256, REGIONS, FEATURES), dtype=np.float32).astype(dtype)
     with TableWriter(path, {"name": "made up"}) as writer:
         writer.write(*to_arrow(rows))
@@ -107,7 +110,7 @@ class PerItem(Dataset[tuple[Tensor, Tensor]]):
     """Caption by caption, as published loaders read: an image of the mapped array and the words of the caption.
 
     Args:
-        drop: share of the regions that are left out, as VSE-infinity's loader does; SCAN's and VSRN's do not.
+        drop: share of the regions that are left out. VSE-infinity's loader leaves some out, SCAN's and VSRN's do not.
     """
 
     def __init__(self, table: Table, feed: Feed, drop: float) -> None:
@@ -149,7 +152,7 @@ def epochs(batches: TrainBatches, ahead: int) -> Iterator[dict[str, Tensor]]:
 
 
 def copies(table: Table) -> Iterator[dict[str, Tensor]]:
-    """As many items as a batch has, one stretch of the file after the other, into memory that is there already."""
+    """Copies of as many items as a batch has, in the order of the file, into one buffer."""
     values = np.asarray(table.array("butd"))
     target = np.empty((BATCH, *values.shape[1:]), values.dtype)
     while True:
@@ -159,7 +162,7 @@ def copies(table: Table) -> Iterator[dict[str, Tensor]]:
 
 
 def speed(table: Table, turns: int, seconds: float) -> None:
-    """Items a second of each contender, in turns; the ratios are medians over turns."""
+    """Items per second of each contender, in turns; the ratios are medians over turns."""
     config = override(RECIPES[RECIPE](), {"data.table": str(table.path)})
     feed, mine = open_feed(config, table), ours(table)
 
@@ -177,9 +180,8 @@ def speed(table: Table, turns: int, seconds: float) -> None:
         OURS: epochs(mine, AHEAD),
         "plain copy": copies(table),
     }
-    int(
-        np.asarray(table.array("butd")).view(np.uint16).max()
-    )  # the page cache holds the file, and its pages are mapped
+    # afterwards the page cache holds the file, and its pages are mapped
+    int(np.asarray(table.array("butd")).view(np.uint16).max())
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(turns + 1):
         for name, batches in contenders.items():
@@ -190,20 +192,18 @@ def speed(table: Table, turns: int, seconds: float) -> None:
                 count += BATCH
             if turn:  # the first one warms up
                 rates[name].append(count / (time.perf_counter() - started))
-    for name, found in rates.items():
-        to_ours = statistics.median(rate / other for rate, other in zip(rates[OURS], found, strict=True))
-        middle = statistics.median(found)
-        print(
-            f"  {name:22s} {middle:8,.0f} items/s ({min(found):,.0f} to {max(found):,.0f}); ours is {to_ours:.2f} times"
-        )
+    for name, measured in rates.items():
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(rates[OURS], measured, strict=True))
+        spread = f"{min(measured):,.0f} to {max(measured):,.0f}"
+        print(f"  {name:22s} {statistics.median(measured):8,.0f} items/s ({spread}); ours is {ratio:.2f} times")
 
 
 def memory(table: Table, threads: int) -> None:
     command = [sys.executable, __file__, "--memory-of", str(table.path), "--threads", str(threads)]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    peaks = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     size = table.array("butd").nbytes / 1e9
     print(
-        f"  table of {size:.2f} GB: at most {found['peak']:.0f} MB of anonymous memory, {found['before']:.0f} MB of it "
+        f"  table of {size:.2f} GB: at most {peaks['peak']:.0f} MB of anonymous memory, {peaks['before']:.0f} MB of it "
         "before the table was opened"
     )
 
@@ -236,17 +236,22 @@ def anonymous_mb() -> float:
 
 
 def waiting(table: Table, ahead: int, steps: int, storage: Path) -> None:
-    """The share of training that waits for batches."""
+    """Print the share of training that waits for batches."""
     changes = {"name": "waiting", "data.table": str(table.path), "optim.max_steps": steps, "feed.read_ahead": ahead}
     config = override(RECIPES[RECIPE](), {**changes, "storage": str(storage)})
-    run = TrainState(config, open_tables(config), CPU)
-    run.train_epoch(threading.Event(), lambda: None)  # warms up
-    run.epoch, run.step, run.step_in_epoch = 0, 0, 0
-    started = time.perf_counter()
-    run.train_epoch(threading.Event(), lambda: None)
-    step = (time.perf_counter() - started) / steps
-    share = run.train_metrics["cost/data_wait_share"]
-    print(f"  {RECIPE}, read_ahead {ahead}: {step * 1e3:.0f} ms a step, {share:.2%} of it waiting for data")
+    train = open_tables(config)["train"]
+    feed = open_feed(config, train.table)
+    torch.manual_seed(config.seed)
+    state = TrainState(config, build_method(config, feed), CPU)
+    batches = open_batches(config, train, feed, state.model.noise_shape)
+    for _ in range(2):  # the first one warms up
+        state.epoch, state.step, state.step_in_epoch = 0, 0, 0
+        started = time.perf_counter()
+        for _ in train_epoch(state, batches):
+            pass
+        step = (time.perf_counter() - started) / steps
+    share = state.train_metrics["cost/data_wait_share"]
+    print(f"  {RECIPE}, read_ahead {ahead}: {step * 1e3:.0f} ms per step, {share:.2%} of it waiting for data")
 
 
 if __name__ == "__main__":

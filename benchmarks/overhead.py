@@ -2,11 +2,12 @@
 
     python -m benchmarks.overhead --trial-seconds 60 --trials 8 --slots 2
 
-A sweep of equally long trials on a made-up table, one CPU a trial, `--slots` of them at a time; then the very same
-configs by as many loops side by side, each of which starts `torchrun --nproc-per-node 1` for one after the other. Both
-are told by their runs' journals: a run trains from its "start" line, which is written right before its first step, to
-its "end". Says for each the seconds to the first step, the gap from the end of a run to the first step of the next one
-on that slot, and which share of wall time x slots was training. Fails where a pair of runs differs in steps or losses.
+Runs a sweep of equally long trials on a made-up table, one CPU per trial, `--slots` trials at a time. Then runs the
+same configs by as many loops side by side, of which each starts `torchrun --nproc-per-node 1` for one config after the
+other. Times come from the runs' journals: a run trains from its "start" line, which is written right before its first
+step, to its "end" line. Prints for both ways the seconds to the first step, the gap between the end of a run and the
+first step of the next run on that slot, and the share of wall time x slots that was training. Fails where a pair of
+runs differs in steps or losses.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ EXPERIMENT = "overhead"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the journals of one way to run the trials say.
+class Timings:
+    """Times of one way to run the trials, from the journals.
 
     Args:
-        wall_s: from the start of the first process to the end of the last.
-        first_s: from there to the first run's first step.
-        gaps_s: from the end of a run to the first step of the next one on that slot.
-        trained_s: summed over the runs, from their first step to their end.
+        wall_s: from the start of the first process to the end of the last one.
+        first_s: from the start of the first process to the first step of a run.
+        gaps_s: from the end of a run to the first step of the next run on that slot.
+        trained_s: from the first step of a run to its end, summed over the runs.
         slots: runs at a time.
     """
 
@@ -64,7 +65,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=4000, help="of the made-up table")
     parser.add_argument("--only", choices=["sweep", "loop"], help="leave the comparison out")
     given = parser.parse_args()
-    # Ray's sockets lie below it, whose paths may have 107 characters
+    # Ray puts its sockets below this folder, and their paths may have 107 characters at most
     with tempfile.TemporaryDirectory(prefix="ov", dir="/tmp") as folder:
         base, seconds = calibrated(Path(folder), given.images, given.trial_seconds)
         print(f"{given.trials} trials of {base.optim.num_epochs} epochs of {seconds:.2f} s, {given.slots} at a time")
@@ -81,13 +82,13 @@ def main() -> int:
 
 
 def margins(trial: Any) -> None:
-    """The space: what does not change how long a trial takes."""
+    """A space of fields that do not change how long a trial takes."""
     trial.suggest_float("method.margin", 0.1, 0.3)
     trial.suggest_float("optim.lr", 1e-4, 1e-3, log=True)
 
 
 def calibrated(folder: Path, images: int, trial_seconds: float) -> tuple[RunConfig, float]:
-    """The trials' config, with as many epochs as take `trial_seconds` here; and the seconds of one."""
+    """The trials' config, with as many epochs as take `trial_seconds` here, and the seconds per epoch."""
     make_table(folder / "table", items=images, regions=17, features=256)
     base = RunConfig(
         name="pilot",
@@ -104,25 +105,25 @@ def calibrated(folder: Path, images: int, trial_seconds: float) -> tuple[RunConf
     return override(base, {"name": "", "optim.num_epochs": max(2, round(trial_seconds / seconds))}), seconds
 
 
-def by_sweep(base: RunConfig, trials: int, slots: int) -> Told:
-    """All trials, none stopped early, by the command line's `sweep` on a cluster of its own."""
+def by_sweep(base: RunConfig, trials: int, slots: int) -> Timings:
+    """Run all trials, none stopped early, with `raytrain sweep` on a cluster of its own."""
     recipe = Path(base.storage).parent / "sweep.yaml"
     recipe.write_text(to_yaml(base), encoding="utf-8")
     words = ["sweep", "margins", "--recipe", str(recipe), "--name", "sweep", "--trials", str(trials), "--rerank-trials",
              "0", "--concurrent", str(slots), "--grace-epochs", str(base.optim.num_epochs), "--gpu", "no",
              "--sampler", "random", "--tracking", "none"]  # fmt: skip
     began = time.time()
-    # a token and folder of its own; Ray would look for other clusters where it is told of one
+    # a token and a folder of its own, and no variable that leads Ray to another cluster
     root = Path(base.storage).parent
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_AUTH_TOKEN_PATH": str(root / "token"), "TMPDIR": str(root), "OMP_NUM_THREADS": "1"}
     _run([sys.executable, "-m", "benchmarks.overhead", *words], environment)
-    return told([Journal(Path(base.storage) / EXPERIMENT / f"sweep-t{number:03d}").read() for number in range(trials)],
-                began, time.time(), slots)  # fmt: skip
+    journals = [Journal(Path(base.storage) / EXPERIMENT / f"sweep-t{number:03d}").read() for number in range(trials)]
+    return timings_of(journals, began, time.time(), slots)
 
 
 def _sweep(arguments: list[str]) -> int:
-    """`raytrain sweep`, with our space among those it knows."""
+    """Run `raytrain sweep`, with our space among its spaces."""
     from raytrain.cli.main import main as raytrain
     from search_spaces import SPACES
 
@@ -130,15 +131,15 @@ def _sweep(arguments: list[str]) -> int:
     return raytrain(arguments)
 
 
-def by_loops(base: RunConfig, trials: int, slots: int) -> Told:
-    """The sweep's configs, or the base where there was none, by loops over torchrun: one loop a slot."""
+def by_loops(base: RunConfig, trials: int, slots: int) -> Timings:
+    """Run the sweep's configs (the base, where there was no sweep) by loops over torchrun: one loop per slot."""
     events = Journal(Path(base.storage) / EXPERIMENT / "sweep").read()
     tried = {event["number"]: event["params"] for event in events if event["event"] == "trial"}
     configs = [override(base, {**tried.get(n, {}), "name": f"loop-t{n:03d}"}) for n in range(trials)]
     began = time.time()
     with ThreadPoolExecutor(slots) as loops:
         list(loops.map(lambda slot: [_torchrun(config) for config in configs[slot::slots]], range(slots)))
-    return told([Journal(config.folder).read() for config in configs], began, time.time(), slots)
+    return timings_of([Journal(config.folder).read() for config in configs], began, time.time(), slots)
 
 
 def _torchrun(config: RunConfig) -> None:
@@ -154,15 +155,15 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         raise SystemExit(f"{' '.join(command)} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
 
 
-def told(journals: list[list[dict[str, Any]]], began: float, ended: float, slots: int) -> Told:
-    """What journals of finished runs say of a time with `slots` of them at once.
+def timings_of(journals: list[list[dict[str, Any]]], began: float, ended: float, slots: int) -> Timings:
+    """Timings from the journals of finished runs, of which `slots` ran at a time.
 
-    The slot that was freed first is the one that the next run takes.
+    A run takes the slot that was freed first.
     """
     spans = sorted((_time(events, "start"), _time(events, "end")) for events in journals)
     free = sorted(end for _, end in spans)
     gaps = [start - end for (start, _), end in zip(spans[slots:], free, strict=False)]
-    return Told(ended - began, spans[0][0] - began, gaps, sum(end - start for start, end in spans), slots)
+    return Timings(ended - began, spans[0][0] - began, gaps, sum(end - start for start, end in spans), slots)
 
 
 def _time(events: list[dict[str, Any]], kind: str) -> float:
@@ -170,7 +171,7 @@ def _time(events: list[dict[str, Any]], kind: str) -> float:
 
 
 def same(base: RunConfig, trials: int) -> None:
-    """Raises where a trial and its twin of the loop trained other steps, or to other losses."""
+    """Raises SystemExit where a trial of the sweep and its twin of the loop differ in steps or losses."""
     for number in range(trials):
         first, second = (
             [
@@ -184,12 +185,12 @@ def same(base: RunConfig, trials: int) -> None:
             raise SystemExit(f"trial {number}: the sweep trained {first}\nand the loop {second}")
 
 
-def table(ways: dict[str, Told]) -> str:
+def table(ways: dict[str, Timings]) -> str:
     lines = ["| | to the first step | gap between trials | largest | wall | training / (wall x slots) |",
              "|---|---:|---:|---:|---:|---:|"]  # fmt: skip
-    for name, one in ways.items():
-        gaps = f"{fmean(one.gaps_s):.1f} s | {max(one.gaps_s):.1f} s" if one.gaps_s else "none | none"
-        lines.append(f"| {name} | {one.first_s:.1f} s | {gaps} | {one.wall_s:.1f} s | {one.ratio:.1%} |")
+    for name, way in ways.items():
+        gaps = f"{fmean(way.gaps_s):.1f} s | {max(way.gaps_s):.1f} s" if way.gaps_s else "none | none"
+        lines.append(f"| {name} | {way.first_s:.1f} s | {gaps} | {way.wall_s:.1f} s | {way.ratio:.1%} |")
     return "\n".join(lines)
 
 

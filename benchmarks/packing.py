@@ -1,11 +1,11 @@
-"""Trials that share a GPU against the same trials one after another: how much more is trained, and is one lost?
+"""Trials that share a GPU against the same trials one after another: how much faster they train, and whether all end.
 
     python -m benchmarks.packing --packed 4
 
-Each trial is a process of its own that trains as a sweep's does, held to its part of the GPU's memory after the two
-steps that estimate what it needs, without Ray. First some steps are trained on the CPU too, whose loss must agree.
-Then all of them one after another, each with the same part of the memory, and all at once. The ratio is of training
-time, from a run's first step to its end: what the trials took one after another to what they took together.
+Each trial is a process of its own, without Ray. It trains as a trial of a sweep does: two steps estimate the memory it
+needs, and it is held to its share of the GPU's memory. First some steps are trained on the CPU too, and their losses
+must agree. Then all trials are run one after another, each with the same share of the memory, and all at once. The
+ratio is the training time (from a run's first step to its end) one after another over that of all at once.
 `--device cpu` tries the script itself where there is no GPU; its ratio says nothing.
 """
 
@@ -38,12 +38,12 @@ Events = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Packed:
-    """One after another against all at once.
+    """The same trials one after another and all at once.
 
     Args:
-        alone_s: training seconds of all trials, one after another.
-        together_s: from the first step of the first to the end of the last, all at once.
-        lost: names of those that did not finish.
+        alone_s: training seconds, summed over the trials, one after another.
+        together_s: seconds from the first step of the first trial to the end of the last one, all at once.
+        lost: the trials that did not finish.
     """
 
     alone_s: float
@@ -71,21 +71,22 @@ def main() -> int:
     share = 1 / given.packed if given.device == "cuda" else 0.0
     with tempfile.TemporaryDirectory(prefix="packing") as folder:
         base = config(Path(folder), given)
-        apart = check(base, share, given.tolerance)
-        print(f"the first steps on the {given.device} differ from the CPU's by {apart:.1e}")
+        difference = check(base, share, given.tolerance)
+        print(f"the first steps on the {given.device} differ from the CPU's by {difference:.1e}")
         alone = [override(base, {"name": f"alone-{n}", "seed": n}) for n in range(given.packed)]
         together = [override(base, {"name": f"together-{n}", "seed": n}) for n in range(given.packed)]
-        for one in alone:
-            finish([start(one, share)])
-        finish([start(one, share) for one in together])
-        found = compare([Journal(one.folder).read() for one in alone], [Journal(one.folder).read() for one in together])
+        for run in alone:
+            finish([start(run, share)])
+        finish([start(run, share) for run in together])
+        journals = [[Journal(run.folder).read() for run in way] for way in (alone, together)]
+        packed = compare(*journals)
         memory = (Journal(together[0].folder).last("start") or {}).get("memory")
     if memory:
         needed, allowed = (memory[name] / 2**30 for name in ("needed_bytes", "allowed_bytes"))
         print(f"each was expected to hold {needed:.2f} GiB of its {allowed:.2f} GiB")
-    print(f"{given.packed} trials: {found.alone_s:.1f} s one after another, {found.together_s:.1f} s together: "
-          f"{found.ratio:.2f} times; lost: {', '.join(found.lost) or 'none'}")  # fmt: skip
-    return int(bool(found.lost))
+    print(f"{given.packed} trials: {packed.alone_s:.1f} s one after another, {packed.together_s:.1f} s together: "
+          f"{packed.ratio:.2f} times; lost: {', '.join(packed.lost) or 'none'}")  # fmt: skip
+    return int(bool(packed.lost))
 
 
 def config(folder: Path, given: argparse.Namespace) -> RunConfig:
@@ -102,20 +103,20 @@ def config(folder: Path, given: argparse.Namespace) -> RunConfig:
 
 
 def check(base: RunConfig, share: float, tolerance: float) -> float:
-    """How far the loss of a few steps stands from the CPU's, relatively.
+    """Relative difference between the losses of a few steps on the device and on the CPU.
 
     Raises:
-        SystemExit: further than the tolerance.
+        SystemExit: it is above the tolerance.
     """
     loss = []
     for name, part in (("check-cpu", 0.0), ("check-device", share)):
         run = override(base, {"name": name, "optim.num_epochs": 1, "optim.max_steps": 8})
         finish([start(run, part)])
         loss.append(float((Journal(run.folder).last("epoch") or {})["metrics"]["train/loss"]))
-    apart = abs(loss[1] / loss[0] - 1)
-    if apart > tolerance:
-        raise SystemExit(f"the loss on the device is {loss[1]}, on the CPU {loss[0]}: {apart:.1e} apart")
-    return apart
+    difference = abs(loss[1] / loss[0] - 1)
+    if difference > tolerance:
+        raise SystemExit(f"the loss on the device is {loss[1]}, on the CPU {loss[0]}: {difference:.1e} apart")
+    return difference
 
 
 def start(run: RunConfig, share: float) -> subprocess.Popen[bytes]:
@@ -126,13 +127,13 @@ def start(run: RunConfig, share: float) -> subprocess.Popen[bytes]:
 
 
 def finish(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Wait for all of them; that one failed is told by its journal."""
+    """Wait for all of them; whether one failed is in its journal."""
     for process in processes:
         process.wait()
 
 
 def worker(recipe: Path, share: float) -> int:
-    """What each process runs: a trial as in a sweep, with this part of a GPU, or on the CPU where it is 0."""
+    """What each process runs: a trial as in a sweep, with this share of a GPU; on the CPU where it is 0."""
     from raytrain.sweeps.single_worker import train_alone
 
     train_alone(from_yaml(recipe), {"CPU": 1.0, "GPU": share}, None, lambda metrics: None)
@@ -140,7 +141,7 @@ def worker(recipe: Path, share: float) -> int:
 
 
 def compare(alone: list[Events], together: list[Events]) -> Packed:
-    """From the journals of the same trials, run one after another and at once."""
+    """Compare from the journals of the same trials, run one after another and all at once."""
     spans = [[_span(events) for events in way] for way in (alone, together)]
     lost = [str(n) for n, events in enumerate([*alone, *together]) if events[-1].get("status") != "finished"]
     first, last = min(span[0] for span in spans[1]), max(span[1] for span in spans[1])

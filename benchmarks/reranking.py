@@ -3,16 +3,17 @@
     python benchmarks/reranking.py
     python benchmarks/reranking.py --images 1000 --path torch
 
-Makes up scores of texts against images (cosines of random features with a shared part, five texts an image close to
-it), finds the normalisers and the ranks of both directions under 64 scales of cross mode in one pass, and says what
-that took, how much memory it took above the matrix, and whether all recalls are those of plain numpy: the number of
-queries within the first 1, 5 and 10 has to be equal, at every scale and in both directions.
+Makes random scores of texts against images (cosines of random features with a shared part; the five texts of an image
+are close to it). Finds the normalisers and the ranks of both directions under 64 scales of cross mode in one pass, and
+prints the time, the memory above the matrix, and whether all recalls are those of plain numpy: the number of queries
+within the first 1, 5 and 10 must be equal, at every scale and in both directions.
 
 Plain numpy is written twice, in blocks of rows that fit the cache. "float64" sums its exponentials in float64, as the
-definition does: those recalls have to be equal. "float32" is what a quick script would do; it is faster, and may put a
-few near ties the other way. Each is timed on some of the scales, the least of them scaled to all, since all would take
-minutes; the check computes all of them, as many at a time as there are threads. Where other work runs on the machine,
-the ratio of CPU seconds (all threads of the one pass against numpy's single one) moves less than that of the clock.
+definition does: its recalls must be equal. "float32" is what a quick script would do; it is faster, and may put a few
+near ties the other way. Each is timed on some scales only, and the fastest time is multiplied by the number of scales,
+since all would take minutes. The check computes all scales, as many at a time as there are threads. Where other work
+runs on the machine, the ratio of CPU seconds (all threads of the one pass against numpy's single thread) moves less
+than that of the clock.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ Hits = np.ndarray  # (2, 3) int: image queries and text queries within each k
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--texts-an-image", type=int, default=5)
+    parser.add_argument("--texts-per-image", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--path", choices=["numba", "torch"], default="numba" if has_numba() else "torch")
     parser.add_argument("--timed", type=int, default=3, help="scales that plain numpy is timed on")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    scores, owner = made_up(args.images, args.texts_an_image)
+    scores, owner = made_up(args.images, args.texts_per_image)
     compiled = args.path == "numba"
-    if compiled:  # compiling, once on a machine, is told apart
+    if compiled:  # compiling, once per machine, is timed apart
         began = time.perf_counter()
         few = scores[: 5 * args.images].narrow(0, 0, min(64, len(scores)))
         every_scale(few, owner[: len(few)], GRID, compiled)
@@ -60,8 +61,8 @@ def main() -> None:
     above = peak_bytes() - before
     shape = f"{len(scores):,} texts x {scores.shape[1]:,} images, float32, {scores.nbytes / 2**20:.0f} MiB"
     print(f"{shape}, {args.threads} threads, {args.path}")
-    told = ", ".join(f"{one:.2f}" for one in seconds)
-    print(f"{len(GRID)} scales of cross mode, both directions, all recalls: {min(seconds):.2f} s (of {told})")
+    turns = ", ".join(f"{turn:.2f}" for turn in seconds)
+    print(f"{len(GRID)} scales of cross mode, both directions, all recalls: {min(seconds):.2f} s (of {turns})")
     print(f"CPU seconds of that, all threads: {min(busy):.2f}")
     print(f"peak memory above the matrix: {above / 2**20:.0f} MiB")
 
@@ -75,10 +76,10 @@ def main() -> None:
             alone.append(time.perf_counter() - began)
             alone_busy.append(time.process_time() - work)
         every = min(alone) * len(GRID)
-        told = f"{min(alone):.2f} s a scale (least of {len(alone)}), so {every:.0f} s for {len(GRID)}"
+        took = f"{min(alone):.2f} s per scale (least of {len(alone)}), so {every:.0f} s for {len(GRID)}"
         ratio, of_cpu = every / min(seconds), min(alone_busy) * len(GRID) / min(busy)
         print(
-            f"plain numpy, {np.dtype(dtype).name}: {told}: ratio {ratio:.0f}, of CPU seconds {of_cpu:.0f}", flush=True
+            f"plain numpy, {np.dtype(dtype).name}: {took}: ratio {ratio:.0f}, of CPU seconds {of_cpu:.0f}", flush=True
         )
     with ThreadPoolExecutor(args.threads) as pool:
         expected = np.stack(list(pool.map(lambda scale: plain(array, place, scale, np.float64), GRID.scales)))
@@ -88,12 +89,12 @@ def main() -> None:
         raise SystemExit("the recalls are not equal")
 
 
-def made_up(images: int, each: int, dim: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+def made_up(images: int, texts_per_image: int, dim: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     """(M, N) cosines with hubs, and (M,) owners; texts are near their image, and all lean to a common direction."""
     generator = torch.Generator().manual_seed(0)
     common = 0.7 * torch.randn(dim, generator=generator)
     image = torch.randn(images, dim, generator=generator)
-    owner = torch.arange(images).repeat_interleave(each)
+    owner = torch.arange(images).repeat_interleave(texts_per_image)
     text = image[owner] + 1.8 * torch.randn(len(owner), dim, generator=generator)
     image, text = (torch.nn.functional.normalize(x + common, dim=1) for x in (image, text))
     return text @ image.T, owner
@@ -106,7 +107,7 @@ def every_scale(scores: torch.Tensor, owner: torch.Tensor, grid: Grid, compiled:
         image_ranks(scores, owner, over_images.float(), compiled),
         text_ranks(scores, owner, over_texts.float(), compiled),
     )
-    return np.stack([[((one >= 0) & (one < k)).sum(1).numpy() for k in KS] for one in ranks]).transpose(2, 0, 1)
+    return np.stack([[((rank >= 0) & (rank < k)).sum(1).numpy() for k in KS] for rank in ranks]).transpose(2, 0, 1)
 
 
 def plain(scores: np.ndarray, owner: np.ndarray, scale: float, dtype: type, rows: int = 100) -> Hits:
@@ -141,7 +142,7 @@ def plain(scores: np.ndarray, owner: np.ndarray, scale: float, dtype: type, rows
         ties = (ranked == best) & (np.arange(block.start, block.start + len(ranked))[:, None] > place)
         image_rank += (ranked > best).sum(0) + ties.sum(0)
     image_rank = image_rank[place >= 0]
-    return np.array([[int((one < k).sum()) for k in KS] for one in (image_rank, text_rank)])
+    return np.array([[int((rank < k).sum()) for k in KS] for rank in (image_rank, text_rank)])
 
 
 def peak_bytes() -> int:

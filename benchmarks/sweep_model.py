@@ -1,11 +1,11 @@
 """A sweep as discrete events: trials on the GPUs of a cluster, early stops, failures, restarts from checkpoints.
 
-Time goes from event to event over a heap. A trial is a chain of segments, its start-up and its epochs; a segment that
-ends is kept (a checkpoint is written at the end of an epoch), one that a failure cuts off is lost, and the start-up is
-paid again. Every second of every slot is counted once: kept, start-up, lost or idle.
+Events wait in a heap, by time. A trial is a chain of segments: its start-up and its epochs. A segment that ends is kept
+(a checkpoint is written at the end of an epoch); a segment that a failure cuts off is lost, and the start-up is paid
+again. Every second of every slot is counted once: kept, start-up, lost or idle.
 
-What it leaves out: the search does not learn (trials are drawn, in order), the network and the storage are not limits,
-and a trial's workers advance together.
+The model leaves out that a search learns (trials are drawn in order), limits of network and storage, and differences
+between the workers of a trial, which advance together.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial does undisturbed.
+    """A trial without disturbances.
 
     Args:
-        startup_s: from the free slot to the first step.
-        epochs_s: seconds of each epoch on one node of ordinary speed; none for a trial that fails in its start-up.
+        startup_s: seconds from the free slot to the first step.
+        epochs_s: seconds of each epoch on a node of ordinary speed; empty for a trial that fails in its start-up.
         best: running best after each epoch, higher is better.
     """
 
@@ -50,14 +50,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Rates:
-    """Failures an hour, and what each costs.
+    """Failures per hour, and what each costs.
 
     Args:
-        worker: failures of one worker's process an hour; the group starts again on its slots.
-        node: losses of one node an hour; its trials wait for slots elsewhere, it comes back after `node_back_s`.
-        driver: losses of the sweep's driver an hour; everything stops, and goes on after `driver_back_s`.
-        worker_found_s, node_found_s: until the failure is noticed; the slots are held meanwhile.
-        slow_share, slow_factor: a node is that much slower with this probability.
+        worker: failures of a worker's process per hour; its group starts again on the same slots.
+        node: losses of a node per hour; its trials wait for slots elsewhere, the node is back after `node_back_s`.
+        driver: losses of the sweep's driver per hour; everything stops, and is resumed after `driver_back_s`.
+        worker_found_s, node_found_s: seconds until the failure is noticed; the slots are held meanwhile.
+        slow_share, slow_factor: share of nodes that are slow, and how many times as long their epochs take.
     """
 
     worker: float = 0.0
@@ -72,7 +72,7 @@ class Rates:
 
 
 class Halving:
-    """Asynchronous successive halving as Ray's ASHAScheduler decides it; never at the last epoch, as in our sweeps."""
+    """Asynchronous successive halving, decided like Ray's ASHAScheduler; never at the last epoch, as in our sweeps."""
 
     def __init__(self, grace: int, reduction: int, epochs: int) -> None:
         self.epochs, self.reduction = epochs, reduction
@@ -90,7 +90,7 @@ class Halving:
 
 @dataclass
 class Result:
-    """What became of a sweep; seconds of slots add up to wall_s x GPUs."""
+    """The outcome of a sweep; seconds of slots add up to wall_s x GPUs."""
 
     wall_s: float = 0.0
     kept_s: float = 0.0
@@ -113,7 +113,7 @@ class Result:
 
 @dataclass(eq=False)
 class _Run:
-    """A trial on its way: epochs that are kept, where its workers are, and the segment that runs."""
+    """A trial that has started: epochs that are kept, the nodes of its workers, and the segment that runs."""
 
     trial: Trial
     done: int = 0
@@ -123,12 +123,15 @@ class _Run:
 
 
 class Simulation:
-    """One sweep.
+    """A sweep to be simulated.
 
     Args:
         trials: in the order in which they are drawn.
+        cluster: where they run.
+        rates: of failures; default none.
         halving: early stops; None lets each trial run to its end.
-        launch_s: seconds of the driver's own that each start takes, one after the other, by the trials begun so far.
+        launch_s: number of trials started so far -> seconds of the driver to start one more, one after the other.
+        seed: of failures and slow nodes.
     """
 
     def __init__(
@@ -170,15 +173,15 @@ class Simulation:
         return self.result
 
     def _at(self, time: float, what: Callable[..., None], *about: Any) -> None:
-        self.number += 1  # of two events at one time the earlier made comes first
+        self.number += 1  # two events at one time happen in the order in which they were made
         heapq.heappush(self.heap, (time, self.number, what, about))
 
-    def _later(self, rate_an_hour: float, what: Callable[..., None], *about: Any) -> None:
-        if rate_an_hour > 0:
-            self._at(self.now + self.random.expovariate(rate_an_hour / 3600), what, *about)
+    def _later(self, rate_per_hour: float, what: Callable[..., None], *about: Any) -> None:
+        if rate_per_hour > 0:
+            self._at(self.now + self.random.expovariate(rate_per_hour / 3600), what, *about)
 
     def _fill(self) -> None:
-        """Start what waits, while there is room."""
+        """Start trials that wait, while there is room."""
         while self.driver_there and self.waiting and (places := self._room()) is not None:
             run = self.waiting.pop(0)
             run.places = places
@@ -196,7 +199,7 @@ class Simulation:
             return None
         places: list[int] = []
         for _ in range(self.cluster.workers):
-            node = max(there, key=lambda one: (self.free[one], -one))
+            node = max(there, key=lambda number: (self.free[number], -number))
             self.free[node] -= 1
             places.append(node)
         return places
@@ -206,7 +209,7 @@ class Simulation:
             self._segment(run, run.trial.startup_s, self._started)
 
     def _segment(self, run: _Run, seconds: float, then: Callable[[_Run, int], None]) -> None:
-        """Let the run's workers do something that a failure of one of them may cut off."""
+        """Let the run's workers work for so many seconds, unless one of them fails before."""
         run.since = self.now
         rate = self.rates.worker * len(run.places) / 3600
         fails = self.random.expovariate(rate) if rate > 0 else math.inf
@@ -255,7 +258,7 @@ class Simulation:
         run.places = []
 
     def _cut(self, run: _Run) -> None:
-        """The segment that runs is lost; a trial that the driver has not come to yet has lost nothing."""
+        """Lose the segment that runs; a trial that the driver has not started yet loses nothing."""
         self.result.lost_s += max(0.0, self.now - run.since) * len(run.places)
         run.turn += 1
 
@@ -268,7 +271,7 @@ class Simulation:
 
     def _again(self, run: _Run, turn: int) -> None:
         if turn == run.turn:
-            self._cut(run)  # what was held until it was noticed
+            self._cut(run)  # the time until the failure was noticed
             self._segment(run, run.trial.startup_s, self._started)
 
     def _node_fails(self, node: int) -> None:

@@ -1,7 +1,8 @@
-"""Embeddings across ranks, with gradient, so that W ranks of batch B / W train as one rank of batch B.
+"""What ranks exchange, so that W ranks of batch B / W train as one rank of batch B: embeddings, batch norm, flags.
 
-Every rank computes the whole loss from the gathered embeddings. DDP then averages the gradients of W ranks, each of
-which holds only its own slice's part: the backward of `gather` multiplies by W, so that the average is the full sum.
+Every rank computes the whole loss from the gathered embeddings. DDP then averages the gradients of W ranks, of which
+each holds only the part of its own slice: the backward of `gather` multiplies by W, so that the average is the full
+sum.
 """
 
 from __future__ import annotations
@@ -16,19 +17,23 @@ from torch.nn.functional import pad
 
 
 def world_size() -> int:
+    """Number of ranks; 1 where no process group is initialised."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
+    """This process's rank; 0 where no process group is initialised."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 class _Gather(torch.autograd.Function):
+    """Rows of all ranks, of which rank r has sizes[r]."""
+
     @staticmethod
     def forward(context: Any, tensor: Tensor, sizes: list[int]) -> Tensor:
         context.mine = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
         longest = max(sizes)
-        # collectives want equal sizes: shorter shares travel padded
+        # all_gather wants tensors of one size: shorter ones are sent padded
         filled = torch.cat([tensor, tensor.new_zeros(longest - len(tensor), *tensor.shape[1:])])
         parts = [torch.empty_like(filled) for _ in sizes]
         dist.all_gather(parts, filled)
@@ -41,29 +46,32 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """The rows of each rank, however many -> those of all ranks, in rank order. One process: the tensor itself.
+    """(n, ...) rows of this rank -> (N, ...) rows of all ranks, in rank order, with gradient; one rank: the tensor.
 
-    Where a rank's rows are longer in a dimension (local features of its longest caption), zeros make up the others'.
+    n may differ between ranks. So may the other dimensions (local features of the longest caption of a rank): rows are
+    padded with zeros to the largest.
     """
     if world_size() == 1:
         return tensor
     mine = torch.tensor(tensor.shape, device=tensor.device)
     shapes = [torch.empty_like(mine) for _ in range(world_size())]
     dist.all_gather(shapes, mine)
-    found = torch.stack(shapes)
-    tensor = padded(tensor, found.amax(0).tolist()[1:])
-    return _Gather.apply(tensor, found[:, 0].tolist())  # type: ignore[no-any-return, no-untyped-call]
+    all_shapes = torch.stack(shapes)  # (W, dimensions)
+    tensor = padded(tensor, all_shapes.amax(0).tolist()[1:])
+    return _Gather.apply(tensor, all_shapes[:, 0].tolist())  # type: ignore[no-any-return, no-untyped-call]
 
 
 def padded(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
-    """(N, ...) with zeros at the end of each dimension but the first, up to these sizes."""
+    """(N, ...) -> (N, *sizes): zeros at the end of each dimension but the first."""
     if tensor.shape[1:] == tuple(sizes):
         return tensor
     missing = [size - own for size, own in zip(sizes, tensor.shape[1:], strict=True)]
-    return pad(tensor, [end for count in reversed(missing) for end in (0, count)])
+    return pad(tensor, [count for end in reversed(missing) for count in (0, end)])
 
 
 class _AllReduceSum(torch.autograd.Function):
+    """The sum of a tensor over all ranks."""
+
     @staticmethod
     def forward(context: Any, tensor: Tensor) -> Tensor:
         total = tensor.clone()
@@ -100,16 +108,16 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_((variance * total / (total - 1)).to(self.running_var.dtype), self.momentum)
         normal = (wide - mean) * torch.rsqrt(variance + self.eps)
-        found: Tensor = (normal * self.weight + self.bias).to(rows.dtype)
-        return found
+        scaled: Tensor = (normal * self.weight + self.bias).to(rows.dtype)
+        return scaled
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
-    """Every BatchNorm1d made global, in place where there is more than one rank; parameters and names stay."""
+    """Make every BatchNorm1d of a module global, in place, where there are several ranks; parameters and names stay."""
     if world_size() > 1:
-        for part in module.modules():
-            if type(part) is nn.BatchNorm1d:
-                part.__class__ = GlobalBatchNorm1d
+        for layer in module.modules():
+            if type(layer) is nn.BatchNorm1d:
+                layer.__class__ = GlobalBatchNorm1d
     return module
 
 
@@ -117,9 +125,9 @@ def any_rank(flag: bool, device: torch.device) -> bool:
     """True on every rank if it is true on one."""
     if world_size() == 1:
         return flag
-    seen = torch.tensor([int(flag)], device=device)
-    dist.all_reduce(seen, op=dist.ReduceOp.MAX)
-    return bool(seen.item())
+    flags = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags.item())
 
 
 def default_device() -> torch.device:

@@ -1,4 +1,4 @@
-"""What `raytrain evaluate --diagnostics` adds to a result: sets, hubs, margins, and recall by uncertainty."""
+"""What `raytrain evaluate --diagnostics` adds to a result: of sets, hubs and margins, and recall by uncertainty."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from raytrain.scoring.validate import diagnostics, validation_metrics
 
 
 def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
-    """{"diagnostics/...": a number, ..., "calibration": bins or None} of a split; makes the matrix of its scores.
+    """{"diagnostics/...": number, ..., "calibration": bins or None} of a split, from the matrix of all its scores.
 
-    As a run logs them each epoch (sets, rank correlation of the predicted uncertainty), and of the scores: hubness and
-    median margin of each direction (raytrain/evaluation/diagnostics.py), and recall at 10 by predicted uncertainty.
+    These are the diagnostics that a run logs in each epoch (of sets, and rank correlation of the predicted
+    uncertainty), and further ones of the scores: hubness and median margin of each direction
+    (raytrain/evaluation/diagnostics.py), and recall at 10 by predicted uncertainty.
     """
     split, scores = scored.split, scored.matrix
-    found: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     if isinstance(split, QuerySplit):
         relevant, candidates = torch.from_numpy(split.relevant()), torch.from_numpy(split.candidates())
         ranks = validation_metrics(scored.model, scored.query, scored.gallery, split, scored.memory_mib).ranks
-        apart = margins(scores, [(relevant & candidates, ~relevant & candidates)])
-        found["diagnostics/hubness"] = hubness(scores.masked_fill(~candidates, -torch.inf))
-        found["diagnostics/margin"] = float(apart.nanmedian())
+        query_margins = margins(scores, [(relevant & candidates, ~relevant & candidates)])
+        numbers["diagnostics/hubness"] = hubness(scores.masked_fill(~candidates, -torch.inf))
+        numbers["diagnostics/margin"] = float(query_margins.nanmedian())
     else:
         owner = torch.from_numpy(split.item_of_text)
         ranks = text_to_image_counts(scores, owner).ranks()
-        found |= score_diagnostics(scores, owner)
+        numbers |= score_diagnostics(scores, owner)
     uncertainty = query_uncertainty(scored.model, split, feed, default_device())
-    found |= diagnostics(scored.model, ranks, scored.query, scored.gallery, uncertainty, split)
-    return found | {"calibration": calibration(uncertainty, ranks) if uncertainty is not None else None}
+    numbers |= diagnostics(scored.model, ranks, scored.query, scored.gallery, uncertainty, split)
+    return numbers | {"calibration": calibration(uncertainty, ranks) if uncertainty is not None else None}

@@ -1,4 +1,4 @@
-"""`raytrain evaluate`: a run's best checkpoint on a split, by protocol, with and without what was searched for it."""
+"""`raytrain evaluate`: a run's best checkpoint on a split, by protocol, with and without re-ranking."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from raytrain.training import checkpoint, provenance
 from raytrain.training.run import load_run, unchanged_table
 
 Ranker = Callable[[Path, AnySplit, str], Result]
-"""A finished checkpoint's folder, a split and a protocol -> what it says, found in another way than in this process."""
+"""(folder of a finished checkpoint, split, protocol) -> the protocol's result, not ranked in this process."""
 
 
 def evaluate_run(
@@ -40,101 +40,120 @@ def evaluate_run(
     ranker: Ranker | None = None,
     diagnostics: bool = False,
 ) -> dict[str, Any]:
-    """Metrics of a run's best checkpoint on a split, without and, where temperatures were searched, with re-ranking.
+    """Metrics of a run's best checkpoint on a split, without re-ranking and with the temperatures searched for it.
 
-    Opening the test split is counted and written to the run's journal.
+    Each evaluation is written to the run's folder and journal, and openings of the test split are counted there.
 
     Args:
         folder: of the run.
         split: of the run's table.
         protocol: default `split/<split>`, the whole split.
         annotations: folder of the CSV files of CxC, for coco/cxc.
-        ranker: ranks the split instead of this process; re-ranking, which needs all scores in one place, is left out.
-        diagnostics: look at the embeddings and scores too (raytrain/run_evaluation/diagnose.py).
+        ranker: ranks the split instead of this process. Re-ranking needs all scores in one place and is left out.
+        diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
 
     Returns:
-        {"protocol", "metrics", "headline": name of the metric that stands for it, "queries", "gallery", "notes",
-        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "diagnostics": as `diagnose`
-        or None, "files", "test_openings"}
+        {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
+        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "diagnostics": as `diagnose` or None,
+        "files", "test_openings"}
+
+    Raises:
+        UsageError: a protocol that does not exist or is not for this table, or options that exclude each other.
+        RefusedError: the table has changed, the test split of a run that has not finished, or a published protocol on
+            another number of images and captions.
     """
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
-    opened = _open_run(folder, split)
-    rows = queries_for_protocol(open_split(opened.table, split, allow_test=True), protocol)
-    seen = None
+    run = _open_run(folder, split)
+    queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
+    diagnosed = None
     if ranker is not None:
         if diagnostics:
             raise UsageError("diagnostics look at all scores in one place: leave --shards out")
-        results: Iterable[Result] = [ranker(opened.saved.path, rows, protocol)]
+        results: Iterable[Result] = [ranker(run.saved.path, queries, protocol)]
     else:
-        searched = _searched(opened, split)
-        scored = opened.embed(rows, whole=bool(searched) or diagnostics)
+        searched = _temperatures_for(run, split)
+        scored = run.embed(queries, whole=bool(searched) or diagnostics)
         results = (
-            split_result(_rescored(opened, scored, one), protocol, one, annotations) for one in (None, *searched)
+            split_result(_rescored(run, scored, temperatures), protocol, temperatures, annotations)
+            for temperatures in (None, *searched)
         )
-        seen = diagnose(scored, opened.feed) if diagnostics else None
-    found: dict[str, Any] = {}
+        diagnosed = diagnose(scored, run.feed) if diagnostics else None
+    metrics: dict[str, Any] = {}
     files = []
     for result in results:
-        also = {"diagnostics": seen} if seen and not result.rerank else {}
-        file = write_evaluation(opened.folder, result, opened.facts | also)
+        extra = {"diagnostics": diagnosed} if diagnosed and not result.rerank else {}
+        file = write_evaluation(run.folder, result, run.facts | extra)
         files.append(str(file))
         kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
-        found[kind] = dict(result.metrics)
-        opened.note(result, file.name)
+        metrics[kind] = dict(result.metrics)
+        run.log(result, file.name)
     return {
-        "run": str(opened.folder),
+        "run": str(run.folder),
         "split": split,
         "protocol": result.protocol,
         "headline": result.headline,
         "queries": dict(result.queries),
         "gallery": dict(result.gallery),
         "notes": list(result.notes),
-        "fingerprint": opened.table.fingerprint,
+        "fingerprint": run.table.fingerprint,
         "files": files,
-        "test_openings": opened.facts["test_openings"],
+        "test_openings": run.facts["test_openings"],
         "rerank": None,
         "inductive": None,
-        "diagnostics": seen,
-        **found,
+        "diagnostics": diagnosed,
+        **metrics,
     }
 
 
 def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLike[str]) -> dict[str, Any]:
-    """The two files that CIRR's server scores, from a run's best checkpoint; the opening is counted and written.
+    """Write the two files that CIRR's server scores, from a run's best checkpoint; counts as opening the test split.
 
     Args:
         folder: of the run.
         split: "test", which holds test1.
-        out: folder of the two files.
+        out: folder to write the two files to.
 
     Returns:
         {"run", "split", "protocol", "files", "queries", "gallery", "fingerprint", "test_openings"}
+
+    Raises:
+        UsageError: the run's table is not of the source cirr.
+        RefusedError: as `evaluate_run`, or the split is not the whole of test1.
     """
-    opened = _open_run(folder, split)
-    rows = open_split(opened.table, split, allow_test=True)
-    source = opened.table.description["source"].get("name")
-    if not isinstance(rows, QuerySplit) or source != "cirr":
+    run = _open_run(folder, split)
+    queries = open_split(run.table, split, allow_test=True)
+    source = run.table.description["source"].get("name")
+    if not isinstance(queries, QuerySplit) or source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
-    scored = opened.embed(rows)
-    files = write_submissions(submissions(scored.blocks(), composed_queries(rows)), out)
-    opened.note(Result("cirr/test1", {}, {}, {}), files[0].name)
+    scored = run.embed(queries)
+    files = write_submissions(submissions(scored.blocks(), composed_queries(queries)), out)
+    run.log(Result("cirr/test1", {}, {}, {}), files[0].name)
     return {
-        "run": str(opened.folder),
+        "run": str(run.folder),
         "split": split,
         "protocol": "cirr/test1",
         "files": [str(file) for file in files],
-        "queries": {"query": len(rows)},
-        "gallery": {"query": len(rows.items) - 1},
-        "fingerprint": opened.table.fingerprint,
-        "test_openings": opened.facts["test_openings"],
+        "queries": {"query": len(queries)},
+        "gallery": {"query": len(queries.items) - 1},
+        "fingerprint": run.table.fingerprint,
+        "test_openings": run.facts["test_openings"],
     }
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A run whose best checkpoint may be evaluated, and what its evaluation files say of it."""
+class _OpenedRun:
+    """A run whose best checkpoint may be evaluated on a split.
+
+    Args:
+        folder: of the run.
+        model: of its best checkpoint, in evaluation mode.
+        feed: readers of the table.
+        table: the one it was trained on.
+        saved: the checkpoint.
+        facts: what each of its evaluation files says of the run and of the split.
+    """
 
     folder: Path
     model: Method
@@ -143,13 +162,18 @@ class _Opened:
     saved: checkpoint.Checkpoint
     facts: dict[str, Any]
 
-    def embed(self, rows: AnySplit, whole: bool = False) -> Scored:
-        """The split through the method; `whole`: the matrix of its scores is wanted anyway."""
-        embedded = embed_split(self.model, rows, self.feed, default_device())
-        return Scored(self.model, rows, *embedded, self.saved.config.evaluation.memory_mib, whole)
+    def embed(self, queries: AnySplit, whole: bool = False) -> Scored:
+        """The split with its embeddings.
 
-    def note(self, result: Result, file: str) -> None:
-        """Write the evaluation into the run's journal."""
+        Args:
+            queries: the split, with a protocol's queries.
+            whole: the matrix of all its scores will be computed anyway.
+        """
+        embedded = embed_split(self.model, queries, self.feed, default_device())
+        return Scored(self.model, queries, *embedded, self.saved.config.evaluation.memory_mib, whole)
+
+    def log(self, result: Result, file: str) -> None:
+        """Write an evaluation into the run's journal; `file` is the name of its file."""
         split = self.facts["split"]
         kind = "rerank/" if result.transductive else "inductive/" if result.inductive else ""
         Journal(self.folder).write(
@@ -163,8 +187,8 @@ class _Opened:
         )
 
 
-def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
-    """The run, after the checks that keep its test numbers honest."""
+def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
+    """Open the run's best checkpoint, after the checks that keep its test numbers honest."""
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
         raise UsageError(f"{folder.name} is a checkpoint; give its run, {folder.parent}, whose journal counts openings")
@@ -174,7 +198,9 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
     table = unchanged_table(saved)
-    openings = sum(e["event"] == "evaluation" and e["split"] == "test" and not e["rerank"] for e in journal.read())
+    openings = sum(
+        event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in journal.read()
+    )
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
@@ -183,39 +209,42 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _Opened:
         "commit": provenance.commit(),
         "test_openings": openings + (split == "test"),
     }
-    return _Opened(folder, model, feed, table, saved, facts)
+    return _OpenedRun(folder, model, feed, table, saved, facts)
 
 
-def _searched(opened: _Opened, split: str) -> list[Temperatures]:
-    """What was searched and holds for this split: a bank is of other queries than those that are ranked."""
-    found = searched_temperatures(opened.folder)
-    trained = split == opened.saved.config.data.train_split
-    return [one for one in found if not (trained and any(one.bank_sizes))]
+def _temperatures_for(run: _OpenedRun, split: str) -> list[Temperatures]:
+    """The temperatures searched for the run, without those of a bank where the bank would hold this split's queries."""
+    trained = split == run.saved.config.data.train_split
+    return [item for item in searched_temperatures(run.folder) if not (trained and any(item.bank_sizes))]
 
 
-def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None) -> Scored:
-    """The split with the scores that temperatures are for, and their bank of training queries."""
-    rows = scored.split
-    if temperatures is None or isinstance(rows, QuerySplit):
+def _rescored(run: _OpenedRun, scored: Scored, temperatures: Temperatures | None) -> Scored:
+    """The split with the pooling of scores and the bank of training queries that the temperatures were found with."""
+    split = scored.split
+    if temperatures is None or isinstance(split, QuerySplit):
         return scored
     if temperatures.pooling:
-        model = copy.copy(opened.model)  # shares its weights
+        model = copy.copy(run.model)  # shares its weights
         pool_views_by(model, temperatures.pooling)
         scored = replace(scored, model=model)
     if any(temperatures.bank_sizes):
-        train = opened.table.split(opened.saved.config.data.train_split)
+        train = run.table.split(run.saved.config.data.train_split)
         sizes, seed, embedded = temperatures.bank_sizes, temperatures.bank_seed, (scored.query, scored.gallery)
-        bank = bank_scores(scored.model, opened.feed, train, rows, sizes, seed, embedded)
+        bank = bank_scores(scored.model, run.feed, train, split, sizes, seed, embedded)
         scored = replace(scored, bank=bank)
     return scored
 
 
 def searched_temperatures(folder: Path) -> list[Temperatures]:
-    """What `rerank` found on validation for this run: over the queries, over a bank of training queries, or both."""
-    found: dict[bool, Temperatures] = {}
+    """The temperatures that `rerank` found on validation: over the queries, over a bank of training queries, or both.
+
+    There is at most one of each kind. A search that gained nothing has none.
+    """
+    kinds: dict[bool, Temperatures] = {}
     for name in ("rerank.json", "rerank.inductive.json"):
         path = folder / name
         if path.exists():
-            one = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
-            found |= {one.transductive: one} if one.active else {}  # a row of each kind
-    return list(found.values())
+            temperatures = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+            if temperatures.active:
+                kinds[temperatures.transductive] = temperatures
+    return list(kinds.values())

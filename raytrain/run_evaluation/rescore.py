@@ -1,4 +1,4 @@
-"""Scores of a run's checkpoint that training did not keep: of a bank of training queries, or with views pooled anew."""
+"""Scores that training did not keep: against a bank of training queries, or with a DVSE model's views pooled anew."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ POOLINGS = ("max", "mean", "log_mean_exp")
 
 
 class Rescore:
-    """Scores of a run's validation split by its best checkpoint, which is loaded once.
+    """Validation scores of a run's best checkpoint, which is loaded once and called for each setting.
 
     Args:
         folder: of the run.
 
     Raises:
-        UsageError: a folder without a finished checkpoint.
-        RefusedError: the table changed since the run was trained, or holds composed queries.
+        UsageError: the folder holds no finished checkpoint.
+        RefusedError: the table has changed since the run was trained, or holds composed queries.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -45,13 +45,16 @@ class Rescore:
     def __call__(
         self, pooling: str | None, bank_size: int, seed: int, checkpoint: str
     ) -> tuple[Tensor, QueryBank | None]:
-        """(M, N) validation scores, and those of a bank where its size is not 0.
+        """(M, N) validation scores, and the scores of a bank of training queries.
 
         Args:
-            pooling: of view scores; None as the run was trained.
-            bank_size: training images and captions at most.
-            seed: of the bank's draw.
-            checkpoint: name of the one whose scores the caller has.
+            pooling: of view scores; None takes that of training.
+            bank_size: the most images and the most captions in the bank; 0 for no bank.
+            seed: for drawing the bank.
+            checkpoint: name of the checkpoint whose scores the caller has.
+
+        Raises:
+            UsageError: the run's best checkpoint is another one, or the method has no such pooling.
         """
         if checkpoint != self.checkpoint:
             raise UsageError(f"the run kept scores of {checkpoint}, but its best checkpoint is {self.checkpoint}")
@@ -74,13 +77,13 @@ def bank_scores(
     seed: int,
     embedded: tuple[Tensor, Tensor] | None = None,
 ) -> QueryBank:
-    """Scores of training images and captions, drawn by seed, against a split's captions and images.
+    """Scores of training images and captions, drawn by the seed, against a split's captions and images.
 
     Args:
-        train: where the bank is drawn from.
-        split: that is ranked.
-        sizes: how many images and captions at most; 0 leaves that direction without a bank.
-        embedded: captions and images of the split, where they are at hand.
+        train: split to draw the bank from.
+        split: whose images and captions are ranked.
+        sizes: the most images and the most captions in the bank; 0 leaves that direction without a bank.
+        embedded: (M, ...) captions and (N, ...) images of the split, for a caller that has them.
 
     Raises:
         RefusedError: the two splits share an image or a caption.
@@ -101,10 +104,10 @@ def bank_scores(
 
 
 def pool_views_by(model: Method, pooling: str | None) -> None:
-    """Make one score of a DVSE model's view scores in another way than it was trained with; None changes nothing.
+    """Change how a DVSE model pools its view scores into one score; None leaves it as it was trained.
 
     Raises:
-        UsageError: a method without views, or no such pooling.
+        UsageError: the method has no views, or there is no such pooling.
     """
     if pooling is None:
         return

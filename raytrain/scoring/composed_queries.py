@@ -1,4 +1,4 @@
-"""Composed queries of a split: as positions, and their scores block by block, so that no matrix of all is made."""
+"""Composed queries of a split as positions, and their scores block by block, without the matrix of all scores."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from raytrain.scoring.embed import score
 
 
 def composed_queries(split: QuerySplit) -> ComposedQueries:
-    """The split's queries as positions."""
+    """The split's queries, their references, targets and subsets as positions in the split's items."""
     table = split.table
     parts = [""]
-    if table.gallery == "group":  # in the order that the split numbers them in
+    if table.gallery == "group":  # sorted, as the split numbers them
         parts = np.unique(table.items["group"].to_numpy()[split.items].astype(str)).tolist()
     return ComposedQueries(
         torch.from_numpy(split.reference),
-        _rows_of(split.targets, split.target_offsets),
-        _rows_of(split.subset, split.subset_offsets),
+        _as_rows(split.targets, split.target_offsets),
+        _as_rows(split.subset, split.subset_offsets),
         torch.from_numpy(split.item_part),
         parts,
         table.queries["id"].take(split.rows).to_pylist() if table.queries is not None else [],
@@ -32,10 +32,12 @@ def composed_queries(split: QuerySplit) -> ComposedQueries:
 
 
 def blocks_of(model: Method, query: Tensor, gallery: Tensor, memory_mib: float) -> Blocks:
-    """Scores of some of the embedded queries against some of the embedded images.
+    """Scores of chosen queries against chosen images, a block of queries at a time.
 
     Args:
-        memory_mib: what is held while they are compared, beside a block.
+        query: (Q, ...) embedded queries.
+        gallery: (N, ...) embedded images.
+        memory_mib: MiB that comparing them may hold beside a block.
     """
 
     def blocks(rows: Tensor, columns: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -46,8 +48,13 @@ def blocks_of(model: Method, query: Tensor, gallery: Tensor, memory_mib: float) 
     return blocks
 
 
-def _rows_of(values: np.ndarray, offsets: np.ndarray) -> Tensor:
-    """(Q, P) int64 of lists that lie one behind the other, -1 where there are fewer than P."""
+def _as_rows(values: np.ndarray, offsets: np.ndarray) -> Tensor:
+    """Q lists that are stored one behind the other -> (Q, P) int64; -1 fills lists of fewer than P.
+
+    Args:
+        values: of all lists.
+        offsets: (Q + 1,) where each list starts and the last one ends.
+    """
     sizes = np.diff(offsets)
     filled = np.full((len(sizes), max(1, int(sizes.max(initial=0)))), -1, np.int64)
     filled[np.arange(filled.shape[1]) < sizes[:, None]] = values

@@ -1,4 +1,4 @@
-"""A split through a method: embeddings of queries and images, and their scores tile by tile."""
+"""Embed a split with a method, and score its queries against its images tile by tile."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from raytrain.evaluation.ranking.streaming import MEMORY_MIB, Tile, cut, stream_
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed
 
-LARGE_TILE = 2**21  # pairs
+LARGE_TILE = 2**21  # pairs of a query and an image
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Inside, torch computes in this precision ("fp32", "bf16" or "fp16") where it can."""
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
@@ -40,11 +41,11 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> tuple[Tensor, Tensor]:
     """(M, ...) embeddings of the split's captions or composed queries and (N, ...) of its images, always float32.
 
-    Each rank encodes a share of the split; every rank gets all of them.
+    Each rank embeds its share of the split; every rank gets the embeddings of all.
     """
     was_training = model.training
     model.eval()
-    query = encode_batches(model.encode_query, _asked(split, feed), device)
+    query = encode_batches(model.encode_query, _own_query_batches(split, feed), device)
     gallery = encode_batches(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
     model.train(was_training)
     return gather(query), gather(gallery)
@@ -52,36 +53,41 @@ def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device
 
 @torch.no_grad()
 def embed_texts(model: Method, split: Split, feed: Feed, device: torch.device, part: slice) -> Tensor:
-    """(m, ...) embeddings of a part of the split's captions, by this process alone, of a model in evaluation mode.
+    """(m, ...) embeddings of a part of the split's captions, by this process alone.
 
-    A part that begins at a multiple of `TEXTS_AT_ONCE` has the batches, and so the bits, of the whole split.
+    A part that begins at a multiple of `TEXTS_AT_ONCE` is embedded in the same batches as the whole split, and so to
+    the same bits.
+
+    Args:
+        model: in evaluation mode.
+        part: positions of the captions.
     """
     return encode_batches(model.encode_query, text_batches(split.texts[part], feed.texts, TEXTS_AT_ONCE), device)
 
 
 @torch.no_grad()
 def embed_images(model: Method, split: Split, feed: Feed, device: torch.device, part: slice) -> Tensor:
-    """(n, ...) embeddings of a part of the split's images; as `embed_texts`, for multiples of `IMAGES_AT_ONCE`."""
+    """(n, ...) embeddings of a part of the split's images; like `embed_texts`, with multiples of `IMAGES_AT_ONCE`."""
     return encode_batches(model.encode_gallery, image_batches(split.items[part], feed.images, IMAGES_AT_ONCE), device)
 
 
 @torch.no_grad()
 def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> Tensor | None:
-    """(M,) how uncertain the method is of each query of the split; None for one that does not say."""
+    """(M,) predicted uncertainty of each query of the split; None for a method that predicts none."""
     was_training = model.training
     model.eval()
-    said: list[Tensor] = []
-    for batch in _asked(split, feed):
-        part = model.uncertainty(to_device(batch, device))
-        if part is None:
+    parts: list[Tensor] = []
+    for batch in _own_query_batches(split, feed):
+        uncertainty = model.uncertainty(to_device(batch, device))
+        if uncertainty is None:
             break
-        said.append(part.float())
+        parts.append(uncertainty.float())
     model.train(was_training)
-    return gather(torch.cat(said)).cpu() if said else None
+    return gather(torch.cat(parts)).cpu() if parts else None
 
 
-def _asked(split: AnySplit, feed: Feed) -> Iterator[Batch]:
-    """The queries of the split that this rank encodes."""
+def _own_query_batches(split: AnySplit, feed: Feed) -> Iterator[Batch]:
+    """The queries of the split that this rank embeds."""
     if isinstance(split, QuerySplit):
         return query_batches(split, _share(np.arange(len(split))), feed.images, feed.texts)
     return text_batches(_share(split.texts), feed.texts)
@@ -89,11 +95,19 @@ def _asked(split: AnySplit, feed: Feed) -> Iterator[Batch]:
 
 @contextlib.contextmanager
 def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
-    """What compares texts or queries with images of the split, while the model is in evaluation mode."""
+    """A function that scores some queries against some images; inside, the model is in evaluation mode.
+
+    Args:
+        query: (M, ...) embeddings of captions or composed queries.
+        gallery: (N, ...) embeddings of images.
+
+    Raises:
+        NonFiniteError: by the function, when a score is not finite.
+    """
 
     def tile(queries: Tensor | slice, images: slice) -> Tensor:
         scores = model.similarity(query[queries], gallery[images]).float()
-        # a sum is far quicker than asking each score
+        # one sum is much faster than a test of each score
         if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
             raise NonFiniteError("similarities are not finite; check the features, or the model diverged")
         return scores
@@ -108,10 +122,12 @@ def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
 
 
 def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEMORY_MIB) -> Tensor:
-    """(M, N) scores of embedded captions against embedded images, on the CPU, float32: for who needs all of them.
+    """(M, N) scores of all queries against all images, on the CPU, float32.
 
     Args:
-        memory_mib: what is held while they are compared, beside the matrix; the method says what a pair takes.
+        query: (M, ...) embeddings of captions or composed queries.
+        gallery: (N, ...) embeddings of images.
+        memory_mib: MiB that comparing them may hold beside the matrix; the method knows what a pair takes.
 
     Raises:
         NonFiniteError: a score is not finite.
@@ -119,7 +135,7 @@ def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEM
     scores = torch.empty(len(query), len(gallery))
     if not scores.numel():
         return scores
-    # nothing is counted while a tile is in the cache, and products of large tiles are quicker
+    # nothing is counted while a tile is in the CPU's cache, and products of large tiles are faster
     rows, columns = cut(len(query), len(gallery), model.pair_cost(query, gallery), memory_mib, LARGE_TILE)
     with scoring(model, query, gallery) as tile:
         for images in columns:
@@ -136,25 +152,32 @@ def count_pairs(
     memory_mib: float = MEMORY_MIB,
     keep: Tensor | None = None,
 ) -> dict[Direction, Counts]:
-    """Counts of both directions, on the CPU, without the (M, N) matrix unless `keep` is one to be filled.
+    """Counts of both directions, on the CPU, without the (M, N) matrix of scores.
+
+    Args:
+        query: (M, ...) embeddings of captions.
+        gallery: (N, ...) embeddings of images.
+        item_of_text: (M,) position of each caption's image.
+        memory_mib: MiB that comparing them may hold.
+        keep: (M, N) to be filled with the scores, for a caller that wants them too.
 
     Raises:
         NonFiniteError: a score is not finite.
     """
     cost = model.pair_cost(query, gallery)
     with scoring(model, query, gallery) as tile:
-        found = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep)
-    return {way: Counts(*(part.cpu() for part in counts)) for way, counts in found.items()}
+        counts = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep)
+    return {direction: Counts(*(part.cpu() for part in parts)) for direction, parts in counts.items()}
 
 
 def _share(rows: np.ndarray) -> np.ndarray:
-    """The rows that this rank encodes."""
+    """The rows that this rank embeds."""
     return np.array_split(rows, world_size())[rank()]
 
 
 def encode_batches(encode: Callable[[Batch], Tensor], batches: Iterable[Batch], device: torch.device) -> Tensor:
-    """What `encode` makes of the batches, joined, float32; local features are padded to the longest."""
+    """(N, ...) embeddings of all batches by `encode`, float32; local features are padded to the longest."""
     parts = [encode(to_device(batch, device)).float() for batch in batches]
-    # batches of local features are as long as their longest caption
+    # local features of a batch are as long as its longest caption
     sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]
     return torch.cat([padded(part, sizes) for part in parts])

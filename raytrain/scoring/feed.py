@@ -1,4 +1,4 @@
-"""What a run reads: the readers of its table's features, and the sizes its method takes from them."""
+"""What a run reads: readers of its table's features, and the sizes that its method takes from them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from raytrain.methods.base import Inputs
 
 @dataclass(frozen=True)
 class Feed:
-    """Readers over one table.
+    """Readers of one table.
 
     Args:
-        images, texts: readers.
-        inputs: sizes for the method.
-        vocabulary: None unless captions are words.
-        backbone: what turns the images into regions where it trains with the method; None where features are read.
+        images, texts: readers of images (or their features) and of captions.
+        inputs: sizes of the data, for the method.
+        vocabulary: of the captions; None unless they are words.
+        backbone: turns images into regions and trains with the method; None where regions are read from the table.
     """
 
     images: ImageReader
@@ -37,46 +37,49 @@ class Feed:
 def open_feed(
     config: RunConfig, table: Table, vocabulary: Vocabulary | None = None, device: torch.device = CPU
 ) -> Feed:
-    """The readers a config asks for.
+    """The readers that a config asks for.
 
     Args:
-        vocabulary: of the run being evaluated; None counts the words of the training split.
-        device: that the batches go to.
+        vocabulary: of the run that is evaluated; None makes one from the captions of the training split.
+        device: where the batches go.
     """
     data, text = config.data, config.encoder.text
-    images, whole, backbone = _images(config, table, device)
+    images, global_region, backbone = _images(config, table, device)
     if text.kind == "bigru":
         vocabulary = vocabulary or Vocabulary.from_table(table, data.min_word_count, data.train_split)
         words = TokenIds.from_words(table, vocabulary, data.max_words)
-        inputs = Inputs(images.width, words=len(vocabulary), global_region=whole)
+        inputs = Inputs(images.width, words=len(vocabulary), global_region=global_region)
         return Feed(images, words, inputs, vocabulary, backbone)
     if isinstance(text, TransformerText):
-        ids = TokenIds.from_transformer(table, text.path, data.max_words)
-        return Feed(images, ids, Inputs(images.width, global_region=whole), None, backbone)
+        token_ids = TokenIds.from_transformer(table, text.path, data.max_words)
+        return Feed(images, token_ids, Inputs(images.width, global_region=global_region), None, backbone)
     assert data.text_features is not None
     states = TokenStates(table, data.text_features, data.max_words, device)
-    inputs = Inputs(images.width, token_features=states.width, global_region=whole)
+    inputs = Inputs(images.width, token_features=states.width, global_region=global_region)
     return Feed(images, states, inputs, None, backbone)
 
 
 def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device, needed_bytes: int = 0) -> Feed:
-    """Readers of the training split alone, its features in the device's memory where config.feed asks for it.
+    """Readers of the training split, its features copied to the device's memory where config.feed asks for it.
+
+    Returns `feed` itself where the features stay on disk.
 
     Args:
-        needed_bytes: of that memory, for training itself.
+        split: for training; other rows cannot be read from a copy.
+        needed_bytes: of the device's memory, for training itself.
 
     Raises:
-        UsageError: they are asked for and do not fit, or neither images nor texts are features of the table.
+        UsageError: the copy is asked for and does not fit, or neither images nor texts are features of the table.
     """
-    images, texts, asked = feed.images, feed.texts, config.feed.features
-    if asked == "disk" or (asked == "auto" and device.type != "cuda"):
+    images, texts, place = feed.images, feed.texts, config.feed.features
+    if place == "disk" or (place == "auto" and device.type != "cuda"):
         return feed
     size = images.bytes_of(split.items) if isinstance(images, Regions) else 0
     size += texts.bytes_of(split.texts) if isinstance(texts, TokenStates) else 0
-    if asked == "device" and not size:
+    if place == "device" and not size:
         raise UsageError("feed.features=device holds features of the table, and this run reads none; use disk")
     free = max(0, _free_bytes(device) - needed_bytes)
-    if asked == "auto" and size > config.feed.device_share * free:
+    if place == "auto" and size > config.feed.device_share * free:
         return feed
     if size > free:
         raise UsageError(
@@ -91,11 +94,12 @@ def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch
 
 
 def _free_bytes(device: torch.device) -> int:
+    """Bytes of the device's memory that this process may still take."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         share = torch.cuda.get_per_process_memory_fraction(device) * total - torch.cuda.memory_reserved(device)
         return int(min(free, share))
-    try:  # Linux knows what it could free
+    try:  # Linux counts the caches that it could free
         with open("/proc/meminfo", encoding="ascii") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
@@ -105,20 +109,20 @@ def _free_bytes(device: torch.device) -> int:
 def _images(
     config: RunConfig, table: Table, device: torch.device
 ) -> tuple[ImageReader, int | None, VisionBackbone | None]:
-    """The reader, which of its regions is the whole image, and the backbone that trains."""
+    """The reader, which of its regions stands for the whole image (None if unknown), and the backbone that trains."""
     data, image = config.data, config.encoder.image
-    alone = data.regions == "global"
+    global_only = data.regions == "global"
     backbone = load_backbone(config)
     if backbone is not None:
         assert isinstance(image, TransformerImages)
-        regions = 1 if alone else backbone.regions
+        regions = 1 if global_only else backbone.regions
         pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
         return pixels, regions - 1, backbone
-    whole = table.feature(data.image_features, "image").encoder.get("global_index")
-    return Regions(table, data.image_features, data.regions, device), 0 if alone else whole, None
+    global_region = table.feature(data.image_features, "image").encoder.get("global_index")
+    return Regions(table, data.image_features, data.regions, device), 0 if global_only else global_region, None
 
 
 def load_backbone(config: RunConfig) -> VisionBackbone | None:
-    """The image backbone that trains with the method, as it was pretrained; None where features are read."""
+    """The pretrained image backbone that trains with the method; None where features are read from the table."""
     image = config.encoder.image
     return VisionBackbone(image.path, image.frozen_batch_norm) if isinstance(image, TransformerImages) else None

@@ -1,4 +1,4 @@
-"""A split under a protocol: what a published evaluation needs of a table, and the scores that it asks for."""
+"""Run a protocol on a split: pick its queries and positives from the table, and compute only the scores it needs."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ from raytrain.scoring.composed_queries import blocks_of, composed_queries
 from raytrain.scoring.embed import count_pairs, score
 
 SOURCES = {"cub": "cub", "fashioniq": "fashion_iq", "cirr": "cirr"}
-"""{first part of a protocol's name: the source of tables it is for}"""
+"""{first part of a protocol's name: the only source of tables that it is for}"""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A split and its embeddings, compared as far as a protocol asks.
+    """A split and its embeddings, whose scores are computed when a protocol asks for them.
 
     Args:
-        model: the method.
+        model: compares them.
         split: as `queries_for_protocol` gave it.
         query: (M, ...) embeddings of its captions or composed queries.
         gallery: (N, ...) embeddings of its images.
-        memory_mib: what comparing them may hold beside the embeddings.
-        whole: whether the matrix of their scores is wanted anyway, so that it serves what could do without.
+        memory_mib: MiB that comparing them may hold beside the embeddings.
+        whole: the matrix of all scores is computed anyway, so that a protocol that only counts takes it too.
         bank: scores of training queries, where temperatures are for a bank.
     """
 
@@ -78,15 +78,21 @@ class Scored:
         return score(self.model, self.query, self.gallery, self.memory_mib)
 
     def counts(self, texts: Places, images: Places, owner: Tensor) -> dict[Direction, Counts]:
-        """Counts of some captions and some images, (m,) of which each caption belongs to, without the matrix."""
+        """Counts of both directions between some captions and some images, without the matrix.
+
+        Args:
+            texts: positions of the captions.
+            images: positions of the images.
+            owner: (m,) which of these images each of these captions belongs to.
+        """
         return count_pairs(self.model, self.query[texts], self.gallery[images], owner, self.memory_mib)
 
     def blocks(self) -> Blocks:
-        """Scores of some composed queries against some images at a time."""
+        """Scores of some composed queries against some images, block by block."""
         return blocks_of(self.model, self.query, self.gallery, self.memory_mib)
 
     def within(self) -> dict[str, Rows]:
-        """Scores of images against images and of texts against texts, where the method compares two of a kind."""
+        """{"i2i": scores of images against images, "t2t": of texts against texts}, if the method compares such."""
         if self.model.local_features or self.query.shape[1:] != self.gallery.shape[1:]:
             return {}
 
@@ -97,7 +103,7 @@ class Scored:
 
 
 def queries_for_protocol(split: AnySplit, protocol: str) -> AnySplit:
-    """The split with the queries that a protocol asks: FashionIQ's twice, where both orders of captions are asked.
+    """The split with a protocol's queries: those of FashionIQ twice, where a protocol takes both orders of captions.
 
     Raises:
         RefusedError: a published protocol on another number of images and captions.
@@ -105,9 +111,9 @@ def queries_for_protocol(split: AnySplit, protocol: str) -> AnySplit:
     """
     _check_source(split, protocol)
     if not isinstance(split, QuerySplit):
-        found = find_protocol(protocol)
-        check_size(found, len(split.texts), len(split.items))
-        if found.relevance in ("eccv", "cxc"):
+        definition = find_protocol(protocol)
+        check_size(definition, len(split.texts), len(split.items))
+        if definition.relevance in ("eccv", "cxc"):
             packaged_files()
         return split
     fashion = find_fashion(protocol)
@@ -122,12 +128,12 @@ def split_result(
     temperatures: Temperatures | None = None,
     annotations: str | os.PathLike[str] | None = None,
 ) -> Result:
-    """What a protocol says of a split.
+    """The result of a protocol on a split.
 
     Args:
-        scored: the split.
-        protocol: its name.
-        temperatures: of re-ranking, for images with captions.
+        scored: the split and its embeddings.
+        protocol: name of the protocol.
+        temperatures: of re-ranking, for images with captions; None leaves the scores as they are.
         annotations: folder of the CSV files of CxC.
 
     Raises:
@@ -139,49 +145,53 @@ def split_result(
     if isinstance(split, QuerySplit):
         result = _composed_result(scored, split, protocol)
     else:
-        found = find_protocol(protocol)
+        definition = find_protocol(protocol)
         owner = torch.from_numpy(split.item_of_text)
-        if found.relevance == "own" and temperatures is None and not scored.whole:
-            result = evaluate_counts(scored.counts, owner, len(scored.gallery), found)
-        elif found.relevance == "own":
-            result = evaluate(scored.matrix, owner, found, temperatures, scored.bank)
+        if definition.relevance == "own" and temperatures is None and not scored.whole:
+            result = evaluate_counts(scored.counts, owner, len(scored.gallery), definition)
+        elif definition.relevance == "own":
+            result = evaluate(scored.matrix, owner, definition, temperatures, scored.bank)
         else:
-            positives = _positives(split, found, annotations)
-            within = scored.within() if found.relevance == "cxc" else {}
-            result = evaluate_relevance(scored.matrix, owner, found, positives, temperatures, within, scored.bank)
+            positives = _positives(split, definition, annotations)
+            within = scored.within() if definition.relevance == "cxc" else {}
+            result = evaluate_relevance(scored.matrix, owner, definition, positives, temperatures, within, scored.bank)
     return replace(result, notes=[*result.notes, *notes(split.table, split.name)])
 
 
 def _composed_result(scored: Scored, split: QuerySplit, protocol: str) -> Result:
-    blocks, asked, fashion = scored.blocks(), composed_queries(split), find_fashion(protocol)
+    blocks, queries, fashion = scored.blocks(), composed_queries(split), find_fashion(protocol)
     if fashion is not None:
-        return evaluate_fashion(blocks, asked, fashion)
+        return evaluate_fashion(blocks, queries, fashion)
     if protocol.removeprefix(PARTIAL) == "cirr/val":
-        return evaluate_cirr(blocks, asked, protocol)
-    return evaluate_composed(blocks, asked, protocol)
+        return evaluate_cirr(blocks, queries, protocol)
+    return evaluate_composed(blocks, queries, protocol)
 
 
 def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[str] | None) -> dict[str, Positives]:
-    """{direction: positives} of a protocol that has its own."""
+    """{direction: positives} of a protocol whose positives are not simply the captions of each image."""
     items, texts = split.table.items, split.table.texts
     if protocol.relevance == "class":
-        image = items["group"].to_numpy()[split.items].astype(str)
-        text = image[split.item_of_text]
-        return {"i2t": of_classes(image.tolist(), text.tolist()), "t2i": of_classes(text.tolist(), image.tolist())}
+        image_class = items["group"].to_numpy()[split.items].astype(str)
+        text_class = image_class[split.item_of_text]
+        images, captions = image_class.tolist(), text_class.tolist()
+        return {"i2t": of_classes(images, captions), "t2i": of_classes(captions, images)}
     ids = {"i": items["id"].take(split.items).to_pylist(), "t": texts["id"].take(split.texts).to_pylist()}
     pairs = eccv_pairs() if protocol.relevance == "eccv" else cxc_pairs()
     if protocol.relevance == "cxc" and annotations is not None:
-        own: dict[str, list[str]] = {name: [] for name in ids["i"]}
-        for text, at in zip(ids["t"], split.item_of_text.tolist(), strict=True):
-            own[ids["i"][at]].append(text)
-        pairs |= rated_pairs(annotations, own)
-    # two positives of ECCV Caption are captions that COCO's test leaves out, and in its own code they count in R
-    whole = not protocol.partial
-    return {name: of_pairs(one, ids[name[0]], ids[name[2]], count_outside=whole) for name, one in pairs.items()}
+        texts_of_image: dict[str, list[str]] = {image: [] for image in ids["i"]}
+        for text, position in zip(ids["t"], split.item_of_text.tolist(), strict=True):
+            texts_of_image[ids["i"][position]].append(text)
+        pairs |= rated_pairs(annotations, texts_of_image)
+    # two positives of ECCV Caption are captions that COCO's test leaves out; in its own code they count in R
+    count_outside = not protocol.partial
+    return {
+        direction: of_pairs(listed, ids[direction[0]], ids[direction[2]], count_outside=count_outside)
+        for direction, listed in pairs.items()
+    }
 
 
 def _check_source(split: AnySplit, protocol: str) -> None:
-    """Benchmarks that a table of another source cannot be a part of."""
+    """Raises UsageError where a benchmark is asked for on a table of another source."""
     needed = SOURCES.get(protocol.removeprefix(PARTIAL).partition("/")[0])
     source = _source(split).get("name")
     if needed is not None and source != needed:

@@ -1,4 +1,4 @@
-"""What the embeddings of a split are worth: the metrics that each epoch logs, and what the embeddings look like."""
+"""The metrics of a split that a run logs in each epoch, and diagnostics of its embeddings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from raytrain.scoring.embed import count_pairs
 
 @dataclass(frozen=True)
 class ValidationScores:
-    """What the scores of a split are worth, by the whole split and without re-ranking.
+    """Metrics of a whole split, without re-ranking.
 
     Attributes:
-        metrics: of the split.
-        ranks: (M,) of the captions or composed queries.
-        scores: (M, N) of captions against images, where they were asked for.
+        metrics: {name: value}, of all queries against all images.
+        ranks: (M,) 0-based rank of the best positive of each caption or composed query.
+        scores: (M, N) of captions against images; None unless they were to be kept.
     """
 
     metrics: dict[str, float]
@@ -37,23 +37,35 @@ def validation_metrics(
     """The metrics of embedded captions or composed queries against embedded images.
 
     Args:
-        memory_mib: what is held while they are compared.
-        keep_scores: whether the whole matrix of captions against images is wanted too.
+        query: (M, ...) embeddings of the split's captions or composed queries.
+        gallery: (N, ...) embeddings of its images.
+        memory_mib: MiB that comparing them may hold.
+        keep_scores: keep the matrix of captions against images too.
+
+    Raises:
+        NonFiniteError: a score is not finite.
     """
     if isinstance(split, QuerySplit):
-        found = answers(blocks_of(model, query, gallery, memory_mib), composed_queries(split))
-        return ValidationScores(found.metrics(), found.counts.ranks())
-    keep = torch.empty(len(query), len(gallery)) if keep_scores else None
-    counts = count_pairs(model, query, gallery, torch.from_numpy(split.item_of_text), memory_mib, keep)
-    return ValidationScores(metrics_of_counts(counts), counts["t2i"].ranks(), keep)
+        answered = answers(blocks_of(model, query, gallery, memory_mib), composed_queries(split))
+        return ValidationScores(answered.metrics(), answered.counts.ranks())
+    scores = torch.empty(len(query), len(gallery)) if keep_scores else None
+    counts = count_pairs(model, query, gallery, torch.from_numpy(split.item_of_text), memory_mib, scores)
+    return ValidationScores(metrics_of_counts(counts), counts["t2i"].ranks(), scores)
 
 
 def diagnostics(
     model: Method, ranks: Tensor, query: Tensor, gallery: Tensor, uncertainty: Tensor | None, split: AnySplit
 ) -> dict[str, float]:
-    """What the embeddings of a split look like, and whether the uncertain queries are those of bad (M,) ranks."""
+    """{"diagnostics/...": number} of a split's embeddings: of their sets, and of uncertainty against ranks.
+
+    Args:
+        ranks: (M,) of the queries.
+        query: (M, ...) their embeddings.
+        gallery: (N, ...) embeddings of the images.
+        uncertainty: (M,) predicted for the queries; None of a method that predicts none.
+    """
     owner = None if isinstance(split, QuerySplit) else torch.from_numpy(split.item_of_text).to(gallery.device)
-    found = {} if model.local_features else set_diagnostics(query, gallery, owner)
+    numbers = {} if model.local_features else set_diagnostics(query, gallery, owner)
     if uncertainty is not None:
-        found["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
-    return found
+        numbers["diagnostics/uncertainty_rank_correlation"] = rank_correlation(uncertainty, ranks)
+    return numbers

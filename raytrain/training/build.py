@@ -1,4 +1,4 @@
-"""What a run is made of: its method, over a backbone where one trains, and its batches, as the table's kind asks."""
+"""Build the parts of a run: its method, with the image backbone where that trains too, and its training batches."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from raytrain.scoring.feed import Feed
 
 
 def build_method(config: RunConfig, feed: Feed) -> Method:
-    """The method of a config, with fresh weights, over a backbone with its own where it trains."""
+    """The method of a config, with fresh weights; an image backbone that trains starts from its pretrained ones."""
     return over_backbone(config, feed.inputs, copy.deepcopy(feed.backbone))
 
 
 def over_backbone(config: RunConfig, inputs: Inputs, backbone: VisionBackbone | None) -> Method:
-    """The method of a config; `backbone` trains below it."""
+    """The method of a config, with fresh weights.
+
+    Args:
+        backbone: turns images into regions and trains with the method; None where regions are read from the table.
+    """
     method = METHODS[config.method.kind](config.encoder, config.method, inputs)
     if backbone is None:
         return method
@@ -31,11 +35,7 @@ def over_backbone(config: RunConfig, inputs: Inputs, backbone: VisionBackbone | 
 
 
 def refuse_other_task(config: RunConfig, table: Table) -> None:
-    """Nothing where the method trains on what the table holds.
-
-    Raises:
-        UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
-    """
+    """Raises UsageError where a table holds composed queries and the method trains on captions, or the reverse."""
     composed = table.queries is not None
     if composed != (config.batch_by == "query"):
         holds, wants = ("composed queries", "images with captions")[:: 1 if composed else -1]
@@ -43,9 +43,16 @@ def refuse_other_task(config: RunConfig, table: Table) -> None:
 
 
 def open_batches(config: RunConfig, split: AnySplit, feed: Feed, noise: tuple[int, ...]) -> Batches:
-    """This rank's training batches, of what the table holds."""
+    """This rank's training batches: of composed queries, or of images with captions.
+
+    Args:
+        noise: shape of the noise per unit, of a method that samples.
+
+    Raises:
+        UsageError: the method does not train on what the table holds, or the batch size does not fit.
+    """
     refuse_other_task(config, split.table)
-    same = (config.data, config.optim.batch_size, config.seed, rank(), world_size())
+    settings = (config.data, config.optim.batch_size, config.seed, rank(), world_size())
     if isinstance(split, QuerySplit):
-        return QueryBatches(split, feed.images, feed.texts, *same, noise)
-    return TrainBatches(split, feed.images, feed.texts, *same, config.batch_by, noise)
+        return QueryBatches(split, feed.images, feed.texts, *settings, noise)
+    return TrainBatches(split, feed.images, feed.texts, *settings, config.batch_by, noise)

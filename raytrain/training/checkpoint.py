@@ -49,7 +49,7 @@ class Checkpoint:
 
 
 def name_of(step: int) -> str:
-    """The folder name of the checkpoint after so many steps."""
+    """Name of the folder of the checkpoint after `step` steps."""
     return f"{PREFIX}{step:08d}"
 
 
@@ -64,9 +64,10 @@ def save(
     """Write `root/checkpoint_<step>` and return it.
 
     Args:
-        weights: of the model.
-        state: whatever torch.load(weights_only=True) reads.
-        facts: epoch, step, metrics and the like, kept in the manifest.
+        weights: {name: tensor} of the model.
+        state: optimizer and position; anything that torch.load(weights_only=True) reads.
+        facts: epoch, step, metrics and what else the manifest holds.
+        vocabulary: of the captions; None unless they are words.
 
     Raises:
         DiskFullError: nothing is written; earlier checkpoints are as they were.
@@ -92,7 +93,7 @@ def _save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part / "model.safetensors"
         )
         (part / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        with open(part / "state.pt", "wb") as file:  # given a path, torch would not say why it cannot write
+        with open(part / "state.pt", "wb") as file:  # given a path, torch would hide why it cannot write
             torch.save(state, file)
         if vocabulary is not None:
             write_json(part / "vocabulary.json", vocabulary.to_json())
@@ -149,28 +150,28 @@ def latest(folder: Path) -> Path | None:
 def best(folder: Path) -> Path | None:
     """The checkpoint with the best selection metric; the earlier one of equals."""
     scored = [(path, facts["selected"]) for path, facts in _described(folder) if facts.get("selected") is not None]
-    return max(scored, key=lambda one: one[1], default=(None, None))[0]
+    return max(scored, key=lambda checkpoint: checkpoint[1], default=(None, None))[0]
 
 
 def within_epochs(folder: Path) -> list[Path]:
-    """The finished checkpoints that no metric selects, oldest first."""
+    """The finished checkpoints written inside an epoch, which have no metrics, oldest first."""
     return [path for path, facts in _described(folder) if facts.get("selected") is None]
 
 
 def _described(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Finished checkpoints with their manifests, oldest first; one that Ray removes at this moment is left out."""
-    found = []
+    checkpoints = []
     for path in folder.glob(f"{PREFIX}*"):
         try:
-            found.append((path, _manifest(path)))
+            checkpoints.append((path, _manifest(path)))
         except DataError:
             if (path / "manifest.json").exists():
                 raise
-    return sorted(found, key=lambda one: (one[1]["step"], one[0].name))
+    return sorted(checkpoints, key=lambda checkpoint: (checkpoint[1]["step"], checkpoint[0].name))
 
 
 def keep_best_and_last(folder: Path) -> None:
-    """Remove every other checkpoint of a run."""
+    """Remove all checkpoints of a run but the best and the latest."""
     kept = {best(folder), latest(folder)}
     for path in complete(folder):
         if path not in kept:

@@ -1,25 +1,39 @@
-"""The loop: `fit` trains one run, alone, under torchrun or inside a Ray worker, and knows nothing of Ray."""
+"""The loop: `fit` trains one run, alone, under torchrun or inside a Ray worker, and knows nothing of Ray.
+
+Read from top to bottom: `fit` goes over the epochs, `train_epoch` over the steps of one, `train_step` takes one step.
+What they change is a `TrainState` (raytrain/training/train_state.py).
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from raytrain.config import RunConfig
+from raytrain.data.load.batches import Batches, Waited, to_device
+from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.test_guard import closed_while, refuse_test
-from raytrain.distributed import default_device, rank
-from raytrain.errors import Interrupted, RaytrainError, Stopped
+from raytrain.distributed import any_rank, default_device, gather, rank, world_size
+from raytrain.errors import Interrupted, NonFiniteError
 from raytrain.files import room_in
-from raytrain.tracking.journal import Journal
+from raytrain.methods.base import StepContext
+from raytrain.scoring.embed import autocast
+from raytrain.scoring.feed import load_to_device, open_feed
 from raytrain.training import checkpoint
+from raytrain.training.build import build_method, open_batches
 from raytrain.training.memory import Estimate
-from raytrain.training.run_log import log_start_or_resume
+from raytrain.training.run_log import RunLog
+from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.stop import listening
 from raytrain.training.train_state import TrainState
+from raytrain.training.validation import validate
 from raytrain.training.watchdog import Watchdog
 
 Report = Callable[[dict[str, float], Path | None], None]
@@ -49,7 +63,7 @@ def fit(
     Args:
         config: a named run.
         tables: {"train": Split, "val": Split}; "val" selects the best epoch.
-        report: called on every rank once an epoch, with metrics and a finished checkpoint folder on rank 0, and with
+        report: called on every rank once per epoch, with metrics and a finished checkpoint folder on rank 0, and with
             an empty dict and None elsewhere. What it raises ends the run.
         checkpoint_root: where checkpoints are written for `report` to take away; None keeps the best and the last in
             the run's folder.
@@ -60,7 +74,7 @@ def fit(
 
     Raises:
         OutOfMemory: before any training, when it is expected to hold more.
-        NonFiniteError: on all ranks, when a loss term or the gradient is not finite.
+        NonFiniteError: on all ranks, when a loss term, the gradient or a validation score is not finite.
         Stopped: what `report` raised; the journal has no end then.
         Interrupted: asked to stop (raytrain/training/stop.py), when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
@@ -68,53 +82,144 @@ def fit(
         RaytrainError: another process has gone on with the run; nothing more is written.
     """
     device = device or default_device()
-    journal = Journal(config.folder) if rank() == 0 else None
+    log = RunLog(config.folder)
+    train, val = tables["train"], tables["val"]
     for split in tables.values():
         refuse_test(split.name)
     saved = checkpoint.load(resume_from) if resume_from is not None else None
     if saved is not None:
-        tables["val"].table.refuse_other(saved.manifest["fingerprint"])
-    run = TrainState(config, tables, device, memory.needed_bytes if memory else 0)
+        val.table.refuse_other(saved.manifest["fingerprint"])
+
+    # Set up: readers, a method with fresh weights, and features in the memory that it leaves of the device
+    feed = open_feed(config, train.table, device=device)
+    torch.manual_seed(config.seed)
+    state = TrainState(config, build_method(config, feed), device)
+    train_feed = load_to_device(config, feed, train, device, memory.needed_bytes if memory else 0)
+    batches = open_batches(config, train, train_feed, state.model.noise_shape)
     if saved is not None:
-        run.restore(saved)
-    life = log_start_or_resume(journal, run, saved, parent, memory)
+        state.restore(saved)
+    fingerprint, features_on = val.table.fingerprint, "disk" if train_feed is feed else "device"
+    log.start_or_resume(state, saved, parent=parent, fingerprint=fingerprint, features_on=features_on, memory=memory)
 
-    def save(metrics: dict[str, float] | None = None) -> Path | None:
-        if journal and not journal.is_of(life):  # on a host that was cut off, nobody may have told us
-            raise RaytrainError(f"{config.folder}: another process has gone on with this run since it was started here")
-        return run.save(checkpoint_root or config.folder, metrics)
+    def save(metrics: Mapping[str, float] | None = None) -> Path | None:
+        log.refuse_other_life()
+        return state.save(checkpoint_root or config.folder, fingerprint, feed.vocabulary, metrics)
 
-    try:
+    metrics: dict[str, float] = {}
+    with (
+        log.ending(state),
+        listening(config.folder) as stop,
+        room_in(config.folder, "the run", "go on"),
+        Watchdog(config.folder, rank()) as watchdog,
+    ):
         if memory:
             memory.refuse_too_much()
-        metrics: dict[str, float] = {}
-        with (
-            listening(config.folder) as stop,
-            room_in(config.folder, "the run", "go on"),
-            Watchdog(config.folder, rank()) as watchdog,
-        ):
-            # an epoch that was cut short at its last step has still to be judged
-            while run.epoch < config.optim.num_epochs and (run.step_in_epoch or not run.out_of_steps()):
-                run.train_epoch(stop, save, watchdog.beat)
-                metrics = run.validate()
+        while not state.finished():
+            # Train
+            started = time.monotonic()
+            for updated in train_epoch(state, batches):
                 watchdog.beat()
-                folder = save(metrics)
-                if journal:
-                    journal.write("epoch", epoch=run.epoch, step=run.step, metrics=metrics)
-                    if checkpoint_root is None:
-                        checkpoint.keep_best_and_last(config.folder)
-                report({"epoch": run.epoch, "best": run.best, **metrics} if metrics else {}, folder)
-                watchdog.beat()
-    except BaseException as error:
-        if journal and not isinstance(error, Stopped):
-            status = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
-            with contextlib.suppress(OSError):  # a full disk may take no last line either
-                if journal.is_of(life):
-                    journal.write("end", status=status, error=f"{type(error).__name__}: {error}", metrics={})
-        if journal:
-            journal.close()
-        raise
-    if journal:
-        journal.write("end", status="finished", error=None, metrics={"best": run.best})
-        journal.close()
+                if not updated:
+                    continue  # a checkpoint holds no half-summed gradient
+                if any_rank(stop.is_set(), device):
+                    state.count_seconds(started)
+                    save()
+                    raise Interrupted(f"stopped at step {state.step}; resume with the same command")
+                if state.checkpoint_due(batches.steps):
+                    state.count_seconds(started)
+                    save()
+                    started = time.monotonic()
+            state.count_seconds(started)
+
+            # Validate
+            metrics = validate(state, val, feed)
+            watchdog.beat()
+
+            # Checkpoint, journal and report
+            folder = save(metrics)
+            log.epoch(state, metrics)
+            if checkpoint_root is None and rank() == 0:
+                checkpoint.keep_best_and_last(config.folder)
+            report({"epoch": state.epoch, "best": state.best, **metrics} if metrics else {}, folder)
+            watchdog.beat()
     return metrics
+
+
+def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
+    """Train from where the run stands to the end of its epoch, or of `optim.max_steps`, step by step.
+
+    Yields:
+        after each step, whether it changed the weights; one that did not has added to their gradient.
+
+    Raises:
+        NonFiniteError: on all ranks, naming step and term.
+    """
+    config, steps = state.config, batches.steps
+    state.model.train()
+    began = time.monotonic()
+    waited = Waited(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
+    for batch in waited:
+        if state.out_of_steps():
+            break
+        # dropout is drawn by the step, so that a resumed run draws what an uninterrupted one draws
+        torch.manual_seed((config.seed * 1_000_003 + state.step) * 1009 + rank())
+        set_lr(state.optimizer, config.optim.lr * lr_factor(config, state.step, steps))
+        context = StepContext(state.epoch + state.step_in_epoch / steps, config.optim.num_epochs, gather)
+        update = state.next_step_updates(steps)
+        state.count_step(train_step(state, batch, context, update))
+        yield update
+    state.count_epoch(data_wait_share=waited.seconds / (time.monotonic() - began))
+
+
+def train_step(state: TrainState, batch: Batch, context: StepContext, update: bool = True) -> dict[str, Tensor]:
+    """One pass forward and back, and a step of the optimizer; the losses, which are those of the global batch.
+
+    Args:
+        batch: of this rank, as it was read, on the CPU or already on the device.
+        context: where training stands, and how to reach the other ranks.
+        update: change the weights; False only adds to their gradient.
+
+    Raises:
+        NonFiniteError: on all ranks, naming step and term.
+    """
+    optim, model, optimizer, scaler = state.config.optim, state.parallel, state.optimizer, state.scaler
+
+    # Forward and backward; ranks exchange their gradients only where the weights change
+    with contextlib.nullcontext() if update or world_size() == 1 else model.no_sync():  # type: ignore[operator]
+        with autocast(state.device, optim.precision):
+            losses: dict[str, Tensor] = model(to_device(batch, state.device), context)
+        _refuse_non_finite(losses, state)
+        scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
+    if not update:
+        return losses
+
+    # Clip
+    scaler.unscale_(optimizer)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip_norm or math.inf)
+    # fp16 skips a step whose scaled gradient overflowed; in any other precision it is the end
+    if not scaler.is_enabled() and not torch.isfinite(norm):
+        raise NonFiniteError(f"step {state.step}: the gradient is {float(norm)}; lower optim.lr, or look at the data")
+
+    # Step
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+
+    # Average
+    if state.average is not None:
+        with torch.no_grad():
+            for name, value in state.model.state_dict().items():
+                if value.is_floating_point():
+                    state.average[name].lerp_(value, 1 - optim.ema_decay)
+                else:
+                    state.average[name].copy_(value)
+    return losses
+
+
+def _refuse_non_finite(losses: Mapping[str, Tensor], state: TrainState) -> None:
+    """Every rank holds the same global losses, so that all of them stop here, at one step."""
+    names = [name for name in losses if name != "loss"] + ["loss"]  # a term before the sum that it spoils
+    values = torch.stack([losses[name].detach().float() for name in names]).tolist()
+    for name, value in zip(names, values, strict=True):
+        if not math.isfinite(value):
+            raise NonFiniteError(f"step {state.step} (epoch {state.epoch + 1}): {name} is {value}; lower optim.lr")

@@ -13,32 +13,33 @@ import torch
 from raytrain.config import RunConfig
 from raytrain.data.table import Split
 from raytrain.errors import NonFiniteError
-from raytrain.training.dry_run import table_sizes, two_steps
+from raytrain.training.dry_run import two_steps
+from raytrain.training.input_sizes import table_sizes
 from raytrain.training.memory import Estimate
 from raytrain.training.run import open_tables
 
 
 class Meter(Protocol):
-    """Of the memory that a device gives to this process."""
+    """Measures the memory that this process holds on a device."""
 
     total: int
     """Bytes of the whole device."""
 
     def peak(self, work: Callable[[], None]) -> int:
-        """Bytes that the process held at most while it did the work.
+        """The most bytes that the process held while it did the work.
 
         Raises:
-            torch.OutOfMemoryError: the work's own.
+            torch.OutOfMemoryError: the work ran out of memory.
         """
         ...
 
     def held(self) -> int:
-        """Bytes held at most since `peak` was asked last."""
+        """The most bytes held since the last call of `peak` began."""
         ...
 
 
 class CudaMeter:
-    """What PyTorch's allocator has taken from the GPU, which is what a share of it bounds."""
+    """Measures what PyTorch's allocator has reserved on the GPU; a run's share of the GPU bounds that number."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -61,13 +62,13 @@ class CudaMeter:
 
 
 def estimate(config: RunConfig, device: torch.device, share: float, meter: Meter | None = None) -> Estimate:
-    """What the run will hold, from two steps of a learner that is thrown away. Changes nothing of the run.
+    """The memory that the run will hold, from two steps of a model that is thrown away. The run itself is not touched.
 
-    The batch has the size that the config asks for, captions as long as the longest, every region, and where images
-    come with all their captions, the images that have the most.
+    The batch has the config's batch size, captions as long as the table's longest, all regions, and, where images come
+    with all their captions, the images with the most captions.
 
     Args:
-        share: of the device's memory that the run may take.
+        share: fraction of the device's memory that the run may take.
         meter: default PyTorch's allocator on the GPU.
 
     Raises:
@@ -84,12 +85,12 @@ def estimate(config: RunConfig, device: torch.device, share: float, meter: Meter
         return Estimate(meter.peak(steps), allowed)
     except torch.OutOfMemoryError:
         return Estimate(meter.held(), allowed, ran_out=True)
-    except NonFiniteError:  # training will meet it, or not
+    except NonFiniteError:  # of a random batch: whether training meets it too is for training to see
         return Estimate(meter.held(), allowed)
 
 
 def _most_captions(config: RunConfig) -> int:
-    """Captions an image of the batch that has the most of them, rounded up."""
+    """Captions per image in the batch that has the most of them, rounded up."""
     split = open_tables(config)["train"]
     if not isinstance(split, Split):
         return 1

@@ -1,4 +1,4 @@
-"""What a run must say to be believed: commit, versions, device."""
+"""Where a run comes from, as its journal records it: commit, versions, device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ import raytrain
 
 
 def commit(root: Path | None = None) -> str | None:
-    """Commit of a source tree, by default that which this package runs from, "+" where it has changes.
+    """12 digits of the commit of a source tree, with "+" where its files have changes; None where git cannot say.
 
-    Outside a checkout, as in a submitted job, RAYTRAIN_COMMIT says it; None where that is not set.
+    Outside a checkout, as in a submitted job, it is the value of RAYTRAIN_COMMIT, or None where that is not set.
+
+    Args:
+        root: default the tree that this package runs from.
     """
     root = root or Path(raytrain.__file__).resolve().parent.parent
     if not (root / ".git").exists():
@@ -29,6 +32,7 @@ def commit(root: Path | None = None) -> str | None:
 
 
 def versions() -> dict[str, str]:
+    """{"raytrain", "torch", "numpy", "python": version}"""
     return {
         "raytrain": raytrain.__version__,
         "torch": torch.__version__,
@@ -38,6 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
+    """The name of a GPU, or the architecture of a CPU: "x86_64 CPU"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
 
 

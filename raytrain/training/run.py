@@ -1,4 +1,4 @@
-"""A run from outside: naming it, opening its tables, training it without Ray, loading what it kept."""
+"""A run around its loop: name it, open its tables, train or resume it without Ray, load its best checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raytrain.training.fit import Report, fit, no_report
 
 
 def named(config: RunConfig) -> RunConfig:
-    """The config, with a name made of method, table, seed and time where it had none."""
+    """The config; where it has no name, a copy named after method, table, seed and time."""
     if config.name:
         return config
     stamp = time.strftime("%m%d-%H%M%S")
@@ -36,7 +36,7 @@ def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, 
     """{"train": ..., "val": ...} of the config's table; the test split stays closed.
 
     Args:
-        fingerprint: that the table must have, of a run that belongs to a sweep.
+        fingerprint: which the table must have, in a run of a sweep; None takes any.
 
     Raises:
         UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
@@ -52,10 +52,18 @@ def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, 
 
 
 def train(config: RunConfig, report: Report = no_report, parent: str | None = None) -> dict[str, float]:
-    """`fit` in this process, or in each process that torchrun started. An interrupted run of the same name goes on.
+    """Train with `fit` in this process, or in each process that torchrun started; its metrics.
+
+    An interrupted run of the same name is resumed.
+
+    Args:
+        config: named here where it has no name.
+        report: called once per epoch, as in `fit`.
+        parent: uid of the sweep this run belongs to.
 
     Raises:
-        RefusedError: the name is taken by a run with other settings, or by a finished one.
+        RefusedError: the name is taken by a run with other settings, by a finished run, or by one that trains now.
+        UsageError: torchrun started several processes and the config has no name.
     """
     if not config.name and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("processes started by torchrun need one name; give name=...")
@@ -67,21 +75,21 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
 
 
 def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
-    """The checkpoint to go on from; None for a new run.
+    """The checkpoint to resume from; None for a new run.
 
     Args:
-        patience_s: how long to wait for a process that still writes to the run; workers outlive a killed driver by
-            some seconds.
+        patience_s: seconds to wait for a process that still writes to the run: workers outlive a killed driver by some
+            seconds.
 
     Raises:
-        RefusedError: the run's folder belongs to another run, or another process writes to it.
+        RefusedError: the folder holds a run with other settings or a finished one, or another process writes to it.
     """
     journal = Journal(config.folder)
     start = journal.last("start")
     if start is None:
         return None
-    if int(os.environ.get("RANK", "0")) == 0:  # other ranks may come when the first writes already
-        _wait_for_former(config.folder, patience_s)
+    if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
+        _wait_for_writer(config.folder, patience_s)
         stop.withdraw(config.folder)
     given = flatten(config)
     recorded = {name: value for name, value in start["config"].items() if not changes_nothing(name)}
@@ -95,8 +103,8 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
     return checkpoint.latest(config.folder)
 
 
-def _wait_for_former(folder: Path, timeout_s: float) -> None:
-    """Until nobody writes to the run."""
+def _wait_for_writer(folder: Path, timeout_s: float) -> None:
+    """Return once no process writes to the run's journal any more."""
     deadline = time.monotonic() + timeout_s
     while has_writer(folder):
         if time.monotonic() > deadline:
@@ -106,7 +114,7 @@ def _wait_for_former(folder: Path, timeout_s: float) -> None:
 
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
-    """The process group of torchrun, where torchrun started this process; nothing otherwise."""
+    """Inside, torch.distributed's process group exists, if torchrun started this process as one of several."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -120,7 +128,15 @@ def process_group() -> Iterator[None]:
 
 
 def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, checkpoint.Checkpoint]:
-    """The best checkpoint of a run as a model in evaluation mode, with readers over its own table or another."""
+    """A run's best checkpoint: its model in evaluation mode, readers over its table, and the checkpoint itself.
+
+    Args:
+        folder: of the run, or of one of its checkpoints.
+        table: to read instead of the run's own.
+
+    Raises:
+        UsageError: the folder holds no finished checkpoint.
+    """
     path = folder if (folder / "manifest.json").exists() else checkpoint.best(folder)
     if path is None:
         raise UsageError(f"{folder} holds no finished checkpoint; give the folder of a run")
@@ -136,7 +152,7 @@ def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
     """The table that a checkpoint was trained on.
 
     Raises:
-        RefusedError: it holds other data by now.
+        RefusedError: the table has changed since.
     """
     table = Table(saved.config.data.table)
     if table.fingerprint != saved.manifest["fingerprint"]:
@@ -150,7 +166,7 @@ def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
 
 
 def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:
-    """A recipe's config by name, or that of a YAML file."""
+    """The config of a recipe, by its name, or of a YAML file, by its path."""
     if recipe in recipes:
         return recipes[recipe]()  # type: ignore[no-any-return]
     if recipe.endswith((".yaml", ".yml")):

@@ -1,4 +1,4 @@
-"""The validation similarities of a run's best epoch, kept for the search of re-ranking temperatures."""
+"""The validation similarities of a run's best epoch, kept for the search for re-ranking temperatures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from raytrain.training import checkpoint
 
 
 def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Path:
-    """Write (M, N) scores to `<run>/evaluation/similarity_<split>.npy` and what they mean beside it."""
+    """Write scores to `<run>/evaluation/similarity_<split>.npy`, and what they are to a JSON file beside it.
+
+    Args:
+        folder: of the run.
+        scores: (M, N) of the split's captions against its images.
+        step: of the checkpoint they come from.
+
+    Returns:
+        the path of the scores.
+    """
     target = folder / "evaluation" / f"similarity_{split.name}.npy"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part.npy")

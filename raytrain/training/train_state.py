@@ -1,104 +1,96 @@
-"""The state of a run: model, optimizer, position and running sums; what a checkpoint holds."""
+"""What training changes: weights, optimizer, loss scaler, averaged weights and position; what a checkpoint holds."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Waited
-from raytrain.data.table import AnySplit, QuerySplit
-from raytrain.distributed import any_rank, gather, rank, world_size
-from raytrain.errors import Interrupted, NonFiniteError, UsageError
-from raytrain.methods.base import StepContext
-from raytrain.scoring.embed import embed_split, query_uncertainty
-from raytrain.scoring.feed import Feed, load_to_device, open_feed
-from raytrain.scoring.validate import diagnostics, validation_metrics
+from raytrain.data.load.words import Vocabulary
+from raytrain.distributed import rank, synchronise_batch_norm, world_size
+from raytrain.methods.base import Method
 from raytrain.training import checkpoint
-from raytrain.training.build import build_method, open_batches
-from raytrain.training.learner import Learner
-from raytrain.training.schedule import lr_factor, set_lr
-from raytrain.training.similarity_cache import keep_similarity
+from raytrain.training.schedule import make_optimizer
 
 
-class TrainState(Learner):
-    """A run's state: model, optimizer and position; what a checkpoint holds.
+class TrainState:
+    """The state of a run on this rank.
 
     Args:
-        needed_bytes: of the device's memory that training itself takes, and features cannot be held in.
+        config: optimizer, precision, averaging and length of the run.
+        model: with fresh weights; moved to the device.
+
+    Attributes:
+        parallel: the model, wrapped in DDP where there are several ranks: its forward pass is the one to train.
+        average: {name: averaged weight}; None unless the config asks for an average.
+        epoch, step: epochs done and steps done since the run began.
+        step_in_epoch: steps done in the current epoch; 0 between epochs.
+        saved_step: the step of the newest checkpoint.
+        best: best value of the selection metric so far.
+        worker_seconds: seconds spent training and validating, times the number of ranks, over all lives of the run.
+        sums: {loss term: its sum over the steps of the current epoch}.
+        train_metrics: of the epoch that ended last.
     """
 
-    def __init__(
-        self, config: RunConfig, tables: Mapping[str, AnySplit], device: torch.device, needed_bytes: int = 0
-    ) -> None:
-        self.val = tables["val"]
-        self.feed: Feed = open_feed(config, tables["train"].table, device=device)
-        torch.manual_seed(config.seed)
-        super().__init__(config, build_method(config, self.feed), device)
-        train = tables["train"]
-        feed = load_to_device(config, self.feed, train, device, needed_bytes)
-        self.features_on = "disk" if feed is self.feed else "device"
-        self.batches = open_batches(config, train, feed, self.model.noise_shape)
-        self.step_in_epoch, self.saved_step = 0, 0
+    def __init__(self, config: RunConfig, model: Method, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.model = model.to(device)
+        synchronise_batch_norm(self.model)
+        self.optimizer = make_optimizer(self.model, config, device)
+        self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
+        self.parallel = _distribute(self.model, device)
+        self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
         self.sums: dict[str, Tensor] = {}
+        self.train_metrics: dict[str, float] = {}
 
     def out_of_steps(self) -> bool:
+        """Whether the run has taken the steps that `optim.max_steps` allows."""
         return self.config.optim.max_steps is not None and self.step >= self.config.optim.max_steps
 
-    def _updates_after(self, step_in_epoch: int) -> bool:
-        """Whether the weights change after this step: the last of `accumulation`, or of the epoch or run."""
-        optim, done = self.config.optim, step_in_epoch + 1
-        final = done == self.batches.steps or (optim.max_steps is not None and self.step + 1 >= optim.max_steps)
-        return done % optim.accumulation == 0 or final
+    def finished(self) -> bool:
+        """Whether nothing is left to train, nor to validate: a run may have been stopped at the last step of all."""
+        return self.epoch >= self.config.optim.num_epochs or (self.out_of_steps() and not self.step_in_epoch)
 
-    def train_epoch(
-        self, stop: threading.Event, save: Callable[[], Path | None], beat: Callable[[], None] = lambda: None
-    ) -> None:
-        """From where the run stands to the end of its epoch (or of `max_steps`); `beat` is called after each step."""
-        optim, steps = self.config.optim, self.batches.steps
-        self.model.train()
-        started = began = time.monotonic()
-        batches = Waited(self.batches.epoch(self.epoch, self.step_in_epoch, self.config.feed.read_ahead))
-        for batch in batches:
-            if self.out_of_steps():
-                break
-            # dropout by the step, so that a resumed run draws what an uninterrupted one draws
-            torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 1009 + rank())
-            last_part = self._updates_after(self.step_in_epoch)
-            set_lr(self.optimizer, optim.lr * lr_factor(self.config, self.step, steps))
-            context = StepContext(self.epoch + self.step_in_epoch / steps, optim.num_epochs, gather)
-            losses = self.learn(batch, context, last_part)
-            for name, value in losses.items():
-                self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
-            self.step += 1
-            self.step_in_epoch += 1
-            beat()
-            ended = self.step_in_epoch == steps or self.out_of_steps()
-            if not last_part:
-                continue  # a checkpoint holds no half-summed gradient
-            if any_rank(stop.is_set(), self.device):
-                self._spend(started)
-                save()
-                raise Interrupted(f"stopped at step {self.step}; resume with the same command")
-            every = optim.checkpoint_steps
-            if every and self.step // every > self.saved_step // every and not ended:
-                self._spend(started)
-                started = time.monotonic()
-                save()
-        self._spend(started)
-        self.train_metrics = {f"train/{k}": float(v) / self.step_in_epoch for k, v in self.sums.items()}
+    def next_step_updates(self, steps_per_epoch: int) -> bool:
+        """Whether the weights change in the next step: each `optim.accumulation` steps, and at the end of an epoch."""
+        optim, number = self.config.optim, self.step_in_epoch + 1
+        is_last = number == steps_per_epoch or (optim.max_steps is not None and self.step + 1 >= optim.max_steps)
+        return number % optim.accumulation == 0 or is_last
+
+    def checkpoint_due(self, steps_per_epoch: int) -> bool:
+        """Whether `optim.checkpoint_steps` asks for a checkpoint here, and no end of an epoch brings one anyway."""
+        every = self.config.optim.checkpoint_steps
+        if not every or self.step_in_epoch == steps_per_epoch or self.out_of_steps():
+            return False
+        return self.step // every > self.saved_step // every
+
+    def count_step(self, losses: Mapping[str, Tensor]) -> None:
+        """A step was taken and had these losses."""
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+        self.step += 1
+        self.step_in_epoch += 1
+
+    def count_epoch(self, data_wait_share: float) -> None:
+        """An epoch was trained: `train_metrics` are the means of its losses.
+
+        Args:
+            data_wait_share: share of its time that was spent waiting for batches.
+        """
+        self.train_metrics = {f"train/{name}": float(sum_) / self.step_in_epoch for name, sum_ in self.sums.items()}
         self.train_metrics["train/lr"] = self.optimizer.param_groups[0]["lr"]
-        self.train_metrics["cost/data_wait_share"] = batches.seconds / (time.monotonic() - began)
+        self.train_metrics["cost/data_wait_share"] = data_wait_share
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
         if self.train_metrics.get("train/collapsed") == 1.0 and rank() == 0:
             warnings.warn(
@@ -108,49 +100,36 @@ class TrainState(Learner):
                 stacklevel=2,
             )
 
-    def validate(self) -> dict[str, float]:
-        """Metrics of the epoch that ended; keeps the similarities of the best one. Empty on ranks other than 0."""
-        started = time.monotonic()
-        config = self.config.evaluation
-        judged = None
-        finite = True
-        with self._averaged():
-            query, gallery = embed_split(self.model, self.val, self.feed, self.device)
-            if rank() == 0:
-                try:
-                    judged = validation_metrics(
-                        self.model, query, gallery, self.val, config.memory_mib, config.keep_similarity
-                    )
-                except NonFiniteError:
-                    finite = False
-            uncertainty = query_uncertainty(self.model, self.val, self.feed, self.device)
-        self._spend(started)
-        # rank 0 alone makes the scores; all stop together
-        if any_rank(not finite, self.device):
-            raise NonFiniteError(f"epoch {self.epoch}: the validation similarities are not finite; check the features")
-        if judged is None:
-            return {}
-        metrics = {f"val/{name}": value for name, value in judged.metrics.items()} | self.train_metrics
-        metrics |= diagnostics(self.model, judged.ranks, query, gallery, uncertainty, self.val)
-        metrics["cost/worker_seconds"] = self.worker_seconds
-        metrics["cost/index_bytes"] = float(4 * gallery[0].numel())  # of an image's embedding, as float32
-        metrics["cost/gpu_seconds"] = self.worker_seconds if self.device.type == "cuda" else 0.0
-        value = metrics.get(config.select)
-        if value is None:
-            raise UsageError(
-                f"evaluation.select={config.select} is no metric of this table; it has "
-                f"{', '.join(name for name in metrics if name.startswith('val/'))}"
-            )
-        if not math.isfinite(value):
-            raise NonFiniteError(f"{config.select} is {value} after epoch {self.epoch}")
-        if value > self.best:
-            self.best = value
-            if judged.scores is not None and not isinstance(self.val, QuerySplit):
-                keep_similarity(self.config.folder, judged.scores, self.val, self.step)
-        return metrics
+    def count_seconds(self, started: float) -> None:
+        """Add the time since `started`, a value of time.monotonic(), to `worker_seconds`."""
+        self.worker_seconds += (time.monotonic() - started) * world_size()
 
-    def save(self, root: Path, metrics: dict[str, float] | None = None) -> Path | None:
-        """A checkpoint of this moment, by rank 0."""
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights, where the run averages; outside, those that train."""
+        if self.average is None:
+            yield
+            return
+        live = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(live)
+
+    def save(
+        self, root: Path, fingerprint: str, vocabulary: Vocabulary | None, metrics: Mapping[str, float] | None = None
+    ) -> Path | None:
+        """Write a checkpoint of this step under `root` and return its folder (rank 0; None elsewhere).
+
+        Args:
+            fingerprint: of the table.
+            vocabulary: of the captions; None unless they are words.
+            metrics: of the epoch; None inside one.
+
+        Raises:
+            DiskFullError: earlier checkpoints are as they were.
+        """
         self.saved_step = self.step
         if rank() != 0:
             return None
@@ -169,12 +148,13 @@ class TrainState(Learner):
             "metrics": metrics or {},
             "selected": (metrics or {}).get(self.config.evaluation.select),
             "world_size": world_size(),
-            "fingerprint": self.val.table.fingerprint,
+            "fingerprint": fingerprint,
         }
         weights = self.average if self.average is not None else self.model.state_dict()
-        return checkpoint.save(root, self.config, weights, state, facts, self.feed.vocabulary)
+        return checkpoint.save(root, self.config, weights, state, facts, vocabulary)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Go back to where a checkpoint of this run was written."""
         state = saved.state()
         self.model.load_state_dict(state["live"] or saved.weights)
         if self.average is not None:
@@ -186,16 +166,15 @@ class TrainState(Learner):
         self.best, self.worker_seconds = state["best"], state["worker_seconds"]
         self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
 
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averaged weights in the model, while evaluating."""
-        if self.average is None:
-            yield
-            return
-        live = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
-        yield
-        self.model.load_state_dict(live)
 
-    def _spend(self, started: float) -> None:
-        self.worker_seconds += (time.monotonic() - started) * world_size()
+def _distribute(model: Method, device: torch.device) -> nn.Module:
+    """The model, in DDP where there are several ranks."""
+    if world_size() == 1:
+        return model
+    # batch norm statistics are global already: there is nothing to broadcast. Newer torch renames the switch, with a
+    # warning on every rank; older torch knows this name alone
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
+        )

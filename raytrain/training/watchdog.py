@@ -1,7 +1,7 @@
-"""A rank that hangs ends itself, since the others wait for it in a collective for ever and nobody else would notice.
+"""Ends a rank that hangs: the other ranks would wait for it in a collective for ever, and nobody would notice.
 
-Ends are seen by whoever started the ranks: Ray Train starts the group again from its last checkpoint, torchrun ends the
-others. The stacks of all threads are left in the run's folder, and say where each rank stood.
+Whoever started the ranks sees that one ended: Ray Train restarts the group from its last checkpoint, torchrun ends the
+other ranks. The stacks of all threads are left in the run's folder and show where each rank stood.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pathlib import Path
 from raytrain.errors import UsageError
 
 TIMEOUT = "RAYTRAIN_HANG_TIMEOUT_S"
-"""Environment variable: seconds without a finished step, validation or checkpoint; 0 turns the watchdog off."""
+"""Environment variable: seconds that a rank may take for a step, a validation or a checkpoint; 0: for ever."""
 DEFAULT_S = 3600.0
 
 
 class Watchdog:
-    """Ends this process with code 1 unless `beat` is called every so often, while the context is open.
+    """While the context is open, ends this process with code 1 when `beat` was not called for `timeout_s`.
 
     Args:
-        folder: of the run, where `stacks-rank0.txt` is written if it comes to that.
+        folder: of the run; the stacks are written to its `stacks-rank<rank>.txt`.
         rank: of this process.
-        timeout_s: None reads the environment.
+        timeout_s: seconds between two beats; 0 turns the watchdog off, None reads RAYTRAIN_HANG_TIMEOUT_S.
 
     Raises:
-        UsageError: an environment variable that is no number of seconds.
+        UsageError: the environment variable is no number of seconds.
     """
 
     def __init__(self, folder: Path, rank: int, timeout_s: float | None = None) -> None:
@@ -41,7 +41,7 @@ class Watchdog:
         return self
 
     def beat(self) -> None:
-        """This rank has come further."""
+        """This rank has made progress: start the timeout again."""
         if self.timeout_s:
             faulthandler.dump_traceback_later(self.timeout_s, exit=True, file=self.file)
 

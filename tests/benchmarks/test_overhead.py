@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.overhead import told
+from benchmarks.overhead import timings_of
 from benchmarks.packing import compare
 
 
@@ -19,7 +19,7 @@ def run(start: float, end: float, status: str = "finished") -> list[dict[str, ob
 def test_gaps_are_of_the_slot_that_was_freed_first() -> None:
     """Two slots from second 100 on: 10-40 and 12-30, then 33-63 after the second's 3 s, then 45-75 after 5 s."""
     journals = [run(110, 140), run(112, 130), run(133, 163), run(145, 175)]
-    found = told(journals, began=100, ended=180, slots=2)  # type: ignore[arg-type]
+    found = timings_of(journals, began=100, ended=180, slots=2)  # type: ignore[arg-type]
     assert found.first_s == 10
     assert found.gaps_s == [3, 5]
     assert found.trained_s == 30 + 18 + 30 + 30

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import override
-from raytrain.training.fit import fit
+from raytrain.training import fit as loop
 from raytrain.training.run import open_tables, resumable
 from raytrain.training.train_state import TrainState
 from tests.runs import small_run
@@ -30,15 +30,15 @@ def main(folder: str, number: int, hang: bool) -> None:
     dist.init_process_group("gloo", init_method=rendezvous, rank=number, world_size=2)
     config = override(small_run(Path(folder), num_epochs=3), {"name": "held"})
     if hang and number == 1:
-        learn = TrainState.learn
+        train_step = loop.train_step
 
-        def held_up(self: TrainState, *given: Any) -> Any:
-            if self.epoch == 1:
+        def held_up(state: TrainState, *given: Any) -> Any:
+            if state.epoch == 1:
                 sleep_for_ever()
-            return learn(self, *given)
+            return train_step(state, *given)
 
-        TrainState.learn = held_up  # type: ignore[method-assign]
-    fit(config, open_tables(config), resume_from=resumable(config))
+        loop.train_step = held_up
+    loop.fit(config, open_tables(config), resume_from=resumable(config))
     dist.destroy_process_group()
 
 

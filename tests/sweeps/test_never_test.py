@@ -22,6 +22,7 @@ from raytrain.data.table.test_guard import VARIABLE
 from raytrain.errors import RefusedError
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.tracking.journal import Journal
+from raytrain.training import fit as loop
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
@@ -68,15 +69,15 @@ def read_test_as_val(table: Path) -> None:
 
 def between_trials(place: Place, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> int:
     """A sweep under whose second trial the table changes."""
-    whole = TrainState.validate
+    validate = loop.validate
 
-    def validate(run: TrainState) -> dict[str, float]:
-        found = whole(run)
-        if run.config.name == "s-t000":
+    def then_change(state: TrainState, *given: Any) -> dict[str, float]:
+        metrics = validate(state, *given)
+        if state.config.name == "s-t000":
             change()
-        return found
+        return metrics
 
-    monkeypatch.setattr(TrainState, "validate", validate)
+    monkeypatch.setattr(loop, "validate", then_change)
     code = place.sweep("--name", "s")
     trials = [event for event in Journal(place.run("s")).read() if event["event"] == "trial"]
     assert [event["number"] for event in trials] == [0]  # the second one was not counted as a failure
@@ -87,11 +88,11 @@ def in_a_trial(place: Place, monkeypatch: pytest.MonkeyPatch, attempt: Callable[
     """A sweep whose method tries something in its first step."""
     assert place.train("name=done") == 0
 
-    def learn(*given: object) -> None:
+    def train_step(*given: object) -> None:
         attempt()
         raise AssertionError("it was not refused")
 
-    monkeypatch.setattr(TrainState, "learn", learn)
+    monkeypatch.setattr(loop, "train_step", train_step)
     return place.sweep("--name", "s")
 
 
@@ -163,16 +164,16 @@ def test_a_command_that_a_trial_starts_ends_with_exit_code_4_and_opens_nothing(
     assert here.train("name=done") == 0
     run = str(here.run("done"))
     codes: list[int] = []
-    whole = TrainState.learn
+    train_step = loop.train_step
 
-    def learn(*given: Any) -> Any:
+    def evaluate_first(*given: Any) -> Any:
         if not codes:
             codes.append(main(["evaluate", run, "--split", "test"]))
             command = [sys.executable, "-m", "raytrain.cli", "evaluate", run, "--split", "test"]
             codes.append(subprocess.run(command, capture_output=True, check=False).returncode)
-        return whole(*given)
+        return train_step(*given)
 
-    monkeypatch.setattr(TrainState, "learn", learn)
+    monkeypatch.setattr(loop, "train_step", evaluate_first)
     assert here.sweep("--name", "s") == 0
     assert codes == [4, 4]
     assert main(["evaluate", run, "--split", "test"]) == 0  # once nothing trains

@@ -20,6 +20,7 @@ pytest.importorskip("mlflow", reason="the tracker is MLflow")
 
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mlflow import prepare_store
+from raytrain.training import fit as loop
 from raytrain.training.train_state import TrainState
 from tests.ray_cluster import free_port
 from tests.sweeps.in_process import Place
@@ -78,21 +79,21 @@ def test_a_tracker_that_dies_in_a_sweep_and_comes_back_has_everything_at_its_end
 ) -> None:
     from mlflow import MlflowClient
 
-    whole = TrainState.validate
+    validate = loop.validate
     client = MlflowClient(tracker.store)
 
-    def validate(run: TrainState) -> dict[str, float]:
-        if run.config.name == "s-t001":
+    def watched(state: TrainState, *given: Any) -> dict[str, float]:
+        if state.config.name == "s-t001":
             assert client.get_experiment_by_name("small")  # it was there
             tracker.kill()
-        if run.config.name == "s-t002":  # the end of the one before was due, and found nobody
+        if state.config.name == "s-t002":  # the end of the one before was due, and found nobody
             deadline = time.monotonic() + 60
             while not of_mlflow(caught) and time.monotonic() < deadline:
                 time.sleep(0.05)
             tracker.start()
-        return whole(run)
+        return validate(state, *given)
 
-    monkeypatch.setattr(TrainState, "validate", validate)
+    monkeypatch.setattr(loop, "validate", watched)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert here.sweep("--name", "s", "--tracking", tracker.uri) == 0
@@ -111,14 +112,14 @@ def test_a_tracker_that_never_answers_is_left_after_two_tries(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     asked: list[Any] = []
     ended = threading.Event()
-    whole = TrainState.validate
+    validate = loop.validate
 
-    def validate(run: TrainState) -> dict[str, float]:
-        if run.config.name == "s-t002":
+    def watched(state: TrainState, *given: Any) -> dict[str, float]:
+        if state.config.name == "s-t002":
             ended.set()
-        return whole(run)
+        return validate(state, *given)
 
-    monkeypatch.setattr(TrainState, "validate", validate)
+    monkeypatch.setattr(loop, "validate", watched)
     with socket.socket() as deaf, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         deaf.bind(("127.0.0.1", 0))

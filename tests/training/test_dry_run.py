@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,20 @@ import torch
 
 from raytrain.cli.main import main
 from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
+from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.methods import DivE
 from raytrain.recipes import RECIPES
+from raytrain.training import dry_run as dry_running
+from raytrain.training import fit as loop
 from raytrain.training.dry_run import (
-    Sizes,
     dry_run,
-    inputs,
     made_up_batch,
     parse_sizes,
     parts,
-    table_sizes,
-    usual_sizes,
 )
-from raytrain.training.learner import Learner
+from raytrain.training.input_sizes import Sizes, inputs, table_sizes, usual_sizes
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 from tests.encoders.tiny_models import clip
@@ -74,25 +72,26 @@ def test_the_parts_of_paper_size_have_the_published_number_of_parameters() -> No
 def test_it_takes_the_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On training's first batch the loss, and the weights after the step, are those of `fit`."""
     config = override(small_run(tmp_path), {"name": "x", "optim.max_steps": 1})
-    run = TrainState(config, open_tables(config), CPU)
-    first = next(run.batches.epoch(0))
-    run.train_epoch(threading.Event(), lambda: None)
-    after = []
-    learn = Learner.learn
+    train_step = loop.train_step
+    batches: list[Batch] = []
+    after: list[dict[str, torch.Tensor]] = []
 
-    def watched(self: Learner, *given: Any) -> Any:
-        found = learn(self, *given)
-        after.append({name: value.clone() for name, value in self.model.state_dict().items()})
-        return found
+    def watched(state: TrainState, batch: Batch, *given: Any) -> Any:
+        losses = train_step(state, batch, *given)
+        batches.append(batch)
+        after.append({name: value.clone() for name, value in state.model.state_dict().items()})
+        return losses
 
-    monkeypatch.setattr("raytrain.training.dry_run.made_up_batch", lambda *given: first)
-    monkeypatch.setattr(Learner, "learn", watched)
-    found = dry_run(config, device=CPU)
-    assert found["loss"] == pytest.approx(run.train_metrics["train/loss"], rel=1e-6)
-    assert found["loss_later"] != found["loss"]
-    assert len(after) == 2
-    for name, value in run.model.state_dict().items():
-        torch.testing.assert_close(after[0][name], value)
+    for module in (loop, dry_running):
+        monkeypatch.setattr(module, "train_step", watched)
+    metrics = loop.fit(config, open_tables(config), device=CPU)
+    monkeypatch.setattr(dry_running, "made_up_batch", lambda *given: batches[0])
+    report = dry_run(config, device=CPU)
+    assert report["loss"] == pytest.approx(metrics["train/loss"], rel=1e-6)
+    assert report["loss_later"] != report["loss"]
+    assert len(after) == 3  # one of training, two of the dry run
+    for name, value in after[0].items():
+        torch.testing.assert_close(after[1][name], value)
 
 
 def test_a_table_that_is_there_gives_its_own_sizes(tmp_path: Path) -> None:
@@ -188,7 +187,7 @@ def test_the_command_prints_json_and_leaves_nothing(
         "regions": 17, "region_features": 1280, "tokens": 3, "token_features": 384, "captions": 2,
     }  # fmt: skip
     assert found["batch"]["text"] == [8, 3, 384]
-    assert "as told: captions, tokens" in told.err
+    assert "by --assume: captions, tokens" in told.err
     assert "whole batch of 4; each of 2 workers" in told.err
     assert main(["train", "dive_emoji", "--assume", "captions=2"]) == 2
     assert main(["train", "dive_emoji", "--dry-run", "optim.lrr=1"]) == 2
