@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.data.load.words import Vocabulary
-from raytrain.data.paths import opened
+from raytrain.data.paths import open_binary
 from raytrain.errors import DataError, Problem
 
 MAX_BYTES = 64 * 2**20
@@ -53,7 +53,7 @@ def read_pickled(path: str | os.PathLike[str]) -> Vocabulary:
         DataError: a file that is none, or asks for anything beside words and numbers.
     """
     file = Path(path)
-    with opened(file) as source:
+    with open_binary(file) as source:
         data = source.read(MAX_BYTES + 1)
     try:
         if len(data) > MAX_BYTES:

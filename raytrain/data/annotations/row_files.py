@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.data.paths import contained, opened, refuse_pickle
+from raytrain.data.paths import contained, open_binary, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
@@ -85,7 +85,7 @@ def columns_of(path: Path) -> list[str]:
 def text_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
     """(line from 1, text with its end) of a UTF-8 file; lines in another encoding become problems."""
     try:
-        with opened(path) as file:
+        with open_binary(path) as file:
             number = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1

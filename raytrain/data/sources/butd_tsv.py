@@ -25,7 +25,7 @@ from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.layouts import KNOWN, Layout
 from raytrain.data.annotations.records import SourceLocation, split_of
 from raytrain.data.annotations.row_files import MAX_LINE_BYTES, ROW_FILES, read_rows
-from raytrain.data.paths import contained, opened
+from raytrain.data.paths import contained, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.sources.karpathy import read_items
@@ -126,7 +126,7 @@ def build(
 
 def lines(path: Path, problems: Problems) -> Iterator[Line]:
     """The lines of a TSV, one at a time; those that are none become problems."""
-    with opened(path) as file:
+    with open_binary(path) as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
@@ -219,7 +219,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     """A TSV of features: the first line has six fields of which the last is long base64."""
-    with opened(path) as file:
+    with open_binary(path) as file:
         parts = file.readline(MAX_LINE_BYTES).split(b"\t")
         if parts[0] == b"image_id" and parts[-1].strip() == b"features":
             return True

@@ -26,7 +26,7 @@ from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.layouts import MARKED, Layout
 from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_in, split_of, with_split
 from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from raytrain.data.paths import check_relative, opened
+from raytrain.data.paths import check_relative, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -137,7 +137,7 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
 
 def _members(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[tuple[int, str, bytes]]:
     """(row, name, content) of the members that are read."""
-    with opened(path) as file:
+    with open_binary(path) as file:
         try:
             archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
         except Exception as error:  # tarfile raises whatever a header makes it trip over
