@@ -74,10 +74,8 @@ class Url:
             Interrupted: the store does not answer.
         """
         store, path = self.store()
-        return {
-            str(path_in_store)[len(path) :].lstrip("/")
-            for path_in_store in _with_retries(self, lambda: store.find(path))
-        }
+        paths = _with_retries(self, lambda: store.find(path))
+        return {str(file)[len(path) :].lstrip("/") for file in paths}
 
     def read(self, relative: str) -> bytes:
         """The bytes of a file inside, at most MAX_IMAGE_BYTES.

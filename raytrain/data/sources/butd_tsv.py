@@ -93,20 +93,20 @@ def build(
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder, problems = Path(root).expanduser().resolve(), Problems()
     files = _files(folder)
-    said = _captions(_captions_file(folder, captions), problems)
+    annotated = _captions(_captions_file(folder, captions), problems)
     problems.raise_if_any()
     rows, first = _scan(files, problems)
     if texts_per_image is not None:
-        said = [replace(item, texts=item.texts[:texts_per_image]) for item in said]
-    for item in said:
+        annotated = [replace(item, texts=item.texts[:texts_per_image]) for item in annotated]
+    for item in annotated:
         if item.id not in rows:
             missing.add_image(item.id, item.split, len(item.texts), "no features")
-    if exceeds(len(missing.ids), len(said), allow_missing):
+    if exceeds(len(missing.ids), len(annotated), allow_missing):
         for identity in missing.ids:
             fix = "Extract them, or allow a share of missing images with allow_missing=SHARE."
             problems.add("missing", Problem(str(files[0]), None, f"no features of image {identity!r}", fix))
     problems.raise_if_any()
-    items = [item for item in said if item.id in rows]
+    items = [item for item in annotated if item.id in rows]
     if first is None or not items:
         raise DataError(Problem(str(files[0]), None, "no image of the captions has features", "Check captions=FILE."))
     shape = (len(items), first.boxes, first.width())
@@ -152,7 +152,7 @@ def lines(path: Path, problems: Problems) -> Iterator[Line]:
 
 def _scan(files: list[Path], problems: Problems) -> tuple[dict[str, SourceLocation], Line | None]:
     """(place of each image, the first line); every image must have the shape of the first."""
-    found: dict[str, SourceLocation] = {}
+    places: dict[str, SourceLocation] = {}
     first: Line | None = None
     for path in files:
         for line in lines(path, problems):
@@ -167,11 +167,11 @@ def _scan(files: list[Path], problems: Problems) -> tuple[dict[str, SourceLocati
             elif (line.boxes, width) != (first.boxes, first.width()):
                 what = f"image {line.id!r} has {line.boxes} boxes of {width}, the first one {first.boxes} of "
                 bad("shape", f"{what}{first.width()}; one array needs the same of every image")
-            if line.id in found:
-                before = found[line.id]
+            if line.id in places:
+                before = places[line.id]
                 bad("twice", f"image {line.id!r} is in {Path(before.file).name}, row {before.row} too")
-            found[line.id] = line.place
-    return found, first
+            places[line.id] = line.place
+    return places, first
 
 
 def _fill(
@@ -211,10 +211,10 @@ def _fill(
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the *.tsv files with --root."))
-    found = [path for path in sorted(folder.glob("*.tsv")) if _is_ours(path)]
-    if not found:
+    paths = [path for path in sorted(folder.glob("*.tsv")) if _is_ours(path)]
+    if not paths:
         raise DataError(Problem(str(folder), None, "no *.tsv of features", "Put the extracted files there."))
-    return found
+    return paths
 
 
 def _is_ours(path: Path) -> bool:
@@ -229,27 +229,27 @@ def _is_ours(path: Path) -> bool:
 def _captions_file(folder: Path, name: str) -> Path:
     if name:
         return contained(folder, name)
-    found = sorted(folder.glob("dataset_*.json"))
-    if not found:
+    candidates = sorted(folder.glob("dataset_*.json"))
+    if not candidates:
         rows = sorted(path for path in folder.iterdir() if path.suffix.lower() in ROW_FILES and path.is_file())
-        found = [path for path in rows if not (path.suffix == ".tsv" and _is_ours(path))]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        candidates = [path for path in rows if not (path.suffix == ".tsv" and _is_ours(path))]
+    if len(candidates) != 1:
+        names = ", ".join(path.name for path in candidates) or "none"
         what = f"needs exactly one dataset_*.json or file of captions, found {names}"
         raise DataError(Problem(str(folder), None, what, "Name the file with captions=FILE."))
-    return found[0]
+    return candidates[0]
 
 
 def _captions(path: Path, problems: Problems) -> list[Item]:
     """Items called as the TSV calls images, without files."""
     items: dict[str, Item] = {}
     if path.suffix.lower() == ".json":
-        for one, place in read_items(path, problems):
-            name = PurePosixPath(one.id).stem
+        for item, place in read_items(path, problems):
+            name = PurePosixPath(item.id).stem
             if name in items:
-                what = f"image {one.id!r} is called {name!r} without its suffix, and so is another"
+                what = f"image {item.id!r} is called {name!r} without its suffix, and so is another"
                 problems.add("stem", Problem(place.file, place.row, what, "Give images names of their own."))
-            items[name] = Item(name, "", one.split, one.texts)
+            items[name] = Item(name, "", item.split, item.texts)
         return list(items.values())
     columns = Columns(image="image_id")
     for record in records_of(read_rows(path, problems), path, columns, problems):
@@ -263,13 +263,13 @@ def _captions(path: Path, problems: Problems) -> list[Item]:
             continue
         if not record.file:
             bad("id", "no image_id")
-        item = items.setdefault(record.file, Item(record.file, "", split))
-        if item.split != split:
-            bad("two splits", f"image {item.id!r} is in {split} here and in {item.split} before")
+        entry = items.setdefault(record.file, Item(record.file, "", split))
+        if entry.split != split:
+            bad("two splits", f"image {entry.id!r} is in {split} here and in {entry.split} before")
         for text in record.texts:
             if not text.strip():
                 bad("empty", "empty caption")
-            item.texts.append((f"{item.id}#{len(item.texts)}", " ".join(text.split())))
+            entry.texts.append((f"{entry.id}#{len(entry.texts)}", " ".join(text.split())))
     return list(items.values())
 
 
@@ -278,8 +278,8 @@ def looks_like(root: Path) -> Layout | None:
         files = _files(root)
     except DataError:
         return None
-    found = [f"{', '.join(path.name for path in files)} (base64 region features)"]
+    descriptions = [f"{', '.join(path.name for path in files)} (base64 region features)"]
     try:
-        return Layout([*found, _captions_file(root, "").name], [], {}, KNOWN)
+        return Layout([*descriptions, _captions_file(root, "").name], [], {}, KNOWN)
     except DataError as error:
-        return Layout(found, [f"captions: {error.problems[0].what}"], {"captions": "FILE"}, KNOWN)
+        return Layout(descriptions, [f"captions: {error.problems[0].what}"], {"captions": "FILE"}, KNOWN)

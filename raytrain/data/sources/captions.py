@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
 from raytrain.data.annotations.grouping import write_records
-from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, describe_match, image_folder, named
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_named, describe_match, image_folder
 from raytrain.data.annotations.records import Record, Shares, split_in, with_split
 from raytrain.data.annotations.row_files import columns_of, files_in, read_rows
 from raytrain.data.problems import Problems
@@ -85,7 +85,7 @@ def looks_like(root: Path) -> Layout | None:
         if path.suffix.lower() not in _SUFFIXES or path.stem == "metadata" or not path.is_file():
             continue
         columns = columns_of(path)
-        image, text = named(columns, IMAGE_NAMES), named(columns, TEXT_NAMES)
+        image, text = column_named(columns, IMAGE_NAMES), column_named(columns, TEXT_NAMES)
         if not image or not text:
             continue
         rows = read_rows(path, Problems())
@@ -94,19 +94,19 @@ def looks_like(root: Path) -> Layout | None:
         except DataError:
             names = []
         folder = image_folder(root, names)
-        alike = [one.name for one in sorted(root.glob(f"*{path.suffix}")) if columns_of(one) == columns]
-        others = [one for one in files_in(root, "", _SUFFIXES) if one.name not in alike]
+        alike = [other.name for other in sorted(root.glob(f"*{path.suffix}")) if columns_of(other) == columns]
+        others = [other for other in files_in(root, "", _SUFFIXES) if other.name not in alike]
         options = {key: value for key, value in (("image", image), ("text", text)) if value != key}
         if others:
             options["file"] = ",".join(alike)
-        split = named(columns, SPLIT_NAMES)
+        split = column_named(columns, SPLIT_NAMES)
         if split and split != "split":
             options["split"] = split
         if not split and not all(split_in(Path(name).stem) for name in alike):
             options |= {"val": "0.1", "test": "0.1"}
         if folder not in (None, "images"):
             options["images"] = str(folder)
-        found = [f"{', '.join(alike)} (columns {', '.join(columns)})", describe_match(root, f"{folder or 'images'}/")]
+        descriptions = [f"{', '.join(alike)} (columns {', '.join(columns)})", describe_match(root, f"{folder or 'images'}/")]
         missing = [] if folder else [f"images, such as {PurePosixPath(names[0]) if names else 'images/1.jpg'}"]
-        return Layout([one for one in found if one], missing, options, MARKED if folder else GUESSED)
+        return Layout([other for other in descriptions if other], missing, options, MARKED if folder else GUESSED)
     return None

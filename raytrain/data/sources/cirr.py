@@ -24,7 +24,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
@@ -67,9 +67,9 @@ def build(
     places: dict[str, SourceLocation] = {}
     queries: list[Query] = []
     for name in dict.fromkeys(names):
-        some, where = read_images(folder, name, problems)
-        items += some
-        places |= where
+        images, image_places = read_images(folder, name, problems)
+        items += images
+        places |= image_places
         pairs = read_pairs(folder, name, problems)
         queries += read_extended(folder, name, pairs, problems) if extended else pairs
     empty = sum(query.texts[0] == EMPTY for query in queries)
@@ -122,36 +122,36 @@ def read_extended(folder: Path, name: str, queries: list[Query], problems: Probl
     """The queries, those that captions_ext has notes on with a second text: "Caption; note; note"."""
     path = folder / "captions_ext" / f"cap.ext.rc2.{name}.json"
     entries: list[Any] = read_json(path, list, "Put the file there, or build without extended=true.")
-    known = {query.id: query for query in queries}
-    said: dict[str, list[str]] = {}
+    query_of = {query.id: query for query in queries}
+    notes_of: dict[str, list[str]] = {}
     for row, entry in enumerate(entries):
         place = SourceLocation(str(path), row)
         notes = entry.get("caption_extend") if isinstance(entry, dict) else None
-        query = known.get(str(entry.get("pairid"))) if isinstance(entry, dict) else None
+        query = query_of.get(str(entry.get("pairid"))) if isinstance(entry, dict) else None
         if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
             problems.add("notes", Problem(place.file, row, "no texts under 'caption_extend'", _FIX))
-        elif query is None or query.id in said:
+        elif query is None or query.id in notes_of:
             what = f"pairid {entry.get('pairid')!r} is {'here twice' if query else f'no query of {name}'}"
             problems.add("pairid", Problem(place.file, row, what, _FIX))
         elif entry.get("reference") != query.reference:
             what = f"pairid {query.id} has reference {entry.get('reference')!r}, its query {query.reference!r}"
             problems.add("reference", Problem(place.file, row, what, _FIX))
         else:
-            said[query.id] = [" ".join(notes[key].split()) for key in sorted(notes)]
+            notes_of[query.id] = [" ".join(notes[key].split()) for key in sorted(notes)]
     extended = []
     for query in queries:
         # "[c] None existed", "[cr0] Nothing worth mentioning", "[cr1] Covered in query": codes of nothing to say
-        notes = [note for note in said.get(query.id, ()) if note and not note.startswith("[c")]
+        notes = [note for note in notes_of.get(query.id, ()) if note and not note.startswith("[c")]
         more = ["; ".join([*(text for text in query.texts if text != EMPTY), *notes])] if notes else []
         extended.append(replace(query, texts=[*query.texts, *more]))
     return extended
 
 
 def looks_like(root: Path) -> Layout | None:
-    there = [name for name in SPLIT_OF if (root / f"captions/cap.rc2.{name}.json").is_file()]
-    if not there and not list(root.glob("image_splits/split.rc2.*.json")):
+    present_splits = [name for name in SPLIT_OF if (root / f"captions/cap.rc2.{name}.json").is_file()]
+    if not present_splits and not list(root.glob("image_splits/split.rc2.*.json")):
         return None
-    names = there or list(SPLIT_OF)
+    names = present_splits or list(SPLIT_OF)
     options = {} if names == list(SPLIT_OF) else {"splits": ",".join(names)}
     folder = next((name for name in ("img_raw", "images") if (root / name).is_dir()), "img_raw")
     if folder != "img_raw":
@@ -159,4 +159,4 @@ def looks_like(root: Path) -> Layout | None:
     files = [
         file for name in names for file in (f"captions/cap.rc2.{name}.json", f"image_splits/split.rc2.{name}.json")
     ]
-    return marked(root, [*files, f"{folder}/"], ["captions_ext/cap.ext.rc2.*.json"], options)
+    return layout_of(root, [*files, f"{folder}/"], ["captions_ext/cap.ext.rc2.*.json"], options)

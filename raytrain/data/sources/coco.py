@@ -23,7 +23,7 @@ import numpy as np
 
 from raytrain.data.annotations.items import Item, present_images, to_arrow
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.storage import root_of
@@ -80,38 +80,38 @@ def build(
     if any(number is not None and number < 1 for number in (dev_images, texts_per_image)):
         raise UsageError("dev_images and texts_per_image are at least 1")
     folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
-    image_root, said_in = root_of(images, folder), (folder / annotations).resolve()
+    image_root, annotation_folder = root_of(images, folder), (folder / annotations).resolve()
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
-    read = _read(said_in, problems)
-    there = [name for name in LISTS if (said_in / f"coco_{name}_ids.npy").is_file()]
-    if there:
-        items = [item for name in there for item in _listed(said_in, name, read, dev_images, problems)]
-        _check_once(items, said_in, problems)
+    read = _read(annotation_folder, problems)
+    list_names = [name for name in LISTS if (annotation_folder / f"coco_{name}_ids.npy").is_file()]
+    if list_names:
+        items = [item for name in list_names for item in _listed(annotation_folder, name, read, dev_images, problems)]
+        _check_once(items, annotation_folder, problems)
     else:
         for number, (image, text) in sorted(read.captions.items()):
             read.items[image].texts.append((str(number), text))
         items = [item for item in read.items.values() if item.texts]
     if texts_per_image is not None:
-        items = [Item(one.id, one.file, one.split, one.texts[:texts_per_image], "", one.attribution) for one in items]
+        items = [Item(item.id, item.file, item.split, item.texts[:texts_per_image], "", item.attribution) for item in items]
     problems.raise_if_any()
     present = present_images(items, read.places, image_root, missing, problems)
     problems.raise_if_any()
     if not present:
         raise DataError(Problem(str(image_root), None, "no image of the annotations is there", "Check images=FOLDER."))
-    source = {"name": "coco", "lists": there, "dev_images": dev_images, "texts_per_image": texts_per_image}
+    source = {"name": "coco", "lists": list_names, "dev_images": dev_images, "texts_per_image": texts_per_image}
     with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
         writer.write(*to_arrow(present))
     return Table(out)
 
 
 def _read(folder: Path, problems: Problems) -> Annotated:
-    found = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
-    if not found:
+    paths = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
+    if not paths:
         what = f"no captions_train2014.json or captions_val2014.json in {folder.name}/"
         raise DataError(Problem(str(folder), None, what, "Put them there, or name the folder with annotations=FOLDER."))
     read = Annotated()
-    for path in found:
+    for path in paths:
         name = _NAME.fullmatch(path.name)
         assert name is not None
         _read_file(path, name[1], name[2], read, problems)
@@ -125,9 +125,9 @@ def _read_file(path: Path, inside: str, split: str, read: Annotated, problems: P
         raise DataError(Problem(str(path), None, f"no list under {empty[0]!r}", _FIX))
     licences = document.get("licenses")
     names = {
-        one.get("id"): str(one.get("name", ""))
-        for one in (licences if isinstance(licences, list) else [])
-        if isinstance(one, Mapping) and isinstance(one.get("id"), int)
+        licence.get("id"): str(licence.get("name", ""))
+        for licence in (licences if isinstance(licences, list) else [])
+        if isinstance(licence, Mapping) and isinstance(licence.get("id"), int)
     }
 
     def bad(kind: str, row: int, what: str) -> None:
@@ -140,9 +140,9 @@ def _read_file(path: Path, inside: str, split: str, read: Annotated, problems: P
         elif str(number) in read.items:
             bad("twice", row, f"image {number} appears twice")
         else:
-            licence = entry.get("license")
-            known = names.get(licence, "") if isinstance(licence, int) else ""
-            credit = ", ".join(str(one) for one in (known, entry.get("flickr_url")) if one)
+            licence_id = entry.get("license")
+            licence_name = names.get(licence_id, "") if isinstance(licence_id, int) else ""
+            credit = ", ".join(str(licence) for licence in (licence_name, entry.get("flickr_url")) if licence)
             read.items[str(number)] = Item(str(number), f"{inside}/{file}", split, attribution=credit)
             read.places[str(number)] = SourceLocation(str(path), row)
     for row, entry in enumerate(entries["annotations"] or []):
@@ -170,7 +170,7 @@ def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, pr
     if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
         what = f"array {ids.shape} of {ids.dtype}, expected a list of caption ids"
         raise DataError(Problem(str(path), None, what, "Get the file again."))
-    found: dict[str, Item] = {}
+    listed: dict[str, Item] = {}
     last = ""
     for row, number in enumerate(ids.astype(np.int64).tolist()):
         if number not in read.captions:
@@ -178,16 +178,16 @@ def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, pr
             problems.add(f"list {name}", Problem(str(path), row, what, "Put the annotations of all its images there."))
             continue
         image, text = read.captions[number]
-        item = found.get(image)
+        item = listed.get(image)
         if item is None:
-            known = read.items[image]
-            item = found[image] = Item(image, known.file, LISTS[name], attribution=known.attribution)
+            annotated = read.items[image]
+            item = listed[image] = Item(image, annotated.file, LISTS[name], attribution=annotated.attribution)
         elif image != last:
             what = f"caption {number} is of image {image}, whose other captions are further up"
             problems.add(f"apart {name}", Problem(str(path), row, what, "Captions of an image stand together."))
         item.texts.append((str(number), text))
         last = image
-    return list(found.values())[: dev_images if name == "dev" else None]
+    return list(listed.values())[: dev_images if name == "dev" else None]
 
 
 def _check_once(items: list[Item], folder: Path, problems: Problems) -> None:
@@ -215,5 +215,5 @@ def looks_like(root: Path) -> Layout | None:
             options["annotations"] = folder
         if "dev" in lists:
             options["dev_images"] = 1000
-        return marked(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
+        return layout_of(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
     return None

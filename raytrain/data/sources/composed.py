@@ -55,22 +55,22 @@ def build(
     """
     folder, problems = Path(root).expanduser().resolve(), Problems()
     paths = files_in(folder, file, _SUFFIXES)
-    gathered = _Gathered(problems)
+    triplets = _Triplets(problems)
     for path in paths:
         for number, row in read_rows(path, problems):
-            gathered.add(row, SourceLocation(str(path), number), split_in(path.stem))
-    if not gathered.queries:
+            triplets.add(row, SourceLocation(str(path), number), split_in(path.stem))
+    if not triplets.queries:
         problems.add("none", Problem(str(paths[0]), None, "no triplet", "Write a reference, text and target a line."))
-    items, queries = list(gathered.items.values()), gathered.queries
+    items, queries = list(triplets.items.values()), triplets.queries
     source = {"name": "composed", "files": [path.name for path in paths]}
     image_root = root_of(images, folder)
     return write(
-        out, source, image_root, items, gathered.places, queries, problems, allow_missing,
+        out, source, image_root, items, triplets.places, queries, problems, allow_missing,
         "group" if any(item.group for item in items) else "split",
     )  # fmt: skip
 
 
-class _Gathered:
+class _Triplets:
     """Images and triplets, row by row."""
 
     def __init__(self, problems: Problems) -> None:
@@ -82,49 +82,49 @@ class _Gathered:
     def add(self, row: Row, place: SourceLocation, stated: str) -> None:
         before = len(self.problems)
         split, group = (word_of(row.get(name), name, place, self.problems) for name in ("split", "group"))
-        known = split_of(split or stated)
-        if known is None and len(self.problems) == before:
+        split_name = split_of(split or stated)
+        if split_name is None and len(self.problems) == before:
             what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
             self._bad("split", place, what)
-        if len(self.problems) > before or known is None:
+        if len(self.problems) > before or split_name is None:
             return
         if row.get("reference") is None and row.get("image") is not None:
             for image in self._paths(row, "image", place):
-                self._image(image, known, group, place)
+                self._image(image, split_name, group, place)
             return
         reference = self._paths(row, "reference", place)
         targets = [path for name in ("target", "targets") for path in self._paths(row, name, place)]
         subset = self._paths(row, "subset", place)
-        said = row.get("texts", row.get("text"))
-        texts = [" ".join(text.split()) for text in texts_of(said, "text", place, self.problems)]
+        text_value = row.get("texts", row.get("text"))
+        texts = [" ".join(text.split()) for text in texts_of(text_value, "text", place, self.problems)]
         if not all(texts):
             self._bad("text", place, "an empty text, or none under 'text' or 'texts'")
         if len(reference) != 1:
             self._bad("reference", place, "no path under 'reference'")
-        if not targets and known != "test":
+        if not targets and split_name != "test":
             self._bad("target", place, "no path under 'target' or 'targets'; only test triplets may lack it")
         name = word_of(row.get("id"), "id", place, self.problems) or f"{PurePosixPath(place.file).stem}{place.row}"
         for image in (*reference, *targets, *subset):
-            self._image(image, known, group, place)
+            self._image(image, split_name, group, place)
         if len(self.problems) == before:
             targets, texts = list(dict.fromkeys(targets)), list(dict.fromkeys(texts))
-            self.queries.append(Query(name, known, reference[0], texts, targets, place, list(dict.fromkeys(subset))))
+            self.queries.append(Query(name, split_name, reference[0], texts, targets, place, list(dict.fromkeys(subset))))
 
     def _paths(self, row: Row, name: str, place: SourceLocation) -> list[str]:
         value: Any = row.get(name)
         values = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(isinstance(one, str) and one for one in values):
+        if not all(isinstance(path, str) and path for path in values):
             self._bad(f"kind {name}", place, f"{name!r} is no path or list of paths")
             return []
-        return [str(PurePosixPath(one)) for one in values]
+        return [str(PurePosixPath(path)) for path in values]
 
     def _image(self, path: str, split: str, group: str, place: SourceLocation) -> None:
         item = self.items.setdefault(path, Item(path, path, split, group=group))
         first = self.places.setdefault(path, place)
-        for what, here, before in (("split", split, item.split), ("group", group, item.group)):
-            if here != before:
+        for what, value, before in (("split", split, item.split), ("group", group, item.group)):
+            if value != before:
                 where = f"row {first.row}" if first.file == place.file else f"{first.file}, row {first.row}"
-                self._bad(f"two {what}s", place, f"image {path!r} is of {what} {here!r}, and of {before!r} in {where}")
+                self._bad(f"two {what}s", place, f"image {path!r} is of {what} {value!r}, and of {before!r} in {where}")
 
     def _bad(self, kind: str, place: SourceLocation, what: str) -> None:
         self.problems.add(kind, Problem(place.file, place.row, what, _ROW))
@@ -135,20 +135,20 @@ def looks_like(root: Path) -> Layout | None:
         paths = files_in(root, "", _SUFFIXES)
     except DataError:
         return None
-    ours = [path for path in paths if "reference" in columns_of(path)]
-    if not ours:
+    triplet_files = [path for path in paths if "reference" in columns_of(path)]
+    if not triplet_files:
         return None
-    columns = columns_of(ours[0])
-    options = {"file": ",".join(path.name for path in ours)} if len(ours) < len(paths) else {}
+    columns = columns_of(triplet_files[0])
+    options = {"file": ",".join(path.name for path in triplet_files)} if len(triplet_files) < len(paths) else {}
     try:
-        rows = [row for _, row in islice(read_rows(ours[0], Problems()), 20)]
+        rows = [row for _, row in islice(read_rows(triplet_files[0], Problems()), 20)]
     except DataError:
         rows = []
     folder = image_folder(root, [str(row.get("reference")) for row in rows])
     if folder not in (None, "images"):
         options["images"] = str(folder)
     missing = [] if folder else ["the folder of the images"]
-    if "split" not in columns and not all(split_in(path.stem) for path in ours):
+    if "split" not in columns and not all(split_in(path.stem) for path in triplet_files):
         missing.append("the key split, or files called train.jsonl, val.jsonl, test.jsonl")
-    found = [f"{', '.join(path.name for path in ours)} (keys {', '.join(columns)})", describe_match(root, f"{folder}/")]
-    return Layout([one for one in found if one], missing, options, MARKED)
+    descriptions = [f"{', '.join(path.name for path in triplet_files)} (keys {', '.join(columns)})", describe_match(root, f"{folder}/")]
+    return Layout([description for description in descriptions if description], missing, options, MARKED)

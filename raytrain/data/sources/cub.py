@@ -27,7 +27,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item, present_images, to_arrow
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
@@ -91,40 +91,40 @@ def build(
     if not image_root.is_dir():
         raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
     birds = _annotated(folder, folder / captions, problems)
-    held = _held_out(folder, fold, birds, problems) if fold else set()
+    held_out = _held_out(folder, fold, birds, problems) if fold else set()
     seen = _seen(folder, birds, problems)
     items, left_out = [], 0
     for item in birds.items:
         split = birds.side.get(item.group, "")
-        if item.group in held or (item.file in seen and not fold):
+        if item.group in held_out or (item.file in seen and not fold):
             split = "val"
         elif item.file in seen:
             left_out += 1
             continue
         items.append(replace(item, split=split))
-    there = present_images(items, birds.places, image_root, missing, problems)
+    present = present_images(items, birds.places, image_root, missing, problems)
     problems.raise_if_any()
-    if not there:
+    if not present:
         raise DataError(Problem(str(image_root), None, "no photo of the annotations is there", "Check images=FOLDER."))
     source = {
         "name": "cub",
         "fold": fold,
         "seen_left_out": left_out,
         "lists": "by rule where the files are missing" if birds.own_lists else "published",
-        "classes": {name: len({item.group for item in there if item.split == name}) for name in SPLITS},
+        "classes": {name: len({item.group for item in present if item.split == name}) for name in SPLITS},
     }
     with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
-        writer.write(*to_arrow(sorted(there, key=lambda item: item.file)))
+        writer.write(*to_arrow(sorted(present, key=lambda item: item.file)))
     return Table(out)
 
 
 def _annotated(folder: Path, captions: Path, problems: Problems) -> Birds:
     """From the JSON where there is one, else from the caption files."""
-    found = sorted(folder.glob("dataset_*.json"))
-    if len(found) == 1:
-        return _from_json(found[0], problems)
-    if found or not captions.is_dir():
-        what = f"{len(found)} dataset_*.json" if found else f"neither {captions.name}/ nor a dataset_*.json"
+    json_files = sorted(folder.glob("dataset_*.json"))
+    if len(json_files) == 1:
+        return _from_json(json_files[0], problems)
+    if json_files or not captions.is_dir():
+        what = f"{len(json_files)} dataset_*.json" if json_files else f"neither {captions.name}/ nor a dataset_*.json"
         raise DataError(Problem(str(folder), None, what, "Give a folder with the one or the other."))
     return _from_files(folder, captions, problems)
 
@@ -183,11 +183,11 @@ def _from_files(folder: Path, captions: Path, problems: Problems) -> Birds:
 
 
 def _read_species(captions: Path, species: str, birds: Birds, problems: Problems) -> None:
-    for found in sorted(contained(captions, species).glob("*.txt")):
-        file = f"{species}/{found.stem}.jpg"
+    for caption_file in sorted(contained(captions, species).glob("*.txt")):
+        file = f"{species}/{caption_file.stem}.jpg"
         if file in birds.places:
             continue  # a species listed twice
-        path = contained(captions, f"{species}/{found.name}")
+        path = contained(captions, f"{species}/{caption_file.name}")
         texts = _texts([{"raw": text} for _, text in _lines(path)], file)
         if not texts:
             problems.add("captions", Problem(str(path), None, "no caption", "Get the file again."))
@@ -227,13 +227,13 @@ def _seen(folder: Path, birds: Birds, problems: Problems) -> set[str]:
             if count[_species(file)] % SEEN_EVERY == 0:
                 chosen.add(file)
         return chosen
-    known, found = set(training), set()
+    training_files, seen = set(training), set()
     for line, file in _lines(path):
-        found.add(file)
-        if file not in known:
+        seen.add(file)
+        if file not in training_files:
             what = f"{file} is no photo of a training species"
             problems.add("seen", Problem(str(path), line, what, "Correct the list."))
-    return found
+    return seen
 
 
 def _species(file: str) -> str:
@@ -244,13 +244,13 @@ def _species(file: str) -> str:
 
 def _texts(sentences: Any, file: str) -> list[tuple[str, str]]:
     """(id, caption) of what is not empty; the files hold the mark of undecodable bytes here and there."""
-    found = []
+    captions = []
     for number, sentence in enumerate(sentences if isinstance(sentences, list) else []):
         raw = sentence.get("raw") if isinstance(sentence, Mapping) else None
         text = " ".join(raw.replace("\ufffd", " ").split()) if isinstance(raw, str) else ""
         if text:
-            found.append((str(sentence.get("sentid", f"{file}#{number}")), text))
-    return found
+            captions.append((str(sentence.get("sentid", f"{file}#{number}")), text))
+    return captions
 
 
 def _unique_texts(birds: Birds, problems: Problems) -> None:
@@ -280,7 +280,7 @@ def looks_like(root: Path) -> Layout | None:
     folder = f"{options.get('images', photos)}/"
     lists = ["seen_test_images.txt", *(f"valclasses{fold}.txt" for fold in range(1, FOLDS + 1))]
     if (root / "text_c10").is_dir():
-        return marked(
+        return layout_of(
             root, ["trainvalclasses.txt", "testclasses.txt", lists[0], folder], ["text_c10/*", *lists[1:]], options, 0
         )
     for path in sorted(root.glob("dataset_*.json")):
@@ -290,5 +290,5 @@ def looks_like(root: Path) -> Layout | None:
             continue
         first = entries[0] if isinstance(entries, list) and entries else None
         if isinstance(first, Mapping) and "cls" in first and _species(str(first.get("filename", ""))):
-            return marked(root, [path.name, folder], lists, options)
+            return layout_of(root, [path.name, folder], lists, options)
     return None

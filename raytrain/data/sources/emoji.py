@@ -66,16 +66,16 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
     concepts = [sign for sign, file in graphics_of(names, graphics).items() if file.is_file()]
     family = families({sign: names[sign][0] for sign in concepts})
     split = splits_of(family)
-    said = {
+    texts_of = {
         sign: texts(names[sign], words.get(sign) or words.get(sign.replace("\ufe0f", ""), []), keywords)
         for sign in concepts
     }
-    shared = Counter(text.lower() for found in said.values() for text in found)
+    concepts_with = Counter(text.lower() for concept_texts in texts_of.values() for text in concept_texts)
     items = []
     for sign in concepts:
-        own = [text for text in said[sign] if shared[text.lower()] <= COMMON]
+        own = [text for text in texts_of[sign] if concepts_with[text.lower()] <= COMMON]
         code, group = code_of(sign), family[sign]
-        pairs = [(f"{code}#{number}", text) for number, text in enumerate(own if len(own) > 1 else said[sign])]
+        pairs = [(f"{code}#{number}", text) for number, text in enumerate(own if len(own) > 1 else texts_of[sign])]
         items.append(Item(code, f"{code}.png", split[group], pairs, group, CREDIT))
     source = {"name": "emoji", "keywords": keywords, "attributions": list(ATTRIBUTIONS)}
     with TableWriter(out, source) as writer:
@@ -96,17 +96,17 @@ def texts(names: Sequence[str], keywords: Sequence[str], window: int) -> list[st
     texts(["grinning face", "grinning"], ["grinning face", "smile", "happy", "joy"], 3)
         -> ["grinning face", "grinning", "smile happy joy"]
     """
-    found = [plain(name) for name in names]
-    said = {name.lower() for name in found}
+    lines = [plain(name) for name in names]
+    names_in_lower_case = {name.lower() for name in lines}
     words = [plain(word) for word in keywords]
     # the keyword list opens with the name again
-    words = [word for word in dict.fromkeys(words) if word and word.lower() not in said]
+    words = [word for word in dict.fromkeys(words) if word and word.lower() not in names_in_lower_case]
     windows = [" ".join(words[start : start + window]) for start in range(max(len(words) - window + 1, 1))]
-    found = [*found, *windows]
-    if len({text.lower() for text in found if text}) < 2:
-        found.append(f"{found[0]} emoji")
+    lines = [*lines, *windows]
+    if len({text.lower() for text in lines if text}) < 2:
+        lines.append(f"{lines[0]} emoji")
     kept: dict[str, str] = {}
-    for text in found:
+    for text in lines:
         if text:
             kept.setdefault(text.lower(), text)
     return list(kept.values())

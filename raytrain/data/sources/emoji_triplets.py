@@ -95,7 +95,7 @@ def triplets(names: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
     Args:
         names: sign -> name, "woman astronaut dark skin tone".
     """
-    found = []
+    result = []
     for kind, templates in TEMPLATES.items():
         alike: dict[str, dict[str, str]] = {}
         for sign, name in names.items():
@@ -107,8 +107,8 @@ def triplets(names: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
                     if start != end:
                         # a hash, so that the wording does not follow the order of the package
                         template = templates[_number(f"{core} {start} {end}") % len(templates)]
-                        found.append((kind, source, target, template.format(end)))
-    return found
+                        result.append((kind, source, target, template.format(end)))
+    return result
 
 
 def attribute(kind: str, name: str) -> list[tuple[str, str]]:
@@ -121,29 +121,29 @@ def attribute(kind: str, name: str) -> list[tuple[str, str]]:
         return [(_TONE.sub("", name), tone[1] if tone else "plain yellow")]
     if kind == "gender":
         for pattern, sign in ((_ONE, "*"), (_MANY, "**")):
-            found = pattern.findall(name)
-            if found:
-                return [(pattern.sub(sign, name), _SINGULAR.get(found[0], found[0]))] if len(found) == 1 else []
+            values = pattern.findall(name)
+            if values:
+                return [(pattern.sub(sign, name), _SINGULAR.get(values[0], values[0]))] if len(values) == 1 else []
         return [(f"* {name}", "person")]  # "astronaut" beside "woman astronaut"
     if kind == "direction":
         if " facing right" in name:
             return [(name.replace(" facing right", ""), "right")]
-        found = _DIRECTION.findall(name)
-        if len(found) == 1:
-            return [(_DIRECTION.sub("*", name), found[0])]
-        return [] if found else [(name, "left")]  # who walks, walks to the left unless the name says otherwise
+        values = _DIRECTION.findall(name)
+        if len(values) == 1:
+            return [(_DIRECTION.sub("*", name), values[0])]
+        return [] if values else [(name, "left")]  # who walks, walks to the left unless the name says otherwise
     pattern = _HAIR if kind == "hair" else _COLOUR
-    found = pattern.findall(name)
-    return [(pattern.sub("*", name), found[0])] if len(found) == 1 else []
+    values = pattern.findall(name)
+    return [(pattern.sub("*", name), values[0])] if len(values) == 1 else []
 
 
 def sample(queries: Sequence[Query], tone_share: float) -> list[Query]:
     """All queries but those of tones beyond their share of each split; which are kept depends on their ids alone."""
     kept = []
     for split in dict.fromkeys(query.split for query in queries):
-        here = [query for query in queries if query.split == split]
-        tones = sorted((query for query in here if query.id.startswith("tone ")), key=lambda query: _number(query.id))
-        rest = [query for query in here if not query.id.startswith("tone ")]
+        in_split = [query for query in queries if query.split == split]
+        tones = sorted((query for query in in_split if query.id.startswith("tone ")), key=lambda query: _number(query.id))
+        rest = [query for query in in_split if not query.id.startswith("tone ")]
         kept += [*rest, *tones[: int(len(rest) * tone_share / (1 - tone_share))]]
     return kept
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
-from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.row_files import text_lines
 from raytrain.data.annotations.triplets import Query, write
@@ -78,13 +78,13 @@ def build(
     for category in dict.fromkeys(names):
         for split in SPLITS if pairs == "captions" else ("train", "val"):
             if pairs == "captions":
-                some, where = read_images(folder, category, split, suffix, problems)
+                images_read, image_places = read_images(folder, category, split, suffix, problems)
                 queries += read_pairs(folder, category, split, problems)
             else:
-                some, where, asked = read_pair_lines(folder, category, split, suffix, problems)
-                queries += asked
-            items += some
-            places |= where
+                images_read, image_places, pair_queries = read_pair_lines(folder, category, split, suffix, problems)
+                queries += pair_queries
+            items += images_read
+            places |= image_places
     image_root = root_of(images, folder)
     apart = {category for category in names if (image_root / category).is_dir()}
     items = [replace(item, file=f"{item.group}/{item.file}") if item.group in apart else item for item in items]
@@ -178,13 +178,13 @@ def _pair_line(line: str, category: str, suffix: str) -> tuple[list[str], str]:
 
 
 def looks_like(root: Path) -> Layout | None:
-    there = [name for name in CATEGORIES if list(root.glob(f"captions/cap.{name}.*.json"))]
-    lists = [name for name in CATEGORIES if list(root.glob(f"captions_pairs/fashion_iq-*-cap-{name}.txt"))]
-    names = there or lists
+    with_captions = [name for name in CATEGORIES if list(root.glob(f"captions/cap.{name}.*.json"))]
+    with_pairs = [name for name in CATEGORIES if list(root.glob(f"captions_pairs/fashion_iq-*-cap-{name}.txt"))]
+    names = with_captions or with_pairs
     if not names:
         return None
     options = {} if names == list(CATEGORIES) else {"categories": ",".join(names)}
-    if there:
+    if with_captions:
         needed = [
             file
             for name in names
@@ -197,7 +197,7 @@ def looks_like(root: Path) -> Layout | None:
     folder = next((name for name in ("images", "resized_image", "image_data") if (root / name).is_dir()), "images")
     if folder != "images":
         options["images"] = folder
-    return marked(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
+    return layout_of(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
 
 
 def phrasings(captions: list[str], split: str) -> list[str]:
@@ -206,8 +206,8 @@ def phrasings(captions: list[str], split: str) -> list[str]:
     phrasings(["is red.", "has sleeves"], "train")
         -> ["Is red and has sleeves", "Has sleeves and is red", "Is red", "Has sleeves"]
     """
-    said = [" ".join(caption.split()).strip(".?, ") for caption in captions]
-    said = [caption for caption in said if caption]
-    both = [" and ".join(said), " and ".join(reversed(said))] if len(said) > 1 else []
-    texts = [*both, *said] if split == "train" or not both else both
+    sentences = [" ".join(caption.split()).strip(".?, ") for caption in captions]
+    sentences = [caption for caption in sentences if caption]
+    both = [" and ".join(sentences), " and ".join(reversed(sentences))] if len(sentences) > 1 else []
+    texts = [*both, *sentences] if split == "train" or not both else both
     return [text[:1].upper() + text[1:] for text in dict.fromkeys(texts)]

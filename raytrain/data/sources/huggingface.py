@@ -22,7 +22,7 @@ from typing import Any
 from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
 from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, named
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_named
 from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
@@ -67,17 +67,17 @@ def build(
     """
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
     columns = Columns(image, text, split, id, group, attribution)
-    found = shards(folder, problems)
+    files_and_splits = shards(folder, problems)
     problems.raise_if_any()
 
     def records() -> Iterator[Record]:
-        for path, stated in found:
+        for path, stated in files_and_splits:
             for record in records_of(read_rows(path, problems), path, columns, problems, embedded=True):
                 read = _from_disk(folder, record, problems) if record.data is None and record.file else record
                 if read is not None:
                     yield with_split(read, stated)
 
-    files = [path.relative_to(folder).as_posix() for path, _ in found]
+    files = [path.relative_to(folder).as_posix() for path, _ in files_and_splits]
     source = {"name": "huggingface", "files": files, "columns": vars(columns)}
     return write_records(out, source, records(), shares, problems, None)
 
@@ -108,16 +108,16 @@ def shards(folder: Path, problems: Problems) -> list[Shard]:
         names = read_json(path, dict, _AGAIN).get("splits")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise DataError(Problem(str(path), None, "no list of names under 'splits'", _AGAIN))
-        return [one for name in names for one in _saved(_inside(folder, name, path), name, problems)]
+        return [shard for name in names for shard in _saved(_inside(folder, name, path), name, problems)]
     if (folder / "state.json").is_file():
         return _saved(folder, "", problems)
-    found = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow") and path.is_file())
-    found = [path for path in found if not path.name.startswith(("cache-", "indices", "metadata."))]
-    if not found:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow") and path.is_file())
+    paths = [path for path in paths if not path.name.startswith(("cache-", "indices", "metadata."))]
+    if not paths:
         what = "no dataset_dict.json, state.json, *.parquet or *.arrow"
         raise DataError(Problem(str(folder), None, what, "Save the data set with save_to_disk, or as Parquet."))
-    _complete(found, problems)
-    return [(path, _stated(folder, path)) for path in found]
+    _complete(paths, problems)
+    return [(path, _stated(folder, path)) for path in paths]
 
 
 def _saved(folder: Path, split: str, problems: Problems) -> list[Shard]:
@@ -132,7 +132,7 @@ def _saved(folder: Path, split: str, problems: Problems) -> list[Shard]:
         raise DataError(Problem(str(path), None, what, "Call flatten_indices() before save_to_disk()."))
     own = str(state.get("_split") or "")  # of a data set that was saved alone
     split = split or (own if split_of(own) else "")
-    found = []
+    files = []
     for row, entry in enumerate(listed):
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name.endswith(".arrow"):
@@ -140,10 +140,10 @@ def _saved(folder: Path, split: str, problems: Problems) -> list[Shard]:
             continue
         file = _inside(folder, name, path, row)
         if file.is_file():
-            found.append((file, split))
+            files.append((file, split))
         else:
             problems.add("shard", Problem(str(path), row, f"{file} not found", "Copy all shards of the data set."))
-    return found
+    return files
 
 
 def _inside(folder: Path, name: str, file: Path, row: int | None = None) -> Path:
@@ -174,24 +174,24 @@ def _stated(root: Path, path: Path) -> str:
 def looks_like(root: Path) -> Layout | None:
     problems = Problems()
     try:
-        found = shards(root, problems)
+        files_and_splits = shards(root, problems)
     except DataError as error:
         if not (root / "dataset_dict.json").is_file() and not (root / "state.json").is_file():
             return None
         return Layout(["dataset_dict.json or state.json"], [str(error.problems[0])], {}, MARKED)
-    if not found:
-        return Layout(["dataset_dict.json or state.json"], [one.what for one in problems.list()], {}, MARKED)
-    saved = found[0][0].suffix == ".arrow"
-    columns = columns_of(found[0][0])
-    image, text, split = (named(columns, names) for names in (IMAGE_NAMES, TEXT_NAMES, SPLIT_NAMES))
+    if not files_and_splits:
+        return Layout(["dataset_dict.json or state.json"], [problem.what for problem in problems.list()], {}, MARKED)
+    saved = files_and_splits[0][0].suffix == ".arrow"
+    columns = columns_of(files_and_splits[0][0])
+    image, text, split = (column_named(columns, names) for names in (IMAGE_NAMES, TEXT_NAMES, SPLIT_NAMES))
     if not saved and not image:
         return None
     options = {key: value for key, value in (("image", image), ("text", text)) if value not in ("", key)}
     if split not in ("", "split"):
         options["split"] = split
-    if not split and len({split_of(stated) for _, stated in found} - {None}) < 2:
+    if not split and len({split_of(stated) for _, stated in files_and_splits} - {None}) < 2:
         options |= {"val": "0.1", "test": "0.1"}
     missing = [f"a column of {what}s" for what, name in (("image", image), ("text", text)) if not name]
-    splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in found))
-    said = [f"{len(found)} file{'s' if len(found) > 1 else ''} of rows: {splits} (columns {', '.join(columns)})"]
-    return Layout(said, [*missing, *(one.what for one in problems.list())], options, MARKED if saved else GUESSED)
+    splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in files_and_splits))
+    descriptions = [f"{len(files_and_splits)} file{'s' if len(files_and_splits) > 1 else ''} of rows: {splits} (columns {', '.join(columns)})"]
+    return Layout(descriptions, [*missing, *(problem.what for problem in problems.list())], options, MARKED if saved else GUESSED)

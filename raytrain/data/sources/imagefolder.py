@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from raytrain.data.annotations.columns import TEXT_NAMES, Columns, records_of
 from raytrain.data.annotations.grouping import write_records
-from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_files, named
+from raytrain.data.annotations.layouts import MARKED, Layout, column_named, describe_match, image_files
 from raytrain.data.annotations.records import Record, Shares, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.problems import Problems
@@ -85,15 +85,15 @@ def metadata(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the images with --root."))
-    found = sorted(path for path in folder.rglob("metadata.*") if path.name in NAMES)
-    if not found:
+    paths = sorted(path for path in folder.rglob("metadata.*") if path.name in NAMES)
+    if not paths:
         what = f"no {', '.join(NAMES[:-1])} or {NAMES[-1]} in it or below"
         raise DataError(Problem(str(folder), None, what, "Write one beside the images, with the column file_name."))
-    folders = [path.parent for path in found]
-    if twice := [path for path in found if folders.count(path.parent) > 1]:
-        what = f"{' and '.join(path.name for path in twice)} stand side by side"
-        raise DataError(Problem(str(twice[0].parent), None, what, "Keep one metadata file a folder."))
-    return found
+    folders = [path.parent for path in paths]
+    if side_by_side := [path for path in paths if folders.count(path.parent) > 1]:
+        what = f"{' and '.join(path.name for path in side_by_side)} stand side by side"
+        raise DataError(Problem(str(side_by_side[0].parent), None, what, "Keep one metadata file a folder."))
+    return paths
 
 
 def looks_like(root: Path) -> Layout | None:
@@ -102,7 +102,7 @@ def looks_like(root: Path) -> Layout | None:
     except DataError:
         return None
     columns = columns_of(paths[0])
-    image, text = named(columns, ("file_name",)), named(columns, TEXT_NAMES)
+    image, text = column_named(columns, ("file_name",)), column_named(columns, TEXT_NAMES)
     options = {} if text in ("", "text") else {"text": text}
     stated = "split" in columns or all(any(map(split_of, path.relative_to(root).parts)) for path in paths)
     if not stated and not any(split_of(path.name) for path in root.iterdir() if path.is_dir()):

@@ -74,23 +74,23 @@ def build(
 
 def read_items(path: Path, problems: Problems) -> list[tuple[Item, SourceLocation]]:
     """The images of a file as items, and the place of each; what is wrong with the others is added to `problems`."""
-    found = []
+    items = []
     for row, entry in enumerate(_entries(path)):
         item = _item(entry, row, str(path), problems)
         if item is not None:
-            found.append((item, SourceLocation(str(path), row)))
-    _repeated([(item.id, "image") for item, _ in found], str(path), problems)
-    _repeated([(name, "caption") for item, _ in found for name, _ in item.texts], str(path), problems)
-    return found
+            items.append((item, SourceLocation(str(path), row)))
+    _repeated([(item.id, "image") for item, _ in items], str(path), problems)
+    _repeated([(name, "caption") for item, _ in items for name, _ in item.texts], str(path), problems)
+    return items
 
 
 def _annotations(root: Path) -> Path:
-    found = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         what = f"needs exactly one dataset_*.json, found {names}" if root.is_dir() else "not a folder"
         raise DataError(Problem(str(root), None, what, "Give the folder that holds the JSON and the images."))
-    return found[0]
+    return paths[0]
 
 
 def _entries(path: Path) -> list[Any]:
@@ -153,5 +153,5 @@ def looks_like(root: Path) -> Layout | None:
     missing = [] if folder else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
     if len(paths) > 1:
         missing.append("exactly one dataset_*.json: keep one in the folder")
-    found = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
-    return Layout([one for one in found if one], missing, options, MARKED)
+    descriptions = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
+    return Layout([description for description in descriptions if description], missing, options, MARKED)

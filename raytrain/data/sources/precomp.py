@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.data.annotations.items import Item, to_arrow
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.table import Table
@@ -193,17 +193,17 @@ def read_ids(path: Path, images: int, rows: int, step: int, problems: Problems) 
         problems.add("ids", Problem(str(path), len(ids), what, _IDS))
         return []
     stride = step if len(ids) == rows else 1
-    found: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for line in range(1, len(ids) + 1, stride):
         identity = ids[line - 1]
-        if identity in found or not identity:
+        if identity in line_of or not identity:
             what = f"id {identity!r} appears twice" if identity else "empty id"
             problems.add("id", Problem(str(path), line, what, _IDS))
         if any(other != identity for other in ids[line - 1 : line - 1 + stride]):
             what = f"id {identity!r} should stand in {stride} lines from here on, as its image's captions do"
             problems.add("ids repeat", Problem(str(path), line, what, _IDS))
-        found[identity] = line
-    return list(found.items())
+        line_of[identity] = line
+    return list(line_of.items())
 
 
 def _check_alike(parts: list[Part], problems: Problems) -> None:
@@ -243,8 +243,8 @@ def _copy(
                 problems.add("repeat", Problem(str(part.array), (start + image) * part.step, what, fix))
         with np.errstate(over="ignore"):  # what overflows fp16 is found on the next line
             rows = chunk[:, 0].astype(dtype, copy=False)
-        bad = ~np.isfinite(rows).reshape(end - start, -1).all(1)
-        for image in np.flatnonzero(bad).tolist():
+        not_finite = ~np.isfinite(rows).reshape(end - start, -1).all(1)
+        for image in np.flatnonzero(not_finite).tolist():
             finite = np.isfinite(chunk[image, 0]).all()
             what = f"a feature does not fit in {dtype}" if finite else "a feature is NaN or infinite"
             fix = "Use dtype=float32." if finite else "Extract the features of this image again."
@@ -267,4 +267,4 @@ def looks_like(root: Path) -> Layout | None:
         pass
     wanted = ["train", "dev", *([] if test == "none" else [test])]
     files = [f"{stem}_{kind}" for stem in wanted for kind in ("ims.npy", "caps.txt")]
-    return marked(root, files, [f"{stem}_ids.txt" for stem in wanted], options)
+    return layout_of(root, files, [f"{stem}_ids.txt" for stem in wanted], options)

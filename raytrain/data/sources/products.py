@@ -17,7 +17,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
@@ -82,4 +82,4 @@ def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
 def looks_like(root: Path) -> Layout | None:
     if not (root / "products.json").is_file():
         return None
-    return marked(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])
+    return layout_of(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])

@@ -17,7 +17,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item, present_images, to_arrow
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.sources.precomp import read_captions, read_ids
@@ -107,7 +107,7 @@ def _read(
         problems.add("count", Problem(str(folder / f"{stem}_caps.txt"), len(captions), what, _FIX))
         return []
     count = len(captions) // texts
-    found = []
+    items = []
     for row, (identity, line) in enumerate(read_ids(file, count, len(captions), texts, problems)[:first]):
         place = SourceLocation(str(file), line)
         path = paths.get(identity)
@@ -115,9 +115,9 @@ def _read(
             what = f"image {identity!r} has no path in id_mapping.json"
             problems.add("mapping", Problem(place.file, place.row, what, _FIX))
             continue
-        said = [(f"{identity}#{n}", text) for n, text in enumerate(captions[row * texts : (row + 1) * texts])]
-        found.append((Item(identity, path.removeprefix("./"), split, said), place))
-    return found
+        item_texts = [(f"{identity}#{n}", text) for n, text in enumerate(captions[row * texts : (row + 1) * texts])]
+        items.append((Item(identity, path.removeprefix("./"), split, item_texts), place))
+    return items
 
 
 def looks_like(root: Path) -> Layout | None:
@@ -132,4 +132,4 @@ def looks_like(root: Path) -> Layout | None:
     )
     wanted = ["train", "dev", *([] if test == "none" else [test])]
     files = [f"{inside}{stem}_{kind}.txt" for stem in wanted for kind in ("ids", "caps")]
-    return marked(root, ["id_mapping.json", *files, f"{folder}/"], options=options, certainty=KNOWN)
+    return layout_of(root, ["id_mapping.json", *files, f"{folder}/"], options=options, certainty=KNOWN)

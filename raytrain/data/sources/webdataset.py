@@ -93,10 +93,10 @@ def shards(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the shards with --root."))
-    found = sorted(path for path in folder.rglob("*.tar") if path.is_file())
-    if not found:
+    paths = sorted(path for path in folder.rglob("*.tar") if path.is_file())
+    if not paths:
         raise DataError(Problem(str(folder), None, "no *.tar in it or below", "Put the shards there, uncompressed."))
-    return found
+    return paths
 
 
 def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_Sample]:
@@ -221,8 +221,8 @@ def _record(sample: _Sample, key: str, lines: bool, problems: Problems) -> Recor
     if lines:
         texts = [text for text in texts if text.strip()] or texts[:1]
     if key or not sample.texts:
-        found = key or next((name for name in _JSON_KEYS if name in sample.facts), "")
-        texts = texts_of(sample.facts.get(found), found or "caption", place, problems)
+        json_key = key or next((name for name in _JSON_KEYS if name in sample.facts), "")
+        texts = texts_of(sample.facts.get(json_key), json_key or "caption", place, problems)
     name, data = sample.images[0] if sample.images else ("", None)
     facts = {name: sample.facts[name] for name in ("split", "group") if isinstance(sample.facts.get(name), str)}
     return Record(place, texts, name, data, sample.key, **facts) if len(problems) == before else None
@@ -240,14 +240,14 @@ def looks_like(root: Path) -> Layout | None:
         return None
     stated = [_stated(root, path) for path in paths]
     options = {} if len({split_of(name) for name in stated} - {None}) > 1 else {"val": "0.1", "test": "0.1"}
-    found = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
-    seen: Counter[str] = Counter()
+    descriptions = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
+    suffixes: Counter[str] = Counter()
     try:
-        for _, name, _ in islice(_members(paths[0], Problems(), seen), 30):
-            seen[_split_name(name)[1]] += 1
+        for _, name, _ in islice(_members(paths[0], Problems(), suffixes), 30):
+            suffixes[_split_name(name)[1]] += 1
     except DataError as error:
-        return Layout(found, [str(error.problems[0])], options, MARKED)
-    found.append(f"members {', '.join(sorted(seen))}")
+        return Layout(descriptions, [str(error.problems[0])], options, MARKED)
+    descriptions.append(f"members {', '.join(sorted(suffixes))}")
     kinds = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (".txt", ".json")}
-    missing = [what for what, suffixes in kinds.items() if not any(name.endswith(suffixes) for name in seen)]
-    return Layout(found, missing, options, MARKED)
+    missing = [what for what, allowed in kinds.items() if not any(name.endswith(allowed) for name in suffixes)]
+    return Layout(descriptions, missing, options, MARKED)
