@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Waited
+from raytrain.data.load.batches import TimedBatches
 from raytrain.data.table import AnySplit, QuerySplit
 from raytrain.distributed import any_rank, gather, rank, world_size
 from raytrain.errors import Interrupted, NonFiniteError, UsageError
@@ -68,7 +68,7 @@ class TrainState(Learner):
         optim, steps = self.config.optim, self.batches.steps
         self.model.train()
         started = began = time.monotonic()
-        batches = Waited(self.batches.epoch(self.epoch, self.step_in_epoch, self.config.feed.read_ahead))
+        batches = TimedBatches(self.batches.epoch(self.epoch, self.step_in_epoch, self.config.feed.read_ahead))
         for batch in batches:
             if self.out_of_steps():
                 break

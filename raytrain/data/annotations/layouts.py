@@ -53,7 +53,7 @@ def layout_of(
         at_least: number of `needed` globs that must match, else the result is None.
         certainty: as in Layout.
     """
-    found: list[str] = []
+    found: list[str] = []  # as in Layout
     missing: list[str] = []
     for pattern in needed:
         match = describe_match(root, pattern)
