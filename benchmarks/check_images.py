@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from raytrain.data.check.images import look_at_all
+from raytrain.data.check.images import inspect_images
 from raytrain.data.check.perceptual import BITS, NEAR, near_pairs
 from raytrain.data.table import Table
 
@@ -35,7 +35,7 @@ def main() -> None:
     alone = seconds(lambda: bare(root, files))
     print(f"decoding alone   {len(files) / alone:8.0f} images/s")
     for workers in args.workers:
-        took = seconds(lambda workers=workers: list(look_at_all(root, files, workers)))  # type: ignore[misc]
+        took = seconds(lambda workers=workers: list(inspect_images(root, files, workers)))  # type: ignore[misc]
         print(f"check, {workers} process{'es' if workers > 1 else '  '} {len(files) / took:8.0f} images/s, "
               f"ratio {alone / took:.2f}")  # fmt: skip
     left, right = made_up(*args.hashes)

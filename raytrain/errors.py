@@ -1,4 +1,4 @@
-"""What goes wrong, in the words of the person at the keyboard, each with the exit code of the command line."""
+"""Errors shown to the user, each with the exit code that the command line returns for it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a data set: where it is, what it is and what to do.
+    """One problem of a data set: its place, what is wrong and what to do.
 
     Args:
-        file: the file it was found in, as the user named it.
-        row: line (1-based, text files) or row (0-based, arrays and lists); None where the whole file is meant.
-        what: what was found and what was expected.
+        file: the file with the problem, as the user named it.
+        row: line (1-based, text files) or row (0-based, arrays and lists); None for the whole file.
+        what: what is wrong and what was expected.
         fix: what to do about it.
-        more: how many further places have the same problem.
-        level: "error", or "warning" of what may well be right.
+        more: number of further places with the same problem.
+        level: "error", or "warning" for something that may be intended.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Problem:
 
 
 class RaytrainError(Exception):
-    """Base of every error that is the user's to read; `exit_code` is what the command line returns."""
+    """Base of all errors shown to the user; `exit_code` is what the command line returns."""
 
     exit_code = 1
 
@@ -49,7 +49,7 @@ class UsageError(RaytrainError, ValueError):
 
 
 class DataError(RaytrainError, ValueError):
-    """Bad data; lists every problem found, not only the first."""
+    """Bad data; `problems` lists all of them, not only the first."""
 
     exit_code = 3
 
@@ -58,33 +58,33 @@ class DataError(RaytrainError, ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[DataError], tuple[list[Problem]]]:
-        """Its problems, which a worker's error brings to the driver; an exception's own way keeps only the message."""
+        """Pickles the problems, which travel from a worker to the driver; the default would keep only the message."""
         return type(self), (self.problems,)
 
 
 class RefusedError(RaytrainError):
-    """Something we will not do: opening the test split in training, comparing different data, an open cluster."""
+    """A refused request: the test split during training, a comparison of different data, an open cluster."""
 
     exit_code = 4
 
 
 class NonFiniteError(RaytrainError):
-    """A loss term or gradient became NaN or infinite; names the step and the term."""
+    """A loss term or gradient became NaN or infinite; the message names the step and the term."""
 
 
 class OutOfMemory(RaytrainError):
-    """A run needs more memory than its worker may take; going on from a checkpoint would only meet the limit again."""
+    """A run needs more memory than its worker may take; resuming from a checkpoint would reach the limit again."""
 
 
 class Interrupted(RaytrainError):
-    """The work stopped in the middle and the same command goes on with it: asked to stop, or the world failed it."""
+    """The work stopped before its end, on request or by an outside failure; the same command continues it."""
 
     exit_code = 75
 
 
 class Stopped(RaytrainError):
-    """Whoever follows the run has seen enough of it, an early stop; the run's end is theirs to write."""
+    """The follower of a run stops it early; the follower, not the run, writes the end of its journal."""
 
 
 class DiskFullError(Interrupted):
-    """A disk or a quota is full; names the folder and what is missing. What was complete before is as it was."""
+    """A disk or a quota is full; the message names the folder and the missing space. Complete files are unchanged."""

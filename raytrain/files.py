@@ -1,4 +1,4 @@
-"""Files that a reader finds whole or not at all, their hashes, locks, and disks that are full."""
+"""File operations: atomic writes, sha256 hashes, locks, and errors that explain a full disk."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FULL = {
 
 
 def sha256(path: Path) -> str:
-    """64 hex digits over the file's bytes."""
+    """sha256 of the file's bytes, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write `path` atomically and return it: a reader sees the old file or the new one."""
+    """Writes `path` atomically and returns it: a reader sees the old file or the new one, never a part."""
     part = path.with_name(f"{path.name}.part")
     with open(part, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False)
@@ -40,20 +40,22 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Until a file, or what a folder lists, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Flushes a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Alone with an existing file, among those who ask; the kernel lets go however the process ends.
+    """Holds an exclusive advisory lock on an existing file; the kernel releases it however the process ends.
+
+    On a file system without locks the body runs unlocked.
 
     Raises:
-        BlockingIOError: another process holds it, and `wait` is False.
+        BlockingIOError: another process holds the lock, and `wait` is False.
     """
     with open(path, "rb+") as file:
         try:
@@ -67,12 +69,15 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def room_in(folder: Path, what: str, then: str = "give the same command again") -> Iterator[None]:
-    """Inside, running out of space is a DiskFullError that names the folder, whichever library trips over it.
+    """Turns an error about a full disk, from whichever library, into a DiskFullError that names the folder.
 
     Args:
-        folder: that is written to.
-        what: is being written, in words.
-        then: what to do once there is room.
+        folder: where the body writes.
+        what: what it writes, in words.
+        then: what the user does once there is room.
+
+    Raises:
+        DiskFullError: the disk or quota is full.
     """
     try:
         yield
@@ -87,7 +92,13 @@ def room_in(folder: Path, what: str, then: str = "give the same command again") 
 
 
 def need_room(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raises DiskFullError if a folder's file system has less than `needed_bytes` free, before hours are spent."""
+    """Raises DiskFullError if less than `needed_bytes` are free on the folder's file system.
+
+    Called before long work, which would otherwise fail at its end.
+
+    Args:
+        what: what takes the space, in words.
+    """
     free = shutil.disk_usage(folder).free
     if needed_bytes > free:
         raise DiskFullError(
@@ -97,7 +108,7 @@ def need_room(folder: Path, needed_bytes: int, what: str) -> None:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them: 43520 -> "43.5 kB"."""
+    """A number of bytes for people: 43520 -> "43.5 kB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -106,10 +117,10 @@ def size(count: float) -> str:
 
 
 def _why_full(error: BaseException | None) -> str | None:
-    """Why an error, or one that led to it, is that of a full disk; None of any other."""
+    """Why the disk is full, if the error or one in its chain of causes says so; else None."""
     while error is not None:
         for number, why in _FULL.items():
-            # safetensors writes in Rust and tells the number in words alone
+            # safetensors writes in Rust: its error holds the number only in its text
             if (isinstance(error, OSError) and error.errno == number) or f"(os error {number})" in str(error):
                 return why
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""`raytrain data build`: a table from a public layout."""
+"""`raytrain data build`: builds a table from a source's files."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLike[str], **options: Any) -> Table:
-    """The table of a source; a table already at `out` is replaced when the new one is complete.
+    """Builds the table of a source; a table at `out` is replaced once the new one is complete.
 
     Args:
         source: a name of SOURCES; docs/data.md describes each.
-        root: folder of the downloaded files; None for sources that come from packages.
+        root: folder of the source's files; None for sources from installed packages.
         out: folder of the table.
         options: keyword arguments of the source's own `build`.
 
     Raises:
-        UsageError: a source or option that does not exist, with those that do.
-        DataError: everything wrong with the files; nothing is left behind.
-        DiskFullError: nothing is left behind.
+        UsageError: the source or an option does not exist, or an option's value is wrong.
+        DataError: all problems of the files; nothing is left behind.
+        DiskFullError: the disk is full; nothing is left behind.
     """
     make = function_of(source)
     allowed = options_of(source)
@@ -63,7 +63,7 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
 
 
 def function_of(source: str) -> Callable[..., Table]:
-    """The source's own `build`."""
+    """The source's `build` function; UsageError for an unknown source."""
     if source not in SOURCES:
         raise UsageError(f"no source '{source}'. Sources: {', '.join(SOURCES)}.")
     module = importlib.import_module(f"raytrain.data.sources.{source}")
@@ -72,6 +72,6 @@ def function_of(source: str) -> Callable[..., Table]:
 
 
 def options_of(source: str) -> list[str]:
-    """Names of the options a source takes."""
+    """Names of a source's options: the keyword-only parameters of its `build`."""
     parameters = inspect.signature(function_of(source)).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]

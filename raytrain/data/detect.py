@@ -1,4 +1,4 @@
-"""`raytrain data detect`: which sources a folder fits, and the command that builds a table of it."""
+"""`raytrain data detect`: the sources whose layout a folder has, and the command that builds its table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from raytrain.errors import DataError, Problem
 
 @dataclass(frozen=True)
 class Candidate:
-    """A folder read by one source.
+    """A source whose layout a folder has.
 
     Args:
         source: its name.
-        layout: what it sees.
-        command: of the shell, which builds the table once nothing is missing.
+        layout: the folder's files as the source reads them.
+        command: shell command that builds the table once nothing is missing.
     """
 
     source: str
@@ -35,30 +35,33 @@ class Candidate:
 
 
 def detect(root: str | os.PathLike[str]) -> list[Candidate]:
-    """Every source that the folder fits, best first: complete ones, then by how sure their marks are.
+    """The sources whose layout a folder has: complete ones first, then by decreasing certainty.
 
     Raises:
-        DataError: no folder, or one that fits no source.
+        DataError: the folder does not exist, or has no source's layout.
     """
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise DataError(Problem(str(root), None, "not a folder", "Name the folder of a data set's files."))
-    found = [
+    fitting = [
         Candidate(source, layout, command_of(source, os.fspath(root), layout)) for source, layout in candidates(folder)
     ]
-    if not found:
-        if below := _inside(folder, os.fspath(root)):
-            raise DataError(Problem(str(root), None, "fits no known layout, but a folder in it does", below))
+    if not fitting:
+        if fix := _inside(folder, os.fspath(root)):
+            raise DataError(Problem(str(root), None, "fits no known layout, but a folder in it does", fix))
         names = ", ".join(path.name for path in sorted(folder.iterdir())[:10]) or "nothing"
         readable = [name for name in SOURCES if not name.startswith("emoji")]
         what = f"fits no known layout; it holds {names}"
-        fix = f"docs/data.md shows the layouts of {', '.join(readable)}; the simplest is a captions.csv beside images/."
+        fix = (
+            f"docs/data.md shows the layouts of {', '.join(readable)}; the simplest is a captions.csv next to images/."
+        )
         raise DataError(Problem(str(root), None, what, fix))
-    return sorted(found, key=lambda one: (bool(one.layout.missing), -one.layout.certainty, one.source))
+    fitting.sort(key=lambda option: (bool(option.layout.missing), -option.layout.certainty, option.source))
+    return fitting
 
 
 def candidates(folder: Path) -> Iterator[tuple[str, Layout]]:
-    """(source, layout) of each source that knows something in the folder."""
+    """(source, layout) for each source that recognises files in the folder."""
     for source in SOURCES:
         module = importlib.import_module(f"raytrain.data.sources.{source}")
         layout = module.looks_like(folder.resolve()) if hasattr(module, "looks_like") else None
@@ -67,7 +70,7 @@ def candidates(folder: Path) -> Iterator[tuple[str, Layout]]:
 
 
 def _inside(folder: Path, root: str) -> str:
-    """The command that looks at the first folder inside that fits a source; "" where none does."""
+    """The advice to detect the first inner folder that fits a source; "" if none does."""
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if any(candidates(path)):
             return f"Try {shlex.join(['raytrain', 'data', 'detect', os.path.join(root, path.name)])}."
@@ -75,7 +78,7 @@ def _inside(folder: Path, root: str) -> str:
 
 
 def command_of(source: str, root: str, layout: Layout) -> str:
-    """`raytrain data build ...` with the options that the layout needs, quoted for a shell."""
+    """The command `raytrain data build ...` with the layout's options, quoted for a shell."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", Path(root).resolve().name).strip("_").lower() or "mine"
     words = ["raytrain", "data", "build", source, "--root", root, "--out", f"tables/{name}"]
     return shlex.join([*words, *(f"{key}={value}" for key, value in layout.options.items())])

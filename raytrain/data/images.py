@@ -1,4 +1,4 @@
-"""Opening images that somebody else supplied."""
+"""Decoding of untrusted images: allowed formats, size limits, and the padding of long ones."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # a 192 MB RGB image; a small file can claim far more
-MAX_IMAGE_BYTES = 256 * 2**20  # of one from an archive or a store, which is read whole
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what such files are called; the content decides
+MAX_IMAGE_BYTES = 256 * 2**20  # per image from an archive or a store, which is read into memory
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # only to list files; the content decides the format
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
 def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
-    """The image in RGB, upright, transparent parts on white.
+    """The image in RGB, turned upright, transparent parts on white.
 
     Args:
-        source: an existing file, or the bytes of one; the content decides the format, not the name.
-        name: what errors call the bytes.
-        max_pixels: width times height above which it is refused before any pixel is decoded.
+        source: an image file, or its bytes; the content decides the format, not the name.
+        name: how errors name the bytes.
+        max_pixels: largest width times height; larger images are refused before any pixel is decoded.
 
     Raises:
-        DataError: missing, not of an allowed format, too large or truncated.
+        DataError: the image is missing, of another format, too large or truncated.
     """
     from PIL import Image, ImageOps
 
-    with _opened(source, name, max_pixels) as image:
+    with _open_checked(source, name, max_pixels) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.has_transparency_data:
@@ -45,29 +45,29 @@ def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: i
 
 
 def check_header(image: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:
-    """The suffix that fits an image's format: ".jpg", ".png" or ".webp". Its header alone is read, no pixel decoded.
+    """The suffix of an image's format: ".jpg", ".png" or ".webp"; reads the header and decodes no pixel.
 
     Args:
-        image: an existing file, or the bytes of one.
-        name: what errors call the bytes.
-        max_pixels: width times height above which it is refused.
+        image: an image file, or its bytes.
+        name: how errors name the bytes.
+        max_pixels: largest width times height.
 
     Raises:
-        DataError: missing, not of an allowed format, too large, or with a broken header.
+        DataError: the image is missing, of another format, too large, or its header is broken.
     """
-    with _opened(image, name, max_pixels) as opened:
-        return _SUFFIXES.get(opened.format or "", ".jpg")  # JPEGs of two views call themselves MPO
+    with _open_checked(image, name, max_pixels) as header:
+        return _SUFFIXES.get(header.format or "", ".jpg")  # Pillow names the format of stereo JPEGs MPO
 
 
 @contextmanager
-def _opened(source: str | os.PathLike[str] | bytes, name: str, max_pixels: int) -> Iterator[Image]:
-    """An image whose format and size are allowed; whatever fails on it inside becomes a DataError."""
+def _open_checked(source: str | os.PathLike[str] | bytes, name: str, max_pixels: int) -> Iterator[Image]:
+    """Opens an image of an allowed format and size; any error of the decoder inside becomes a DataError."""
     file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
     name = file if isinstance(file, str) else name
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise UsageError("images are read with Pillow; install the extra `encode`") from None
+        raise UsageError("reading images needs Pillow; install the extra `encode`") from None
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
@@ -76,27 +76,27 @@ def _opened(source: str | os.PathLike[str] | bytes, name: str, max_pixels: int) 
             yield image
     except FileNotFoundError:
         raise DataError(Problem(name, None, "not found", _FIX)) from None
-    except Image.DecompressionBombError:  # Pillow's own limit, which no option lifts
+    except Image.DecompressionBombError:  # Pillow's own limit, which comes first for very large images
         raise DataError(Problem(name, None, f"far too many pixels, at most {max_pixels:,} allowed", _FIX)) from None
     except UnidentifiedImageError:
-        raise DataError(Problem(name, None, f"no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
+        raise DataError(Problem(name, None, f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
     except DataError:
         raise
-    except Exception as error:  # decoders raise whatever they trip over: OSError, SyntaxError, struct.error, ...
+    except Exception as error:  # decoders raise errors of many types: OSError, SyntaxError, struct.error, ...
         raise DataError(Problem(name, None, f"truncated or broken image: {error}", _FIX)) from None
 
 
 def target_pad(image: Image, ratio: float) -> Image:
-    """The image with black bars along its long sides where it is longer than `ratio`, so that a centre crop keeps more.
+    """The image with black bars along its long sides, if its aspect ratio exceeds `ratio`: a centre crop keeps more.
 
-    The bars make the shorter side 1 / `ratio` of the longer one (CLIP4Cir's TargetPad, Baldrati et al., CVPRW 2022,
-    which takes 1.25).
+    The bars widen the shorter side to 1 / `ratio` of the longer one (TargetPad of CLIP4Cir, Baldrati et al., CVPRW
+    2022, which takes 1.25).
 
     Args:
-        ratio: longest side by shortest side that is left as it is; at least 1.
+        ratio: longer side / shorter side up to which an image stays as it is; at least 1.
     """
     from PIL import ImageOps
 
-    wanted = max(image.size) / ratio
-    width, height = (max(int((wanted - side) / 2), 0) for side in image.size)
+    least_side = max(image.size) / ratio
+    width, height = (max(int((least_side - side) / 2), 0) for side in image.size)
     return ImageOps.expand(image, (width, height)) if width or height else image

@@ -1,10 +1,9 @@
-"""Pickled vocabularies of the published code (`vocab.pkl`), read once to be written as JSON, without running them.
+"""Conversion of pickled vocabularies (`vocab.pkl`) of published code, without running code from the pickle.
 
     {"word2idx": {"<pad>": 0, ...}, "idx2word": {...}, "idx": 11353}       as attributes of a class Vocabulary
 
-A pickle is a program. This one may only make a dict, numbers, texts and an object of our own empty class in the place
-of `Vocabulary`: its instructions are looked through first, by name and without running any, and whatever else it asks
-for ends in an error.
+A pickle is a program. The reader here allows only dicts, numbers, texts and an empty class of its own in the place of
+`Vocabulary`: it checks all instructions by name before any is run, and refuses every other class or function.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.data.load.words import Vocabulary
-from raytrain.data.paths import opened
+from raytrain.data.paths import open_binary
 from raytrain.errors import DataError, Problem
 
 MAX_BYTES = 64 * 2**20
@@ -32,10 +31,12 @@ _PLAIN = """
 
 
 class _Words:
-    """In the place of the published class; has whatever attributes the pickle gives it."""
+    """Stands in for the published class; its attributes are those in the pickle."""
 
 
 class _Reader(pickle.Unpickler):
+    """An unpickler that finds `_Words` and the functions that make an object, and nothing else."""
+
     def find_class(self, module: str, name: str) -> Any:
         if name == "Vocabulary":
             return _Words
@@ -43,36 +44,36 @@ class _Reader(pickle.Unpickler):
             return object
         if name == "_reconstructor" and module in ("copyreg", "copy_reg"):  # how protocols 0 and 1 make an object
             return copyreg._reconstructor  # type: ignore[attr-defined]
-        raise pickle.UnpicklingError(f"asks for {module}.{name}")
+        raise pickle.UnpicklingError(f"needs {module}.{name}")
 
 
 def read_pickled(path: str | os.PathLike[str]) -> Vocabulary:
-    """The vocabulary of a `vocab.pkl`.
+    """The vocabulary in a `vocab.pkl`.
 
     Raises:
-        DataError: a file that is none, or asks for anything beside words and numbers.
+        DataError: the file is not a pickled vocabulary, or needs anything besides words and numbers.
     """
     file = Path(path)
-    with opened(file) as source:
+    with open_binary(file) as source:
         data = source.read(MAX_BYTES + 1)
     try:
         if len(data) > MAX_BYTES:
             raise pickle.UnpicklingError(f"more than {MAX_BYTES:,} bytes")
         plain = set(_PLAIN.split())
-        for instruction, argument, place in pickletools.genops(data):
+        for instruction, argument, offset in pickletools.genops(data):
             if instruction.name not in plain:
-                raise pickle.UnpicklingError(f"instruction {instruction.name} at byte {place}")
-            # the reader makes room for as many values as the highest number says
+                raise pickle.UnpicklingError(f"instruction {instruction.name} at byte {offset}")
+            # the unpickler allocates memory for the highest number of a stored value
             if "PUT" in instruction.name and int(argument or 0) > len(data):
                 raise pickle.UnpicklingError(f"value number {argument} in {len(data):,} bytes")
-        made = _Reader(io.BytesIO(data), encoding="utf-8").load()
-        fields = made if isinstance(made, dict) else vars(made)
+        vocabulary = _Reader(io.BytesIO(data), encoding="utf-8").load()
+        fields = vocabulary if isinstance(vocabulary, dict) else vars(vocabulary)
         numbers = fields["word2idx"]
         if not isinstance(numbers, dict) or not all(
             isinstance(word, str) and type(number) is int for word, number in numbers.items()
         ):
-            raise pickle.UnpicklingError("word2idx is no dict of words and whole numbers")
-    except Exception as error:  # a damaged pickle raises whatever it trips over
-        what = f"no pickled vocabulary: {type(error).__name__} {error}"[:300]
+            raise pickle.UnpicklingError("word2idx is not a dict of words and whole numbers")
+    except Exception as error:  # a damaged pickle raises errors of many types
+        what = f"not a pickled vocabulary: {type(error).__name__} {error}"[:300]
         raise DataError(Problem(str(file), None, what, _FIX)) from None
     return Vocabulary.from_json({"word2idx": numbers}, str(file))

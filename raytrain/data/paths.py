@@ -1,4 +1,4 @@
-"""What may be opened: paths of annotations only inside the folder the user named, and never a pickle."""
+"""Checks before a file is opened: its path stays inside the folder that the user named, and it is no pickle."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def contained(root: str | os.PathLike[str], relative: str) -> Path:
 
     Args:
         root: folder named by the user; may itself be a link.
-        relative: path found in an annotation, untrusted, with forward slashes.
+        relative: path from an annotation, untrusted, with forward slashes.
 
     Returns:
         An absolute path inside the resolved root.
 
     Raises:
-        DataError: an empty or absolute path, one with "..", one that no file system can hold, or one that a link
-            leads out of the root.
-            The problem's file is `relative` and its row None: a reader of annotations knows both better.
+        DataError: the path is empty, absolute, contains "..", is longer than file systems allow, or a link in it
+            leads out of the root. The problem names `relative` as its file, since only the reader of the annotations
+            knows their file and row.
     """
     check_relative(relative)
     base = Path(root).expanduser().resolve()
@@ -44,27 +44,27 @@ def contained(root: str | os.PathLike[str], relative: str) -> Path:
 
 
 def check_relative(relative: str) -> None:
-    """Raises DataError for a path that no folder may hold: empty, absolute, with "..", or no Unicode text."""
+    """Raises DataError for a path that is empty, absolute, contains "..", or is not valid Unicode."""
     try:
         relative.encode()
     except UnicodeEncodeError:
-        raise DataError(Problem(ascii(relative), None, f"path {relative!a} is no Unicode text", PATH_FIX)) from None
-    # read as both systems do: "C:\x" is absolute on one and a strange file name on the other
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(relative).is_absolute() or kind(relative).drive:
+        raise DataError(Problem(ascii(relative), None, f"path {relative!a} is not valid Unicode", PATH_FIX)) from None
+    # checked by the rules of both systems: "C:\x" is absolute on Windows and a plain file name on POSIX
+    for path_type in (PurePosixPath, PureWindowsPath):
+        if path_type(relative).is_absolute() or path_type(relative).drive:
             raise DataError(Problem(relative, None, f"absolute path {relative!r}", PATH_FIX))
-        if ".." in kind(relative).parts:
+        if ".." in path_type(relative).parts:
             raise DataError(Problem(relative, None, f"path {relative!r} climbs out of the folder with '..'", PATH_FIX))
     if not relative or "\0" in relative or PurePosixPath(relative) == PurePosixPath("."):
         raise DataError(Problem(relative, None, f"path {relative!r} names no file", PATH_FIX))
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file opened for reading bytes; DataError where the system refuses it."""
+def open_binary(path: Path) -> BinaryIO:
+    """Opens a file for reading bytes; raises DataError if the system refuses."""
     try:
         return open(path, "rb")
     except OSError as error:
-        fix = "Put the file there, or give yourself the right to read it."
+        fix = "Put the file there, or grant yourself read permission."
         raise DataError(Problem(str(path), None, f"not readable: {error.strerror}", fix)) from None
 
 
@@ -72,10 +72,10 @@ PICKLES = (".pkl", ".pickle", ".pk", ".pt", ".pth", ".joblib", ".dill")
 
 
 def refuse_pickle(path: Path) -> None:
-    """Raises DataError for a file that only unpickling reads: a pickle can run any code."""
+    """Raises DataError for a pickle, by its suffix: unpickling can run any code."""
     if path.suffix.lower() in PICKLES:
         fix = (
-            "Use the JSON of the same content (vocab.json in place of vocab.pkl; `raytrain data vocabulary vocab.pkl "
-            "--out vocab.json` converts one), or write it as JSON, CSV or .npy."
+            "Use a JSON file of the same content (vocab.json in place of vocab.pkl; `raytrain data vocabulary "
+            "vocab.pkl --out vocab.json` converts one), or write it as JSON, CSV or .npy."
         )
-        raise DataError(Problem(str(path), None, "a pickle, which can run code, is never read", fix))
+        raise DataError(Problem(str(path), None, "pickles are never read, since they can run code", fix))

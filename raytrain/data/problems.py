@@ -1,4 +1,4 @@
-"""Collects what is wrong with a data set, so that everything is said at once and nothing a thousand times."""
+"""A collection of data problems, reported together; repeats of one kind are counted instead of listed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raytrain.errors import DataError, Problem
 
 
 class Problems:
-    """Problems by kind; of each kind the first `keep` are listed and the rest counted in the last one's `more`."""
+    """Problems by kind: the first `keep` of each kind are listed, the rest counted in the last one's `more`."""
 
     def __init__(self, keep: int = 20) -> None:
         self.keep = keep
@@ -21,7 +21,7 @@ class Problems:
         return sum(self.counts.values())
 
     def add(self, kind: str, problem: Problem) -> None:
-        """`kind` groups problems that differ only in their place; it is never shown."""
+        """Adds a problem; `kind` groups problems that differ only in their place and is never shown."""
         self.counts[kind] += 1
         listed = self._listed.setdefault(kind, [])
         if len(listed) < self.keep:
@@ -30,14 +30,15 @@ class Problems:
             listed[-1] = replace(listed[-1], more=listed[-1].more + 1)
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Problems that another collection has listed, each as it is."""
+        """Adds problems that another collection has listed, unchanged."""
         for problem in problems:
             self.add(f"{len(self._listed)} listed before", problem)
 
     def list(self) -> list[Problem]:
+        """The listed problems, grouped by kind in the order in which each kind first appeared."""
         return [problem for listed in self._listed.values() for problem in listed]
 
     def raise_if_any(self) -> None:
-        """Raises DataError with all of them."""
+        """Raises DataError with all listed problems if there is any."""
         if self.counts:
             raise DataError(self.list())

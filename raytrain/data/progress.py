@@ -1,4 +1,4 @@
-"""A line every few seconds that says how far a long walk over data has come."""
+"""Progress lines of long passes over data, one every few seconds."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def to_stderr(line: str) -> None:
 
 
 class Progress:
-    """Counts towards `total` and says done / total, rate and remaining time.
+    """Counts units and reports done / total, the rate and the remaining time.
 
     Args:
         what: what is being done, in a word or two ("lite0").
-        total: how many units there are.
-        unit: what is counted ("images").
+        total: number of units.
+        unit: what a unit is, in the plural ("images").
         say: receives each line; None is silent.
         every_s: least time between two lines.
-        before: units that an earlier run did; they count as done, not for the rate.
+        before: units done by an earlier run; they count as done but not towards the rate.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Units a second since the start."""
+        """Units per second since the start, without those of an earlier run."""
         return (self.done - self.before) / max(self.seconds, 1e-9)
 
     def add(self, count: int) -> None:
@@ -60,7 +60,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: "48 s", "35 min", "7.5 h", "12.3 days"."""
+    """Seconds for people: "48 s", "35 min", "7.5 h", "12.3 days"."""
     for length, unit in ((86_400, "days"), (3600, "h")):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

@@ -1,8 +1,8 @@
-"""Where a table's images are: a folder, or a place behind an fsspec URL (s3://bucket/photos).
+"""Image roots: a local folder, or an fsspec URL (s3://bucket/photos), and the reading of images below them.
 
-Both are read as `root` and a path from an annotation, which is untrusted and stays inside the root. Behind a URL there
-are no links: a relative path without ".." cannot leave it. A URL is one store and one place: nothing chained, no
-options, no passwords; credentials come from the store's own environment.
+An image is a `root` and a relative path from an annotation, which is untrusted and stays inside the root. Stores have
+no links, so a relative path without ".." cannot leave a URL. A URL names one store and one place: no chained URLs,
+options or passwords; credentials come from the store's own environment.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from raytrain.data.images import MAX_IMAGE_BYTES, check_header, decode
-from raytrain.data.paths import check_relative, contained, opened
+from raytrain.data.paths import check_relative, contained, open_binary
 from raytrain.errors import DataError, Interrupted, Problem, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# the stores, and the package that brings each; none needs more than a listing and reads
+# {protocol: package that reads it}; every store only has to be listed and read
 STORES = {
     "memory": "",
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
@@ -43,7 +43,7 @@ class Url:
         return self.text
 
     def __truediv__(self, relative: str) -> Url:
-        """A place inside, for errors; what reads images checks it first."""
+        """The URL of a file inside, unchecked: for error messages."""
         return Url(f"{self.text.rstrip('/')}/{relative}")
 
     def is_dir(self) -> bool:
@@ -55,7 +55,7 @@ class Url:
         """(fsspec file system, path in it).
 
         Raises:
-            UsageError: a package is not installed; names it.
+            UsageError: the store's package is not installed.
         """
         protocol = self.text.partition("://")[0]
         try:
@@ -64,19 +64,24 @@ class Url:
             store, path = fsspec.url_to_fs(self.text)
         except ImportError as error:
             package = "fsspec (extra `encode`)" if error.name == "fsspec" else STORES[protocol]
-            raise UsageError(f"{self.text}: images in {protocol}:// are read with {package}; install it") from None
+            raise UsageError(f"{self.text}: reading images from {protocol}:// needs {package}; install it") from None
         return store, str(path).rstrip("/")
 
     def names(self) -> set[str]:
-        """Relative paths of everything below, from one listing."""
+        """Relative paths of all files below, from one listing.
+
+        Raises:
+            Interrupted: the store does not answer.
+        """
         store, path = self.store()
-        return {str(found)[len(path) :].lstrip("/") for found in _patiently(self, lambda: store.find(path))}
+        paths = _with_retries(self, lambda: store.find(path))
+        return {str(file)[len(path) :].lstrip("/") for file in paths}
 
     def read(self, relative: str) -> bytes:
         """The bytes of a file inside, at most MAX_IMAGE_BYTES.
 
         Raises:
-            DataError: a path that leaves the folder, no such file, one that may not be read, or a larger one.
+            DataError: the path leaves the folder, or the file is missing, not readable or too large.
             Interrupted: the store does not answer.
         """
         check_relative(relative)
@@ -86,9 +91,9 @@ class Url:
             with store.open(f"{path}/{relative}", "rb") as file:
                 return bytes(file.read(MAX_IMAGE_BYTES + 1))
 
-        fix = "Put the image there, or give yourself the right to read it."
+        fix = "Put the image there, or grant yourself read permission."
         try:
-            data: bytes = _patiently(self / relative, load)
+            data: bytes = _with_retries(self / relative, load)
         except FileNotFoundError:
             raise DataError(Problem(str(self / relative), None, "not found", fix)) from None
         except (PermissionError, IsADirectoryError) as error:
@@ -102,10 +107,10 @@ Root = Path | Url
 
 
 def root_of(given: str | os.PathLike[str], base: Path) -> Root:
-    """A root from what the user named: a URL, or a folder relative to `base`; file:// is a folder.
+    """The image root that the user named: a URL, or a folder relative to `base`; a file:// URL is a folder.
 
     Raises:
-        UsageError: a URL of no store of STORES, or one with a password, options or another URL inside.
+        UsageError: the URL's protocol is not in STORES, or it holds a password, options or another URL.
     """
     text = os.fspath(given)
     protocol, separator, _ = text.partition("://")
@@ -122,10 +127,11 @@ def root_of(given: str | os.PathLike[str], base: Path) -> Root:
 
 
 def open_image(root: Root, relative: str) -> Image:
-    """The image in RGB (raytrain/data/images.py: decode), after every check of its path, format and size.
+    """The image in RGB (raytrain/data/images.py: decode), after checks of its path, format and size.
 
     Raises:
-        DataError: it is missing, broken, refused or outside the root.
+        DataError: the image is missing, broken, too large, of another format or outside the root.
+        Interrupted: the store does not answer.
     """
     if isinstance(root, Url):
         return decode(root.read(relative), name=str(root / relative))
@@ -133,14 +139,15 @@ def open_image(root: Root, relative: str) -> Image:
 
 
 def read_image(root: Root, relative: str) -> bytes:
-    """The bytes of an image, after every check of its path and size; nothing is decoded.
+    """The bytes of an image, after checks of its path and size; nothing is decoded.
 
     Raises:
-        DataError: it is missing, outside the root, no regular file, or larger than MAX_IMAGE_BYTES.
+        DataError: the file is missing, outside the root, not a regular file, or larger than MAX_IMAGE_BYTES.
+        Interrupted: the store does not answer.
     """
     if isinstance(root, Url):
         return root.read(relative)
-    with opened(contained(root, relative)) as file:
+    with open_binary(contained(root, relative)) as file:
         data = file.read(MAX_IMAGE_BYTES + 1)
     if len(data) > MAX_IMAGE_BYTES:
         raise DataError(Problem(str(root / relative), None, f"more than {MAX_IMAGE_BYTES:,} bytes", "Replace it."))
@@ -148,10 +155,10 @@ def read_image(root: Root, relative: str) -> bytes:
 
 
 class Presence:
-    """Which images of a root are there, and sound as far as that is seen without decoding them.
+    """Which images of a root exist and, in a folder, have a sound header.
 
-    In a folder each image's header is read. Behind a URL one listing says what is there, since a request an image
-    would take days at a few million; broken ones are found when they are encoded.
+    A store is listed once and its images are not read: one request per image would take days for a few million.
+    Broken images of a store show up when they are encoded.
     """
 
     def __init__(self, root: Root) -> None:
@@ -159,7 +166,7 @@ class Presence:
         self.listed = root.names() if isinstance(root, Url) else None
 
     def files(self) -> Iterator[str]:
-        """Relative paths of all files below the root."""
+        """Relative paths of all files below the root, in no order."""
         if self.listed is not None:
             yield from self.listed
             return
@@ -168,17 +175,20 @@ class Presence:
             yield from names if inside == "." else (f"{inside}/{name}" for name in names)
 
     def fault(self, relative: str) -> tuple[str, str]:
-        """(kind, what is wrong in words): ("path", why it is refused), "not found", "broken", or ("", "")."""
+        """(kind, description) of what is wrong with an image; ("", "") if nothing is.
+
+        The kind is "path" (refused before opening), "not found" or "broken".
+        """
         try:
             if self.listed is None:
                 path = contained(self.root, relative)  # type: ignore[arg-type]
-                there = path.is_file()
+                is_there = path.is_file()
             else:
                 check_relative(relative)
-                there = relative in self.listed
+                is_there = relative in self.listed
         except DataError as error:
             return "path", error.problems[0].what
-        if not there:
+        if not is_there:
             return "not found", f"image {self.root / relative} not found"
         if self.listed is not None:
             return "", ""
@@ -189,14 +199,18 @@ class Presence:
         return "", ""
 
 
-def _patiently(url: Url, ask: Callable[[], Any]) -> Any:
-    """An answer of a store; what it does not find or allow is an error at once, all else after TRIES."""
+def _with_retries(url: Url, request: Callable[[], Any]) -> Any:
+    """The answer of a store, asked at most TRIES times; missing files and refused permissions are errors at once.
+
+    Raises:
+        Interrupted: every try failed.
+    """
     for attempt in range(TRIES):
         try:
-            return ask()
+            return request()
         except (FileNotFoundError, PermissionError, IsADirectoryError):
             raise
-        except Exception as error:  # each store has errors of its own
+        except Exception as error:  # each store raises its own types
             if attempt + 1 == TRIES:
                 raise Interrupted(f"{url} cannot be read: {type(error).__name__}: {error}; try again later") from error
             time.sleep(PAUSE_S * 2**attempt)

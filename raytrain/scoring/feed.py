@@ -87,9 +87,9 @@ def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch
             f"{free / 1e9:.1f} GB free; use feed.features=disk"
         )
     if isinstance(images, Regions):
-        images = images.held(split.items)
+        images = images.load_to_device(split.items)
     if isinstance(texts, TokenStates):
-        texts = texts.held(split.texts)
+        texts = texts.load_to_device(split.texts)
     return replace(feed, images=images, texts=texts)
 
 

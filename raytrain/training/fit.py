@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Batches, Waited, to_device
+from raytrain.data.load.batches import Batches, TimedBatches, to_device
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.test_guard import closed_while, refuse_test
@@ -157,7 +157,7 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
     config, steps = state.config, batches.steps
     state.model.train()
     began = time.monotonic()
-    waited = Waited(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
+    waited = TimedBatches(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
     for batch in waited:
         if state.out_of_steps():
             break

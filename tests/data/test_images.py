@@ -26,7 +26,7 @@ def test_allowed_formats_open_by_content_whatever_their_name(tmp_path: Path, end
 def test_other_formats_are_refused(tmp_path: Path, ending: str) -> None:
     write_image(tmp_path / f"a.{ending}")
     (tmp_path / f"a.{ending}").rename(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match="no JPEG, PNG or WEBP"):
+    with pytest.raises(DataError, match="not a JPEG, PNG or WEBP"):
         decode(tmp_path / "a.jpg")
 
 
@@ -99,7 +99,7 @@ def test_a_header_alone_tells_the_format_of_a_file_or_of_bytes(kind: str, suffix
 
 def test_no_other_format_passes_by_its_header(tmp_path: Path) -> None:
     for kind in ("GIF", "BMP", "TIFF"):
-        with pytest.raises(DataError, match="x: no JPEG, PNG or WEBP image"):
+        with pytest.raises(DataError, match="x: not a JPEG, PNG or WEBP image"):
             check_header(picture(0, kind), "x")
     with pytest.raises(DataError, match="not found"):
         check_header(tmp_path / "absent.jpg")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.data.paths import contained, opened
+from raytrain.data.paths import contained, open_binary
 from raytrain.errors import DataError
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -46,7 +46,7 @@ def test_what_climbs_out_or_names_no_file_is_refused(tmp_path: Path, bad: str) -
 
 
 def test_half_of_a_surrogate_pair_is_no_path(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\\ud800.* is no Unicode text"):
+    with pytest.raises(DataError, match=r"\\ud800.* is not valid Unicode"):
         contained(tmp_path, "\ud800.jpg")
     assert contained(tmp_path, "é" * 127).name == "é" * 127
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_opened_is_bad_data(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name, what in (("absent", "No such file"), ("folder", "Is a directory")):
         with pytest.raises(DataError, match=f"{name}: not readable: {what}"):
-            opened(tmp_path / name)
+            open_binary(tmp_path / name)
 
 
 @pytest.fixture(scope="module")

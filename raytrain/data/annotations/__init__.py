@@ -1,1 +1,1 @@
-"""What sources share: annotation files read as records, and the items, captions and queries made of them."""
+"""Code that sources share: reading annotation files into records, and records into items, captions and queries."""

@@ -1,4 +1,4 @@
-"""Rows of a file as records: which column says what."""
+"""Rows of a file as records: which column holds the image, the captions, the split and so on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from raytrain.data.annotations.row_files import Row
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
-# what people call these columns, most telling first; `data detect` looks for them
+# common names of these columns, most specific first; `data detect` looks for them
 IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "filepath", "image_name", "file", "path", "img", "jpg")
 TEXT_NAMES = (
     "text", "caption", "captions", "sentences", "sentence", "raw", "caption_0", "title", "description", "txt",
 )  # fmt: skip
 SPLIT_NAMES = ("split", "subset", "partition", "set")
-_ROW = "Correct the row."
+_FIX = "Correct the row."
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of columns. A name that is not the default must exist; `text` may name several, separated by commas."""
+    """Names of columns. A column that is not named by default must exist; `text` may name several, comma-separated."""
 
     image: str = "image"
     text: str = "text"
@@ -35,19 +35,20 @@ class Columns:
 
     @property
     def texts(self) -> list[str]:
+        """Names of the caption columns."""
         return [name.strip() for name in self.text.split(",")]
 
-    def check(self, row: Row, file: str, place: int, needs_image: bool = True) -> None:
-        """Raises DataError if the first row lacks a column that must exist."""
-        asked = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
-        must = {"text": self.texts, **{name: [getattr(self, name)] for name in asked - {"text"}}}
+    def check(self, row: Row, file: str, row_number: int, needs_image: bool = True) -> None:
+        """Raises DataError if the first row of a file lacks a column that must exist."""
+        renamed = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        required = {"text": self.texts, **{name: [getattr(self, name)] for name in renamed - {"text"}}}
         if needs_image:
-            must["image"] = [self.image]
-        absent = [(option, name) for option, names in must.items() for name in names if name not in row]
-        if absent:
-            option, name = absent[0]
+            required["image"] = [self.image]
+        missing = [(option, name) for option, names in required.items() for name in names if name not in row]
+        if missing:
+            option, name = missing[0]
             what = f"no column {name!r} for {option}; there are {', '.join(map(repr, row)) or 'none'}"
-            raise DataError(Problem(file, place, what, f"Name the column with {option}=COLUMN."))
+            raise DataError(Problem(file, row_number, what, f"Name the column with {option}=COLUMN."))
 
 
 def records_of(
@@ -57,11 +58,14 @@ def records_of(
     problems: Problems,
     embedded: bool = False,
 ) -> Iterator[Record]:
-    """The record of each row that makes one; other rows become problems.
+    """One record per valid row; invalid rows are added to `problems`.
 
     Args:
-        rows: (place, row) pairs of the file `path`.
-        embedded: images may be pictures inside the row; else they are paths.
+        rows: (row number, row by column) pairs of the file `path`.
+        embedded: rows may contain the images themselves; else images must be paths.
+
+    Raises:
+        DataError: a column that must exist is absent.
     """
     first = True
     for number, row in rows:
@@ -77,18 +81,24 @@ def records_of(
         }
         file, data = _image(row.get(columns.image), columns.image, place, problems)
         if data is not None and not embedded:
-            what = f"column {columns.image!r} holds pictures, not paths"
-            problems.add("pictures", Problem(place.file, number, what, "Build with the source huggingface."))
+            what = f"column {columns.image!r} holds images, not paths"
+            problems.add("images", place.problem(what, "Build with the source huggingface."))
         if len(problems) == before:
             yield Record(place, texts, file, data, **words)
     if first:
-        problems.add(f"rows {path}", Problem(str(path), None, "no row", "Write rows, or remove the file."))
+        problems.add(f"rows {path}", Problem(str(path), None, "no rows", "Write rows, or remove the file."))
 
 
 def texts_of(value: Any, name: str, place: SourceLocation, problems: Problems) -> list[str]:
-    """Captions in a value: one, a list of them, or the `raw` of objects; [""] where there is none.
+    """The captions in a value: a text, a list of texts, or the `raw` of objects; [""] if it holds none.
 
-    texts_of('["a dog", "a cat"]', ...) -> ["a dog", "a cat"]: CSV has no lists, so that people write JSON into it.
+    texts_of('["a dog", "a cat"]', ...) -> ["a dog", "a cat"]: CSV has no lists, so a value may be JSON.
+
+    Args:
+        value: of a column or JSON key.
+        name: of the column or key, for errors.
+        place: of the row, for errors.
+        problems: receives a value of another type, which gives [].
     """
     if value is None:
         return [""]
@@ -96,27 +106,27 @@ def texts_of(value: Any, name: str, place: SourceLocation, problems: Problems) -
         if value.startswith("[") and value.rstrip().endswith("]"):
             try:
                 inner = json.loads(value)
-                if isinstance(inner, list) and inner and all(isinstance(one, str) for one in inner):
-                    return [one.encode(errors="replace").decode() for one in inner]
+                if isinstance(inner, list) and inner and all(isinstance(element, str) for element in inner):
+                    return [element.encode(errors="replace").decode() for element in inner]
             except (ValueError, RecursionError):
-                pass  # a caption in brackets
+                pass  # a caption in brackets, not JSON
         return [value]
     if isinstance(value, dict):
-        found = [value[key] for key in ("raw", "text", "caption") if isinstance(value.get(key), str)]
-        if found:
-            return found[:1]
+        captions = [value[key] for key in ("raw", "text", "caption") if isinstance(value.get(key), str)]
+        if captions:
+            return captions[:1]
     if isinstance(value, list):
         if not value:
             return [""]
-        if all(one is None or isinstance(one, str | dict) for one in value):
-            return [text for one in value for text in texts_of(one, name, place, problems)]
+        if all(element is None or isinstance(element, str | dict) for element in value):
+            return [text for element in value for text in texts_of(element, name, place, problems)]
     what = f"{name!r} is {type(value).__name__}, expected a text or a list of texts"
-    problems.add(f"kind {name}", Problem(place.file, place.row, what, _ROW))
+    problems.add(f"kind {name}", place.problem(what, _FIX))
     return []
 
 
 def word_of(value: Any, name: str, place: SourceLocation, problems: Problems) -> str:
-    """A text or whole number as text; "" of None."""
+    """A text or whole number as text; "" for None, and for another type after adding a problem."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -124,24 +134,24 @@ def word_of(value: Any, name: str, place: SourceLocation, problems: Problems) ->
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     what = f"{name!r} is {type(value).__name__}, expected a text or a whole number"
-    problems.add(f"kind {name}", Problem(place.file, place.row, what, _ROW))
+    problems.add(f"kind {name}", place.problem(what, _FIX))
     return ""
 
 
 def _image(value: Any, name: str, place: SourceLocation, problems: Problems) -> tuple[str, bytes | None]:
-    """(path, bytes) of an image: a path, bytes, or an object with either as the datasets library writes it."""
+    """(path, bytes) of an image: a path, bytes, or an object with both as the datasets library writes it."""
     if value is None:
         return "", None
     if isinstance(value, str):
         return value.strip(), None
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value), None  # a number that names features
+        return str(value), None  # butd_tsv: the number of an image whose features are elsewhere
     if isinstance(value, bytes):
         return "", value
     if isinstance(value, dict):
-        path, data = value.get("path"), value.get("bytes")
-        if (path is None or isinstance(path, str)) and (data is None or isinstance(data, bytes)):
-            return path or "", data
+        path, content = value.get("path"), value.get("bytes")
+        if (path is None or isinstance(path, str)) and (content is None or isinstance(content, bytes)):
+            return path or "", content
     what = f"{name!r} is {type(value).__name__}, expected an image: a path, bytes, or {{bytes, path}}"
-    problems.add(f"kind {name}", Problem(place.file, place.row, what, _ROW))
+    problems.add(f"kind {name}", place.problem(what, _FIX))
     return "", None

@@ -1,9 +1,12 @@
-"""Rows of a table as a source gathers them, before they become Arrow."""
+"""Items: images with their captions, as a source collects them, and their conversion into a table's columns."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,10 +14,12 @@ from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.load.words import tokenize
 from raytrain.data.paths import PATH_FIX
 from raytrain.data.problems import Problems
-from raytrain.data.storage import Presence, Root
+from raytrain.data.storage import Presence, Root, root_of
+from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing, exceeds
 from raytrain.data.table.schema import ITEMS, TEXTS
-from raytrain.errors import Problem
+from raytrain.data.table.writer import TableWriter
+from raytrain.errors import DataError, Problem
 
 
 @dataclass
@@ -23,7 +28,7 @@ class Item:
 
     Args:
         id: unique in the table.
-        file: relative to the image root; empty where only features are known.
+        file: relative to the image root; empty if only the image's features are known.
         split: "train", "val" or "test".
         texts: (id, caption) pairs.
         group: class or family, or empty.
@@ -39,10 +44,10 @@ class Item:
 
 
 def to_arrow(items: Sequence[Item]) -> tuple[pa.Table, pa.Table]:
-    """(items, texts) in the columns of a table; captions are tokenised here, alike for every source."""
+    """(items, texts) in the columns of a table. Captions are tokenised here, for all sources alike."""
     columns = {name: [getattr(item, name) for item in items] for name in ITEMS.names}
     texts = [(name, row, text) for row, item in enumerate(items) for name, text in item.texts]
-    words: dict[str, str] = {}  # each word once: a copy a caption would be most of what a build holds
+    words: dict[str, str] = {}  # one string per distinct word: one per occurrence would fill most of a build's memory
     return pa.table(columns, schema=ITEMS), pa.table(
         {
             "id": [name for name, _, _ in texts],
@@ -54,20 +59,71 @@ def to_arrow(items: Sequence[Item]) -> tuple[pa.Table, pa.Table]:
     )
 
 
+def open_image_root(images: str, folder: Path) -> Root:
+    """The image root that the option `images` names: a URL, or an existing folder, relative to `folder`.
+
+    Raises:
+        DataError: it does not exist.
+        UsageError: an unsupported URL.
+    """
+    root = root_of(images, folder)
+    check_image_root(root)
+    return root
+
+
+def check_image_root(root: Root) -> None:
+    """Raises DataError if an image root does not exist."""
+    if not root.is_dir():
+        raise DataError(Problem(str(root), None, "not a folder", "Name the image folder with images=FOLDER."))
+
+
+def write_items(
+    out: str | os.PathLike[str],
+    source: Mapping[str, Any],
+    items: Sequence[Item],
+    places: Mapping[str, SourceLocation],
+    image_root: Root,
+    missing: Missing,
+    problems: Problems,
+) -> Table:
+    """Writes the table of the items whose image is there.
+
+    Args:
+        out: folder of the new table.
+        source: name and options of the source, for table.json.
+        items: in the order of the table.
+        places: {item id: place of its annotation}.
+        image_root: what the items' files are relative to.
+        missing: receives the items whose image is not there; states how many are allowed.
+        problems: of reading the annotations; nothing is written if there is any.
+
+    Raises:
+        DataError: all problems at once, or no image is there.
+    """
+    present = present_images(items, places, image_root, missing, problems)
+    problems.raise_if_any()
+    if not present:
+        what = "no image of the annotations is there"
+        raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
+    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
+        writer.write(*to_arrow(present))
+    return Table(out)
+
+
 def present_images(
     items: Sequence[Item], places: Mapping[str, SourceLocation], root: Root, missing: Missing, problems: Problems
 ) -> list[Item]:
-    """Items whose image is there and has a good header; the others are added to `missing`.
+    """The items whose image exists and, in a folder, has a sound header; the others are added to `missing`.
 
-    Problems of paths are added, and if more of the items than allowed are missing or broken, those.
+    Refused paths are added to `problems`; so are missing and broken images if there are more than allowed.
     """
-    present, told = [], Problems()
+    present, absent = [], Problems()
     presence = Presence(root)
     for item in items:
         place = places[item.id]
         kind, what = presence.fault(item.file)
         if kind == "path":
-            problems.add("path", Problem(place.file, place.row, what, PATH_FIX))
+            problems.add("path", place.problem(what, PATH_FIX))
         elif not kind:
             present.append(item)
         if kind in ("", "path"):
@@ -75,7 +131,7 @@ def present_images(
         what = f"image {root / item.file}: {what}" if kind == "broken" else what
         missing.add_image(item.id, item.split, len(item.texts), "broken" if kind == "broken" else "not found")
         fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
-        told.add("missing", Problem(place.file, place.row, what, fix))
+        absent.add("missing", place.problem(what, fix))
     if exceeds(len(missing.ids), len(items), missing.allowed):
-        problems.extend(told.list())
+        problems.extend(absent.list())
     return present

@@ -1,4 +1,4 @@
-"""JSON annotations of a source: read safely, and their entries checked."""
+"""JSON annotation files: safe reading, and checks of their entries."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from raytrain.data.paths import refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
-_ANNOTATION = "Correct the entry."
+_FIX = "Correct the entry."
 
 
 def read_json(path: Path, kind: type, fix: str) -> Any:
     """The non-empty list or dict in a JSON file.
 
+    Args:
+        path: of the file.
+        kind: list or dict.
+        fix: what the user should do about a file that is not like that.
+
     Raises:
-        DataError: missing, a pickle, no UTF-8, no JSON, or of another kind; `fix` says what the file should be.
+        DataError: the file is missing, a pickle, not UTF-8, not JSON, empty or of another kind.
     """
     refuse_pickle(path)
     try:
         text = path.read_text(encoding="utf-8")
         value = json.loads(text)
-        if "\\ud" in text.lower():  # half of a surrogate pair, written as an escape, is no text
+        if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
             json.dumps(value, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", fix)) from None
     except json.JSONDecodeError as error:
-        raise DataError(Problem(str(path), error.lineno, f"no JSON: {error.msg}", fix)) from None
+        raise DataError(Problem(str(path), error.lineno, f"not JSON: {error.msg}", fix)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
     if not isinstance(value, kind) or not value:
@@ -44,15 +49,15 @@ def text_of(entry: Any, key: str, place: SourceLocation, problems: Problems) -> 
     value = entry.get(key) if isinstance(entry, Mapping) else None
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not text:
-        what = f"no text under {key!r}" if isinstance(entry, Mapping) else "entry is no object"
-        problems.add(key, Problem(place.file, place.row, what, _ANNOTATION))
+        what = f"no text under {key!r}" if isinstance(entry, Mapping) else "entry is not an object"
+        problems.add(key, place.problem(what, _FIX))
     return text
 
 
 def strings_of(entry: Mapping[str, Any], key: str, place: SourceLocation, problems: Problems) -> list[str]:
     """The non-empty list of strings under `key`; [] after adding a problem."""
     value = entry.get(key)
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and value and all(isinstance(element, str) for element in value):
         return value
-    problems.add(key, Problem(place.file, place.row, f"no list of strings under {key!r}", _ANNOTATION))
+    problems.add(key, place.problem(f"no list of strings under {key!r}", _FIX))
     return []

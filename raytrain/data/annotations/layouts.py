@@ -1,6 +1,6 @@
-"""What a source sees in a folder, for `raytrain data detect`.
+"""Layouts: how a source recognises its files in a folder, for `raytrain data detect`.
 
-Each module of raytrain/data/sources says so itself, with `looks_like(root) -> Layout | None`.
+Each module of raytrain/data/sources has a `looks_like(root) -> Layout | None`, built from the functions here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from raytrain.data.images import IMAGE_SUFFIXES
 
-KNOWN, MARKED, GUESSED = 3, 2, 1  # names of one benchmark alone; a form of file that says what it is; a likely reading
+KNOWN, MARKED, GUESSED = 3, 2, 1  # file names of one benchmark; a self-describing file format; a plausible reading
 _MANY = 10_000
-_LISTED = 6  # more files than this are counted
+_LISTED = 6  # more files than this are counted instead of listed
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Layout:
     """A folder as one source reads it.
 
     Args:
-        found: what is there, in words.
-        missing: what is not there and must be before the table can be built.
-        options: what `data build` needs beyond its defaults.
+        found: descriptions of the files that are there.
+        missing: descriptions of the files that are needed to build the table and absent.
+        options: options of `data build` that differ from their defaults.
         certainty: KNOWN, MARKED or GUESSED.
     """
 
@@ -36,7 +36,7 @@ class Layout:
     certainty: int = KNOWN
 
 
-def marked(
+def layout_of(
     root: Path,
     needed: Sequence[str],
     optional: Sequence[str] = (),
@@ -44,29 +44,31 @@ def marked(
     at_least: int = 1,
     certainty: int = KNOWN,
 ) -> Layout | None:
-    """A layout from a table of marks: globs under `root`, "captions/cap.*.json" or "images/".
+    """The layout of a folder from globs under `root`, such as "captions/cap.*.json" or "images/".
 
     Args:
-        needed: what the source reads; those without a match are missing.
-        optional: what it reads where it is there.
-        at_least: so many of `needed` must match, or the folder is none of this source.
+        needed: files that the source must have; those without a match are missing.
+        optional: files that it reads if they exist.
+        options: as in Layout.
+        at_least: number of `needed` globs that must match, else the result is None.
+        certainty: as in Layout.
     """
-    found: list[str] = []
+    found: list[str] = []  # as in Layout
     missing: list[str] = []
     for pattern in needed:
-        said = describe_match(root, pattern)
-        (found if said else missing).append(said or pattern)
+        match = describe_match(root, pattern)
+        (found if match else missing).append(match or pattern)
     if len(needed) - len(missing) < at_least:
         return None
-    files = [said for said in found if "/ (" not in said and not said.endswith("/")]
+    files = [match for match in found if "/ (" not in match and not match.endswith("/")]
     if len(files) > _LISTED:
-        found = [f"{len(files)} files ({files[0]}, ...)", *(said for said in found if said not in files)]
-    found += [said for pattern in optional if (said := describe_match(root, pattern))]
+        found = [f"{len(files)} files ({files[0]}, ...)", *(match for match in found if match not in files)]
+    found += [match for pattern in optional if (match := describe_match(root, pattern))]
     return Layout(found, missing, dict(options or {}), certainty)
 
 
 def describe_match(root: Path, pattern: str) -> str:
-    """What matches a glob, in words: the name, a number of files, or a folder and its images; "" of nothing."""
+    """What matches a glob: the name, a number of files, or a folder and its number of images; "" if nothing does."""
     if pattern.endswith("/"):
         folder = root / pattern
         if not folder.is_dir():
@@ -78,26 +80,26 @@ def describe_match(root: Path, pattern: str) -> str:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """Files called as images are, below a folder, in no order."""
+    """Files with an image's suffix below a folder, in no order."""
     for inside, _, names in os.walk(folder):
         yield from (Path(inside, name) for name in names if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def image_folder(root: Path, names: Iterable[str]) -> str | None:
-    """The folder under root that holds the first of some annotated names: "images", "." or another; None of none."""
-    wanted = list(islice(names, 20))
+    """The folder under root that holds one of the first 20 annotated names: "images", "." or another; None if none."""
+    first_names = list(islice(names, 20))
     folders = [".", *sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))]
     folders.sort(key=lambda name: name != "images")
     for folder in folders:
         try:
-            if any(name and not name.startswith("/") and (root / folder / name).is_file() for name in wanted):
+            if any(name and not name.startswith("/") and (root / folder / name).is_file() for name in first_names):
                 return folder
         except (OSError, ValueError):
             continue
     return None
 
 
-def named(columns: Sequence[str], names: Sequence[str]) -> str:
-    """The first of some likely names that is a column, in the column's own case; ""."""
+def column_named(columns: Sequence[str], names: Sequence[str]) -> str:
+    """The column that has the first possible of some likely names, whatever its case; "" if none has."""
     lower = {column.lower(): column for column in columns}
     return next((lower[name] for name in names if name in lower), "")

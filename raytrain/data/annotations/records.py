@@ -1,4 +1,4 @@
-"""Rows of one's own data in one form: an image, what is said of it, and its split."""
+"""Records: an image, its captions and its split as one row of an annotation file states them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from raytrain.errors import UsageError
+from raytrain.errors import Problem, UsageError
 
 SPLIT_OF = {
     "train": "train", "training": "train", "restval": "train",
@@ -17,23 +17,30 @@ SPLIT_OF = {
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where an annotation stands: its file, and its row from 0; None for the whole file."""
+    """Where an annotation is: its file and its row (0-based in arrays and lists, 1-based in text files).
+
+    The row is None for the whole file.
+    """
 
     file: str
     row: int | None
 
+    def problem(self, what: str, fix: str) -> Problem:
+        """A problem of this annotation: what is wrong, and what to do."""
+        return Problem(self.file, self.row, what, fix)
+
 
 @dataclass(frozen=True)
 class Record:
-    """An image with what a row says of it; several rows may be of one image.
+    """One row about an image; several rows may be about the same image.
 
     Args:
-        place: of the row, for errors.
-        texts: captions as they stand.
-        file: of the image, relative to the image folder; a mere name, or empty, where `data` holds the picture.
-        data: the picture's bytes, where the row brings them.
-        id: of the image; empty where `file` (or else the content of `data`) names it.
-        split: as it stands; empty where none is stated.
+        place: the row, for errors.
+        texts: captions as written.
+        file: the image, relative to the image folder; a mere name, or empty, if `data` holds the image.
+        data: the image's bytes, if the row contains them.
+        id: of the image; empty if `file`, or else the content of `data`, identifies it.
+        split: as written; empty if the row states none.
         group: class or family, or empty.
         attribution: credit, or empty.
     """
@@ -50,11 +57,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Shares:
-    """What a user decides on building.
+    """Shares that a user chooses for a build.
 
     Args:
-        val, test: shares of the images to draw for these splits, from those that state no split or "train".
-        allow_missing: share in [0, 1] of the images, and of the captions, that may be unusable.
+        val, test: shares of the images to draw for these splits, out of the images that state no split or "train".
+        allow_missing: largest share in [0, 1] of the images, and of the captions, that may be unusable.
+
+    Raises:
+        UsageError: val and test leave nothing to train on.
     """
 
     val: float = 0.0
@@ -67,16 +77,16 @@ class Shares:
 
 
 def split_of(name: str) -> str | None:
-    """The table's split a stated name means ("validation" -> "val"), or None; case and blanks do not matter."""
+    """The table's split that a name means ("Validation " -> "val"), or None."""
     return SPLIT_OF.get(name.strip().lower())
 
 
 def split_in(name: str) -> str:
-    """The split that one part of a file's name states: "f30k-train-0003" -> "train"; "" of none, or of two."""
+    """The part of a file name that states a split: "f30k-train-0003" -> "train"; "" if none does, or two disagree."""
     parts = {part for part in re.split(r"[^A-Za-z]+", name) if split_of(part)}
     return parts.pop() if len({split_of(part) for part in parts}) == 1 else ""
 
 
 def with_split(record: Record, stated: str) -> Record:
-    """The record with the split that its folder or file states, unless its row states one itself."""
+    """The record with the split that its folder or file states; a split of its own row takes precedence."""
     return record if record.split or not stated else replace(record, split=stated)

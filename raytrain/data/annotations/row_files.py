@@ -1,7 +1,7 @@
 """Files of rows: CSV, TSV, JSON lines, Parquet and Arrow, read one row at a time.
 
-Lines of text files count from 1, rows of Parquet and Arrow from 0. A bad row becomes a problem and the next one is
-read; a file that cannot be read on is a DataError.
+Lines of text files count from 1, rows of Parquet and Arrow from 0. A bad row is added to the problems and reading goes
+on with the next one; where no further row can be read, it ends with a DataError.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.data.paths import contained, opened, refuse_pickle
+from raytrain.data.paths import contained, open_binary, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
 TEXT_FILES = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": ""}
 ROW_FILES = (*TEXT_FILES, ".parquet", ".arrow")
 MAX_LINE_BYTES = 64 * 2**20
-_ROWS_AT_ONCE = 32  # rows may hold pictures
+_ROWS_AT_ONCE = 32  # few, since rows may contain images
 _AGAIN = "Get the file again, or write it again."
 
 Row = dict[str, Any]
 
 
 def read_rows(path: Path, problems: Problems, delimiter: str = "") -> Iterator[tuple[int, Row]]:
-    """(place, row by column) of each row.
+    """(row number, row by column) of each row.
 
     Args:
         path: its suffix, one of ROW_FILES, decides how it is read.
         problems: receives bad rows.
-        delimiter: of CSV; default by suffix.
+        delimiter: of CSV; by default that of the suffix.
 
     Raises:
-        DataError: missing, a pickle, of another suffix, without a header, or broken where no further row can be read.
+        DataError: the file is missing, a pickle, of another suffix or without a header, or no further row can be read.
     """
     refuse_pickle(path)
     suffix = path.suffix.lower()
     if suffix not in ROW_FILES:
-        raise DataError(Problem(str(path), None, f"suffix {suffix!r}", f"Readable are {', '.join(ROW_FILES)}."))
+        fix = f"Use one of {', '.join(ROW_FILES)}."
+        raise DataError(Problem(str(path), None, f"suffix {suffix!r} is not supported", fix))
     if not path.is_file():
         raise DataError(Problem(str(path), None, "not found", "Name a file that exists."))
     if suffix in (".jsonl", ".ndjson"):
@@ -53,39 +54,48 @@ def read_rows(path: Path, problems: Problems, delimiter: str = "") -> Iterator[t
 
 
 def files_in(folder: Path, names: str, suffixes: Sequence[str]) -> list[Path]:
-    """The named files, separated by commas, or all of the folder that have one of the suffixes.
+    """The named files, or else all files of the folder with one of the suffixes, sorted.
+
+    Args:
+        folder: of the files.
+        names: separated by commas; may be empty.
+        suffixes: allowed ones, with dots, in lower case.
 
     Raises:
-        DataError: no folder, no such file in it, or a name that leads out of it.
+        DataError: the folder does not exist, has no such file, or a name leads out of it.
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
     if names:
         return [contained(folder, name.strip()) for name in names.split(",")]
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
-    if not found:
-        what = f"no file of rows ({', '.join(suffixes)})"
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+    if not paths:
+        what = f"no file with rows ({', '.join(suffixes)})"
         raise DataError(Problem(str(folder), None, what, "Put one there, or name it with file=NAME."))
-    return found
+    return paths
 
 
 def columns_of(path: Path) -> list[str]:
-    """Names of the columns; of JSON lines those of the first row. [] of what cannot be read."""
+    """Names of the columns; for JSON lines those of the first row. [] if the file cannot be read."""
     try:
         if path.suffix.lower() == ".parquet":
             return list(pq.read_schema(path).names)
         if path.suffix.lower() == ".arrow":
             with pa.memory_map(str(path)) as file:
-                return list(_opened(file).schema.names)
+                return list(_open_arrow(file).schema.names)
         return list(next(read_rows(path, Problems()))[1])
     except (StopIteration, DataError, OSError, ValueError, pa.ArrowException):
         return []
 
 
 def text_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    """(line from 1, text with its end) of a UTF-8 file; lines in another encoding become problems."""
+    """(line number from 1, text with its line end) of a UTF-8 file; lines in another encoding are added to problems.
+
+    Raises:
+        DataError: the file cannot be read, or a line is longer than MAX_LINE_BYTES.
+    """
     try:
-        with opened(path) as file:
+        with open_binary(path) as file:
             number = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
@@ -95,7 +105,8 @@ def text_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
                 try:
                     text = line.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError:
-                    problems.add(f"utf-8 {path}", Problem(str(path), number, "no UTF-8", "Convert the file to UTF-8."))
+                    problem = Problem(str(path), number, "not UTF-8", "Convert the file to UTF-8.")
+                    problems.add(f"utf-8 {path}", problem)
                     continue
                 yield number, text
     except OSError as error:
@@ -103,15 +114,16 @@ def text_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
 
 
 def _separated(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+    """Rows of CSV or TSV, each under the number of its first line."""
     number = 0
 
     def lines() -> Iterator[str]:
         nonlocal number
-        for place, text in text_lines(path, problems):
-            number = place
+        for line_number, text in text_lines(path, problems):
+            number = line_number
             yield text
 
-    # a TSV has no quoting: a caption may open with a quotation mark
+    # TSV has no quoting: a caption may begin with a quotation mark
     reader = (
         csv.reader(lines(), delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
         if delimiter == "\t"
@@ -125,49 +137,50 @@ def _separated(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple
         except StopIteration:
             break
         except csv.Error as error:
-            raise DataError(Problem(str(path), first, f"no CSV from here on: {error}", "Correct the row.")) from None
+            raise DataError(Problem(str(path), first, f"not CSV from here on: {error}", "Correct the row.")) from None
         if not header:
             header = [name.strip() for name in fields]
             if not any(header) or len(set(header)) < len(header):
-                what = f"first line is {', '.join(map(repr, header)) or 'empty'}, expected names of columns, each once"
-                raise DataError(Problem(str(path), first, what, "Write the columns' names into the first line."))
+                what = f"first line is {', '.join(map(repr, header)) or 'empty'}, expected column names, each once"
+                raise DataError(Problem(str(path), first, what, "Write the column names into the first line."))
         elif fields and len(fields) != len(header):
             what = f"{len(fields)} fields, the header has {len(header)}"
             problems.add(f"fields {path}", Problem(str(path), first, what, "Correct or quote the row's fields."))
         elif fields:
             yield first, dict(zip(header, fields, strict=True))
     if not header:
-        raise DataError(Problem(str(path), None, "holds nothing", "It holds a header and rows."))
+        raise DataError(Problem(str(path), None, "empty file", "Write a header and rows."))
 
 
 def _json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
+    fix = "Write one object per line."
     for number, text in text_lines(path, problems):
         if not text.strip():
             continue
         try:
             row = json.loads(text)
-            if "\\ud" in text.lower():  # half of a surrogate pair, written as an escape, is no text
+            if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
                 json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            problems.add(f"json {path}", Problem(str(path), number, f"no JSON: {error}", "Write one object a line."))
+            problems.add(f"json {path}", Problem(str(path), number, f"not JSON: {error}", fix))
             continue
         if not isinstance(row, dict):
             what = f"{type(row).__name__}, expected an object"
-            problems.add(f"object {path}", Problem(str(path), number, what, "Write one object a line."))
+            problems.add(f"object {path}", Problem(str(path), number, what, fix))
             continue
         yield number, row
 
 
 def _columnar(path: Path) -> Iterator[tuple[int, Row]]:
-    """Rows of Parquet or Arrow, a few at a time: the file is memory-mapped and may be larger than the memory."""
+    """Rows of Parquet or Arrow, a few at a time; the memory-mapped file may be larger than the memory."""
     first = 0
     try:
         for batch in _batches(path):
-            batch.validate(full=True)  # offsets that lead out of a buffer would crash the process
+            batch.validate(full=True)  # an offset outside its buffer would crash the process
             for start in range(0, len(batch), _ROWS_AT_ONCE):
                 yield from enumerate(batch.slice(start, _ROWS_AT_ONCE).to_pylist(), first + start)
             first += len(batch)
-    # the last is what Arrow raises for types that Python has no value of
+    # Arrow raises NotImplementedError for types without a Python value
     except (pa.ArrowException, OSError, ValueError, NotImplementedError) as error:
         what = f"not readable from row {first} on: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise DataError(Problem(str(path), first, what, _AGAIN)) from None
@@ -179,7 +192,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
         return
     with pa.memory_map(str(path)) as source:
-        reader = _opened(source)
+        reader = _open_arrow(source)
         if isinstance(reader, pa.RecordBatchFileReader):
             for number in range(reader.num_record_batches):
                 yield reader.get_batch(number)
@@ -187,8 +200,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def _opened(source: Any) -> Any:
-    """Arrow has two forms: files with an index at their end, and the streams that `save_to_disk` writes."""
+def _open_arrow(source: Any) -> Any:
+    """A reader of either Arrow format: files with an index at their end, or streams, which `save_to_disk` writes."""
     magic = source.read(6)
     source.seek(0)
     return pa.ipc.open_file(source) if magic == b"ARROW1" else pa.ipc.open_stream(source)

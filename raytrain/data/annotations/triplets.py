@@ -1,4 +1,4 @@
-"""Composed queries as a source gathers them: what sources of triplets share between annotation and table."""
+"""Composed queries: checks of what a source of triplets has read, and the table they make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.items import Item, check_image_root, present_images, to_arrow
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.storage import Root
@@ -19,7 +19,7 @@ from raytrain.data.table.schema import QUERIES, Gallery
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem
 
-_ANNOTATION = "Correct the entry."
+_FIX = "Correct the entry."
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Query:
         id: unique in the table.
         split: "train", "val" or "test".
         reference: id of an item.
-        texts: what to change; all say the same, the first is the one that is evaluated.
-        targets: ids of the items that answer it; empty where they are not published.
-        subset: ids of items that are ranked among themselves as well, or empty.
+        texts: phrasings of what to change; the first one is evaluated.
+        targets: ids of the items that answer it; empty if they are not published.
         place: of its annotation, for errors.
+        subset: ids of items that are also ranked among themselves, or empty.
     """
 
     id: str
@@ -56,27 +56,28 @@ def write(
     allow_missing: float,
     gallery: Gallery = "split",
 ) -> Table:
-    """Checks what a source has gathered and writes the table.
+    """Checks the items and queries of a source and writes their table.
 
-    An image that is absent is left out and listed under `missing`. A query keeps the targets that are there; without
-    its reference, any target or a member of its subset it is left out and listed under the source's `missing_queries`.
+    Images that are absent are left out and listed under `missing`. A query keeps the targets that are there. It is left
+    out and listed under the source's `missing_queries` if its reference, all its targets or a member of its subset are
+    absent.
 
     Args:
-        source: name and options, for table.json.
-        image_root: folder that the items' files are relative to.
+        out: folder of the new table.
+        source: name and options of the source, for table.json.
+        image_root: what the items' files are relative to.
         items: without texts.
-        places: of each item's annotation.
+        places: {item id: place of its annotation}.
         queries: in any order.
-        problems: what the source has found wrong so far; nothing is written if there is any.
+        problems: of reading the annotations; nothing is written if there is any.
         allow_missing: share of the items in [0, 1] whose image may be absent.
         gallery: what a query is ranked against.
 
     Raises:
-        DataError: everything wrong, at once.
+        DataError: all problems at once.
     """
     missing = Missing(allow_missing)
-    if not image_root.is_dir():
-        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    check_image_root(image_root)
     _check(items, places, queries, gallery, problems)
     present = present_images(items, places, image_root, missing, problems)
     problems.raise_if_any()
@@ -86,20 +87,23 @@ def write(
     if not kept:
         what = "no query has its reference and a target among the images that are there"
         raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
-    said: dict[str, Any] = {**source, "missing_queries": [query.id for query in dropped]}
+    description: dict[str, Any] = {**source, "missing_queries": [query.id for query in dropped]}
     if shared := _shared_files(present):
-        said["shared_files"] = shared
-    with TableWriter(out, said, image_root=image_root, missing=missing) as writer:
+        description["shared_files"] = shared
+    with TableWriter(out, description, image_root=image_root, missing=missing) as writer:
         writer.write(*to_tables(present, kept), gallery)
     return Table(out)
 
 
 def to_tables(items: Sequence[Item], queries: Sequence[Query]) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """(items, texts, queries) in the columns of a table; queries in the order given, texts in that of references."""
+    """(items, texts, queries) in the columns of a table; queries in the given order, texts in that of their references.
+
+    A query's texts become texts of its reference, so that texts are grouped by item as in every table.
+    """
     row = {item.id: number for number, item in enumerate(items)}
     texts: dict[str, list[tuple[str, str]]] = {item.id: [] for item in items}
     first, start = {}, 0
-    for query in sorted(queries, key=lambda query: row[query.reference]):  # stable: as given within a reference
+    for query in sorted(queries, key=lambda query: row[query.reference]):  # stable: in the given order per reference
         first[query.id] = start
         start += len(query.texts)
         texts[query.reference] += [(f"{query.id}#{number}", text) for number, text in enumerate(query.texts)]
@@ -112,8 +116,8 @@ def to_tables(items: Sequence[Item], queries: Sequence[Query]) -> tuple[pa.Table
         "targets": [[row[target] for target in query.targets] for query in queries],
         "subset": [[row[member] for member in query.subset] for query in queries],
     }
-    spoken = [replace(item, texts=texts[item.id]) for item in items]
-    return *to_arrow(spoken), pa.table(columns, schema=QUERIES)
+    items_with_texts = [replace(item, texts=texts[item.id]) for item in items]
+    return *to_arrow(items_with_texts), pa.table(columns, schema=QUERIES)
 
 
 def _check(
@@ -123,40 +127,39 @@ def _check(
     gallery: Gallery,
     problems: Problems,
 ) -> None:
-    """References, targets and subsets are annotated items of the query's gallery; ids are unique."""
+    """Adds problems: repeated ids; references, targets and subset members that are no items of the query's gallery."""
     by_id: dict[str, Item] = {}
     for item in items:
         if by_id.setdefault(item.id, item) is not item:
-            place = places[item.id]
-            problems.add("item id", Problem(place.file, place.row, f"image {item.id!r} appears twice", "Keep one."))
+            problems.add("item id", places[item.id].problem(f"image {item.id!r} appears twice", "Keep one."))
     seen: set[str] = set()
     for query in queries:
-
-        def bad(kind: str, what: str, place: SourceLocation = query.place) -> None:
-            problems.add(kind, Problem(place.file, place.row, what, _ANNOTATION))
-
         if query.id in seen:
-            bad("query id", f"query {query.id!r} appears twice")
+            problems.add("query id", query.place.problem(f"query {query.id!r} appears twice", _FIX))
         seen.add(query.id)
-        home = by_id.get(query.reference)
-        for kind, ids in (("reference", [query.reference]), ("target", query.targets), ("member", query.subset)):
+        reference = by_id.get(query.reference)
+        for role, ids in (("reference", [query.reference]), ("target", query.targets), ("member", query.subset)):
             for name in ids:
-                item_of = by_id.get(name)
-                if item_of is None or item_of.split != query.split:
-                    where = "not annotated" if item_of is None else f"of split {item_of.split}"
-                    bad(f"{kind} id", f"{kind} {name!r} is {where}; the query is of split {query.split}")
-                elif gallery == "group" and home is not None and item_of.group != home.group:
-                    bad(f"{kind} group", f"{kind} {name!r} is of {item_of.group!r}, the reference of {home.group!r}")
+                member = by_id.get(name)
+                if member is None or member.split != query.split:
+                    where = "not annotated" if member is None else f"of split {member.split}"
+                    what = f"{role} {name!r} is {where}; the query is of split {query.split}"
+                    problems.add(f"{role} id", query.place.problem(what, _FIX))
+                elif gallery == "group" and reference is not None and member.group != reference.group:
+                    what = f"{role} {name!r} is of {member.group!r}, the reference of {reference.group!r}"
+                    problems.add(f"{role} group", query.place.problem(what, _FIX))
         if query.reference in query.targets:
-            bad("self", f"reference {query.reference!r} is its own target")
+            what = f"reference {query.reference!r} is its own target"
+            problems.add("self", query.place.problem(what, _FIX))
 
 
 def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query], list[Query]]:
+    """(queries whose images are present, with the targets that are, the other queries); `present` holds item ids."""
     kept, dropped = [], []
     for query in queries:
         targets = [target for target in query.targets if target in present]
-        answered = bool(targets) or not query.targets
-        if answered and query.reference in present and present.issuperset(query.subset):
+        has_target = bool(targets) or not query.targets
+        if has_target and query.reference in present and present.issuperset(query.subset):
             kept.append(replace(query, targets=targets))
         else:
             dropped.append(query)
@@ -164,6 +167,6 @@ def _answerable(queries: Sequence[Query], present: set[str]) -> tuple[list[Query
 
 
 def _shared_files(items: Sequence[Item]) -> int:
-    """How many items show a file that an earlier item of another split shows."""
-    first: dict[str, str] = {}
-    return sum(first.setdefault(item.file, item.split) != item.split for item in items)
+    """The number of items whose file an earlier item of another split has too."""
+    first_split: dict[str, str] = {}
+    return sum(first_split.setdefault(item.file, item.split) != item.split for item in items)

@@ -1,1 +1,1 @@
-"""`raytrain data check`: is a table what its table.json says?"""
+"""Checks of a finished table: its files, references, features, composed queries and images."""

@@ -1,4 +1,4 @@
-"""`raytrain data check`: is a table what its table.json says?"""
+"""`raytrain data check`: compares a table with its table.json and looks for errors in its files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from raytrain.data.table.table import open_array
 from raytrain.errors import DataError, Problem
 from raytrain.files import sha256
 
-_AGAIN = "Build the table again."
-_ENCODE_AGAIN = "Encode the feature again."
+_FIX = "Build the table again."
+_ENCODE_FIX = "Encode the feature again."
 _CHUNK_BYTES = 64 * 2**20
 
 
@@ -34,19 +34,19 @@ def check(
     fail_on: FailOn = "copies",
     keep: int = 20,
 ) -> list[Problem]:
-    """Everything wrong with a table, warnings among it; an empty list for a sound one.
+    """All problems of a table, including warnings; an empty list for a sound one.
 
-    Looks at every hash, count and reference and at every number of every feature, decodes every image, and compares
-    the images of different splits.
+    Checks all hashes, counts and references and every number of every feature, decodes all images, and compares the
+    images of different splits.
 
     Args:
         path: folder of the table.
         progress: receives a line every few seconds; None is silent.
-        images: False leaves the images alone, which take most of the time.
-        workers: processes that read images; None takes one a core, and none where there are few images.
-        fail_on: which images in two splits are errors rather than warnings: exact "copies", "near" duplicates as well,
-            or "nothing".
-        keep: of problems of one kind so many are listed, and the rest counted in the last one's `more`.
+        images: whether to check the images, which takes most of the time.
+        workers: processes that read images; None for one per core, or only this process if there are few images.
+        fail_on: which images in two splits are errors instead of warnings: exact "copies", also "near" duplicates, or
+            "nothing".
+        keep: number of problems per kind that are listed; the rest is counted in the last one's `more`.
     """
     problems = Problems(keep)
     try:
@@ -57,11 +57,11 @@ def check(
         check_queries(table, problems)
         check_accounts(table, problems)
     except DataError as error:
-        # without items and texts the rest cannot be asked
+        # without items and texts the rest cannot be checked
         return [*problems.list(), *error.problems]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"not the description of a table: {type(error).__name__} {error}"
-        return [*problems.list(), Problem(str(Path(path) / "table.json"), None, what, _AGAIN)]
+        return [*problems.list(), Problem(str(Path(path) / "table.json"), None, what, _FIX)]
     for feature in table.features.values():
         try:
             _feature(table, feature, problems, progress)
@@ -74,39 +74,39 @@ def check(
 
 def _hashes(table: Table, problems: Problems) -> None:
     for name, expected in table.description["files"].items():
-        _hash(table.path / name, str(expected), _AGAIN, problems)
+        _hash(table.path / name, str(expected), _FIX, problems)
 
 
 def _hash(path: Path, expected: str, fix: str, problems: Problems) -> None:
     if not path.is_file():
         problems.add("file", Problem(str(path), None, "not found", fix))
-    elif (found := sha256(path)) != expected:
-        what = f"sha256 is {found[:12]}..., table.json says {expected[:12]}...: changed after it was written"
+    elif (digest := sha256(path)) != expected:
+        what = f"sha256 is {digest[:12]}..., table.json says {expected[:12]}...: changed after it was written"
         problems.add("sha256", Problem(str(path), None, what, fix))
 
 
 def _references(table: Table, problems: Problems) -> None:
-    """Texts point at items, grouped and in order; ids are unique; nothing is empty."""
+    """Checks that texts refer to items, grouped and in order, that ids are unique, and that no text is empty."""
     items, texts = str(table.path / "items.arrow"), str(table.path / "texts.arrow")
     owner = table.texts["item"].to_numpy()
     for row in np.flatnonzero((owner < 0) | (owner >= len(table.items))).tolist():
-        problems.add("item", Problem(texts, row, f"item {owner[row]} of {len(table.items)} items", _AGAIN))
+        problems.add("item", Problem(texts, row, f"item {owner[row]} of {len(table.items)} items", _FIX))
     for row in np.flatnonzero(np.diff(owner) < 0).tolist():
-        problems.add("order", Problem(texts, row + 1, "texts are not grouped in the order of items", _AGAIN))
-    # in a composed table an image may be there to be found alone
-    silent = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
-    for row in silent:
-        problems.add("no text", Problem(items, row, "an image without a text", _AGAIN))
+        problems.add("order", Problem(texts, row + 1, "texts are not grouped in the order of items", _FIX))
+    # in a composed table an image may be a member of the gallery only
+    without_text = [] if table.queries is not None else np.setdiff1d(np.arange(len(table.items)), owner).tolist()
+    for row in without_text:
+        problems.add("no text", Problem(items, row, "an image without a text", _FIX))
     _caption_counts(table, owner, problems)
     for file, column in ((items, table.items["id"]), (texts, table.texts["id"])):
         for row, value in _repeats(column.to_pylist()):
-            problems.add(f"id {file}", Problem(file, row, f"id {value!r} appears twice", _AGAIN))
+            problems.add(f"id {file}", Problem(file, row, f"id {value!r} appears twice", _FIX))
     for row in np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(table.texts["text"]), "").to_numpy()).tolist():
-        problems.add("empty", Problem(texts, row, "empty text", _AGAIN))
+        problems.add("empty", Problem(texts, row, "empty text", _FIX))
 
 
 def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None:
-    """As many captions an image as the source was built with: never more, and fewer are worth a look."""
+    """Checks the captions per image against the source's texts_per_image: more are an error, fewer a warning."""
     stated = table.description["source"].get("texts_per_image")
     if not isinstance(stated, int):
         return
@@ -114,44 +114,45 @@ def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None
     file = str(table.path / "items.arrow")
     for row in np.flatnonzero(counts > stated).tolist():
         what = f"{counts[row]} captions, built with texts_per_image={stated}"
-        problems.add("more captions", Problem(file, row, what, _AGAIN))
+        problems.add("more captions", Problem(file, row, what, _FIX))
     for row in np.flatnonzero((counts > 0) & (counts < stated)).tolist():
         what = f"{counts[row]} captions, built with texts_per_image={stated}"
-        fix = "Recalls of a protocol that counts on as many are not comparable."
+        fix = "Recalls of a protocol that expects that many are not comparable."
         problems.add("fewer captions", Problem(file, row, what, fix, level="warning"))
 
 
 def _splits(table: Table, problems: Problems) -> None:
-    """Known splits with the counts of table.json; no file in two of them."""
+    """Checks the names of splits, their counts against table.json, and that no file is in two of them."""
     items = str(table.path / "items.arrow")
     split = table.items["split"].to_pylist()
     for row, name in enumerate(split):
         if name not in SPLITS:
             what = f"split {name!r}, allowed are {', '.join(SPLITS)}"
-            problems.add("split", Problem(items, row, what, _AGAIN))
+            problems.add("split", Problem(items, row, what, _FIX))
     owner = table.texts["item"].to_numpy()
     owner = owner[(owner >= 0) & (owner < len(split))]
     names = np.array(split, object)
-    for name, said in table.splits.items():
-        found = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
+    for name, stated in table.splits.items():
+        counted = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
         if table.queries is not None:
-            found["queries"] = int((table.queries["split"].to_numpy() == name).sum())
-        if found != said:
-            what = f"split {name} has {found}, table.json says {said}"
-            problems.add("counts", Problem(str(table.path / "table.json"), None, what, _AGAIN))
+            counted["queries"] = int((table.queries["split"].to_numpy() == name).sum())
+        if counted != stated:
+            what = f"split {name} has {counted}, table.json says {stated}"
+            problems.add("counts", Problem(str(table.path / "table.json"), None, what, _FIX))
     first: dict[str, int] = {}
     shared = []
     for row, file in enumerate(table.items["file"].to_pylist()):
         other = first.setdefault(file, row)
         if file and split[other] != split[row]:
             shared.append((row, f"file {file!r} is in {split[row]} and, row {other}, in {split[other]}"))
-    # a benchmark published with such images is built as it is; its source counts them
+    # a benchmark published with such images is built unchanged, and its source counts them
     if len(shared) != table.description["source"].get("shared_files", 0):
         for row, what in shared:
             problems.add("overlap", Problem(items, row, what, "Keep an image in one split and build again."))
 
 
 def _repeats(values: list[str]) -> Iterator[tuple[int, str]]:
+    """(row, value) of each value that an earlier row has too."""
     seen: set[str] = set()
     for row, value in enumerate(values):
         if value in seen:
@@ -160,15 +161,16 @@ def _repeats(values: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _feature(table: Table, feature: Feature, problems: Problems, progress: Say | None) -> None:
+    """Checks a feature's shape, hash, rows, offsets and numbers."""
     path = table.path / "features" / f"{feature.name}.npy"
     rows = open_array(path)
     if rows.shape != feature.shape or str(rows.dtype) != feature.dtype:
         what = f"{rows.shape} {rows.dtype}, table.json says {feature.shape} {feature.dtype}"
-        problems.add("shape", Problem(str(path), None, what, _ENCODE_AGAIN))
-    _hash(path, feature.sha256, _ENCODE_AGAIN, problems)
+        problems.add("shape", Problem(str(path), None, what, _ENCODE_FIX))
+    _hash(path, feature.sha256, _ENCODE_FIX, problems)
     if feature.kind == "image" and (rows.ndim != 3 or len(rows) != len(table.items)):
         what = f"{rows.shape} for {len(table.items)} items, expected (items, regions, features)"
-        problems.add("rows", Problem(str(path), None, what, _ENCODE_AGAIN))
+        problems.add("rows", Problem(str(path), None, what, _ENCODE_FIX))
     if feature.kind == "text":
         _offsets(table, feature, rows, problems)
     step = max(_CHUNK_BYTES // max(rows[:1].nbytes, 1), 1)
@@ -177,21 +179,22 @@ def _feature(table: Table, feature: Feature, problems: Problems, progress: Say |
         chunk = rows[start : start + step]
         for row in np.flatnonzero(~np.isfinite(chunk).reshape(len(chunk), -1).all(1)).tolist():
             what = "a feature is NaN or infinite"
-            problems.add(f"finite {feature.name}", Problem(str(path), start + row, what, _ENCODE_AGAIN))
+            problems.add(f"finite {feature.name}", Problem(str(path), start + row, what, _ENCODE_FIX))
         count.add(len(chunk))
 
 
 def _offsets(table: Table, feature: Feature, rows: np.ndarray, problems: Problems) -> None:
+    """Checks that a text feature's offsets rise from 0 to the number of its rows, one more than texts."""
     path = table.path / "features" / f"{feature.name}.offsets.npy"
     offsets = open_array(path)
     if feature.offsets_sha256:
-        _hash(path, feature.offsets_sha256, _ENCODE_AGAIN, problems)
+        _hash(path, feature.offsets_sha256, _ENCODE_FIX, problems)
     if offsets.shape != (len(table.texts) + 1,) or offsets.dtype.kind not in "iu":
         what = f"{offsets.shape} {offsets.dtype} for {len(table.texts)} texts, expected integers, one more than texts"
-        problems.add("offsets", Problem(str(path), None, what, _ENCODE_AGAIN))
+        problems.add("offsets", Problem(str(path), None, what, _ENCODE_FIX))
         return
     for row in np.flatnonzero(np.diff(offsets) <= 0).tolist():
-        problems.add("monotone", Problem(str(path), row + 1, "offsets do not rise", _ENCODE_AGAIN))
+        problems.add("monotone", Problem(str(path), row + 1, "offsets do not increase", _ENCODE_FIX))
     if offsets[0] != 0 or offsets[-1] != len(rows):
         what = f"offsets run from {offsets[0]} to {offsets[-1]}, the array has {len(rows)} rows"
-        problems.add("ends", Problem(str(path), None, what, _ENCODE_AGAIN))
+        problems.add("ends", Problem(str(path), None, what, _ENCODE_FIX))

@@ -1,7 +1,7 @@
-"""The images of a table: whole ones, and none in two splits, neither copied nor nearly so.
+"""Check of a table's images: every one can be decoded, and none is in two splits as a copy or near duplicate.
 
-Processes share the work: a worker reads a file once, decodes every pixel under the limits of raytrain/data/images.py,
-and gives back two hashes, of its bytes and of what it shows.
+Several processes share the work. A worker reads each file once, decodes it under the limits of raytrain/data/images.py,
+and returns two hashes, of its bytes and of its content.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from raytrain.errors import DataError, Problem, RaytrainError
 
 FailOn = Literal["nothing", "copies", "near"]
 _CHUNK = 64
-_ALONE = 500  # so few images are looked at sooner than processes start
-_APART = (
-    "Look at both: what shows the same belongs in one split. Where splits are drawn, a group keeps images together."
+_ONE_PROCESS = 500  # up to this many images one process is faster than starting others
+_NEAR_FIX = (
+    "Look at both: the same content belongs into one split. Where splits are drawn, a group keeps images together."
 )
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What a worker saw of an image.
+class ImageReport:
+    """The result of inspecting one image.
 
     Args:
-        digest: of its bytes; b"" where it could not be read.
-        shows: its perceptual hash; b"" where it could not be decoded or is of one colour.
-        what, fix: what is wrong with it; "" where nothing is.
+        digest: of its bytes; b"" if it could not be read.
+        content_hash: its perceptual hash; b"" if it could not be decoded or has a single colour.
+        what, fix: what is wrong with it and what to do; "" if nothing is.
     """
 
     digest: bytes = b""
-    shows: bytes = b""
+    content_hash: bytes = b""
     what: str = ""
     fix: str = ""
 
@@ -52,115 +52,127 @@ class Looked:
 def check_images(
     table: Table, problems: Problems, progress: Say | None, workers: int | None = None, fail_on: FailOn = "copies"
 ) -> None:
-    """Adds every image that is absent, broken, or in two splits.
+    """Adds all images that are absent, broken, or in two splits.
 
     Args:
-        workers: processes; None takes one a core, and none where there are few images.
-        fail_on: which images shared between splits are errors: exact copies, near duplicates as well, or neither; the
-            rest are warnings.
+        table: whose images are checked.
+        problems: receives them.
+        progress: receives a line every few seconds; None is silent.
+        workers: processes; None for one per core, or only this process if there are few images.
+        fail_on: which images in two splits are errors instead of warnings, as in `check`.
     """
     files = table.items["file"].to_pylist()
     if not any(files):
         if progress is not None:
-            progress("check images: the table names no image files, so that none were looked at")
+            progress("check images: the table names no image files, so none were checked")
         return
     if not table.image_root.is_dir():
-        what = f"image folder not found: none of {len(files):,} images was looked at; features can be used"
+        what = f"image folder not found: none of {len(files):,} images was checked; features can be used"
         fix = "Put the images back before encoding again."
         problems.add("root", Problem(str(table.image_root), None, what, fix, level="warning"))
         return
     if workers is None:
-        workers = _cores() if len(files) > _ALONE else 1
+        workers = _cores() if len(files) > _ONE_PROCESS else 1
     count = Progress("check images", len(files), "images", progress)
-    looked: list[Looked] = []
-    for row, seen in enumerate(look_at_all(table.image_root, files, workers)):
-        if seen.what:
-            problems.add("image", Problem(str(table.image_root / files[row]), row, seen.what, seen.fix))
-        looked.append(seen)
+    reports: list[ImageReport] = []
+    for row, report in enumerate(inspect_images(table.image_root, files, workers)):
+        if report.what:
+            problems.add("image", Problem(str(table.image_root / files[row]), row, report.what, report.fix))
+        reports.append(report)
         count.add(1)
-    known = _copies(table, files, looked, problems, "warning" if fail_on == "nothing" else "error")
-    _near(table, files, looked, known, problems, "error" if fail_on == "near" else "warning")
+    copies = _copies(table, files, reports, problems, "warning" if fail_on == "nothing" else "error")
+    _near(table, files, reports, copies, problems, "error" if fail_on == "near" else "warning")
 
 
-def look_at_all(root: Root, files: Sequence[str], workers: int) -> Iterator[Looked]:
-    """What is seen of each file, in order; `workers` processes, or this one alone for 1."""
+def inspect_images(root: Root, files: Sequence[str], workers: int) -> Iterator[ImageReport]:
+    """The report of each file, in order; with `workers` = 1 in this process.
+
+    Raises:
+        RaytrainError: a worker was killed.
+    """
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-    look = partial(_look_at, root)
+    inspect = partial(_inspect_chunk, root)
     if workers <= 1:
-        yield from _flat(map(look, chunks))
+        yield from _flat(map(inspect, chunks))
         return
-    # spawned, since a fork of a process that has threads may hang
+    # spawned, since a fork of a process with threads may hang
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from _flat(pool.map(look, chunks))
+            yield from _flat(pool.map(inspect, chunks))
         except BrokenProcessPool:
-            raise RaytrainError("a process that read images was killed, most likely for memory; --workers 1") from None
+            what = "a process that read images was killed, most likely for lack of memory; use --workers 1"
+            raise RaytrainError(what) from None
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _flat(chunks: Iterable[list[Looked]]) -> Iterator[Looked]:
+def _flat(chunks: Iterable[list[ImageReport]]) -> Iterator[ImageReport]:
     for chunk in chunks:
         yield from chunk
 
 
-def _look_at(root: Root, files: Sequence[str]) -> list[Looked]:
-    return [_look(root, file) for file in files]
+def _inspect_chunk(root: Root, files: Sequence[str]) -> list[ImageReport]:
+    return [_inspect(root, file) for file in files]
 
 
-def _look(root: Root, file: str) -> Looked:
+def _inspect(root: Root, file: str) -> ImageReport:
     try:
         data = read_image(root, file)
-        return Looked(hashlib.sha256(data).digest()[:16], perceptual_hash(decode(data, str(root / file))))
+        return ImageReport(hashlib.sha256(data).digest()[:16], perceptual_hash(decode(data, str(root / file))))
     except DataError as error:
-        return Looked(what=error.problems[0].what, fix=error.problems[0].fix)
+        return ImageReport(what=error.problems[0].what, fix=error.problems[0].fix)
 
 
 def _copies(
-    table: Table, files: Sequence[str], looked: Sequence[Looked], problems: Problems, level: Literal["error", "warning"]
+    table: Table,
+    files: Sequence[str],
+    reports: Sequence[ImageReport],
+    problems: Problems,
+    level: Literal["error", "warning"],
 ) -> set[int]:
-    """Adds images whose bytes are in another split too, under another name; returns their rows.
+    """Adds images whose bytes another split has too, under another name; returns their rows.
 
-    One file in two splits is found without opening it, and told by `check` itself.
+    `check` itself finds one file in two splits, without opening it.
     """
     splits = table.items["split"].to_pylist()
     first: dict[tuple[bytes, str], int] = {}
-    for row, seen in enumerate(looked):
-        if seen.digest:
-            first.setdefault((seen.digest, splits[row]), row)
-    found = set()
-    for row, seen in enumerate(looked):
-        for other in (first.get((seen.digest, split)) for split in SPLITS):
+    for row, report in enumerate(reports):
+        if report.digest:
+            first.setdefault((report.digest, splits[row]), row)
+    rows = set()
+    for row, report in enumerate(reports):
+        for other in (first.get((report.digest, split)) for split in SPLITS):
             if other is not None and other < row and splits[other] != splits[row] and files[other] != files[row]:
                 what = f"in {splits[row]}, and, byte for byte, {files[other]!r} (row {other}) in {splits[other]}"
                 file = str(table.image_root / files[row])
                 fix = "Keep an image in one split and build again, or check with --fail-on nothing."
                 problems.add("copies", Problem(file, row, what, fix, level=level))
-                found |= {row, other}
+                rows |= {row, other}
                 break
-    return found
+    return rows
 
 
 def _near(
     table: Table,
     files: Sequence[str],
-    looked: Sequence[Looked],
-    known: set[int],
+    reports: Sequence[ImageReport],
+    copies: set[int],
     problems: Problems,
     level: Literal["error", "warning"],
 ) -> None:
-    """Adds images of val and test that look like one of a split before."""
+    """Adds images of val and test that look like one of an earlier split; `copies` are the rows added already."""
     split = table.items["split"].to_pylist()
-    rows = {name: [row for row, one in enumerate(looked) if one.shows and split[row] == name] for name in SPLITS}
+    hashes = [report.content_hash for report in reports]
+    rows = {name: [row for row, shown in enumerate(hashes) if shown and split[row] == name] for name in SPLITS}
     for at, name in enumerate(SPLITS[1:], 1):
         before = [row for earlier in SPLITS[:at] for row in rows[earlier]]
-        pairs = near_pairs([looked[row].shows for row in rows[name]], [looked[row].shows for row in before])
+        pairs = near_pairs([hashes[row] for row in rows[name]], [hashes[row] for row in before])
         for left, right, bits in pairs:
             row, other = rows[name][left], before[right]
-            if files[row] == files[other] or (row in known and looked[row].digest == looked[other].digest):
+            if files[row] == files[other] or (row in copies and reports[row].digest == reports[other].digest):
                 continue
             what = f"in {name}, looks like {files[other]!r} (row {other}) in {split[other]}: {bits} of 128 bits differ"
-            problems.add("near", Problem(str(table.image_root / files[row]), row, what, _APART, level=level))
+            problems.add("near", Problem(str(table.image_root / files[row]), row, what, _NEAR_FIX, level=level))

@@ -1,12 +1,12 @@
-"""Images that look alike: a hash of what an image shows, and the pairs of near hashes across splits.
+"""Perceptual hashes of images, and the search for near hashes: images that look alike.
 
-The hash is a pHash (Zauner, 2010) of 128 bits in place of the usual 64: the grey image at 32 x 32, its 128 lowest
-frequencies by the discrete cosine transform, a bit each for above their median. Saving again, another size and a little
-more light or contrast change few bits; another photo changes about half of them.
+The hash is a pHash (Zauner, 2010) of 128 bits instead of the usual 64: the grey image at 32 x 32, its 128 lowest
+frequencies in the discrete cosine transform, one bit per frequency that is above their median. Saving the image again,
+resizing it, and small changes of brightness or contrast change few bits; another photo changes about half of them.
 
-No two of 7,000 unlike photos (Flickr8k) differed in fewer than 30 bits; one saved again as a JPEG of quality 30 or
-halved in size in at most 8, with 2 % cut off on every side in 10 at the median. Products on white, of which many have
-one outline, are nearer to each other than that, and grey hashes know no colours: alike is not the same.
+No two of 7,000 different photos (Flickr8k) differ in fewer than 30 bits. A photo saved again as a JPEG of quality 30 or
+at half the size differs in at most 8, one with 2 % cropped on every side in 10 (median). Products on a white background
+are nearer to each other if they share an outline, and the hash ignores colours: near hashes do not prove equal content.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 BITS, BANDS = 128, 8
 NEAR = 2 * BANDS - 1
-"""Hashes that differ in so many bits are near: the most at which one of eight bands must differ in at most one bit."""
+"""Largest number of differing bits of near hashes: at least one of the eight bands then differs in at most one bit."""
 _SIDE, _WIDTH = 32, BITS // BANDS
-_FLAT = 2.0  # standard deviation, of 255 grey levels, below which an image shows nothing to be known by
+_FLAT = 2.0  # standard deviation in grey levels of 0 to 255; an image below it has too little content for a hash
 _PAIRS_AT_ONCE = 1 << 22
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)  # bits set in a byte
 
 
 def perceptual_hash(image: Image) -> bytes:
-    """The 16 bytes of an RGB image; b"" of one that is of one colour all over."""
+    """The 16-byte hash of an RGB image; b"" for an image of a single colour."""
     from PIL.Image import Resampling
 
     grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Resampling.BOX), np.float64)
@@ -43,18 +43,18 @@ def perceptual_hash(image: Image) -> bytes:
 
 @cache
 def _frequencies() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(the transform, rows and columns of the lowest frequencies but for the mean)."""
-    places = np.arange(_SIDE)
-    cosines = np.cos(np.pi * (2 * places[None, :] + 1) * places[:, None] / (2 * _SIDE))
+    """((_SIDE, _SIDE) cosine transform, rows and columns of the BITS lowest frequencies without the mean)."""
+    index = np.arange(_SIDE)
+    cosines = np.cos(np.pi * (2 * index[None, :] + 1) * index[:, None] / (2 * _SIDE))
     lowest = sorted((row + column, row, column) for row in range(_SIDE) for column in range(_SIDE))[1 : BITS + 1]
     return cosines, np.array([row for _, row, _ in lowest]), np.array([column for _, _, column in lowest])
 
 
 def near_pairs(left: Sequence[bytes], right: Sequence[bytes]) -> list[tuple[int, int, int]]:
-    """(row of left, the row of right that is nearest, differing bits) of every left hash that has a near one.
+    """(row of left, row of right that is nearest, differing bits) for every left hash that has a near right one.
 
-    Not all pairs are compared, but those that are equal in one of eight bands of 16 bits, or differ there in one bit:
-    every near pair is among them, since sixteen differing bits at least would be needed for two in each band.
+    Only pairs are compared that differ in at most one bit of one of eight 16-bit bands. They include all near pairs:
+    two differing bits in each band would be sixteen.
 
     Args:
         left, right: hashes of 16 bytes.
@@ -62,7 +62,7 @@ def near_pairs(left: Sequence[bytes], right: Sequence[bytes]) -> list[tuple[int,
     if not left or not right:
         return []
     ours, theirs = (np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, BITS // 8) for hashes in (left, right))
-    # equal hashes are compared once: a catalogue may hold one picture thousands of times
+    # equal hashes are compared once: a catalogue may contain one picture thousands of times
     ours, row_of_ours = np.unique(ours, axis=0, return_inverse=True)
     theirs, first_of_theirs = np.unique(theirs, axis=0, return_index=True)
     best = np.full(len(ours), NEAR + 1)
@@ -74,17 +74,17 @@ def near_pairs(left: Sequence[bytes], right: Sequence[bytes]) -> list[tuple[int,
         for flip in flips:
             start = np.searchsorted(ordered, our_keys ^ flip, "left")
             counts = np.searchsorted(ordered, our_keys ^ flip, "right") - start
-            for some in _chunks(counts):
-                sizes = counts[some]
-                one = np.repeat(np.arange(len(counts))[some], sizes)
-                place = np.arange(len(one)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-                other = order[np.repeat(start[some], sizes) + place]
-                differing = _ONES[ours[one] ^ theirs[other]].sum(1, dtype=np.int64)
-                ranked = np.lexsort((other, differing))[::-1]  # of several assignments the last stays: the nearest
-                one, other, differing = one[ranked], other[ranked], differing[ranked]
-                better = differing < best[one]
-                one, other, differing = one[better], other[better], differing[better]
-                best[one], nearest[one] = differing, other
+            for chunk in _chunks(counts):
+                sizes = counts[chunk]
+                our_row = np.repeat(np.arange(len(counts))[chunk], sizes)
+                place = np.arange(len(our_row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+                their_row = order[np.repeat(start[chunk], sizes) + place]
+                differing = _ONES[ours[our_row] ^ theirs[their_row]].sum(1, dtype=np.int64)
+                ranked = np.lexsort((their_row, differing))[::-1]  # of several assignments the last stays: the nearest
+                our_row, their_row, differing = our_row[ranked], their_row[ranked], differing[ranked]
+                better = differing < best[our_row]
+                our_row, their_row, differing = our_row[better], their_row[better], differing[better]
+                best[our_row], nearest[our_row] = differing, their_row
     return [
         (row, int(first_of_theirs[nearest[at]]), int(best[at]))
         for row, at in enumerate(row_of_ours.reshape(-1).tolist())
@@ -93,14 +93,14 @@ def near_pairs(left: Sequence[bytes], right: Sequence[bytes]) -> list[tuple[int,
 
 
 def _bands(hashes: np.ndarray) -> list[np.ndarray]:
-    """Eight columns of 16 bits, each of frequencies from all over: every eighth bit."""
+    """Eight columns of 16 bits; each takes every eighth bit, so that it mixes low and high frequencies."""
     bits = np.unpackbits(hashes, axis=1).reshape(-1, _WIDTH, BANDS)
     weights = (1 << np.arange(_WIDTH)).astype(np.uint16)
     return [(bits[:, :, band] * weights).sum(1, dtype=np.uint16) for band in range(BANDS)]
 
 
 def _chunks(counts: np.ndarray) -> list[slice]:
-    """Consecutive rows whose pairs together fit the memory, at least one row each."""
+    """Slices of consecutive rows with at most _PAIRS_AT_ONCE pairs, but at least one row each."""
     ends = np.cumsum(counts)
     slices, start = [], 0
     while start < len(counts):

@@ -1,4 +1,4 @@
-"""Whether the composed queries of a table point at rows that exist, in their own split and gallery."""
+"""Check of a table's composed queries: they refer to rows that exist, in their own split and gallery."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from raytrain.data.table import Table
 from raytrain.data.table.queries import lists
 from raytrain.errors import Problem
 
-_AGAIN = "Build the table again."
+_FIX = "Build the table again."
 
 
 def check_queries(table: Table, problems: Problems) -> None:
-    """Adds what is wrong with the queries of a table, each with its row of queries.arrow.
+    """Adds the problems of a table's composed queries, each with its row of queries.arrow.
 
-    Rows point at items and texts that exist; reference, targets and subset stand in the query's gallery; a query is not
-    answered by its own reference; a split has targets for all queries or for none; ids are unique.
+    Queries must refer to items and texts that exist; reference, targets and subset must be in the query's gallery; no
+    reference is its own target; a split has targets for all queries or for none; ids are unique.
     """
     queries = table.queries
     if queries is None:
@@ -27,7 +27,7 @@ def check_queries(table: Table, problems: Problems) -> None:
 
     def add(kind: str, rows: np.ndarray, what: str) -> None:
         for row in np.unique(rows).tolist():
-            problems.add(f"query {kind}", Problem(file, row, what, _AGAIN))
+            problems.add(f"query {kind}", Problem(file, row, what, _FIX))
 
     split = queries["split"].to_numpy().astype(str)
     ids = queries["id"].to_pylist()
@@ -40,30 +40,31 @@ def check_queries(table: Table, problems: Problems) -> None:
     for name in ("targets", "subset"):
         values, offsets = lists(queries[name])
         ends[name] = (values, np.repeat(np.arange(len(queries)), np.diff(offsets)))
-    known = (reference >= 0) & (reference < len(table.items))
+    valid_reference = (reference >= 0) & (reference < len(table.items))
     for name, (values, owner) in ends.items():
-        there = (values >= 0) & (values < len(table.items))
-        add(f"{name} range", owner[~there], f"{name} points outside the {len(table.items)} items")
-        values, owner = values[there], owner[there]
+        valid = (values >= 0) & (values < len(table.items))
+        add(f"{name} range", owner[~valid], f"{name} points outside the {len(table.items)} items")
+        values, owner = values[valid], owner[valid]
         add(f"{name} split", owner[item_split[values] != split[owner]], f"{name} in another split than the query")
         if table.gallery == "group":
-            both = known[owner]
+            both = valid_reference[owner]
             apart = group[values[both]] != group[reference[owner[both]]]
             add(f"{name} group", owner[both][apart], f"{name} in another part of the gallery than the reference")
         if name == "targets":
             add("self", owner[values == reference[owner]], "the reference is its own target")
             _all_or_none(split, np.bincount(owner, minlength=len(queries)) > 0, add)
     text, phrasings = (queries[name].to_numpy().astype(np.int64) for name in ("text", "phrasings"))
-    there = (text >= 0) & (phrasings >= 1) & (text + phrasings <= len(table.texts))
-    add("text range", np.flatnonzero(~there), f"text points outside the {len(table.texts)} texts")
+    valid = (text >= 0) & (phrasings >= 1) & (text + phrasings <= len(table.texts))
+    add("text range", np.flatnonzero(~valid), f"text points outside the {len(table.texts)} texts")
     owner_of_text = table.texts["item"].to_numpy()
-    rows = np.flatnonzero(there)
+    rows = np.flatnonzero(valid)
     for edge in (text, text + phrasings - 1):
         add("text item", rows[owner_of_text[edge[rows]] != reference[rows]], "the text belongs to another reference")
 
 
 def _all_or_none(split: np.ndarray, answered: np.ndarray, add: Callable[[str, np.ndarray, str], None]) -> None:
+    """Adds the queries without a target in splits where others have one; `split` and `answered` are (Q)."""
     for name in np.unique(split).tolist():
-        here = split == name
-        if answered[here].any():
-            add("targets", np.flatnonzero(here & ~answered), f"no target, though other queries of {name} have some")
+        in_split = split == name
+        if answered[in_split].any():
+            add("targets", np.flatnonzero(in_split & ~answered), f"no target, though other queries of {name} have one")

@@ -1,1 +1,1 @@
-"""`raytrain data encode`: adds the features of a frozen backbone to a table."""
+"""Encoding: the features of a frozen backbone, computed and added to a table."""

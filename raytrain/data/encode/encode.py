@@ -1,9 +1,8 @@
-"""`raytrain data encode`: adds a frozen backbone's features to a table.
+"""`raytrain data encode`: adds the features of a frozen backbone to a table.
 
-The work is cut into shards of a fixed number of rows, and these into batches. A `Job` says how a worker turns one batch
-into features (raytrain/data/encode/jobs.py), a `Mapper` where workers run: in this process, or over Ray Data
-(raytrain/cluster/encode.py). What comes back is written here, and a shard that is complete is not made again after a
-kill (raytrain/data/encode/shards.py).
+The work is divided into shards of a fixed number of rows, and these into batches. A `Job` turns one batch into features
+(raytrain/data/encode/jobs.py). A `Mapper` runs the job in this process or over Ray Data (raytrain/cluster/encode.py).
+The results are written here, shard by shard; after a kill, complete shards are reused (raytrain/data/encode/shards.py).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import pyarrow as pa
 
 from raytrain.data.encode.jobs import ImageJob, Mapper, TextJob, Work, in_process, pick_device
 from raytrain.data.encode.plan import Plan, image_plan, kind_of, text_plan
-from raytrain.data.encode.shards import Shards, differences, open_shards, remove
+from raytrain.data.encode.shards import ShardLayout, Shards, differences, open_shards, remove
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.table import Table
@@ -48,45 +47,49 @@ def encode(
     progress: Say | None = to_stderr,
     map_batches: Mapper = in_process,
 ) -> dict[str, Any]:
-    """Adds a feature to a table and returns what was done; goes on with what an earlier run of the same call began.
+    """Adds a feature to a table, continuing what an earlier, interrupted run of the same call has completed.
+
+    Does nothing if the table has exactly this feature already.
 
     Args:
         table_path: folder of the table.
         backbone: "lite0", "minilm", or a folder or hub name that transformers loads.
-        kind: "image" or "text"; needed only for models that have both towers.
-        name: of the feature; by default the backbone's own.
+        kind: "image" or "text"; needed only for models with two towers.
+        name: of the feature; by default the backbone's.
         dtype: "float16" or "float32".
-        batch_size: images or texts a forward pass.
-        shard_items: images or texts a shard; what a kill costs at most, for each worker.
-        device: "cpu", "cuda", ...; by default a GPU where there is one.
-        allow_missing: share of images in [0, 1] that may be missing or broken; they get zero features and are
-            counted and listed in table.json.
-        pad: ratio of `raytrain.data.images.target_pad` for images; None leaves them as they are.
-        replace: a feature of this name, and unfinished shards of another encoding, give way.
+        batch_size: images or texts per forward pass.
+        shard_items: images or texts per shard, which is the most that a kill costs per worker.
+        device: "cpu", "cuda", ...; by default a GPU if there is one.
+        allow_missing: share of images in [0, 1] that may be missing or broken; their features are zeros, and table.json
+            counts and lists them.
+        pad: ratio of `raytrain.data.images.target_pad` for images; None for no padding.
+        replace: whether to replace a feature of this name, and unfinished shards of another encoding.
         progress: receives a line every few seconds; None is silent.
-        map_batches: where the work runs.
+        map_batches: runs the job's batches.
 
     Returns:
-        {"features": name, "kind", "shape", "dtype", "items_per_second", "seconds", "missing", "taken_up"}, the last
-        being the items or texts that an earlier run encoded. Nothing is done where the table has this very feature.
+        {"features": name, "kind", "shape", "dtype", "items_per_second", "seconds", "missing", "taken_up"}; "taken_up"
+        is the number of items or texts that an earlier run encoded.
 
     Raises:
-        DataError: every image that is missing, truncated or broken; no feature is added.
-        UsageError: a backbone that cannot be loaded, or a table without images.
-        RefusedError: another feature of this name, unfinished shards of another encoding, or another process at it.
-        DiskFullError: what is complete stays for the next run.
+        DataError: images are missing, truncated or broken (all are listed), or features are not finite; no feature is
+            added.
+        UsageError: the backbone cannot be loaded, the table has no images, or an option is outside its range.
+        RefusedError: another feature of this name, unfinished shards of another encoding, or another process that
+            encodes it.
+        DiskFullError: the disk is full; complete shards stay for the next run.
     """
     if dtype not in ("float16", "float32"):
-        raise UsageError(f"dtype {dtype!r} is not allowed; choose float16 or float32")
+        raise UsageError(f"dtype is float16 or float32; given: {dtype!r}")
     if min(batch_size, shard_items) < 1 or not 0 <= allow_missing <= 1:
         raise UsageError(
-            f"batch_size {batch_size} and shard_items {shard_items} are at least 1, allow_missing {allow_missing} a "
-            "share in [0, 1]"
+            "batch_size and shard_items are at least 1, allow_missing is a share in [0, 1]; given: "
+            f"{batch_size}, {shard_items}, {allow_missing}"
         )
     table = Table(table_path)
     kind = kind or kind_of(backbone)
     if pad is not None and (pad < 1 or kind == "text"):
-        raise UsageError(f"pad {pad} is a ratio of an image's sides, at least 1; texts have none")
+        raise UsageError(f"pad is the ratio of an image's sides, at least 1, and texts have none; given: {pad}")
     device = pick_device(device)
     plan = (
         image_plan(table, ImageJob(backbone, table.image_root, dtype, device, pad))
@@ -105,18 +108,19 @@ def encode(
         "versions": _versions(),
         **({"offsets_sha256": hashlib.sha256(plan.starts.tobytes()).hexdigest()} if plan.starts is not None else {}),
     }
-    if _has_it(table, name, encoding, replace):
+    if _is_complete(table, name, encoding, replace):
         return _result(table, name, None, 0)
-    with open_shards(table, name, encoding, plan.starts, plan.count, shard_items, plan.shape, dtype, replace) as shards:
+    layout = ShardLayout(plan.shape, dtype, plan.count, shard_items, plan.starts)
+    with open_shards(table, name, encoding, layout, replace) as shards:
         shards.take_up(plan.still_broken)
         taken_up = sum(len(shards.span(shard)) for shard in shards.complete)
         if taken_up and progress:
-            progress(f"{name}: {len(shards.complete)} of {len(shards)} shards are there already")
+            progress(f"{name}: {len(shards.complete)} of {len(shards)} shards are complete already")
         count = Progress(name, plan.count, plan.unit, progress, before=taken_up)
         missing = _fill(table, plan, shards, batch_size, allow_missing, count, map_batches)
         identities = table.items["id"].take(pa.array(missing, pa.int64())).to_pylist()
-        made = {key: value for key, value in encoding.items() if key not in ("table", "encoder")}
-        facts = {**plan.facts, **({"missing": identities} if kind == "image" else {}), "encoding": made}
+        stored_encoding = {key: value for key, value in encoding.items() if key not in ("table", "encoder")}
+        facts = {**plan.facts, **({"missing": identities} if kind == "image" else {}), "encoding": stored_encoding}
         add_feature(table, name, kind, facts, _files(shards, plan.starts))
         remove(shards.folder)
     return _result(table, name, count, taken_up)
@@ -131,55 +135,55 @@ def _fill(
     count: Progress,
     map_batches: Mapper,
 ) -> list[int]:
-    """Encodes what is not complete, and returns the rows that have no features.
+    """Encodes the incomplete shards, and returns the rows without features, sorted.
 
     Raises:
-        DataError: images that are missing or broken, if more than allowed; features that are not finite.
+        DataError: more images than allowed are missing or broken, or features are not finite.
     """
     missing = {row: what for broken in shards.complete.values() for row, what in broken}
-    looked = np.zeros(plan.count, bool)
+    seen = np.zeros(plan.count, bool)
     for shard in shards.complete:
-        looked[shards.span(shard)] = True
-    finite = Problems()
+        seen[shards.span(shard)] = True
+    overflows = Problems()
 
-    def rest() -> Iterator[list[Work]]:
+    def remaining_batches() -> Iterator[list[Work]]:
         for shard in range(len(shards)):
             if shard not in shards.complete:
                 yield plan.batches(shards.span(shard), batch_size)
 
-    for done in map_batches(plan.job, rest()):
+    for done in map_batches(plan.job, remaining_batches()):
         broken = [(int(done.rows[position]), what) for position, what in done.broken]
         missing.update(broken)
-        looked[done.rows] = True
+        seen[done.rows] = True
         if exceeds(len(missing), plan.count, allow_missing):
-            break  # it will fail: from here on the images are only looked at, which is faster
+            break  # the encoding fails: the remaining images are only checked below, which is faster
         lengths = np.ones(len(done.rows), int) if plan.starts is None else np.diff(plan.starts)[done.rows]
-        bad = ~np.isfinite(done.features).reshape(len(done.features), -1).all(1)
-        for row in dict.fromkeys(np.repeat(done.rows, lengths)[bad].tolist()):
+        not_finite = ~np.isfinite(done.features).reshape(len(done.features), -1).all(1)
+        for row in dict.fromkeys(np.repeat(done.rows, lengths)[not_finite].tolist()):
             what = f"the features of {plan.inputs[row].as_py()!r:.60} are not finite"
-            fix = "Use --dtype float32; if that fails too, the backbone is at fault."
+            fix = "Use --dtype float32; if that fails too, the fault is the backbone's."
             where = "items.arrow" if plan.starts is None else "texts.arrow"
-            finite.add("finite", Problem(str(table.path / where), row, what, fix))
-        if not bad.any():
+            overflows.add("finite", Problem(str(table.path / where), row, what, fix))
+        if not not_finite.any():
             shards.write(done.rows, done.features, broken)
         count.add(len(done.rows))
     if exceeds(len(missing), plan.count, allow_missing):
-        for row in np.flatnonzero(~looked).tolist():
+        for row in np.flatnonzero(~seen).tolist():
             if what := plan.fault(row):
                 missing[row] = what
         problems = Problems()
         for row, what in sorted(missing.items()):
             problems.add("broken", plan.problem(row, what))
         problems.raise_if_any()
-    if finite:
-        remove(shards.folder)  # the other shards are of no use with this dtype or backbone
-        finite.raise_if_any()
+    if overflows:
+        remove(shards.folder)  # the other shards are useless, since another dtype or backbone is needed
+        overflows.raise_if_any()
     assert len(shards.complete) == len(shards), "a batch did not come back"
     return sorted(missing)
 
 
 def _files(shards: Shards, starts: np.ndarray | None) -> dict[str, Path]:
-    """The finished arrays by the ends of their names."""
+    """The finished arrays by the suffix of their file name, as `add_feature` takes them."""
     if starts is None:
         return {".npy": shards.path}
     with new_array(shards.folder / "offsets.npy", starts.shape, "int64") as out:
@@ -187,8 +191,8 @@ def _files(shards: Shards, starts: np.ndarray | None) -> dict[str, Path]:
     return {".npy": shards.path, ".offsets.npy": shards.folder / "offsets.npy"}
 
 
-def _has_it(table: Table, name: str, encoding: dict[str, Any], replace: bool) -> bool:
-    """Whether the table has this very feature.
+def _is_complete(table: Table, name: str, encoding: dict[str, Any], replace: bool) -> bool:
+    """Whether the table has exactly this feature.
 
     Raises:
         RefusedError: it has another one of this name, and `replace` is False.
@@ -197,38 +201,41 @@ def _has_it(table: Table, name: str, encoding: dict[str, Any], replace: bool) ->
         return False
     folder = table.path / "encoding" / name
     facts = dict(table.features[name].encoder)
-    made = facts.pop("encoding", {})
+    encoding_made = facts.pop("encoding", {})
     facts.pop("missing", None)
-    was = {"table": table.fingerprint, "encoder": facts, **made}
-    if was == json.loads(json.dumps(encoding)) and (not replace or (folder / "encoding.json").exists()):
+    before = {"table": table.fingerprint, "encoder": facts, **encoding_made}
+    if before == json.loads(json.dumps(encoding)) and (not replace or (folder / "encoding.json").exists()):
         if (folder / "rows.npy").exists():
-            return False  # it was being made again
-        remove(folder)  # what a kill left after the feature was listed
+            return False  # a run with --replace was interrupted
+        remove(folder)  # left by a kill after the feature was listed
         return True
     if not replace:
         raise RefusedError(
-            f"{table.path} has a feature '{name}' already, of another encoding ({differences(was, encoding)}). It has: "
-            f"{table.has()}. Give this one another name with --name, or put it in that one's place with --replace"
+            f"{table.path} has a feature '{name}' of another encoding ({differences(before, encoding)}). It has: "
+            f"{table.has()}. Give the new one another name with --name, or replace the old one with --replace"
         )
     return False
 
 
 def _versions() -> dict[str, str]:
-    """Of the libraries that decide the features' last bits."""
-    found = {}
+    """{package: version} of the libraries that affect the features' last bits."""
+    versions = {}
     for package in ("torch", "transformers", "pillow"):
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _checked(name: str) -> str:
+    """The name of a feature; UsageError if it cannot be a file name."""
     from raytrain.encoders.tokens import short_name
 
     if short_name(name) != name:
-        raise UsageError(f"name {name!r} is made of letters, digits, '.', '_' and '-'; perhaps {short_name(name)!r}")
+        raise UsageError(
+            f"a feature's name has letters, digits, '.', '_' and '-'; given: {name!r}, perhaps use {short_name(name)!r}"
+        )
     return name
 
 

@@ -1,4 +1,4 @@
-"""What a worker of `data encode` does with one batch of rows, and the loop that runs it in this process."""
+"""Jobs: how a worker of `data encode` encodes one batch of rows, and the loop that runs a job in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_READERS = 16
 
 @dataclass
 class Work:
-    """One batch on its way to a worker.
+    """The inputs of one batch.
 
     Args:
         rows: (B) rows of the table's items or texts.
@@ -39,12 +39,12 @@ class Work:
 
 @dataclass
 class Done:
-    """One batch on its way back.
+    """The features of one batch.
 
     Args:
-        rows: (B) as they came.
-        features: (B, R, F) regions, zero where an image was broken; or (sum T, F) token states, text after text.
-        broken: (position in the batch, what is wrong) of images without features.
+        rows: (B) as in `Work`.
+        features: (B, R, F) regions, zeros for broken images; or (sum T, F) token states of the texts, concatenated.
+        broken: (position in the batch, what is wrong) per image without features.
     """
 
     rows: np.ndarray
@@ -53,28 +53,30 @@ class Done:
 
 
 class Job(Protocol):
-    """What a worker does; small and picklable, the encoder is made by `open` where it runs."""
+    """Encodes batches in a worker; small and picklable, since `open` loads the encoder in the worker."""
 
-    def open(self) -> None: ...
+    def open(self) -> None:
+        """Loads the encoder; called once in the worker, before the first batch."""
 
     def prepare(self, work: Work) -> Any:
-        """The part that may run in another thread: reading and decoding."""
+        """The part of the work that may run in another thread: reading and decoding."""
 
-    def encode(self, work: Work, prepared: Any) -> Done: ...
+    def encode(self, work: Work, prepared: Any) -> Done:
+        """The features of a batch, from what `prepare` returned."""
 
 
 Mapper = Callable[[Job, Iterable[list[Work]]], Iterator[Done]]
-"""Runs the batches of shards wherever it likes; they come back in any order."""
+"""Runs a job on the batches of shards, in this process or elsewhere, and yields their results in any order."""
 
 
 def in_process(job: Job, shards: Iterable[list[Work]]) -> Iterator[Done]:
-    """Runs the job here."""
+    """A Mapper that runs the job in this process."""
     job.open()
     yield from pipelined(job, (work for shard in shards for work in shard))
 
 
 def pipelined(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
-    """Encodes batch after batch with an open job; the next two are read and decoded meanwhile."""
+    """Encodes batch after batch with an open job while the next two are read and decoded in a thread."""
     waiting: deque[tuple[Work, Future[Any]]] = deque()
     with ThreadPoolExecutor(1) as pool:
         for work in batches:
@@ -89,14 +91,14 @@ def pipelined(job: Job, batches: Iterable[Work]) -> Iterator[Done]:
 
 @dataclass
 class ImageJob:
-    """Files to regions.
+    """Encodes image files as regions.
 
     Args:
         backbone: as `load_image_encoder` takes it.
         image_root: what the files are relative to.
         dtype: of the features.
         device: "cpu", "cuda", ...
-        pad: ratio of `target_pad`; None leaves images as they are.
+        pad: ratio of `target_pad`; None for no padding.
     """
 
     backbone: str
@@ -114,19 +116,19 @@ class ImageJob:
         self.readers = ThreadPoolExecutor(self._threads())
 
     def _threads(self) -> int:
-        """How many images are read at a time: a store answers late, and a GPU waits for more than one decoder."""
+        """Images read at a time: several from a store, which has a high latency, and for a GPU, which is fast."""
         if isinstance(self.image_root, Url):
             return MAX_READERS
         return 1 if self.device == "cpu" else min(len(os.sched_getaffinity(0)), MAX_READERS)
 
     def prepare(self, work: Work) -> tuple[list[torch.Tensor], list[int], list[tuple[int, str]]]:
-        """Pixels of the whole images, their positions, and the broken ones."""
+        """(pixels of the sound images, their positions in the batch, (position, what is wrong) per broken one)."""
         pixels, positions, broken = [], [], []
-        for position, found in enumerate(self.readers.map(self._pixels, work.inputs)):
-            if isinstance(found, str):
-                broken.append((position, found))
+        for position, image in enumerate(self.readers.map(self._pixels, work.inputs)):
+            if isinstance(image, str):
+                broken.append((position, image))
             else:
-                pixels.append(found)
+                pixels.append(image)
                 positions.append(position)
         return pixels, positions, broken
 
@@ -145,14 +147,20 @@ class ImageJob:
         features = np.zeros((len(work.rows), self.encoder.regions, self.encoder.width), self.dtype)
         if pixels:
             out = self.encoder(torch.stack(pixels).to(self.device)).cpu().numpy()
-            with np.errstate(over="ignore"):  # what overflows fp16 becomes infinite and is reported by row
+            with np.errstate(over="ignore"):  # overflows of fp16 become infinite, and encode.py reports their rows
                 features[positions] = out
         return Done(work.rows, features, broken)
 
 
 @dataclass
 class TextJob:
-    """Texts to token states."""
+    """Encodes texts as token states.
+
+    Args:
+        backbone: as `TokenStates` takes it.
+        dtype: of the states.
+        device: "cpu", "cuda", ...
+    """
 
     backbone: str
     dtype: str
@@ -175,7 +183,7 @@ class TextJob:
 
 
 def pick_device(device: str | None) -> str:
-    """The device named, else a GPU where there is one, else the CPU."""
+    """The named device, else a GPU if there is one, else the CPU."""
     import torch
 
     return device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""What `data encode` has to do: which inputs, in which batches, into an array of which shape."""
+"""Plans of encodings: the inputs, their batches, and the shape of the array that they fill."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ _TOKENS_AT_ONCE = 4096
 
 @dataclass
 class Plan:
-    """What is encoded.
+    """The work of one encoding.
 
     Args:
+        table: that gets the feature.
+        job: encodes a batch.
         name: default name of the feature.
-        unit: what is counted.
-        facts: of the encoder, and of how images are padded.
+        unit: what the inputs are, in the plural.
+        facts: about the encoder and the padding of images, for table.json.
         inputs: (N) files or texts.
         shape: of the array.
-        starts: (N + 1) int64, first row of each text in the array; None for images, which have one each.
+        starts: (N + 1) int64, first row of each text in the array; None for images, which have one row each.
     """
 
     table: Table
@@ -43,7 +45,7 @@ class Plan:
         return len(self.inputs)
 
     def batches(self, span: range, size: int) -> list[Work]:
-        """The batches of a shard; texts of like length share one, so that little is padded."""
+        """The batches of a shard's rows; texts of similar lengths share a batch, so that little is padded."""
         rows, inputs = np.arange(span.start, span.stop), self.inputs.slice(span.start, len(span))
         if self.starts is not None:
             rows = rows[np.argsort(np.diff(self.starts[span.start : span.stop + 1]), kind="stable")]
@@ -51,7 +53,7 @@ class Plan:
         return [Work(part, inputs.take(pa.array(part - span.start)).to_pylist()) for part in parts]
 
     def fault(self, row: int) -> str:
-        """What is wrong with an image; "" of a whole one."""
+        """What is wrong with an image; "" if nothing is."""
         try:
             open_image(self.table.image_root, self.inputs[row].as_py())
         except DataError as error:
@@ -59,14 +61,21 @@ class Plan:
         return ""
 
     def still_broken(self, row: int) -> bool:
+        """Whether an image that an earlier run could not read is still broken."""
         return bool(self.fault(row))
 
     def problem(self, row: int, what: str) -> Problem:
+        """The problem of an image without features."""
         fix = "Replace the image, or allow a share of missing images with --allow-missing."
         return Problem(str(self.table.image_root / self.inputs[row].as_py()), row, what, fix)
 
 
 def image_plan(table: Table, job: ImageJob) -> Plan:
+    """The plan for a table's images.
+
+    Raises:
+        UsageError: the table names no image files, or the backbone cannot be loaded.
+    """
     from raytrain.encoders.images import load_image_encoder
 
     files = table.items["file"]
@@ -78,6 +87,11 @@ def image_plan(table: Table, job: ImageJob) -> Plan:
 
 
 def text_plan(table: Table, job: TextJob) -> Plan:
+    """The plan for a table's texts; tokenises all of them, since their lengths decide the array's shape.
+
+    Raises:
+        UsageError: the backbone cannot be loaded.
+    """
     from raytrain.encoders.tokens import TokenStates
 
     texts, encoder = table.texts["text"], TokenStates(job.backbone)
@@ -91,10 +105,10 @@ def text_plan(table: Table, job: TextJob) -> Plan:
 
 
 def kind_of(backbone: str) -> Literal["image", "text"]:
-    """Which side of a table a backbone encodes, from its config.
+    """Whether a backbone encodes images or texts, by its config.
 
     Raises:
-        UsageError: a model with both towers, which needs `kind`.
+        UsageError: the model has both towers, or cannot be loaded.
     """
     if backbone in ("lite0", "minilm"):
         return "image" if backbone == "lite0" else "text"

@@ -1,13 +1,13 @@
-"""The rows of one feature on their way into a table, shard by shard, so that a killed encoding goes on.
+"""Shards of an encoding: the array of a feature, written part by part, so that a killed encoding can continue.
 
     <table>/encoding/<name>/
-        encoding.json    what is encoded, from what and with what
-        rows.npy         the array in its final form; rows are written to their place as they come
-        shards.jsonl     a line a complete shard: its number, sha256 of its rows, images without features
+        encoding.json    the encoding: table, encoder, settings, versions
+        rows.npy         the array in its final form; each row is written directly to its place
+        shards.jsonl     one line per complete shard: its number, sha256 of its rows, images without features
 
-A shard is a fixed number of items or texts. Its line is written when its rows are on the disk, and carries the key of
-the encoding; a later run takes up what lines of its own key vouch for, and writes the rest. At the end the array moves
-into `features/` as it is: nothing is copied, and the disk holds it once.
+A shard is a fixed number of items or texts. Its line is written once its rows are on the disk, and contains the key of
+the encoding. A later run with the same key reuses the shards whose rows match their line, and writes the others. At the
+end the array is moved into `features/`: nothing is copied, and the disk holds it once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,54 +31,72 @@ from raytrain.files import locked, need_room, room_in, sync, write_json
 
 _CHUNK_BYTES = 1 << 24
 
-Broken = list[tuple[int, str]]
+Broken = list[tuple[int, str]]  # (row of the table's items, what is wrong) per image without features
 
 
-class Shards:
-    """An array being written; `open_shards` makes one.
+@dataclass(frozen=True)
+class ShardLayout:
+    """How an array is divided into shards.
 
     Args:
-        folder: encoding/<name> of the table.
-        key: of the encoding; 64 hex digits.
-        starts: (N + 1) first row of each of N items or texts; None where each has one.
-        count: N.
-        items: items or texts a shard.
         shape, dtype: of the array.
-
-    Attributes:
-        complete: {shard: (row, what is wrong) of its items without features}
+        count: number N of items or texts.
+        items: items or texts per shard.
+        starts: (N + 1) first row of each item or text in the array; None if each has one row.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        key: str,
-        starts: np.ndarray | None,
-        count: int,
-        items: int,
-        shape: tuple[int, ...],
-        dtype: str,
-    ) -> None:
-        self.folder, self.key, self.starts, self.count, self.items = folder, key, starts, count, items
-        self.path, self.lines = folder / "rows.npy", folder / "shards.jsonl"
-        self.row_bytes = int(np.prod(shape[1:])) * np.dtype(dtype).itemsize
-        self.complete: dict[int, Broken] = {}
-        self._waiting: dict[int, tuple[np.ndarray, dict[int, str]]] = {}
-        self._prepare(shape, dtype)
+    shape: tuple[int, ...]
+    dtype: str
+    count: int
+    items: int
+    starts: np.ndarray | None = None
 
-    def __len__(self) -> int:
-        return -(-self.count // self.items)
+    @cached_property
+    def row_bytes(self) -> int:
+        """Bytes per row of the array."""
+        return int(np.prod(self.shape[1:])) * np.dtype(self.dtype).itemsize
 
     def span(self, shard: int) -> range:
         """The items or texts of a shard."""
         return range(shard * self.items, min((shard + 1) * self.items, self.count))
 
+    def rows(self, first: int, last: int) -> tuple[int, int]:
+        """(first row, one past the last row) of the array for the items or texts from first to last - 1."""
+        return (first, last) if self.starts is None else (int(self.starts[first]), int(self.starts[last]))
+
+
+class Shards:
+    """An array that is written shard by shard; `open_shards` makes one.
+
+    Args:
+        folder: encoding/<name> of the table.
+        key: of the encoding, 64 hex digits.
+        layout: of the array.
+
+    Attributes:
+        complete: {shard: its images without features}.
+    """
+
+    def __init__(self, folder: Path, key: str, layout: ShardLayout) -> None:
+        self.folder, self.key, self.layout = folder, key, layout
+        self.path, self.lines = folder / "rows.npy", folder / "shards.jsonl"
+        self.complete: dict[int, Broken] = {}
+        self._waiting: dict[int, tuple[np.ndarray, dict[int, str]]] = {}
+        self._prepare()
+
+    def __len__(self) -> int:
+        return -(-self.layout.count // self.layout.items)
+
+    def span(self, shard: int) -> range:
+        """The items or texts of a shard."""
+        return self.layout.span(shard)
+
     def take_up(self, still_broken: Callable[[int], bool]) -> None:
-        """Believe the lines of an earlier run whose rows are what they say.
+        """Marks the shards of an earlier run as complete whose rows match their line.
 
         Args:
-            still_broken: whether an item that had no features would have none now; a shard with one that was repaired
-                is encoded again.
+            still_broken: whether an image that had no features is still broken; a shard with a repaired image is
+                encoded again.
         """
         for line in _read_lines(self.lines):
             shard, broken = line.get("shard"), line.get("broken")
@@ -88,29 +108,30 @@ class Shards:
                 self.complete[shard] = [(int(row), str(what)) for row, what in broken]
 
     def write(self, rows: np.ndarray, values: np.ndarray, broken: Broken) -> None:
-        """Rows of some items or texts of one shard; the shard is complete with its last one.
+        """Writes the features of some items or texts of one shard, and its line once all are written.
 
         Args:
-            rows: (B) items or texts, in any order; giving one twice does no harm.
-            values: their rows of the array, one after the other.
-            broken: (row, what is wrong) of those without features.
+            rows: (B) items or texts, in any order; one may be written twice.
+            values: their rows of the array, concatenated.
+            broken: those of them without features.
         """
-        shard = int(rows[0]) // self.items
+        shard = int(rows[0]) // self.layout.items
         if shard in self.complete:
             return
         self._place(rows, np.ascontiguousarray(values))
-        seen, wrong = self._waiting.setdefault(shard, (np.zeros(len(self.span(shard)), bool), {}))
-        seen[rows - shard * self.items] = True
-        wrong.update(broken)
+        seen, broken_rows = self._waiting.setdefault(shard, (np.zeros(len(self.span(shard)), bool), {}))
+        seen[rows - shard * self.layout.items] = True
+        broken_rows.update(broken)
         if seen.all():
             self._commit(shard)
 
     def close(self) -> None:
         self._file.close()
 
-    def _prepare(self, shape: tuple[int, ...], dtype: str) -> None:
-        """The file in its whole length, with holes where nothing is written yet."""
-        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    def _prepare(self) -> None:
+        """Opens the file in its full length, sparse where nothing is written yet."""
+        shape, descr = self.layout.shape, np.lib.format.dtype_to_descr(np.dtype(self.layout.dtype))
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
         if not self.path.exists():
             part = self.path.with_suffix(".part")
             with open(part, "wb") as file:
@@ -120,19 +141,19 @@ class Shards:
         np.lib.format.read_magic(self._file)
         np.lib.format.read_array_header_1_0(self._file)
         self.base = self._file.tell()
-        total = self.base + shape[0] * self.row_bytes
-        # what was written is not needed again
+        total = self.base + shape[0] * self.layout.row_bytes
+        # blocks that are written already need no further room
         need_room(self.folder, total - os.fstat(self._file.fileno()).st_blocks * 512, "the rest of the features")
         os.ftruncate(self._file.fileno(), total)
 
     def _bytes(self, first: int, last: int) -> tuple[int, int]:
-        """Where the rows of items first to last (excluded) begin and end in the file."""
-        low, high = (first, last) if self.starts is None else (int(self.starts[first]), int(self.starts[last]))
-        return self.base + low * self.row_bytes, self.base + high * self.row_bytes
+        """(first byte, one past the last byte) in the file for the items or texts from first to last - 1."""
+        low, high = self.layout.rows(first, last)
+        return self.base + low * self.layout.row_bytes, self.base + high * self.layout.row_bytes
 
     def _place(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """Writes the values to their place in the file, consecutive rows together."""
         data, done = values.reshape(-1).view(np.uint8).data, 0
-        # neighbours are written together
         ends = np.flatnonzero(np.diff(rows) != 1) + 1
         for part in np.split(rows, ends):
             low, high = self._bytes(int(part[0]), int(part[-1]) + 1)
@@ -142,8 +163,9 @@ class Shards:
         assert done == len(data), "rows of another shape than the array's"
 
     def _commit(self, shard: int) -> None:
-        _, wrong = self._waiting.pop(shard)
-        broken = sorted(wrong.items())
+        """Flushes a shard's rows to the disk, then writes its line."""
+        _, broken_rows = self._waiting.pop(shard)
+        broken = sorted(broken_rows.items())
         os.fdatasync(self._file.fileno())
         line = {"encoding": self.key, "shard": shard, "sha256": self._sha256(shard), "broken": broken}
         with open(self.lines, "ab") as file:
@@ -162,18 +184,19 @@ class Shards:
 
 
 def key_of(encoding: Mapping[str, Any]) -> str:
-    """64 hex digits that name an encoding."""
+    """The key of an encoding: sha256 of its JSON, 64 hex digits."""
     return hashlib.sha256(json.dumps(encoding, sort_keys=True).encode()).hexdigest()
 
 
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """How two encodings differ, in words."""
-    before, after = dict(_flat(was)), dict(_flat(now))
-    names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
-    return ", ".join(f"{name} was {before.get(name)!r:.80}, is {after.get(name)!r:.80}" for name in names)
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """The differences of two encodings: "dtype was 'float16', is 'float32'"."""
+    old, new = dict(_flat(before)), dict(_flat(after))
+    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return ", ".join(f"{name} was {old.get(name)!r:.80}, is {new.get(name)!r:.80}" for name in names)
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of all entries of nested mappings."""
     for name, value in values.items():
         yield from _flat(value) if isinstance(value, Mapping) else [(name, value)]
 
@@ -183,23 +206,22 @@ def open_shards(
     table: Table,
     name: str,
     encoding: Mapping[str, Any],
-    starts: np.ndarray | None,
-    count: int,
-    items: int,
-    shape: tuple[int, ...],
-    dtype: str,
+    layout: ShardLayout,
     replace: bool,
 ) -> Iterator[Shards]:
-    """The shards of an encoding, alone; those that an earlier run completed wait for `take_up`.
+    """Opens the shards of an encoding for this process alone; `take_up` then finds those of an earlier run.
 
-    Complete shards outlive an error inside; a folder without any is removed.
+    Complete shards stay after an error in the body; a folder without any is removed.
 
     Args:
-        encoding: what is encoded, from what and with what, as JSON; only shards of an equal one are taken up.
-        replace: drop shards of another encoding instead of refusing.
+        table: that gets the feature.
+        name: of the feature.
+        encoding: table, encoder, settings and versions; only shards of an equal encoding are reused.
+        layout: of the array.
+        replace: whether to drop shards of another encoding instead of refusing.
 
     Raises:
-        RefusedError: unfinished shards of another encoding, or another process that writes this feature.
+        RefusedError: unfinished shards of another encoding, or another process that encodes this feature.
         DiskFullError: the array does not fit, now or later.
     """
     encoding = json.loads(json.dumps(encoding))
@@ -211,16 +233,16 @@ def open_shards(
             try:
                 _only(folder, encoding, replace)
                 _move_back(table, name, folder)
-                with contextlib.closing(Shards(folder, key, starts, count, items, shape, dtype)) as shards:
+                with contextlib.closing(Shards(folder, key, layout)) as shards:
                     yield shards
             finally:
-                # after an error only what a later run can use stays
+                # after an error only what a later run can reuse stays
                 if folder.exists() and not _read_lines(folder / "shards.jsonl"):
                     remove(folder)
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder of an encoding, and the one around it where it was the last."""
+    """Removes the folder of an encoding, and its parent if that is empty then."""
     (folder / "encoding.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -229,6 +251,7 @@ def remove(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Locks the folder of an encoding; RefusedError if another process holds the lock."""
     try:
         with locked(folder / "shards.jsonl", wait=False):
             yield
@@ -237,20 +260,20 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 def _only(folder: Path, encoding: Mapping[str, Any], replace: bool) -> None:
-    """The folder of this encoding: what another one left is refused, or dropped."""
+    """Makes the folder this encoding's; the shards of another encoding are refused, or dropped with `replace`."""
     try:
-        was = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))
+        before = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        was = None
-    if was == encoding:
+        before = None
+    if before == encoding:
         lines = folder / "shards.jsonl"
         data = lines.read_bytes()
-        if not data.endswith(b"\n"):  # a line that a kill left torn
+        if not data.endswith(b"\n"):  # a kill left an incomplete line
             os.truncate(lines, data.rfind(b"\n") + 1)
         return
-    if was is not None and _read_lines(folder / "shards.jsonl") and not replace:
+    if before is not None and _read_lines(folder / "shards.jsonl") and not replace:
         raise RefusedError(
-            f"{folder} holds the finished shards of another encoding ({differences(was, encoding)}). Finish that one "
+            f"{folder} holds finished shards of another encoding ({differences(before, encoding)}). Finish that one "
             "with its settings, give this one another --name, or drop the shards with --replace"
         )
     (folder / "rows.npy").unlink(missing_ok=True)
@@ -260,17 +283,17 @@ def _only(folder: Path, encoding: Mapping[str, Any], replace: bool) -> None:
 
 
 def _move_back(table: Table, name: str, folder: Path) -> None:
-    """A kill between the array's move and its entry in table.json leaves it unlisted in features/."""
+    """Moves an array back that a kill left in features/ after its move, but before its entry in table.json."""
     stray = table.path / "features" / f"{name}.npy"
     if name not in table.features and stray.exists() and not (folder / "rows.npy").exists():
         os.replace(stray, folder / "rows.npy")
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line; of one that a kill left torn nothing."""
-    found = []
+    """The JSON objects of the complete lines; a kill may leave an incomplete one, which is skipped."""
+    values = []
     for line in path.read_bytes().split(b"\n") if path.exists() else []:
         with contextlib.suppress(ValueError):
             value = json.loads(line)
-            found += [value] if isinstance(value, dict) else []
-    return found
+            values += [value] if isinstance(value, dict) else []
+    return values

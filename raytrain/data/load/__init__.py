@@ -1,1 +1,1 @@
-"""From a table to batches: readers of features, captions and pixels, and the batches that training sees."""
+"""Loading of tables: readers of features, captions and pixels, and the batches for training and evaluation."""

@@ -1,10 +1,9 @@
-"""Table -> batches: which captions share a step, size augmentation, and the copy to the device.
+"""Batches of a table: which samples share a step, reading ahead, and the copy to the device.
 
-Everything random is a function of (seed, epoch, step) and is drawn for the whole batch before a rank takes its slice:
-a run gives the same batches on one rank and on many, and a resumed one the same as an uninterrupted one.
+All random numbers are a function of (seed, epoch, step) and are drawn for the whole batch before a rank takes its
+slice. So the batches are the same on one rank and on many, and in a resumed run and an uninterrupted one.
 
-Letters: B pairs, images or queries of this rank, S captions where they are more than B, R regions, F features, T
-tokens.
+Letters: B pairs, images or queries of this rank, S captions if there are more than B, R regions, F features, T tokens.
 """
 
 from __future__ import annotations
@@ -26,18 +25,22 @@ from raytrain.errors import UsageError
 
 T = TypeVar("T")
 
-IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 512  # of a split that is embedded
+IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 512  # per batch of a split that is embedded
 
 
 class Batches:
-    """Units of a training split, shuffled anew each epoch; the last short batch is left out.
+    """Batches of a training split's units, shuffled anew each epoch; an incomplete last batch is left out.
 
     Args:
-        units: how many there are.
-        what: what they are called in an error.
-        batch_size: units a step over all ranks; a multiple of `world`.
+        units: number of units.
+        what: what errors call the units.
+        batch_size: units per step over all ranks; a multiple of `world`.
         seed: of order and augmentation.
-        noise: shape of what is drawn for each unit, for a method that samples.
+        rank, world: of this process, and the number of processes.
+        noise: shape of the standard normal noise per unit, for a method that samples; () for none.
+
+    Raises:
+        UsageError: batch_size does not divide over the ranks, or is larger than the number of units.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Batches:
         self.mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
 
     def epoch(self, epoch: int, first_step: int = 0, ahead: int = 1) -> Iterator[Batch]:
-        """This rank's batches of one epoch from `first_step` on, up to `ahead` read while the one before trains."""
+        """This rank's batches of one epoch from `first_step` on; up to `ahead` are read while an earlier one trains."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.units)
 
         def read(step: int) -> Batch:
@@ -67,21 +70,25 @@ class Batches:
         return read_ahead(read, range(first_step, self.steps), ahead)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
-        """This rank's part, `mine`, of the whole batch of these units; what is drawn is drawn for the whole."""
+        """This rank's slice, `mine`, of the whole batch of these units.
+
+        Args:
+            units: (batch_size) numbers of the whole batch's units.
+            random: every rank draws the numbers of the whole batch from it.
+        """
         raise NotImplementedError
 
 
 class TrainBatches(Batches):
-    """Captions and images of a split.
+    """Batches of a split's captions and images.
 
     Args:
         split: of the table.
-        regions, texts: readers of its features.
+        regions, texts: readers of images and captions.
         config: augmentation.
-        batch_size, seed, noise: as in `Batches`.
-        unit: "pair", a caption and its image; "image", an image with all its captions, however many, so that a batch
-            has B images and S captions and ranks may hold different numbers of captions. Images without a caption
-            are left out.
+        batch_size, seed, rank, world, noise: as in `Batches`.
+        unit: "pair" is a caption and its image. "image" is an image with all its captions: a batch then has B images
+            and S captions, and ranks may have different numbers of captions. Images without a caption are left out.
     """
 
     def __init__(
@@ -98,7 +105,7 @@ class TrainBatches(Batches):
         noise: tuple[int, ...] = (),
     ) -> None:
         self.split, self.regions, self.texts, self.config = split, regions, texts, config
-        # captions of an image stand together: those of unit u are first[u] to first[u] + counts[u]
+        # captions are grouped by image: those of unit u are rows first[u] to first[u] + counts[u] of the split
         if unit == "image":
             self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
         else:
@@ -110,7 +117,7 @@ class TrainBatches(Batches):
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
         region_draws = random.random((len(units), self.regions.regions), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
-        # everything above is the whole batch's; from here on this rank's share of it
+        # the draws above are those of the whole batch; from here on only this rank's slice is read
         before = int(self.counts[units[: self.mine.start]].sum())
         units = units[self.mine]
         rows = np.concatenate([np.arange(self.first[u], self.first[u] + self.counts[u]) for u in units])
@@ -124,13 +131,13 @@ class TrainBatches(Batches):
 
 
 class QueryBatches(Batches):
-    """Composed queries of a split, each with one of its targets and one of its phrasings, drawn anew each epoch.
+    """Batches of a split's composed queries, each with one of its targets and phrasings, drawn anew each epoch.
 
     Args:
         split: of the table; queries without a target are left out.
-        regions, texts: readers of its features.
-        config: augmentation; regions of reference and target are dropped apart.
-        batch_size, seed, noise: as in `Batches`.
+        regions, texts: readers of images and texts.
+        config: augmentation; regions of reference and target are dropped independently.
+        batch_size, seed, rank, world, noise: as in `Batches`.
     """
 
     def __init__(
@@ -157,67 +164,67 @@ class QueryBatches(Batches):
         first, last = split.target_offsets[queries], split.target_offsets[queries + 1]
         target = split.targets[random.integers(first, last)]  # (B) positions in the split's items
         text = split.text[queries] + random.integers(0, split.phrasings[queries])
-        # everything above is the whole batch's; from here on this rank's share of it
+        # the draws above are those of the whole batch; from here on only this rank's slice is read
         mine, drop = self.mine, self.config.region_drop
         reference = self.regions.read(split.items[split.reference[queries[mine]]], region_draws[0, mine], drop)
-        answers = [split.targets[a:b] for a, b in zip(first[mine], last[mine], strict=True)]
-        known = np.stack([np.isin(target, right) for right in answers])
+        targets_of = [split.targets[a:b] for a, b in zip(first[mine], last[mine], strict=True)]
+        known_positives = np.stack([np.isin(target, targets_of_query) for targets_of_query in targets_of])
         return {
             **self.regions.read(split.items[target[mine]], region_draws[1, mine], drop),
             **self.texts.read(text[mine], text_draws[mine], self.config.word_drop),
             "reference": reference["regions"],
             "reference_mask": reference["region_mask"],
-            "known_positives": torch.from_numpy(known),
+            "known_positives": torch.from_numpy(known_positives),
         }
 
 
 def image_batches(items: np.ndarray, regions: ImageReader, size: int = IMAGES_AT_ONCE) -> Iterator[Batch]:
-    """These rows of the table's items, in order, as they are."""
+    """Batches of these rows of the table's items, in order, without augmentation."""
     return read_ahead(lambda start: regions.read(items[start : start + size], None, 0.0), range(0, len(items), size))
 
 
 def query_batches(
     split: QuerySplit, rows: np.ndarray, regions: ImageReader, texts: TextReader, size: int = 512
 ) -> Iterator[Batch]:
-    """These queries of the split, in order, as they are: references, and the phrasing that is evaluated."""
+    """Batches of these queries of the split, in order, without augmentation: references and first phrasings."""
 
     def read(start: int) -> Batch:
-        some = rows[start : start + size]
-        reference = regions.read(split.items[split.reference[some]], None, 0.0)
+        chunk = rows[start : start + size]
+        reference = regions.read(split.items[split.reference[chunk]], None, 0.0)
         return {
             "reference": reference["regions"],
             "reference_mask": reference["region_mask"],
-            **texts.read(split.text[some], None, 0.0),
+            **texts.read(split.text[chunk], None, 0.0),
         }
 
     return read_ahead(read, range(0, len(rows), size))
 
 
 def text_batches(rows: np.ndarray, texts: TextReader, size: int = TEXTS_AT_ONCE) -> Iterator[Batch]:
-    """These rows of the table's texts, in order, as they are."""
+    """Batches of these rows of the table's texts, in order, without augmentation."""
     return read_ahead(lambda start: texts.read(rows[start : start + size], None, 0.0), range(0, len(rows), size))
 
 
 def read_ahead(read: Callable[[int], T], steps: Sequence[int], ahead: int = 1) -> Iterator[T]:
-    """read(step) for each step, in order; up to `ahead` of them, each in a thread, while the caller works; 0: none."""
+    """read(step) for each step, in order; up to `ahead` steps are read in threads while the caller works."""
     if ahead == 0:
         yield from map(read, steps)
         return
-    coming: deque[Future[T]] = deque()
+    pending: deque[Future[T]] = deque()
     with ThreadPoolExecutor(ahead) as pool:
         try:
-            following = iter(steps)
-            coming.extend(pool.submit(read, step) for step in islice(following, ahead))
-            while coming:
-                batch = coming.popleft().result()
-                coming.extend(pool.submit(read, step) for step in islice(following, 1))
+            remaining = iter(steps)
+            pending.extend(pool.submit(read, step) for step in islice(remaining, ahead))
+            while pending:
+                batch = pending.popleft().result()
+                pending.extend(pool.submit(read, step) for step in islice(remaining, 1))
                 yield batch
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-class Waited:
-    """Batches, and the seconds that were spent waiting for them."""
+class TimedBatches:
+    """Iterates over batches and adds up the seconds spent waiting for them in `seconds`."""
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self.batches, self.seconds = batches, 0.0
@@ -233,7 +240,7 @@ class Waited:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on its device, features as float32: to a GPU they travel as they are stored."""
+    """The batch on its device, floats as float32; they are copied to a GPU in the type in which they are stored."""
     if device.type == "cpu":
         return batch
     moved = {

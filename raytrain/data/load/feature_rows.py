@@ -1,10 +1,10 @@
-"""Rows of a feature array as tensors: gathered from a mapped file, or from a device that holds those of a split.
+"""Rows of a feature array as tensors: gathered from a mapped file, or from a device's memory that holds a split.
 
-A batch is copied once, from the page cache into memory that an earlier batch has given back: pages that were written
-before cost half as much as fresh ones. The file's next parts are announced first, so that a disk reads them side by
-side. Threads of PyTorch are kept out: a second team of them beside the one that trains makes both wait.
+A batch is copied once, from the page cache into memory recycled from an earlier batch, since writing to used pages
+takes half the time of fresh ones. The system is told the rows before they are read, so that a disk reads them in
+parallel. The copies avoid PyTorch's threads: a second pool next to the one that trains would make both wait.
 
-Letters: N rows of the array, B of a batch.
+Letters: N rows of the array, B rows of a batch.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-HOLD_BYTES = 2**26  # copied at a time while a split is taken into memory
-CACHED_BYTES = 2**20  # of fp16 rows that are cast while the processor's cache holds them
-UNSHARED = 2**15 - 2**8  # numbers that PyTorch casts in the calling thread; 2**15 it shares out to others
+COPY_BYTES = 2**26  # per copy while a split is loaded into memory
+CACHED_BYTES = 2**20  # of fp16 rows per cast, so that they stay in the processor's cache
+ONE_THREAD_NUMBERS = 2**15 - 2**8  # PyTorch casts this many in the calling thread, and 2**15 in several
 
 
 class FeatureRows:
     """Rows of an array of features.
 
     Args:
-        values: (N, ...) array; memory-mapped, or in memory.
-        device: that batches train on. For a GPU rows come as they are stored, in pinned memory, to be cast there; for
-            the CPU they come as float32.
+        values: (N, ...) array, memory-mapped or in memory.
+        device: where batches are used. For a GPU, rows come in the stored type and in pinned memory, to be cast there;
+            for the CPU they come as float32.
     """
 
     def __init__(self, values: np.ndarray | Tensor, device: torch.device) -> None:
@@ -44,14 +44,18 @@ class FeatureRows:
             weakref.finalize(self, os.close, self._file)
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """(B, ...) these rows, in their order; memory that is given out again once nothing holds the tensor."""
+        """(B, ...) these rows, in the given order; on the CPU their memory is reused once no tensor refers to it.
+
+        Args:
+            rows: (B) row numbers in [0, N).
+        """
         assert len(rows) == 0 or (rows.min() >= 0 and rows.max() < len(self.values)), "a row that is not there"
         if isinstance(self.values, Tensor):
             return self.values.index_select(0, torch.from_numpy(rows).to(self.values.device)).float()
         self.announce(rows)
         shape = (len(rows), *self.values.shape[1:])
         if self.device.type == "cuda":
-            with torch.cuda.device(self.device):  # a thread that reads ahead starts on GPU 0
+            with torch.cuda.device(self.device):  # in a new thread the current device is GPU 0
                 pinned = torch.empty(shape, dtype=_dtype(self.values), pin_memory=True)
             _copy(self.values, rows, pinned.numpy())
             return pinned
@@ -62,57 +66,56 @@ class FeatureRows:
         step = max(1, CACHED_BYTES // self.row_bytes)
         half = np.empty((min(step, len(rows)), *shape[1:]), self.values.dtype)
         for start in range(0, len(rows), step):
-            some = half[: len(rows[start : start + step])]
-            _copy(self.values, rows[start : start + step], some)
-            source, target = torch.from_numpy(some).view(-1), out[start : start + step].view(-1)
-            for first in range(0, len(source), UNSHARED):
-                target[first : first + UNSHARED].copy_(source[first : first + UNSHARED])
+            chunk = half[: len(rows[start : start + step])]
+            _copy(self.values, rows[start : start + step], chunk)
+            source, target = torch.from_numpy(chunk).view(-1), out[start : start + step].view(-1)
+            for first in range(0, len(source), ONE_THREAD_NUMBERS):
+                target[first : first + ONE_THREAD_NUMBERS].copy_(source[first : first + ONE_THREAD_NUMBERS])
         return out
 
-    def held(self, rows: np.ndarray) -> FeatureRows:
-        """These rows, renumbered from 0, as stored, in the device's own memory."""
+    def load_to_device(self, rows: np.ndarray) -> FeatureRows:
+        """Only these rows, in the stored type, renumbered from 0, in the memory of `device`."""
         assert isinstance(self.values, np.ndarray)
         memory = torch.empty((len(rows), *self.values.shape[1:]), dtype=_dtype(self.values), device=self.device)
-        step = max(1, HOLD_BYTES // self.row_bytes)
+        step = max(1, COPY_BYTES // self.row_bytes)
         for start in range(0, len(rows), step):
-            some, place = rows[start : start + step], memory[start : start + step]
+            chunk, place = rows[start : start + step], memory[start : start + step]
             if self.device.type == "cuda":
-                place.copy_(self.take(some))
+                place.copy_(self.take(chunk))
             else:
-                self.announce(some)
-                _copy(self.values, some, place.numpy())
+                self.announce(chunk)
+                _copy(self.values, chunk, place.numpy())
         return FeatureRows(memory if self.device.type == "cuda" else memory.numpy(), self.device)
 
     def announce(self, rows: np.ndarray) -> None:
-        """Ask the system for these rows of the file, sorted; it reads them while the first is copied."""
+        """Tells the system which rows are read next, in the file's order, so that it reads them in the background."""
         if self._file is None or len(rows) == 0:
             return
-        wanted = np.unique(rows)
-        first = np.flatnonzero(np.diff(wanted, prepend=wanted[0] - 2) > 1)  # of each run of neighbours
-        sizes = np.diff(first, append=len(wanted))
-        for row, size in zip(wanted[first].tolist(), sizes.tolist(), strict=True):
+        ordered = np.unique(rows)
+        first = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 2) > 1)  # of each run of neighbours
+        sizes = np.diff(first, append=len(ordered))
+        for row, size in zip(ordered[first].tolist(), sizes.tolist(), strict=True):
             place = self._offset + row * self.row_bytes
             os.posix_fadvise(self._file, place, size * self.row_bytes, os.POSIX_FADV_WILLNEED)
 
 
 class Recycled:
-    """float32 memory that is given out again once no tensor on it is left, be it in a list or in a graph."""
+    """float32 memory that is reused once no tensor refers to it, whether in a variable or in an autograd graph."""
 
     def __init__(self) -> None:
         self._idle: deque[np.ndarray] = deque()
 
     def take(self, shape: tuple[int, ...]) -> Tensor:
-        """A tensor of this shape with anything in it."""
+        """An uninitialised tensor of this shape."""
         size = math.prod(shape)
-        # one that is too small belongs to batches of another kind, and goes
         try:
             memory = self._idle.pop()
-        except IndexError:  # none is idle, or another thread took it
+        except IndexError:  # none is idle, or another thread took the last one
             memory = np.empty(0, np.float32)
-        if len(memory) < size:
+        if len(memory) < size:  # it served smaller batches: freed, and replaced by a larger one
             memory = np.empty(size, np.float32)
         view = memory[:size].reshape(shape)
-        # the tensor's storage owns `view`: it ends with the last tensor on it
+        # the tensor's storage owns `view`, which is freed with the last tensor that uses the storage
         weakref.finalize(view, self._idle.append, memory).atexit = False
         return torch.from_numpy(view)
 
@@ -122,5 +125,5 @@ def _dtype(values: np.ndarray) -> torch.dtype:
 
 
 def _copy(values: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
-    # any mode but "clip" makes numpy copy twice; `take` has looked at the bounds
+    # with another mode than "clip" numpy copies twice; `take` has checked the bounds
     np.take(values, rows, axis=0, out=out, mode="clip")

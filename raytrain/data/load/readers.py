@@ -31,23 +31,23 @@ TOKENISED_AT_ONCE = 4096
 
 
 class TextReader(Protocol):
-    """Captions as tensors; the three kinds below differ in what a token is."""
+    """Captions as tensors; the readers below differ in what a token is: a state, a word or a piece."""
 
     longest: int
 
     def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        """text and text_mask of these texts.
+        """The keys "text" and "text_mask" of a batch: (B, T, ...) tokens and (B, T) bool.
 
         Args:
             texts: (B) rows of the table's texts.
-            draws: (B, longest) uniform numbers that decide the augmentation; None reads captions as they are.
+            draws: (B, longest) uniform numbers in [0, 1) that decide the augmentation; None for no augmentation.
             drop: share of the tokens that are changed.
         """
         ...
 
 
 class TokenStates:
-    """Frozen token states of the table: (B, T, F). Dropped tokens are masked; the first and last always stay."""
+    """Frozen token states of the table, (B, T, F). Dropped tokens are masked, except the first and the last."""
 
     def __init__(self, table: Table, name: str, max_words: int, device: torch.device = CPU) -> None:
         table.feature(name, "text")
@@ -59,16 +59,16 @@ class TokenStates:
 
     def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
         lengths = self.lengths[texts]
-        found = self.rows.take(_ranges(self.first[texts], lengths))
+        rows = self.rows.take(_ranges(self.first[texts], lengths))
         longest = int(lengths.max())
         position = np.arange(longest)
         mask = position < lengths[:, None]
-        if found.is_cuda:
-            states = found.new_zeros(mask.size, self.width)
-            states[torch.from_numpy(np.flatnonzero(mask)).to(found.device)] = found
+        if rows.is_cuda:
+            states = rows.new_zeros(mask.size, self.width)
+            states[torch.from_numpy(np.flatnonzero(mask)).to(rows.device)] = rows
         else:
-            states = torch.empty(mask.size, self.width, dtype=found.dtype)
-            states.numpy()[mask.ravel()] = found.numpy()
+            states = torch.empty(mask.size, self.width, dtype=rows.dtype)
+            states.numpy()[mask.ravel()] = rows.numpy()
             states.numpy()[~mask.ravel()] = 0
         if draws is not None:
             ends = (position == 0) | (position == lengths[:, None] - 1)
@@ -76,31 +76,31 @@ class TokenStates:
         return {"text": states.view(len(texts), longest, self.width), "text_mask": torch.from_numpy(mask)}
 
     def bytes_of(self, texts: np.ndarray) -> int:
-        """What holding these texts takes."""
+        """Bytes that the states of these texts take in memory."""
         return int(self.lengths[texts].sum()) * self.rows.row_bytes
 
-    def held(self, texts: np.ndarray) -> TokenStates:
-        """A reader of these texts alone, whose states are in the device's memory."""
+    def load_to_device(self, texts: np.ndarray) -> TokenStates:
+        """A reader of only these texts, whose states are in the device's memory."""
         lengths = self.lengths[texts]
         other = copy.copy(self)
-        other.rows = self.rows.held(_ranges(self.first[texts], lengths))
+        other.rows = self.rows.load_to_device(_ranges(self.first[texts], lengths))
         other.first = np.full_like(self.first, -1)
         other.first[texts] = np.cumsum(lengths) - lengths
         return other
 
 
 class TokenIds:
-    """Captions as numbers between a start and an end token: (B, T).
+    """Captions as token ids between a start and an end token, (B, T).
 
-    Augmentation as in VSE-infinity (section 3.4): of the tokens chosen, half become the mask token, a tenth a random
+    Augmentation as in VSE-infinity (section 3.4): of the chosen tokens, half become the mask token, a tenth a random
     token, and the rest are removed.
 
     Args:
-        ids: the numbers of all texts of the table, one text after the other; taken over, not copied.
-        lengths: (M) how many each text has.
-        mask: number of the mask token.
-        ordinary: first and one past the last number that is no special token.
-        max_words: longer captions are cut, their end token kept.
+        ids: the token ids of all M texts of the table, concatenated; changed in place, not copied.
+        lengths: (M) number of tokens per text.
+        mask: id of the mask token; -1 if there is none.
+        ordinary: first and one past the last id of the tokens that are not special.
+        max_words: longer captions are cut to this many tokens, with their end token kept.
     """
 
     def __init__(
@@ -111,20 +111,20 @@ class TokenIds:
         self.first: np.ndarray = past - lengths
         self.lengths: np.ndarray = np.minimum(lengths, max_words).astype(np.int32)
         long = lengths > max_words
-        self.ids[self.first[long] + max_words - 1] = ids[past[long] - 1]  # the end token, where the caption is cut
+        self.ids[self.first[long] + max_words - 1] = ids[past[long] - 1]  # the end token of captions that are cut
         self.mask = mask
         self.ordinary = ordinary
         self.longest = int(self.lengths.max(initial=1))
 
     @classmethod
     def from_words(cls, table: Table, vocabulary: Vocabulary, max_words: int) -> TokenIds:
-        """Words of the table, numbered by the vocabulary."""
+        """The ids of the table's words in a vocabulary."""
         ordinary = (vocabulary.mask + 1, max(len(vocabulary), vocabulary.mask + 2))
         return cls(*vocabulary.numbers(table.texts["tokens"]), vocabulary.mask, ordinary, max_words)
 
     @classmethod
     def from_transformer(cls, table: Table, path: str, max_words: int) -> TokenIds:
-        """Pieces of the model's own tokeniser; a model without a mask token keeps a chosen piece as it is."""
+        """The ids of the model's own tokeniser; without a mask token, tokens chosen for masking stay as they are."""
         from raytrain.encoders.tokens import load_text_model
 
         _, tokenizer = load_text_model(path)
@@ -132,9 +132,9 @@ class TokenIds:
         ids, lengths = [np.empty(0, kind)], []
         for start in range(0, len(table.texts), TOKENISED_AT_ONCE):
             texts = table.texts["text"].slice(start, TOKENISED_AT_ONCE).to_pylist()
-            found = tokenizer(texts, truncation=True, max_length=max_words)["input_ids"]
-            lengths += [len(numbers) for numbers in found]
-            ids.append(np.fromiter(chain.from_iterable(found), kind))
+            pieces = tokenizer(texts, truncation=True, max_length=max_words)["input_ids"]
+            lengths += [len(numbers) for numbers in pieces]
+            ids.append(np.fromiter(chain.from_iterable(pieces), kind))
         mask = tokenizer.mask_token_id
         special = max([number for number in tokenizer.all_special_ids if number < len(tokenizer) // 2], default=0)
         ordinary = (special + 1, len(tokenizer))
@@ -143,56 +143,59 @@ class TokenIds:
     def read(self, texts: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
         lengths = self.lengths[texts]
         ids = np.zeros((len(texts), int(lengths.max())), dtype=np.int64)
-        there = np.arange(ids.shape[1]) < lengths[:, None]
-        ids[there] = self.ids[_ranges(self.first[texts], lengths)]
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
+        ids[mask] = self.ids[_ranges(self.first[texts], lengths)]
         if draws is not None and drop:
-            ids, there = self._changed(ids, there, draws[:, : ids.shape[1]] / drop)
-        return {"text": torch.from_numpy(ids), "text_mask": torch.from_numpy(there)}
+            ids, mask = self._changed(ids, mask, draws[:, : ids.shape[1]] / drop)
+        return {"text": torch.from_numpy(ids), "text_mask": torch.from_numpy(mask)}
 
-    def _changed(self, ids: np.ndarray, there: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers and mask after augmentation; `share`, (B, T), is below 1 at the tokens that are chosen."""
-        position, lengths = np.arange(ids.shape[1]), there.sum(1, keepdims=True)
+    def _changed(self, ids: np.ndarray, mask: np.ndarray, relative_draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(ids, mask) after augmentation; `relative_draw`, (B, T), is below 1 at the chosen tokens."""
+        position, lengths = np.arange(ids.shape[1]), mask.sum(1, keepdims=True)
         middle = (position > 0) & (position < lengths - 1)
         if self.mask >= 0:
-            ids[middle & (share < 0.5)] = self.mask
+            ids[middle & (relative_draw < 0.5)] = self.mask
         low, high = self.ordinary
-        random = middle & (share >= 0.5) & (share < 0.6)
-        # what is left of the draw inside its tenth chooses the word
-        ids[random] = low + ((share[random] - 0.5) * 10 * (high - low)).astype(np.int64)
-        kept = there & (~middle | (share < 0.6) | (share >= 1))
+        random = middle & (relative_draw >= 0.5) & (relative_draw < 0.6)
+        # the position of the draw inside its tenth chooses the random token
+        ids[random] = low + ((relative_draw[random] - 0.5) * 10 * (high - low)).astype(np.int64)
+        kept = mask & (~middle | (relative_draw < 0.6) | (relative_draw >= 1))
         lengths = kept.sum(1, keepdims=True)
-        there = position[: lengths.max()] < lengths
-        closed = np.zeros(there.shape, dtype=np.int64)
-        closed[there] = ids[kept]  # row by row, what is kept moves to the left
-        return closed, there
+        mask = position[: lengths.max()] < lengths
+        compacted = np.zeros(mask.shape, dtype=np.int64)
+        compacted[mask] = ids[kept]  # the kept tokens of each row move to the left
+        return compacted, mask
 
 
 class ImageReader(Protocol):
-    """Images as tensors; `regions` is R, and `width` F of what a method sees of each."""
+    """Images as tensors; a method sees `regions` (R) vectors of `width` (F) features per image."""
 
     regions: int
     width: int
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        """regions and region_mask of these images; an image never loses all of its regions.
+        """The keys "regions" and "region_mask" of a batch; an image never loses all of its regions.
 
         Args:
             items: (B) rows of the table's items.
-            draws: (B, R) uniform numbers that decide which regions are dropped; None keeps all of them.
+            draws: (B, R) uniform numbers in [0, 1) that decide which regions are dropped; None keeps all.
             drop: share of the regions that are dropped.
         """
         ...
 
 
 class Pixels:
-    """The images themselves, read and prepared as they are needed: (B, 3, H, W), for a backbone that trains.
+    """Pixels (B, 3, H, W) for a backbone that trains, read from the image files of each batch.
 
     Args:
-        table: whose images are there.
-        prepare: an RGB image -> (3, H, W).
-        regions, width: of the backbone, for the masks.
-        pad: ratio of `target_pad`; None leaves images as they are.
-        threads: that read images.
+        table: with image files.
+        prepare: RGB image -> (3, H, W) pixels.
+        regions, width: R and F of the backbone's output.
+        pad: ratio of `target_pad`; None for no padding.
+        threads: number of threads that read images.
+
+    Raises:
+        UsageError: the table names no image files.
     """
 
     def __init__(
@@ -211,19 +214,28 @@ class Pixels:
         self.pool = ThreadPoolExecutor(threads)
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        pixels = torch.stack(list(self.pool.map(self._one, items.tolist())))
+        pixels = torch.stack(list(self.pool.map(self._load, items.tolist())))
         return {"regions": pixels, "region_mask": torch.from_numpy(_kept(len(items), self.regions, draws, drop))}
 
-    def _one(self, item: int) -> Tensor:
+    def _load(self, item: int) -> Tensor:
         image = open_image(self.root, self.files[item])
         return self.prepare(image if self.pad is None else target_pad(image, self.pad))
 
 
 class Regions:
-    """Image features of the table: (B, R, F). Dropped regions are masked."""
+    """Image features of the table, (B, R, F). Dropped regions are masked.
+
+    Args:
+        table: with image features.
+        name: of the feature.
+        which: "all" regions, or only the "global" one (R = 1).
+        device: as in FeatureRows.
+
+    Raises:
+        UsageError: no such feature, or it does not state its global region.
+    """
 
     def __init__(self, table: Table, name: str, which: str = "all", device: torch.device = CPU) -> None:
-        """Of the image feature `name`, all regions, or the "global" one alone."""
         feature = table.feature(name, "image")
         features = table.array(name)
         images, self.regions, self.width = features.shape
@@ -232,10 +244,10 @@ class Regions:
             place = feature.encoder.get("global_index", 0 if self.regions == 1 else None)
             if place is None:
                 raise UsageError(
-                    f"image feature '{name}' of {table.path} says no global_index; data.regions=global needs features "
+                    f"image feature '{name}' of {table.path} has no global_index; data.regions=global needs features "
                     "made by `raytrain data encode`"
                 )
-            # a region is a row: taking from the middle of larger ones would copy the array
+            # each region becomes a row: slicing the global regions out of the array would copy it
             self.row_of = self.row_of * self.regions + place
             features, self.regions = features.reshape(-1, 1, self.width), 1
         self.rows = FeatureRows(features, device)
@@ -245,20 +257,20 @@ class Regions:
         return {"regions": self.rows.take(self.row_of[items]), "region_mask": torch.from_numpy(mask)}
 
     def bytes_of(self, items: np.ndarray) -> int:
-        """What holding these images takes."""
+        """Bytes that the features of these images take in memory."""
         return len(items) * self.rows.row_bytes
 
-    def held(self, items: np.ndarray) -> Regions:
-        """A reader of these images alone, whose features are in the device's memory."""
+    def load_to_device(self, items: np.ndarray) -> Regions:
+        """A reader of only these images, whose features are in the device's memory."""
         other = copy.copy(self)
-        other.rows = self.rows.held(self.row_of[items])
+        other.rows = self.rows.load_to_device(self.row_of[items])
         other.row_of = np.full_like(self.row_of, -1)
         other.row_of[items] = np.arange(len(items))
         return other
 
 
 def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np.ndarray:
-    """(B, R) bool, what is left of each image."""
+    """(B, R) bool: the regions that stay; all of an image if every one would be dropped."""
     if draws is None:
         return np.ones((items, regions), dtype=bool)
     mask: np.ndarray = draws >= drop
@@ -267,7 +279,7 @@ def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np
 
 
 def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """first[0], first[0] + 1, ... up to lengths[0] of them, then those of the next."""
+    """(sum of lengths): lengths[0] numbers from first[0] on, then lengths[1] from first[1] on, and so on."""
     before = np.cumsum(lengths) - lengths
     rows: np.ndarray = np.arange(int(lengths.sum())) + np.repeat(first - before, lengths)
     return rows

@@ -1,5 +1,6 @@
-"""One file per public layout; each offers `build(root, out, **options) -> Table`.
+"""Data sources, one module per file layout.
 
-Each that reads a folder also offers `looks_like(root) -> Layout | None`, by which `raytrain data detect` knows it. A
-new source is one new module here: its name, options and marks are found in it.
+Each module has a `build(root, out, **options) -> Table`; sources that come from installed packages take no `root`. A
+source that reads a folder also has a `looks_like(root) -> Layout | None`, with which `raytrain data detect` recognises
+its files. A new source is one new module here: its name and options are read from it.
 """

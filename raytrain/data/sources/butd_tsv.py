@@ -1,12 +1,12 @@
 """Bottom-up-attention TSV: region features in base64, and captions from another file (Anderson et al., CVPR 2018).
 
-    *.tsv                 image_id  image_w  image_h  num_boxes  boxes  features      tabs between, no header
+    *.tsv                 image_id  image_w  image_h  num_boxes  boxes  features      separated by tabs, no header
     dataset_coco.json     Karpathy's JSON whose cocoid (or filename without suffix) is the image_id,
     or captions.csv       any file of rows with columns image_id, text, split
 
-Features are float32 (num_boxes, F). The files are read twice from beginning to end, for the ids and for the features,
-and one line is in memory at a time: COCO's have 30 GB and more. Every image has the same number of boxes (36 in what
-the methods use); adaptive features of 10 to 100 boxes do not fit one array.
+Features are float32 (num_boxes, F). The files are read twice, for the ids and for the features, with one line in memory
+at a time: COCO's have more than 30 GB. Every image must have the same number of boxes (published methods use 36);
+adaptive features of 10 to 100 boxes do not fit into one array.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.layouts import KNOWN, Layout
 from raytrain.data.annotations.records import SourceLocation, split_of
 from raytrain.data.annotations.row_files import MAX_LINE_BYTES, ROW_FILES, read_rows
-from raytrain.data.paths import contained, opened
+from raytrain.data.paths import contained, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.sources.karpathy import read_items
@@ -35,7 +35,7 @@ from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 _FIELDS = 6
-_AGAIN = "Extract the features again, or get the file again."
+_FIX = "Extract the features again, or get the file again."
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Line:
     """One image of a TSV.
 
     Args:
-        place: of its line.
+        place: its line.
         id: image_id.
-        boxes: how many regions it says to have.
+        boxes: number of regions, as stated.
         features: base64 of float32 (boxes, F).
     """
 
@@ -55,7 +55,7 @@ class Line:
     features: bytes
 
     def width(self) -> int:
-        """F by the length of the base64 text; 0 where that does not divide."""
+        """F, from the length of the base64 text; 0 if that is not a multiple of the boxes."""
         size = len(self.features) // 4 * 3 - self.features[-2:].count(b"=")
         return size // (4 * self.boxes) if self.boxes > 0 and size % (4 * self.boxes) == 0 else 0
 
@@ -71,42 +71,43 @@ def build(
     allow_missing: float = 0.0,
     progress: Say | None = to_stderr,
 ) -> Table:
-    """The table of the captions, with the features of its images under `name`.
+    """Builds the table of the captions, with the features of their images under `name`.
 
     Args:
         root: folder of the *.tsv files and the captions.
         out: folder of the new table.
         captions: file of the captions in root; default its only dataset_*.json, else its only file of rows.
         name: of the feature.
-        dtype: "float16" (half the disk) or "float32".
-        texts_per_image: keep only the first so many captions of an image.
+        dtype: "float16" (half the disk space) or "float32".
+        texts_per_image: keep only the first N captions per image.
         allow_missing: share of the captioned images in [0, 1] that may have no features.
-        progress: receives a line every few seconds.
+        progress: receives a line every few seconds; None is silent.
 
     Raises:
-        DataError: every problem of the captions, then every problem of the features.
+        DataError: all problems of the captions, else all problems of the features.
+        UsageError: an option outside its range.
     """
     if dtype not in ("float16", "float32"):
-        raise UsageError(f"dtype {dtype!r} is float16 or float32")
+        raise UsageError(f"dtype is float16 or float32; given: {dtype!r}")
     missing = Missing(allow_missing)
     if texts_per_image is not None and texts_per_image < 1:
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder, problems = Path(root).expanduser().resolve(), Problems()
     files = _files(folder)
-    said = _captions(_captions_file(folder, captions), problems)
+    annotated = _captions(_captions_file(folder, captions), problems)
     problems.raise_if_any()
     rows, first = _scan(files, problems)
     if texts_per_image is not None:
-        said = [replace(item, texts=item.texts[:texts_per_image]) for item in said]
-    for item in said:
+        annotated = [replace(item, texts=item.texts[:texts_per_image]) for item in annotated]
+    for item in annotated:
         if item.id not in rows:
             missing.add_image(item.id, item.split, len(item.texts), "no features")
-    if exceeds(len(missing.ids), len(said), allow_missing):
+    if exceeds(len(missing.ids), len(annotated), allow_missing):
         for identity in missing.ids:
             fix = "Extract them, or allow a share of missing images with allow_missing=SHARE."
-            problems.add("missing", Problem(str(files[0]), None, f"no features of image {identity!r}", fix))
+            problems.add("missing", Problem(str(files[0]), None, f"no features for image {identity!r}", fix))
     problems.raise_if_any()
-    items = [item for item in said if item.id in rows]
+    items = [item for item in annotated if item.id in rows]
     if first is None or not items:
         raise DataError(Problem(str(files[0]), None, "no image of the captions has features", "Check captions=FILE."))
     shape = (len(items), first.boxes, first.width())
@@ -125,59 +126,62 @@ def build(
 
 
 def lines(path: Path, problems: Problems) -> Iterator[Line]:
-    """The lines of a TSV, one at a time; those that are none become problems."""
-    with opened(path) as file:
+    """The lines of a TSV, one at a time; invalid lines are added to `problems`.
+
+    Raises:
+        DataError: the file cannot be read, or a line is longer than MAX_LINE_BYTES.
+    """
+    with open_binary(path) as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             place = SourceLocation(str(path), number)
-
-            def bad(kind: str, what: str, number: int = number) -> None:
-                problems.add(kind, Problem(str(path), number, what, _AGAIN))
-
             if len(line) > MAX_LINE_BYTES:
-                raise DataError(Problem(str(path), number, f"a line of more than {MAX_LINE_BYTES:,} bytes", _AGAIN))
+                raise DataError(place.problem(f"a line of more than {MAX_LINE_BYTES:,} bytes", _FIX))
             parts = line.rstrip(b"\r\n").split(b"\t")
             if not line.strip() or (number == 1 and parts[0] == b"image_id"):
                 continue
             if len(parts) != _FIELDS:
-                bad("fields", f"{len(parts)} fields between tabs, expected {_FIELDS}")
+                what = f"{len(parts)} fields between tabs, expected {_FIELDS}"
+                problems.add("fields", place.problem(what, _FIX))
                 continue
             identity, boxes = parts[0].decode("utf-8", "replace").strip(), parts[3].strip()
             if not identity or not boxes.isdigit() or len(boxes) > 6 or int(boxes) == 0:
-                bad("numbers", f"image {identity[:40]!r} with num_boxes {boxes[:20]!r}, expected a whole number from 1")
+                what = f"image {identity[:40]!r} with num_boxes {boxes[:20]!r}, expected a whole number from 1"
+                problems.add("numbers", place.problem(what, _FIX))
                 continue
             yield Line(place, identity, int(boxes), parts[5])
 
 
 def _scan(files: list[Path], problems: Problems) -> tuple[dict[str, SourceLocation], Line | None]:
-    """(place of each image, the first line); every image must have the shape of the first."""
-    found: dict[str, SourceLocation] = {}
+    """(place of each image by id, the first line); adds images of another shape than the first to `problems`."""
+    places: dict[str, SourceLocation] = {}
     first: Line | None = None
     for path in files:
         for line in lines(path, problems):
             first = first or line
-
-            def bad(kind: str, what: str, place: SourceLocation = line.place) -> None:
-                problems.add(kind, Problem(place.file, place.row, what, _AGAIN))
-
             width = line.width()
             if not width:
-                bad("width", f"features of image {line.id!r} do not divide into {line.boxes} boxes of float32")
+                what = f"features of image {line.id!r} do not divide into {line.boxes} boxes of float32"
+                problems.add("width", line.place.problem(what, _FIX))
             elif (line.boxes, width) != (first.boxes, first.width()):
-                what = f"image {line.id!r} has {line.boxes} boxes of {width}, the first one {first.boxes} of "
-                bad("shape", f"{what}{first.width()}; one array needs the same of every image")
-            if line.id in found:
-                before = found[line.id]
-                bad("twice", f"image {line.id!r} is in {Path(before.file).name}, row {before.row} too")
-            found[line.id] = line.place
-    return found, first
+                what = (
+                    f"image {line.id!r} has {line.boxes} boxes of {width}, the first one {first.boxes} of "
+                    f"{first.width()}; all images of an array need the same"
+                )
+                problems.add("shape", line.place.problem(what, _FIX))
+            if line.id in places:
+                before = places[line.id]
+                what = f"image {line.id!r} is in {Path(before.file).name}, row {before.row} too"
+                problems.add("twice", line.place.problem(what, _FIX))
+            places[line.id] = line.place
+    return places, first
 
 
 def _fill(
     files: list[Path], row_of: dict[str, int], target: np.ndarray, problems: Problems, progress: Say | None
 ) -> None:
-    """Decodes the wanted lines into their rows; looks at every number on its way."""
+    """Decodes the lines of the images in `row_of` into their rows of `target` and checks every number."""
     count = Progress("features", len(row_of), "images", progress)
     shape = target.shape[1:]
     for path in files:
@@ -185,41 +189,40 @@ def _fill(
             row = row_of.get(line.id)
             if row is None:
                 continue
-
-            def bad(kind: str, what: str, fix: str = _AGAIN, place: SourceLocation = line.place) -> None:
-                problems.add(kind, Problem(place.file, place.row, what, fix))
-
             try:
                 data = base64.b64decode(line.features, validate=True)
             except binascii.Error as error:
-                bad("base64", f"features of image {line.id!r} are no base64: {error}")
+                what = f"features of image {line.id!r} are not base64: {error}"
+                problems.add("base64", line.place.problem(what, _FIX))
                 continue
             if len(data) != 4 * shape[0] * shape[1]:
-                bad("size", f"features of image {line.id!r} have {len(data):,} bytes, not {4 * shape[0] * shape[1]:,}")
+                what = f"features of image {line.id!r} have {len(data):,} bytes, not {4 * shape[0] * shape[1]:,}"
+                problems.add("size", line.place.problem(what, _FIX))
                 continue
             values = np.frombuffer(data, "<f4").reshape(shape)
-            with np.errstate(over="ignore"):  # what overflows fp16 is found on the next line
+            with np.errstate(over="ignore"):  # the next line finds what overflows fp16
                 target[row] = values
             if not np.isfinite(target[row]).all():
                 finite = bool(np.isfinite(values).all())
-                what = f"does not fit in {target.dtype}" if finite else "is NaN or infinite"
-                fix = "Use dtype=float32." if finite else _AGAIN
-                bad("finite", f"a feature of image {line.id!r} {what}", fix)
+                reason = f"does not fit in {target.dtype}" if finite else "is NaN or infinite"
+                fix = "Use dtype=float32." if finite else _FIX
+                problems.add("finite", line.place.problem(f"a feature of image {line.id!r} {reason}", fix))
             count.add(1)
 
 
 def _files(folder: Path) -> list[Path]:
+    """The *.tsv files of features in a folder, sorted; DataError if there is none."""
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the *.tsv files with --root."))
-    found = [path for path in sorted(folder.glob("*.tsv")) if _is_ours(path)]
-    if not found:
-        raise DataError(Problem(str(folder), None, "no *.tsv of features", "Put the extracted files there."))
-    return found
+    paths = [path for path in sorted(folder.glob("*.tsv")) if _has_features(path)]
+    if not paths:
+        raise DataError(Problem(str(folder), None, "no *.tsv with features", "Put the extracted files there."))
+    return paths
 
 
-def _is_ours(path: Path) -> bool:
-    """A TSV of features: the first line has six fields of which the last is long base64."""
-    with opened(path) as file:
+def _has_features(path: Path) -> bool:
+    """Whether a TSV holds features: its first line is their header, or has six fields with a number of boxes."""
+    with open_binary(path) as file:
         parts = file.readline(MAX_LINE_BYTES).split(b"\t")
         if parts[0] == b"image_id" and parts[-1].strip() == b"features":
             return True
@@ -227,59 +230,60 @@ def _is_ours(path: Path) -> bool:
 
 
 def _captions_file(folder: Path, name: str) -> Path:
+    """The named file, else the only dataset_*.json, else the only file of rows; DataError if that is not unique."""
     if name:
         return contained(folder, name)
-    found = sorted(folder.glob("dataset_*.json"))
-    if not found:
+    candidates = sorted(folder.glob("dataset_*.json"))
+    if not candidates:
         rows = sorted(path for path in folder.iterdir() if path.suffix.lower() in ROW_FILES and path.is_file())
-        found = [path for path in rows if not (path.suffix == ".tsv" and _is_ours(path))]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        what = f"needs exactly one dataset_*.json or file of captions, found {names}"
+        candidates = [path for path in rows if not (path.suffix == ".tsv" and _has_features(path))]
+    if len(candidates) != 1:
+        names = ", ".join(path.name for path in candidates) or "none"
+        what = f"expected exactly one dataset_*.json or file of captions, there are: {names}"
         raise DataError(Problem(str(folder), None, what, "Name the file with captions=FILE."))
-    return found[0]
+    return candidates[0]
 
 
 def _captions(path: Path, problems: Problems) -> list[Item]:
-    """Items called as the TSV calls images, without files."""
+    """Items without files, whose ids are the TSV's image_ids."""
     items: dict[str, Item] = {}
     if path.suffix.lower() == ".json":
-        for one, place in read_items(path, problems):
-            name = PurePosixPath(one.id).stem
+        for item, place in read_items(path, problems):
+            name = PurePosixPath(item.id).stem
             if name in items:
-                what = f"image {one.id!r} is called {name!r} without its suffix, and so is another"
-                problems.add("stem", Problem(place.file, place.row, what, "Give images names of their own."))
-            items[name] = Item(name, "", one.split, one.texts)
+                what = f"image {item.id!r} and another one are both {name!r} without their suffixes"
+                problems.add("stem", place.problem(what, "Give each image a name of its own."))
+            items[name] = Item(name, "", item.split, item.texts)
         return list(items.values())
     columns = Columns(image="image_id")
+    fix = "Correct the row."
     for record in records_of(read_rows(path, problems), path, columns, problems):
-
-        def bad(kind: str, what: str, place: SourceLocation = record.place) -> None:
-            problems.add(kind, Problem(place.file, place.row, what, "Correct the row."))
-
         split = split_of(record.split)
         if split is None:
-            bad("split", f"split {record.split!r}, allowed are train, val, test")
+            what = f"split {record.split!r}, allowed are train, val, test"
+            problems.add("split", record.place.problem(what, fix))
             continue
         if not record.file:
-            bad("id", "no image_id")
-        item = items.setdefault(record.file, Item(record.file, "", split))
-        if item.split != split:
-            bad("two splits", f"image {item.id!r} is in {split} here and in {item.split} before")
+            problems.add("id", record.place.problem("no image_id", fix))
+        entry = items.setdefault(record.file, Item(record.file, "", split))
+        if entry.split != split:
+            what = f"image {entry.id!r} is in {split} here and in {entry.split} before"
+            problems.add("two splits", record.place.problem(what, fix))
         for text in record.texts:
             if not text.strip():
-                bad("empty", "empty caption")
-            item.texts.append((f"{item.id}#{len(item.texts)}", " ".join(text.split())))
+                problems.add("empty", record.place.problem("empty caption", fix))
+            entry.texts.append((f"{entry.id}#{len(entry.texts)}", " ".join(text.split())))
     return list(items.values())
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with a *.tsv of features; None for another folder."""
     try:
         files = _files(root)
     except DataError:
         return None
-    found = [f"{', '.join(path.name for path in files)} (base64 region features)"]
+    descriptions = [f"{', '.join(path.name for path in files)} (base64 region features)"]
     try:
-        return Layout([*found, _captions_file(root, "").name], [], {}, KNOWN)
+        return Layout([*descriptions, _captions_file(root, "").name], [], {}, KNOWN)
     except DataError as error:
-        return Layout(found, [f"captions: {error.problems[0].what}"], {"captions": "FILE"}, KNOWN)
+        return Layout(descriptions, [f"captions: {error.problems[0].what}"], {"captions": "FILE"}, KNOWN)

@@ -1,12 +1,12 @@
-"""Captions of one's own: a CSV, TSV, JSONL or Parquet file of (image, text) rows, and the images.
+"""Your own captions: CSV, TSV, JSONL or Parquet files of (image, text) rows, and the images.
 
     captions.csv     image,text,split
                      shoes/1.jpg,A red shoe.,train
-    images/          what the column image starts at
+    images/          the folder that the column image is relative to
 
-A row gives one caption, or a list of them; rows of the same image are put together. Columns have any name
-(`image=COLUMN`, `text=COLUMN` or several separated by commas). The split is a column, or the file's own name
-(train.csv, val.csv, test.csv), or drawn (`val=0.1 test=0.1`).
+A row holds one caption or a list of them; rows of the same image are grouped. Columns may have any name
+(`image=COLUMN`, `text=COLUMN` or several separated by commas). The split is stated by a column or by the file's name
+(train.csv, val.csv, test.csv), or is drawn (`val=0.1 test=0.1`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
 from raytrain.data.annotations.grouping import write_records
-from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, describe_match, image_folder, named
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_named, describe_match, image_folder
 from raytrain.data.annotations.records import Record, Shares, split_in, with_split
 from raytrain.data.annotations.row_files import columns_of, files_in, read_rows
 from raytrain.data.problems import Problems
@@ -27,7 +27,7 @@ from raytrain.data.table import Table
 from raytrain.errors import DataError, UsageError
 
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # a shell and YAML read some signs otherwise
+_DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # some characters mean more to shell or YAML
 
 
 def build(
@@ -47,21 +47,23 @@ def build(
     test: float = 0.0,
     allow_missing: float = 0.0,
 ) -> Table:
-    """The table of the rows; the images stay where they are.
+    """Builds the table of the rows; the images stay where they are.
 
     Args:
-        root: folder of the file, or files, of rows.
+        root: folder of the files of rows.
         out: folder of the new table.
-        file: names of the files, separated by commas; default every file of rows in root.
-        images: folder that the column of images starts at, relative to root or absolute.
-        image, split, id, group, attribution: names of columns; all but image may be absent where they are the default.
+        file: names of the files, separated by commas; default all files of rows in root.
+        images: folder that the column of images is relative to; relative to root, absolute, or a URL.
+        image, split, id, group, attribution: names of columns; columns other than image may be absent under their
+            default names.
         text: name of the column of captions, or several separated by commas.
         delimiter: of CSV: a character or comma, tab, semicolon, pipe; default a comma, a tab for TSV.
-        val, test: shares to draw by a hash of each image, where no split is stated.
+        val, test: shares of the images to draw for these splits, by a hash of each image, if no split is stated.
         allow_missing: share of the images, and of the captions, in [0, 1] that may be unusable.
 
     Raises:
-        DataError: every problem of the files at once.
+        DataError: all problems of the files at once.
+        UsageError: an option outside its range.
     """
     delimiter = _DELIMITERS.get(delimiter, delimiter)
     if len(delimiter) > 1 or delimiter in ("\n", "\r", '"'):
@@ -81,11 +83,12 @@ def build(
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with a file of rows that has columns of images and captions; None for another folder."""
     for path in sorted(root.iterdir()):
         if path.suffix.lower() not in _SUFFIXES or path.stem == "metadata" or not path.is_file():
             continue
         columns = columns_of(path)
-        image, text = named(columns, IMAGE_NAMES), named(columns, TEXT_NAMES)
+        image, text = column_named(columns, IMAGE_NAMES), column_named(columns, TEXT_NAMES)
         if not image or not text:
             continue
         rows = read_rows(path, Problems())
@@ -94,19 +97,20 @@ def looks_like(root: Path) -> Layout | None:
         except DataError:
             names = []
         folder = image_folder(root, names)
-        alike = [one.name for one in sorted(root.glob(f"*{path.suffix}")) if columns_of(one) == columns]
-        others = [one for one in files_in(root, "", _SUFFIXES) if one.name not in alike]
+        same_columns = [other.name for other in sorted(root.glob(f"*{path.suffix}")) if columns_of(other) == columns]
+        others = [other for other in files_in(root, "", _SUFFIXES) if other.name not in same_columns]
         options = {key: value for key, value in (("image", image), ("text", text)) if value != key}
         if others:
-            options["file"] = ",".join(alike)
-        split = named(columns, SPLIT_NAMES)
+            options["file"] = ",".join(same_columns)
+        split = column_named(columns, SPLIT_NAMES)
         if split and split != "split":
             options["split"] = split
-        if not split and not all(split_in(Path(name).stem) for name in alike):
+        if not split and not all(split_in(Path(name).stem) for name in same_columns):
             options |= {"val": "0.1", "test": "0.1"}
         if folder not in (None, "images"):
             options["images"] = str(folder)
-        found = [f"{', '.join(alike)} (columns {', '.join(columns)})", describe_match(root, f"{folder or 'images'}/")]
+        rows_found = f"{', '.join(same_columns)} (columns {', '.join(columns)})"
+        descriptions = [rows_found, describe_match(root, f"{folder or 'images'}/")]
         missing = [] if folder else [f"images, such as {PurePosixPath(names[0]) if names else 'images/1.jpg'}"]
-        return Layout([one for one in found if one], missing, options, MARKED if folder else GUESSED)
+        return Layout([line for line in descriptions if line], missing, options, MARKED if folder else GUESSED)
     return None

@@ -1,13 +1,14 @@
-"""COCO Captions as COCO publishes them, with the lists of caption ids that VSE++ and its successors split it by.
+"""COCO Captions as COCO publishes them, split by the lists of caption ids of VSE++ and its successors.
 
     annotations/captions_train2014.json    {"images": [{"id", "file_name"}],
     annotations/captions_val2014.json       "annotations": [{"id", "image_id", "caption"}]}
-    annotations/coco_train_ids.npy         caption ids, each image's one after the other; restval, dev and test likewise
+    annotations/coco_train_ids.npy         caption ids, grouped by image; restval, dev and test likewise
     images/train2014/COCO_train2014_000000000009.jpg      images/val2014/...
 
-Splits: train and restval become "train", dev "val", test "test": Karpathy's. Without lists COCO's own two, train2014
-and val2014 (or train2017 and val2017). Images and captions keep their numbers, by which ECCV Caption and CxC know them.
-Lin et al., ECCV 2014; the lists: Faghri et al., BMVC 2018 (also PVSE, PCME and DivE).
+The lists train and restval become the split "train", dev "val" and test "test", as in Karpathy's splits. Without lists
+the splits are COCO's own two, train2014 and val2014 (or train2017 and val2017). Images and captions keep their COCO
+ids, which ECCV Caption and CxC refer to. Lin et al., ECCV 2014; the lists: Faghri et al., BMVC 2018 (also used by PVSE,
+PCME and DivE).
 """
 
 from __future__ import annotations
@@ -15,22 +16,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.items import Item, open_image_root, write_items
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing
 from raytrain.data.table.table import open_array
-from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}
@@ -40,11 +39,11 @@ _NAME = re.compile(r"captions_((train|val)\d{4})\.json")
 
 @dataclass
 class Annotated:
-    """What the annotation files say.
+    """The contents of the annotation files.
 
     Args:
-        items: by image id; without captions, with the split of their file.
-        places: of each image.
+        items: {image id: item} without captions, in the split of their file.
+        places: {image id: place of its annotation}.
         captions: {caption id: (image id, text)}.
     """
 
@@ -63,114 +62,117 @@ def build(
     texts_per_image: int | None = None,
     allow_missing: float = 0.0,
 ) -> Table:
-    """The table of the annotations; the images stay where they are.
+    """Builds the table of the annotations; the images stay where they are.
 
     Args:
         root: folder of the annotations and images.
         out: folder of the new table.
-        images: folder of train2014/ and val2014/, relative to root or absolute.
-        annotations: folder of captions_*.json, and of coco_*_ids.npy where there are lists, likewise.
-        dev_images: use only the first so many images of the list dev; published code uses 1000 of 5000.
-        texts_per_image: keep only the first so many captions an image, of COCO's own splits; lists hold five.
+        images: folder of train2014/ and val2014/; relative to root, absolute, or a URL.
+        annotations: folder of captions_*.json and of the lists coco_*_ids.npy, relative to root or absolute.
+        dev_images: use only the first N images of the list dev; published code uses 1000 of 5000.
+        texts_per_image: keep only the first N captions per image; for COCO's own splits, since lists hold five.
         allow_missing: share of the images in [0, 1] that may be absent or broken.
 
     Raises:
-        DataError: every problem of the files at once.
+        DataError: all problems of the files at once.
+        UsageError: an option outside its range.
     """
     if any(number is not None and number < 1 for number in (dev_images, texts_per_image)):
         raise UsageError("dev_images and texts_per_image are at least 1")
     folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
-    image_root, said_in = root_of(images, folder), (folder / annotations).resolve()
-    if not image_root.is_dir():
-        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
-    read = _read(said_in, problems)
-    there = [name for name in LISTS if (said_in / f"coco_{name}_ids.npy").is_file()]
-    if there:
-        items = [item for name in there for item in _listed(said_in, name, read, dev_images, problems)]
-        _check_once(items, said_in, problems)
+    image_root, annotation_folder = open_image_root(images, folder), (folder / annotations).resolve()
+    read = _read(annotation_folder, problems)
+    list_names = [name for name in LISTS if (annotation_folder / f"coco_{name}_ids.npy").is_file()]
+    if list_names:
+        items = [item for name in list_names for item in _listed(annotation_folder, name, read, dev_images, problems)]
+        _check_once(items, annotation_folder, problems)
     else:
         for number, (image, text) in sorted(read.captions.items()):
             read.items[image].texts.append((str(number), text))
         items = [item for item in read.items.values() if item.texts]
     if texts_per_image is not None:
-        items = [Item(one.id, one.file, one.split, one.texts[:texts_per_image], "", one.attribution) for one in items]
+        items = [replace(item, texts=item.texts[:texts_per_image]) for item in items]
     problems.raise_if_any()
-    present = present_images(items, read.places, image_root, missing, problems)
-    problems.raise_if_any()
-    if not present:
-        raise DataError(Problem(str(image_root), None, "no image of the annotations is there", "Check images=FOLDER."))
-    source = {"name": "coco", "lists": there, "dev_images": dev_images, "texts_per_image": texts_per_image}
-    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
-        writer.write(*to_arrow(present))
-    return Table(out)
+    source = {"name": "coco", "lists": list_names, "dev_images": dev_images, "texts_per_image": texts_per_image}
+    return write_items(out, source, items, read.places, image_root, missing, problems)
 
 
 def _read(folder: Path, problems: Problems) -> Annotated:
-    found = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
-    if not found:
+    """The contents of all captions_*.json of a folder."""
+    paths = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
+    if not paths:
         what = f"no captions_train2014.json or captions_val2014.json in {folder.name}/"
         raise DataError(Problem(str(folder), None, what, "Put them there, or name the folder with annotations=FOLDER."))
     read = Annotated()
-    for path in found:
+    for path in paths:
         name = _NAME.fullmatch(path.name)
         assert name is not None
         _read_file(path, name[1], name[2], read, problems)
     return read
 
 
-def _read_file(path: Path, inside: str, split: str, read: Annotated, problems: Problems) -> None:
+def _read_file(path: Path, image_folder: str, split: str, read: Annotated, problems: Problems) -> None:
+    """Adds the contents of one captions_*.json to `read`.
+
+    Args:
+        image_folder: of its images, below the image root ("train2014").
+        split: of its images where there are no lists.
+    """
     document = read_json(path, dict, _FIX)
     entries = {key: document.get(key) for key in ("images", "annotations")}
     if empty := [key for key, value in entries.items() if not isinstance(value, list) or not value]:
         raise DataError(Problem(str(path), None, f"no list under {empty[0]!r}", _FIX))
     licences = document.get("licenses")
     names = {
-        one.get("id"): str(one.get("name", ""))
-        for one in (licences if isinstance(licences, list) else [])
-        if isinstance(one, Mapping) and isinstance(one.get("id"), int)
+        licence.get("id"): str(licence.get("name", ""))
+        for licence in (licences if isinstance(licences, list) else [])
+        if isinstance(licence, Mapping) and isinstance(licence.get("id"), int)
     }
 
-    def bad(kind: str, row: int, what: str) -> None:
-        problems.add(f"{kind} {path}", Problem(str(path), row, what, _FIX))
-
     for row, entry in enumerate(entries["images"] or []):
+        place = SourceLocation(str(path), row)
         number, file = (entry.get("id"), entry.get("file_name")) if isinstance(entry, Mapping) else (None, None)
         if not _whole(number) or not isinstance(file, str) or not file:
-            bad("image", row, "image without a number under 'id' and a name under 'file_name'")
+            what = "image without a number under 'id' and a name under 'file_name'"
+            problems.add(f"image {path}", place.problem(what, _FIX))
         elif str(number) in read.items:
-            bad("twice", row, f"image {number} appears twice")
+            problems.add(f"twice {path}", place.problem(f"image {number} appears twice", _FIX))
         else:
-            licence = entry.get("license")
-            known = names.get(licence, "") if isinstance(licence, int) else ""
-            credit = ", ".join(str(one) for one in (known, entry.get("flickr_url")) if one)
-            read.items[str(number)] = Item(str(number), f"{inside}/{file}", split, attribution=credit)
-            read.places[str(number)] = SourceLocation(str(path), row)
+            licence_id = entry.get("license")
+            licence_name = names.get(licence_id, "") if isinstance(licence_id, int) else ""
+            credit = ", ".join(str(part) for part in (licence_name, entry.get("flickr_url")) if part)
+            read.items[str(number)] = Item(str(number), f"{image_folder}/{file}", split, attribution=credit)
+            read.places[str(number)] = place
     for row, entry in enumerate(entries["annotations"] or []):
+        place = SourceLocation(str(path), row)
         entry = entry if isinstance(entry, Mapping) else {}
         number, image, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")
         text = " ".join(caption.split()) if isinstance(caption, str) else ""
         if not isinstance(number, int) or not _whole(number) or not _whole(image) or not text:
-            bad("caption", row, "caption without a number under 'id' and 'image_id' and a text under 'caption'")
+            what = "caption without a number under 'id' and 'image_id' and a text under 'caption'"
+            problems.add(f"caption {path}", place.problem(what, _FIX))
         elif str(image) not in read.items:
-            bad("of image", row, f"caption {number} is of image {image}, which is not among the images")
+            what = f"caption {number} is of image {image}, which is not among the images"
+            problems.add(f"of image {path}", place.problem(what, _FIX))
         elif number in read.captions:
-            bad("caption twice", row, f"caption {number} appears twice")
+            problems.add(f"caption twice {path}", place.problem(f"caption {number} appears twice", _FIX))
         else:
             read.captions[number] = (str(image), text)
 
 
 def _whole(value: Any) -> bool:
+    """Whether a value of JSON is a whole number."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, problems: Problems) -> list[Item]:
-    """The images of a list in its order, each with the captions that are listed."""
+    """The images of the list coco_{name}_ids.npy in its order, each with its listed captions."""
     path = folder / f"coco_{name}_ids.npy"
     ids = open_array(path)
     if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids):
         what = f"array {ids.shape} of {ids.dtype}, expected a list of caption ids"
         raise DataError(Problem(str(path), None, what, "Get the file again."))
-    found: dict[str, Item] = {}
+    listed: dict[str, Item] = {}
     last = ""
     for row, number in enumerate(ids.astype(np.int64).tolist()):
         if number not in read.captions:
@@ -178,19 +180,20 @@ def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, pr
             problems.add(f"list {name}", Problem(str(path), row, what, "Put the annotations of all its images there."))
             continue
         image, text = read.captions[number]
-        item = found.get(image)
+        item = listed.get(image)
         if item is None:
-            known = read.items[image]
-            item = found[image] = Item(image, known.file, LISTS[name], attribution=known.attribution)
+            annotated = read.items[image]
+            item = listed[image] = Item(image, annotated.file, LISTS[name], attribution=annotated.attribution)
         elif image != last:
             what = f"caption {number} is of image {image}, whose other captions are further up"
-            problems.add(f"apart {name}", Problem(str(path), row, what, "Captions of an image stand together."))
+            problems.add(f"apart {name}", Problem(str(path), row, what, "Group the captions by image."))
         item.texts.append((str(number), text))
         last = image
-    return list(found.values())[: dev_images if name == "dev" else None]
+    return list(listed.values())[: dev_images if name == "dev" else None]
 
 
 def _check_once(items: list[Item], folder: Path, problems: Problems) -> None:
+    """Adds images of two lists to the problems."""
     seen: set[str] = set()
     for item in items:
         if item.id in seen:
@@ -200,6 +203,7 @@ def _check_once(items: list[Item], folder: Path, problems: Problems) -> None:
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with COCO's captions_*.json; None for another folder."""
     for folder in ("annotations", "."):
         files = sorted(path.name for path in (root / folder).glob("captions_*.json") if _NAME.fullmatch(path.name))
         if not files:
@@ -215,5 +219,5 @@ def looks_like(root: Path) -> Layout | None:
             options["annotations"] = folder
         if "dev" in lists:
             options["dev_images"] = 1000
-        return marked(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
+        return layout_of(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
     return None

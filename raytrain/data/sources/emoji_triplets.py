@@ -1,9 +1,10 @@
-"""The embedded default of composed retrieval: Twemoji graphics that differ in one attribute, from installed packages.
+"""The built-in demo data of composed retrieval: Twemoji graphics that differ in one attribute, from installed packages.
 
 Skin tone, gender, hair, direction and colour are read from the names of the package emoji: "red heart" and "green
-heart" differ in colour, so ("red heart", "in green") asks for "green heart". Each such pair gives a triplet both ways.
-Skin tones make three in four of them and are sampled down. Families and splits are those of the source `emoji`, and a
-sign with a skin tone belongs to the family of the sign without. The texts are templates: a toy, like that source.
+heart" differ in colour, so ("red heart", "in green") asks for "green heart". Each such pair gives two triplets, one per
+direction. Three in four triplets change the skin tone, so these are sampled. Families and splits are those of the
+source `emoji`; a sign with a skin tone belongs to the family of the sign without one. The texts are templates: a toy,
+like that source.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ _COLOUR = re.compile(r"\b(light blue|red|orange|yellow|green|blue|purple|brown|b
 
 
 def build(out: str | os.PathLike[str], *, tone_share: float = 0.3) -> Table:
-    """The table of triplets: gallery = all graphics of the split with at most one skin tone, group = family.
+    """Builds the table of triplets: gallery = all graphics of the split with at most one skin tone, group = family.
 
     Args:
         out: folder of the new table.
         tone_share: largest share in [0, 1) of a split's triplets that change the skin tone.
 
     Raises:
-        UsageError: a package is not installed.
+        UsageError: a package is not installed, or tone_share is outside [0, 1).
     """
     if not 0 <= tone_share < 1:
         raise UsageError(f"tone_share is a share in [0, 1); given: {tone_share}")
@@ -90,12 +91,12 @@ def build(out: str | os.PathLike[str], *, tone_share: float = 0.3) -> Table:
 
 
 def triplets(names: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    """(kind, source sign, target sign, text) of all pairs whose names differ in one attribute, both ways.
+    """(kind, source sign, target sign, text) for all ordered pairs of signs whose names differ in one attribute.
 
     Args:
-        names: sign -> name, "woman astronaut dark skin tone".
+        names: {sign: name}, such as "woman astronaut dark skin tone".
     """
-    found = []
+    result = []
     for kind, templates in TEMPLATES.items():
         alike: dict[str, dict[str, str]] = {}
         for sign, name in names.items():
@@ -105,48 +106,54 @@ def triplets(names: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
             for start, source in by_value.items():
                 for end, target in by_value.items():
                     if start != end:
-                        # a hash, so that the wording does not follow the order of the package
+                        # chosen by a hash, so that the wording does not depend on the order of the package
                         template = templates[_number(f"{core} {start} {end}") % len(templates)]
-                        found.append((kind, source, target, template.format(end)))
-    return found
+                        result.append((kind, source, target, template.format(end)))
+    return result
 
 
 def attribute(kind: str, name: str) -> list[tuple[str, str]]:
-    """(name without the attribute, its value), or [] where the name says nothing of that kind.
+    """[(name without the attribute, its value)], or [] if the name states no attribute of that kind, or several.
 
     attribute("colour", "red heart") -> [("* heart", "red")]
+
+    Args:
+        kind: a key of TEMPLATES.
+        name: of a sign, without colons and underscores.
     """
     if kind == "tone":
         tone = _TONE.search(name)
         return [(_TONE.sub("", name), tone[1] if tone else "plain yellow")]
     if kind == "gender":
         for pattern, sign in ((_ONE, "*"), (_MANY, "**")):
-            found = pattern.findall(name)
-            if found:
-                return [(pattern.sub(sign, name), _SINGULAR.get(found[0], found[0]))] if len(found) == 1 else []
-        return [(f"* {name}", "person")]  # "astronaut" beside "woman astronaut"
+            values = pattern.findall(name)
+            if values:
+                return [(pattern.sub(sign, name), _SINGULAR.get(values[0], values[0]))] if len(values) == 1 else []
+        return [(f"* {name}", "person")]  # "astronaut", next to "woman astronaut"
     if kind == "direction":
         if " facing right" in name:
             return [(name.replace(" facing right", ""), "right")]
-        found = _DIRECTION.findall(name)
-        if len(found) == 1:
-            return [(_DIRECTION.sub("*", name), found[0])]
-        return [] if found else [(name, "left")]  # who walks, walks to the left unless the name says otherwise
+        values = _DIRECTION.findall(name)
+        if len(values) == 1:
+            return [(_DIRECTION.sub("*", name), values[0])]
+        return [] if values else [(name, "left")]  # graphics of movement face left unless the name says otherwise
     pattern = _HAIR if kind == "hair" else _COLOUR
-    found = pattern.findall(name)
-    return [(pattern.sub("*", name), found[0])] if len(found) == 1 else []
+    values = pattern.findall(name)
+    return [(pattern.sub("*", name), values[0])] if len(values) == 1 else []
 
 
 def sample(queries: Sequence[Query], tone_share: float) -> list[Query]:
-    """All queries but those of tones beyond their share of each split; which are kept depends on their ids alone."""
+    """The queries without those that exceed the share of tones in each split; hashes of their ids decide which stay."""
     kept = []
     for split in dict.fromkeys(query.split for query in queries):
-        here = [query for query in queries if query.split == split]
-        tones = sorted((query for query in here if query.id.startswith("tone ")), key=lambda query: _number(query.id))
-        rest = [query for query in here if not query.id.startswith("tone ")]
+        in_split = [query for query in queries if query.split == split]
+        tones = [query for query in in_split if query.id.startswith("tone ")]
+        rest = [query for query in in_split if not query.id.startswith("tone ")]
+        tones.sort(key=lambda query: _number(query.id))
         kept += [*rest, *tones[: int(len(rest) * tone_share / (1 - tone_share))]]
     return kept
 
 
 def _number(text: str) -> int:
+    """A number in [0, 2^64) from the text's hash."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -4,19 +4,20 @@
     image_splits/split.{category}.{split}.json                  [image names]
     images/<name>.jpg                                           or images/<category>/<name>.jpg
 
-or, of the lists that CoSMo and its successors use (Lee et al., CVPR 2021), train and val alone:
+or the lists that CoSMo and its successors use (Lee et al., CVPR 2021), which have train and val only:
 
     captions_pairs/fashion_iq-{split}-cap-{category}.txt        category/candidate.jpg;category/target.jpg;caption
 
-with two lines a pair, which make the same texts. Pairs whose images were gone are not in these lists, and the gallery
-is what they name: the smaller one of the "VAL" protocol, whose recalls are higher and not to be compared with others.
+with two lines per pair, which give the same texts. These lists leave out pairs whose images were gone, and their
+gallery is the images they name: the smaller one of the "VAL" protocol. Its recalls are higher; do not compare them with
+those of the full galleries.
 
-Each category has a gallery of its own: the images of its split file. Hundreds of images are in shirt's and in toptee's
-files, some in different splits; such an image is an item in each, as published, and table.json counts those under the
-source's `shared_files`. Targets of the test split are not published.
+Each category has its own gallery: the images of its split file. Hundreds of images are in the files of both shirt and
+toptee, some in different splits; such an image is an item in each, as published, and table.json counts those in two
+splits under the source's `shared_files`. Targets of the test split are not published.
 
-Both sentences of a pair make its texts, as CLIP4Cir joins them (Baldrati et al., CVPRW 2022): "First and second", the
-one that is evaluated, "Second and first", and in training each alone too.
+The two sentences of a pair are joined as in CLIP4Cir (Baldrati et al., CVPRW 2022): "First and second", which is
+evaluated, "Second and first", and in training each sentence alone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
-from raytrain.data.annotations.layouts import KNOWN, Layout, marked
+from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.row_files import text_lines
 from raytrain.data.annotations.triplets import Query, write
@@ -52,19 +53,20 @@ def build(
     pairs: str = "captions",
     allow_missing: float = 0.0,
 ) -> Table:
-    """The table of the annotations and the images that are there; group = category, the gallery of a query.
+    """Builds the table of the annotations and the images that are there; group = category, the gallery of a query.
 
     Args:
         root: folder with captions/ and image_splits/, or with captions_pairs/.
         out: folder of the new table.
-        images: folder of the images, relative to root or absolute.
-        suffix: of an image's file name.
-        categories: which, separated by commas.
-        pairs: which lists to read, "captions" or "captions_pairs".
-        allow_missing: share of the annotated images in [0, 1] that may be absent; many are dead at their shop.
+        images: folder of the images; relative to root, absolute, or a URL.
+        suffix: of the image files' names.
+        categories: categories to read, separated by commas.
+        pairs: lists to read, "captions" or "captions_pairs".
+        allow_missing: share of the annotated images in [0, 1] that may be absent; many are no longer online.
 
     Raises:
-        DataError: every problem of the files at once.
+        DataError: all problems of the files at once.
+        UsageError: an unknown category, or an option outside its range.
     """
     names = [name.strip() for name in categories.split(",")]
     if unknown := [name for name in names if name not in CATEGORIES]:
@@ -78,16 +80,16 @@ def build(
     for category in dict.fromkeys(names):
         for split in SPLITS if pairs == "captions" else ("train", "val"):
             if pairs == "captions":
-                some, where = read_images(folder, category, split, suffix, problems)
+                split_items, split_places = read_images(folder, category, split, suffix, problems)
                 queries += read_pairs(folder, category, split, problems)
             else:
-                some, where, asked = read_pair_lines(folder, category, split, suffix, problems)
-                queries += asked
-            items += some
-            places |= where
+                split_items, split_places, split_queries = read_pair_lines(folder, category, split, suffix, problems)
+                queries += split_queries
+            items += split_items
+            places |= split_places
     image_root = root_of(images, folder)
-    apart = {category for category in names if (image_root / category).is_dir()}
-    items = [replace(item, file=f"{item.group}/{item.file}") if item.group in apart else item for item in items]
+    own_folder = {category for category in names if (image_root / category).is_dir()}
+    items = [replace(item, file=f"{item.group}/{item.file}") if item.group in own_folder else item for item in items]
     source = {"name": "fashion_iq", "categories": names, "pairs": pairs}
     return write(out, source, image_root, items, places, queries, problems, allow_missing, "group")
 
@@ -95,16 +97,17 @@ def build(
 def read_images(
     folder: Path, category: str, split: str, suffix: str, problems: Problems
 ) -> tuple[list[Item], dict[str, SourceLocation]]:
-    """The images of a split file as items `category/name`, and the place of each."""
+    """(the images of a split file as items `category/name`, the place of each by item id)."""
     path = folder / "image_splits" / f"split.{category}.{split}.json"
     names: list[Any] = read_json(path, list, _FIX)
     items, places = [], {}
     for row, name in enumerate(names):
+        place = SourceLocation(str(path), row)
         if not isinstance(name, str) or not name:
-            problems.add("name", Problem(str(path), row, f"{name!r} is no image name", _FIX))
+            problems.add("name", place.problem(f"{name!r} is not an image name", _FIX))
             continue
         items.append(Item(f"{category}/{name}", f"{name}{suffix}", split, group=category))
-        places[items[-1].id] = SourceLocation(str(path), row)
+        places[items[-1].id] = place
     return items, places
 
 
@@ -130,14 +133,18 @@ def read_pairs(folder: Path, category: str, split: str, problems: Problems) -> l
 def read_pair_lines(
     folder: Path, category: str, split: str, suffix: str, problems: Problems
 ) -> tuple[list[Item], dict[str, SourceLocation], list[Query]]:
-    """The images that a file of captions_pairs names, the place of each, and its queries; lines count from 1."""
+    """(the images that a file of captions_pairs names, the place of each by item id, its queries); lines count from 1.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
     path = folder / "captions_pairs" / f"fashion_iq-{split}-cap-{category}.txt"
     if not path.is_file():
         raise DataError(Problem(str(path), None, "not found", "Put the file there, or build with pairs=captions."))
     items: dict[str, Item] = {}
     places: dict[str, SourceLocation] = {}
     queries: list[Query] = []
-    open_pair: tuple[SourceLocation, list[str], str] | None = None  # the first of two lines: place, images, caption
+    open_pair: tuple[SourceLocation, list[str], str] | None = None  # first line of a pair: place, images, caption
     for number, line in text_lines(path, problems):
         place = SourceLocation(str(path), number)
         if not line.strip():
@@ -145,46 +152,47 @@ def read_pair_lines(
         images, caption = _pair_line(line, category, suffix)
         if not images:
             what = f"{line.strip()[:60]!r}, expected {category}/name{suffix};{category}/name{suffix};caption"
-            problems.add("line", Problem(place.file, number, what, _FIX))
+            problems.add("line", place.problem(what, _FIX))
         elif open_pair is None:
             open_pair = place, images, caption
             for name in images:
                 items.setdefault(name, Item(f"{category}/{name}", f"{name}{suffix}", split, group=category))
                 places.setdefault(f"{category}/{name}", place)
         elif images != open_pair[1]:
-            what = f"expected the second caption of the pair in line {open_pair[0].row}: two lines a pair"
-            problems.add("second", Problem(place.file, number, what, _FIX))
+            what = f"expected the second caption of the pair in line {open_pair[0].row}: each pair has two lines"
+            problems.add("second", place.problem(what, _FIX))
             open_pair = place, images, caption
         else:
             texts = phrasings([open_pair[2], caption], split)
             if not texts:
-                problems.add("empty", Problem(place.file, number, "both captions are empty", "Remove the pair."))
+                problems.add("empty", place.problem("both captions are empty", "Remove the pair."))
             reference, target = (f"{category}/{name}" for name in images)
             queries.append(Query(f"{category}-{split}{len(queries)}", split, reference, texts, [target], place))
             open_pair = None
     if open_pair is not None:
-        problems.add("last", Problem(str(path), open_pair[0].row, "a pair without its second caption", _FIX))
+        problems.add("last", open_pair[0].problem("a pair without its second caption", _FIX))
     return list(items.values()), places, queries
 
 
 def _pair_line(line: str, category: str, suffix: str) -> tuple[list[str], str]:
-    """(names of candidate and target, caption); no names where the line is none."""
+    """(names of candidate and target, caption); no names if the line has another form."""
     parts = line.split(";", 2)
     images = [part.strip().removeprefix(f"{category}/").removesuffix(suffix) for part in parts[:2]]
-    good = len(parts) == 3 and all(
+    valid = len(parts) == 3 and all(
         part.strip().startswith(f"{category}/") and part.strip().endswith(suffix) for part in parts[:2]
     )
-    return (images, parts[2]) if good and all(images) else ([], "")
+    return (images, parts[2]) if valid and all(images) else ([], "")
 
 
 def looks_like(root: Path) -> Layout | None:
-    there = [name for name in CATEGORIES if list(root.glob(f"captions/cap.{name}.*.json"))]
-    lists = [name for name in CATEGORIES if list(root.glob(f"captions_pairs/fashion_iq-*-cap-{name}.txt"))]
-    names = there or lists
+    """The layout of a folder with FashionIQ's captions or captions_pairs; None for another folder."""
+    with_captions = [name for name in CATEGORIES if list(root.glob(f"captions/cap.{name}.*.json"))]
+    with_pairs = [name for name in CATEGORIES if list(root.glob(f"captions_pairs/fashion_iq-*-cap-{name}.txt"))]
+    names = with_captions or with_pairs
     if not names:
         return None
     options = {} if names == list(CATEGORIES) else {"categories": ",".join(names)}
-    if there:
+    if with_captions:
         needed = [
             file
             for name in names
@@ -197,17 +205,17 @@ def looks_like(root: Path) -> Layout | None:
     folder = next((name for name in ("images", "resized_image", "image_data") if (root / name).is_dir()), "images")
     if folder != "images":
         options["images"] = folder
-    return marked(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
+    return layout_of(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
 
 
 def phrasings(captions: list[str], split: str) -> list[str]:
-    """What is said of a pair, the evaluated text first; sixteen published pairs have one empty caption.
+    """The texts of a pair, the evaluated one first; sixteen published pairs have one empty caption.
 
     phrasings(["is red.", "has sleeves"], "train")
         -> ["Is red and has sleeves", "Has sleeves and is red", "Is red", "Has sleeves"]
     """
-    said = [" ".join(caption.split()).strip(".?, ") for caption in captions]
-    said = [caption for caption in said if caption]
-    both = [" and ".join(said), " and ".join(reversed(said))] if len(said) > 1 else []
-    texts = [*both, *said] if split == "train" or not both else both
+    sentences = [" ".join(caption.split()).strip(".?, ") for caption in captions]
+    sentences = [caption for caption in sentences if caption]
+    both = [" and ".join(sentences), " and ".join(reversed(sentences))] if len(sentences) > 1 else []
+    texts = [*both, *sentences] if split == "train" or not both else both
     return [text[:1].upper() + text[1:] for text in dict.fromkeys(texts)]

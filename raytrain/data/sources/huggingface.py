@@ -1,4 +1,4 @@
-"""A Hugging Face data set on disk, read without the datasets library: `save_to_disk` folders or Parquet shards.
+"""Hugging Face data sets on disk, read without the datasets library: `save_to_disk` folders or Parquet shards.
 
     dataset_dict.json                        {"splits": ["train", "test"]}
     train/state.json                         {"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}
@@ -6,8 +6,8 @@
 
 or  data/train-00000-of-00002.parquet, ...   split in the name, or in the folder
 
-Pictures inside rows are written to the table's own images/, byte for byte, once their format is checked; their names
-come from their content, so that rows of the same picture are one image. Pictures that are paths are read below root.
+Images inside rows are written to the table's own images/, byte for byte, once their format is checked. Their names are
+made of their content, so rows with the same bytes are one image. Images given as paths are read below root.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
 from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, named
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_named
 from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
@@ -31,10 +31,10 @@ from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 
-_AGAIN = "Save the data set again with save_to_disk."
+_FIX = "Save the data set again with save_to_disk."
 _SHARD = re.compile(r"^(.*)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?$")
 
-Shard = tuple[Path, str]
+Shard = tuple[Path, str]  # file of rows, and the split that its name or folder states, as written
 
 
 def build(
@@ -51,39 +51,40 @@ def build(
     test: float = 0.0,
     allow_missing: float = 0.0,
 ) -> Table:
-    """The table of all splits, with its images shipped in it.
+    """Builds the table of all splits, with the images copied into it.
 
     Args:
         root: folder of the data set.
         out: folder of the new table.
-        image, split, id, group, attribution: names of columns; all but image may be absent where they are the default.
-            Without an id an image is called after its content.
+        image, split, id, group, attribution: names of columns; columns other than image may be absent under their
+            default names. Without a column of ids, an image's id is made of its content.
         text: name of the column of captions, or several separated by commas; a value may be a list.
-        val, test: shares to draw by a hash of each image, where no split is stated.
+        val, test: shares of the images to draw for these splits, by a hash of each image, if no split is stated.
         allow_missing: share of the images, and of the captions, in [0, 1] that may be unusable.
 
     Raises:
-        DataError: every problem of the files at once.
+        DataError: all problems of the files at once.
+        UsageError: an option outside its range.
     """
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
     columns = Columns(image, text, split, id, group, attribution)
-    found = shards(folder, problems)
+    data_shards = shards(folder, problems)
     problems.raise_if_any()
 
     def records() -> Iterator[Record]:
-        for path, stated in found:
+        for path, stated in data_shards:
             for record in records_of(read_rows(path, problems), path, columns, problems, embedded=True):
-                read = _from_disk(folder, record, problems) if record.data is None and record.file else record
-                if read is not None:
-                    yield with_split(read, stated)
+                loaded = _from_disk(folder, record, problems) if record.data is None and record.file else record
+                if loaded is not None:
+                    yield with_split(loaded, stated)
 
-    files = [path.relative_to(folder).as_posix() for path, _ in found]
+    files = [path.relative_to(folder).as_posix() for path, _ in data_shards]
     source = {"name": "huggingface", "files": files, "columns": vars(columns)}
     return write_records(out, source, records(), shares, problems, None)
 
 
 def _from_disk(folder: Path, record: Record, problems: Problems) -> Record | None:
-    """The record with the picture its path names; as it is where that is absent; None after adding a problem."""
+    """The record with the bytes of the image at its path; unchanged if there is none; None after adding a problem."""
     try:
         path = contained(folder, record.file)
     except DataError as error:
@@ -96,57 +97,58 @@ def _from_disk(folder: Path, record: Record, problems: Problems) -> Record | Non
 
 
 def shards(folder: Path, problems: Problems) -> list[Shard]:
-    """(file of rows, stated split) of a data set, in order; shards that are missing are added to `problems`.
+    """The shards of a data set, in order; missing ones are added to `problems`.
 
     Raises:
-        DataError: no such data set.
+        DataError: the folder holds no data set, or its descriptions cannot be read.
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the data set's folder with --root."))
     if (folder / "dataset_dict.json").is_file():
         path = folder / "dataset_dict.json"
-        names = read_json(path, dict, _AGAIN).get("splits")
+        names = read_json(path, dict, _FIX).get("splits")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise DataError(Problem(str(path), None, "no list of names under 'splits'", _AGAIN))
-        return [one for name in names for one in _saved(_inside(folder, name, path), name, problems)]
+            raise DataError(Problem(str(path), None, "no list of names under 'splits'", _FIX))
+        return [shard for name in names for shard in _saved(_inside(folder, name, path), name, problems)]
     if (folder / "state.json").is_file():
         return _saved(folder, "", problems)
-    found = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow") and path.is_file())
-    found = [path for path in found if not path.name.startswith(("cache-", "indices", "metadata."))]
-    if not found:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow") and path.is_file())
+    paths = [path for path in paths if not path.name.startswith(("cache-", "indices", "metadata."))]
+    if not paths:
         what = "no dataset_dict.json, state.json, *.parquet or *.arrow"
         raise DataError(Problem(str(folder), None, what, "Save the data set with save_to_disk, or as Parquet."))
-    _complete(found, problems)
-    return [(path, _stated(folder, path)) for path in found]
+    _complete(paths, problems)
+    return [(path, _stated(folder, path)) for path in paths]
 
 
 def _saved(folder: Path, split: str, problems: Problems) -> list[Shard]:
-    """The files that state.json lists."""
+    """The shards that a folder's state.json lists; `split` is the one that dataset_dict.json states, or empty."""
     path = folder / "state.json"
-    state: dict[str, Any] = read_json(path, dict, _AGAIN)
+    state: dict[str, Any] = read_json(path, dict, _FIX)
     listed = state.get("_data_files")
     if not isinstance(listed, list) or not listed:
-        raise DataError(Problem(str(path), None, "no list under '_data_files'", _AGAIN))
+        raise DataError(Problem(str(path), None, "no list under '_data_files'", _FIX))
     if state.get("_indices_data_files") or state.get("_indices_files"):
-        what = "a selection of rows, whose indices are kept apart"
+        what = "a selection of rows with its indices in other files"
         raise DataError(Problem(str(path), None, what, "Call flatten_indices() before save_to_disk()."))
-    own = str(state.get("_split") or "")  # of a data set that was saved alone
-    split = split or (own if split_of(own) else "")
-    found = []
+    own_split = str(state.get("_split") or "")  # of a single split that was saved without a dataset_dict.json
+    split = split or (own_split if split_of(own_split) else "")
+    files = []
     for row, entry in enumerate(listed):
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name.endswith(".arrow"):
-            problems.add("state", Problem(str(path), row, f"{name!r} is no name of an .arrow file", _AGAIN))
+            problems.add("state", Problem(str(path), row, f"{name!r} is not the name of an .arrow file", _FIX))
             continue
         file = _inside(folder, name, path, row)
         if file.is_file():
-            found.append((file, split))
+            files.append((file, split))
         else:
             problems.add("shard", Problem(str(path), row, f"{file} not found", "Copy all shards of the data set."))
-    return found
+    return files
 
 
 def _inside(folder: Path, name: str, file: Path, row: int | None = None) -> Path:
+    """A file that a description of the data set names; `file` and `row` of that description are for the error."""
     try:
         return contained(folder, name)
     except DataError as error:
@@ -154,44 +156,48 @@ def _inside(folder: Path, name: str, file: Path, row: int | None = None) -> Path
 
 
 def _complete(paths: list[Path], problems: Problems) -> None:
-    """A name says how many shards there are: "train-00000-of-00002.parquet"."""
-    have: dict[tuple[Path, str, int], set[int]] = {}
+    """Adds shards that are missing by the total in the names of the others: "train-00000-of-00002.parquet"."""
+    present: dict[tuple[Path, str, int], set[int]] = {}
     for path in paths:
         if shard := _SHARD.match(path.stem):
-            have.setdefault((path.parent, shard[1], int(shard[3])), set()).add(int(shard[2]))
-    for (folder, name, total), numbers in have.items():
+            present.setdefault((path.parent, shard[1], int(shard[3])), set()).add(int(shard[2]))
+    for (folder, name, total), numbers in present.items():
         for number in sorted(set(range(min(total, 100_000))) - numbers):
             what = f"shard {name}-{number:05d}-of-{total:05d} not found"
             problems.add(f"shard {folder} {name}", Problem(str(folder), None, what, "Get all shards of the data set."))
 
 
 def _stated(root: Path, path: Path) -> str:
+    """The split that a shard's name or its folders state, as written; "" if none does."""
     folders = path.relative_to(root).parts[:-1]
     shard = _SHARD.match(path.stem)
     return split_in(shard[1] if shard else path.stem) or next((part for part in folders if split_of(part)), "")
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a saved data set, or of a folder of shards with a column of images; None for another folder."""
     problems = Problems()
     try:
-        found = shards(root, problems)
+        data_shards = shards(root, problems)
     except DataError as error:
         if not (root / "dataset_dict.json").is_file() and not (root / "state.json").is_file():
             return None
         return Layout(["dataset_dict.json or state.json"], [str(error.problems[0])], {}, MARKED)
-    if not found:
-        return Layout(["dataset_dict.json or state.json"], [one.what for one in problems.list()], {}, MARKED)
-    saved = found[0][0].suffix == ".arrow"
-    columns = columns_of(found[0][0])
-    image, text, split = (named(columns, names) for names in (IMAGE_NAMES, TEXT_NAMES, SPLIT_NAMES))
+    incomplete = [problem.what for problem in problems.list()]
+    if not data_shards:
+        return Layout(["dataset_dict.json or state.json"], incomplete, {}, MARKED)
+    saved = data_shards[0][0].suffix == ".arrow"
+    columns = columns_of(data_shards[0][0])
+    image, text, split = (column_named(columns, names) for names in (IMAGE_NAMES, TEXT_NAMES, SPLIT_NAMES))
     if not saved and not image:
         return None
     options = {key: value for key, value in (("image", image), ("text", text)) if value not in ("", key)}
     if split not in ("", "split"):
         options["split"] = split
-    if not split and len({split_of(stated) for _, stated in found} - {None}) < 2:
+    if not split and len({split_of(stated) for _, stated in data_shards} - {None}) < 2:
         options |= {"val": "0.1", "test": "0.1"}
     missing = [f"a column of {what}s" for what, name in (("image", image), ("text", text)) if not name]
-    splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in found))
-    said = [f"{len(found)} file{'s' if len(found) > 1 else ''} of rows: {splits} (columns {', '.join(columns)})"]
-    return Layout(said, [*missing, *(one.what for one in problems.list())], options, MARKED if saved else GUESSED)
+    splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in data_shards))
+    number = f"{len(data_shards)} file{'s' if len(data_shards) > 1 else ''}"
+    description = f"{number} of rows: {splits} (columns {', '.join(columns)})"
+    return Layout([description], [*missing, *incomplete], options, MARKED if saved else GUESSED)

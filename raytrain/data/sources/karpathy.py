@@ -1,4 +1,4 @@
-"""Karpathy's JSON: one `dataset_*.json` beside a folder of images (Flickr8k, Flickr30k, COCO).
+"""Karpathy's JSON: one `dataset_*.json` and a folder of images (Flickr8k, Flickr30k, COCO).
 
     {"dataset": "coco", "images": [{"filename", "filepath" (COCO), "cocoid" (COCO), "split",
                                     "sentences": [{"raw", "sentid"}, ...]}, ...]}
@@ -15,15 +15,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from raytrain.data.annotations.items import Item, present_images, to_arrow
+from raytrain.data.annotations.items import Item, open_image_root, write_items
 from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_folder
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing
-from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
 SPLIT_OF = {"train": "train", "restval": "train", "val": "val", "test": "test"}
@@ -37,64 +35,59 @@ def build(
     allow_missing: float = 0.0,
     texts_per_image: int | None = None,
 ) -> Table:
-    """The table of one Karpathy JSON and its images, which stay where they are.
+    """Builds the table of one Karpathy JSON and its images, which stay where they are.
 
     Args:
         root: folder with exactly one dataset_*.json.
         out: folder of the new table.
-        images: folder of the images, relative to root or absolute; "." where filepath starts at root.
+        images: folder of the images; relative to root, absolute, or a URL; "." if filepath is relative to root.
         allow_missing: share of annotated images in [0, 1] that may be absent; they are listed in table.json.
-        texts_per_image: keep only the first so many captions an image. COCO has six or seven on some; papers use 5.
+        texts_per_image: keep only the first N captions per image. Some of COCO's images have 6 or 7; papers use 5.
 
     Raises:
-        DataError: every problem of the file at once: paths that climb out, unknown splits, images without a
-            caption, repeated ids, more images missing than allowed.
+        DataError: all problems of the file at once: paths that climb out, unknown splits, images without a caption,
+            repeated ids, more images missing than allowed.
+        UsageError: an option outside its range.
     """
     missing = Missing(allow_missing)
     if texts_per_image is not None and texts_per_image < 1:
         raise UsageError(f"texts_per_image is at least 1; given: {texts_per_image}")
     folder = Path(root).expanduser().resolve()
     annotations = _annotations(folder)
-    image_root = root_of(images, folder)
-    if not image_root.is_dir():
-        raise DataError(Problem(str(image_root), None, "not a folder", "Name the image folder with images=FOLDER."))
+    image_root = open_image_root(images, folder)
     problems = Problems()
     read = read_items(annotations, problems)
     places = {item.id: place for item, place in read}
-    annotated = [replace(item, texts=item.texts[:texts_per_image]) for item, _ in read]
-    items = present_images(annotated, places, image_root, missing, problems)
-    problems.raise_if_any()
-    if not items:
-        raise DataError(Problem(str(annotations), None, "no image of the annotations is there", "Check images=FOLDER."))
+    items = [replace(item, texts=item.texts[:texts_per_image]) for item, _ in read]
     source = {"name": "karpathy", "annotations": annotations.name, "texts_per_image": texts_per_image}
-    with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
-        writer.write(*to_arrow(items))
-    return Table(out)
+    return write_items(out, source, items, places, image_root, missing, problems)
 
 
 def read_items(path: Path, problems: Problems) -> list[tuple[Item, SourceLocation]]:
-    """The images of a file as items, and the place of each; what is wrong with the others is added to `problems`."""
-    found = []
+    """(item, its place) of each valid entry of a JSON; the problems of the other entries are added to `problems`."""
+    items = []
     for row, entry in enumerate(_entries(path)):
         item = _item(entry, row, str(path), problems)
         if item is not None:
-            found.append((item, SourceLocation(str(path), row)))
-    _repeated([(item.id, "image") for item, _ in found], str(path), problems)
-    _repeated([(name, "caption") for item, _ in found for name, _ in item.texts], str(path), problems)
-    return found
+            items.append((item, SourceLocation(str(path), row)))
+    _repeated([(item.id, "image") for item, _ in items], str(path), problems)
+    _repeated([(name, "caption") for item, _ in items for name, _ in item.texts], str(path), problems)
+    return items
 
 
 def _annotations(root: Path) -> Path:
-    found = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        what = f"needs exactly one dataset_*.json, found {names}" if root.is_dir() else "not a folder"
+    """The only dataset_*.json of a folder; DataError if there is none, or two."""
+    paths = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
+        what = f"expected exactly one dataset_*.json, there are: {names}" if root.is_dir() else "not a folder"
         raise DataError(Problem(str(root), None, what, "Give the folder that holds the JSON and the images."))
-    return found[0]
+    return paths[0]
 
 
 def _entries(path: Path) -> list[Any]:
-    fix = "Get the file again; it is Karpathy's JSON with a list under 'images'."
+    """The non-empty list under 'images'; DataError if there is none."""
+    fix = "Get the file again: it is Karpathy's JSON, with a list under 'images'."
     entries = read_json(path, dict, fix).get("images")
     if not isinstance(entries, list) or not entries:
         raise DataError(Problem(str(path), None, "no list of images under 'images'", fix))
@@ -102,7 +95,7 @@ def _entries(path: Path) -> list[Any]:
 
 
 def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
-    """The item of one entry, or None after adding its problems."""
+    """The item of one entry; None after adding its problems."""
     before = len(problems)
     fix = "Correct the entry of 'images'."
     if not isinstance(entry, Mapping) or not isinstance(entry.get("filename"), str):
@@ -121,7 +114,7 @@ def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
         if not isinstance(raw, str) or not raw.strip():
             problems.add("caption", Problem(file, row, f"{filename}: caption {number} is empty", fix))
             continue
-        # some raw captions hold line breaks and runs of blanks
+        # some raw captions contain line breaks and runs of blanks
         texts.append((str(sentence.get("sentid", f"{name}#{number}")), " ".join(raw.split())))
     if not texts:
         problems.add("captions", Problem(file, row, f"{filename}: no caption", "Add captions or remove the image."))
@@ -132,6 +125,7 @@ def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
 
 
 def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> None:
+    """Adds repeated ids to the problems; `names` are (id, "image" or "caption") pairs."""
     seen: set[str] = set()
     for name, what in names:
         if name in seen:
@@ -140,6 +134,7 @@ def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> No
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with a dataset_*.json; None for another folder."""
     paths = sorted(root.glob("dataset_*.json"))
     if not paths:
         return None
@@ -153,5 +148,5 @@ def looks_like(root: Path) -> Layout | None:
     missing = [] if folder else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
     if len(paths) > 1:
         missing.append("exactly one dataset_*.json: keep one in the folder")
-    found = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
-    return Layout([one for one in found if one], missing, options, MARKED)
+    descriptions = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
+    return Layout([line for line in descriptions if line], missing, options, MARKED)

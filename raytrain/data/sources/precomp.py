@@ -1,10 +1,10 @@
 """Precomputed region features in the SCAN layout (SCAN, VSRN, SGRAF, VSE-infinity "precomp", DivE).
 
-    train_ims.npy   (N, 36, 2048) float    train_caps.txt   5 N captions, one a line    train_ids.txt   optional
+    train_ims.npy   (N, 36, 2048) float    train_caps.txt   5 N captions, one per line    train_ids.txt   optional
     dev_...         test_...               testall_...      (COCO: the 5,000 images; its test is the first 1,000)
 
-Arrays come in two shapes: one row an image, or one row a caption with each image's row repeated. Both give the same
-table. Arrays are read and written a few hundred images at a time: COCO's training array alone has 33 GB.
+Arrays have one row per image, or one row per caption with each image's row repeated. Both give the same table. Arrays
+are read and written a few hundred images at a time: COCO's training array alone has 33 GB.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from raytrain.data.annotations.items import Item, to_arrow
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
+from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.table import Table
@@ -27,18 +28,18 @@ from raytrain.data.table.table import open_array
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 
-_IDS = "Correct the file, or get it again; beside arrays it may be left out."
+_IDS_FIX = "Correct the file, or get it again; next to arrays it may be left out."
 
 
 @dataclass
 class Part:
-    """One split's files, checked.
+    """The checked files of one split.
 
     Args:
         split: "train", "val" or "test".
         array: path of the .npy file.
         rows: memory-mapped (rows, R, F).
-        step: rows an image: 1, or texts_per_image where rows repeat.
+        step: rows per image: 1, or texts_per_image if rows repeat.
         ids: (N) image ids.
         captions: N * texts_per_image captions.
     """
@@ -63,25 +64,26 @@ def build(
     chunk_images: int = 256,
     progress: Say | None = to_stderr,
 ) -> Table:
-    """The table of a folder of arrays, with its features under `name`.
+    """Builds the table of a folder of arrays, with their features under `name`.
 
     Args:
         root: folder with {train,dev,test,testall}_{ims.npy,caps.txt}.
         out: folder of the new table.
         name: of the feature.
-        dtype: "float16" (half the disk) or "float32".
-        test: which files become the test split: "test", "testall", or "none" for no test split.
-        dev_images: use only the first so many dev images; published code uses 1000.
-        texts_per_image: consecutive caption lines of one image.
-        chunk_images: images held in memory at a time.
-        progress: receives a line every few seconds.
+        dtype: "float16" (half the disk space) or "float32".
+        test: files of the test split: "test", "testall", or "none" for no test split.
+        dev_images: use only the first N dev images; published code uses 1000.
+        texts_per_image: consecutive caption lines per image.
+        chunk_images: images in memory at a time.
+        progress: receives a line every few seconds; None is silent.
 
     Raises:
-        DataError: missing files, object arrays, wrong shapes or counts, empty captions, repeated ids, non-finite
-            features; all that is found in one pass.
+        DataError: all problems of one pass: missing files, object arrays, wrong shapes or counts, empty captions,
+            repeated ids, non-finite features.
+        UsageError: an option outside its range.
     """
     if dtype not in ("float16", "float32") or test not in ("test", "testall", "none"):
-        raise UsageError(f"dtype {dtype!r} is float16 or float32; test {test!r} is test, testall or none")
+        raise UsageError(f"dtype is float16 or float32, test is test, testall or none; given: {dtype!r}, {test!r}")
     if texts_per_image < 1 or chunk_images < 1 or (dev_images is not None and dev_images < 1):
         raise UsageError("texts_per_image, chunk_images and dev_images are at least 1")
     folder, problems = Path(root).expanduser().resolve(), Problems()
@@ -116,7 +118,7 @@ def build(
 def _part(
     folder: Path, stem: str, split: str, texts_per_image: int, first: int | None, problems: Problems
 ) -> Part | None:
-    """One split's files, or None after adding its problems."""
+    """The files of one split, at most its `first` images; None after adding the split's problems."""
     before = len(problems)
     path, captions_path = folder / f"{stem}_ims.npy", folder / f"{stem}_caps.txt"
     captions = read_captions(captions_path, problems)
@@ -135,21 +137,21 @@ def _part(
     if len(rows) * texts_per_image != len(captions) * step or len(rows) % step:
         what = (
             f"{len(captions):,} captions end here; {path.name} has {len(rows):,} rows, which needs "
-            f"{len(rows) * texts_per_image:,} captions ({texts_per_image} a row), or {len(rows):,} (repeated rows)"
+            f"{len(rows) * texts_per_image:,} captions ({texts_per_image} per row), or {len(rows):,} (repeated rows)"
         )
         problems.add("count", Problem(str(captions_path), len(captions), what, "Get both files from one source."))
         return None
     images = len(rows) // step
-    path_of_ids = folder / f"{stem}_ids.txt"
+    ids_path = folder / f"{stem}_ids.txt"
     ids = [f"{stem}{row}" for row in range(images)]
-    if path_of_ids.exists():
-        ids = [identity for identity, _ in read_ids(path_of_ids, images, len(rows), step, problems)]
+    if ids_path.exists():
+        ids = [identity for identity, _ in read_ids(ids_path, images, len(rows), step, problems)]
     keep = min(first or images, images)
     return Part(split, path, rows, step, ids[:keep], captions[: keep * texts_per_image])
 
 
 def _lines(path: Path) -> list[bytes]:
-    """Lines without their ends; only line feeds separate, since captions may hold other separators."""
+    """The lines without their ends; only line feeds separate lines, since captions may contain other separators."""
     text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     lines = text.split(b"\n")
     if lines[-1] == b"":
@@ -158,56 +160,60 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def read_captions(path: Path, problems: Problems) -> list[str] | None:
-    """A caption a line, blanks collapsed; None of a file that is not there."""
+    """One caption per line, blanks collapsed; None, after adding a problem, if the file is not there."""
     try:
         lines = _lines(path)
     except OSError:
-        problems.add("captions", Problem(str(path), None, "not found", "It holds one caption a line."))
+        problems.add("captions", Problem(str(path), None, "not found", "Put there a file with one caption per line."))
         return None
     captions = []
     for number, line in enumerate(lines, 1):
+        place = SourceLocation(str(path), number)
         try:
             caption = " ".join(line.decode("utf-8").split())
         except UnicodeDecodeError:
-            problems.add("utf-8", Problem(str(path), number, "no UTF-8", "Convert the file to UTF-8."))
+            problems.add("utf-8", place.problem("not UTF-8", "Convert the file to UTF-8."))
             continue
         if not caption:
-            problems.add("empty", Problem(str(path), number, "empty caption", "Every line holds a caption."))
+            problems.add("empty", place.problem("empty caption", "Write a caption into every line."))
         elif caption[:2] in ("b'", 'b"') and caption[-1] == caption[1]:
             what = f"caption {caption!r:.40} is a printed bytes object"
-            problems.add("bytes", Problem(str(path), number, what, "Write the text itself, not str() of bytes."))
+            problems.add("bytes", place.problem(what, "Write the text itself, not str() of bytes."))
         captions.append(caption)
     return captions
 
 
 def read_ids(path: Path, images: int, rows: int, step: int, problems: Problems) -> list[tuple[str, int]]:
-    """(id, line from 1) of each image; [] after adding the problems of the file.
+    """(id, line from 1) of each image; [] after adding a problem if the number of ids is wrong.
+
+    A file has one line per image, or one per row of the array.
 
     Args:
-        images: how many there are.
-        rows: lines of a file that follows an array; an id stands there `step` times where rows repeat.
+        images: number of images.
+        rows: rows of the array.
+        step: rows per image; a file with one line per row repeats each id that often.
     """
     ids = [line.decode("utf-8", "replace").strip() for line in _lines(path)]
     if len(ids) not in (rows, images):
         what = f"{len(ids):,} ids for {images:,} images in {rows:,} rows"
-        problems.add("ids", Problem(str(path), len(ids), what, _IDS))
+        problems.add("ids", Problem(str(path), len(ids), what, _IDS_FIX))
         return []
     stride = step if len(ids) == rows else 1
-    found: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for line in range(1, len(ids) + 1, stride):
         identity = ids[line - 1]
-        if identity in found or not identity:
+        if identity in line_of or not identity:
             what = f"id {identity!r} appears twice" if identity else "empty id"
-            problems.add("id", Problem(str(path), line, what, _IDS))
+            problems.add("id", Problem(str(path), line, what, _IDS_FIX))
         if any(other != identity for other in ids[line - 1 : line - 1 + stride]):
-            what = f"id {identity!r} should stand in {stride} lines from here on, as its image's captions do"
-            problems.add("ids repeat", Problem(str(path), line, what, _IDS))
-        found[identity] = line
-    return list(found.items())
+            what = f"expected id {identity!r} in {stride} consecutive lines, one per caption of its image"
+            problems.add("ids repeat", Problem(str(path), line, what, _IDS_FIX))
+        line_of[identity] = line
+    return list(line_of.items())
 
 
 def _check_alike(parts: list[Part], problems: Problems) -> None:
-    """Same regions and width everywhere, and no image in two splits."""
+    """Adds problems: arrays with other regions or widths than the first, images in two splits."""
     for first, part in zip(parts[:1] * len(parts), parts[1:], strict=False):
         if part.rows.shape[1:] != first.rows.shape[1:]:
             what = f"rows of {part.rows.shape[1:]}, but {first.array.name} has rows of {first.rows.shape[1:]}"
@@ -221,6 +227,7 @@ def _check_alike(parts: list[Part], problems: Problems) -> None:
 
 
 def _texts(part: Part, row: int, texts_per_image: int) -> list[tuple[str, str]]:
+    """(id, caption) pairs of one image."""
     start = row * texts_per_image
     captions = part.captions[start : start + texts_per_image]
     return [(f"{part.ids[row]}#{number}", caption) for number, caption in enumerate(captions)]
@@ -229,22 +236,22 @@ def _texts(part: Part, row: int, texts_per_image: int) -> list[tuple[str, str]]:
 def _copy(
     part: Part, dtype: str, put: Callable[[np.ndarray], None], chunk_images: int, count: Progress, problems: Problems
 ) -> None:
-    """Copies a split in chunks; looks at every number on its way."""
+    """Copies a split chunk by chunk and checks every number: rows that should repeat, and finite values."""
     bounds = [*range(0, len(part.ids), chunk_images), len(part.ids)]
     for start, end in pairwise(bounds):
-        # mapped anew for each chunk, so that what was read leaves the process
+        # mapped anew for each chunk, so that the pages of the last one leave the process
         chunk = np.asarray(open_array(part.array)[start * part.step : end * part.step])
         chunk = chunk.reshape(end - start, part.step, *chunk.shape[1:])
         if part.step > 1:
             differs = (chunk != chunk[:, :1]).reshape(end - start, -1).any(1) & np.isfinite(chunk).all((1, 2, 3))
             for image in np.flatnonzero(differs).tolist():
                 what = f"rows of image {start + image} differ, though there are as many rows as captions"
-                fix = "Rows must repeat for each caption of an image; or give one row an image."
+                fix = "Repeat an image's row for each of its captions, or write one row per image."
                 problems.add("repeat", Problem(str(part.array), (start + image) * part.step, what, fix))
-        with np.errstate(over="ignore"):  # what overflows fp16 is found on the next line
+        with np.errstate(over="ignore"):  # the next line finds what overflows fp16
             rows = chunk[:, 0].astype(dtype, copy=False)
-        bad = ~np.isfinite(rows).reshape(end - start, -1).all(1)
-        for image in np.flatnonzero(bad).tolist():
+        not_finite = ~np.isfinite(rows).reshape(end - start, -1).all(1)
+        for image in np.flatnonzero(not_finite).tolist():
             finite = np.isfinite(chunk[image, 0]).all()
             what = f"a feature does not fit in {dtype}" if finite else "a feature is NaN or infinite"
             fix = "Use dtype=float32." if finite else "Extract the features of this image again."
@@ -254,17 +261,18 @@ def _copy(
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with *_ims.npy or *_caps.txt; None for another folder."""
     stems = [stem for stem in ("train", "dev", "test", "testall") if (root / f"{stem}_ims.npy").is_file()]
     if not stems and not list(root.glob("*_caps.txt")):
         return None
     test = next((stem for stem in ("testall", "test") if stem in stems), "none")
     options: dict[str, Any] = {} if test == "test" else {"test": test}
     try:
-        # as distributed, dev has a row a caption: 25,000 of COCO, of which published code uses the first 5,000
+        # COCO's dev has 5,000 images, or 25,000 rows with one per caption; published code uses the first 1,000 images
         if test == "testall" and len(open_array(root / "dev_ims.npy")) in (5000, 25000):
             options["dev_images"] = 1000
     except DataError:
         pass
-    wanted = ["train", "dev", *([] if test == "none" else [test])]
-    files = [f"{stem}_{kind}" for stem in wanted for kind in ("ims.npy", "caps.txt")]
-    return marked(root, files, [f"{stem}_ids.txt" for stem in wanted], options)
+    needed = ["train", "dev", *([] if test == "none" else [test])]
+    files = [f"{stem}_{kind}" for stem in needed for kind in ("ims.npy", "caps.txt")]
+    return layout_of(root, files, [f"{stem}_ids.txt" for stem in needed], options)

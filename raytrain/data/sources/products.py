@@ -5,8 +5,8 @@
     images/
 
 Reference and targets differ in one attribute, which the caption names ("same but in off white"); every product of the
-split with the wanted attributes is a target. Captions are templates made from attributes, nothing a person said: call
-results "attribute-derived".
+split with the requested attributes is a target. Captions are templates filled with attributes, not written by people:
+call results "attribute-derived".
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
-from raytrain.data.annotations.layouts import Layout, marked
+from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table.schema import SPLITS
-from raytrain.errors import Problem
 
 
 def build(
     root: str | os.PathLike[str], out: str | os.PathLike[str], *, images: str = "images", allow_missing: float = 0.0
 ) -> Table:
-    """The table of products.json and its triplets; the images stay where they are. A product's group is its type.
+    """Builds the table of products.json and its triplets; the images stay where they are.
+
+    A product's group is its type.
 
     Args:
         root: folder with products.json and triplets.*.json.
         out: folder of the new table.
-        images: folder of the images, relative to root or absolute.
+        images: folder of the images; relative to root, absolute, or a URL.
         allow_missing: share of the products in [0, 1] whose image may be absent.
 
     Raises:
-        DataError: every problem of the files at once.
+        DataError: all problems of the files at once.
     """
     folder, problems = Path(root).expanduser().resolve(), Problems()
     items, places = read_products(folder / "products.json", problems)
@@ -49,15 +50,15 @@ def build(
 
 
 def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str, SourceLocation]]:
-    """Products as items without texts, and the place of each."""
-    entries: list[Any] = read_json(path, list, "It is a list of {id, file, split, type}.")
+    """(products as items without texts, the place of each by item id)."""
+    entries: list[Any] = read_json(path, list, "Write a list of {id, file, split, type}.")
     items, places = [], {}
     for row, entry in enumerate(entries):
         place = SourceLocation(str(path), row)
         identity, file, split = (text_of(entry, key, place, problems) for key in ("id", "file", "split"))
         if split and split not in SPLITS:
             what = f"split {split!r}, allowed are {', '.join(SPLITS)}"
-            problems.add("split", Problem(place.file, row, what, "Correct the entry."))
+            problems.add("split", place.problem(what, "Correct the entry."))
         kind = entry.get("type", "") if isinstance(entry, dict) else ""
         if identity:
             items.append(Item(identity, file, split, group=kind if isinstance(kind, str) else ""))
@@ -66,8 +67,8 @@ def read_products(path: Path, problems: Problems) -> tuple[list[Item], dict[str,
 
 
 def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
-    """Triplets of a split as queries with all their targets."""
-    entries: list[Any] = read_json(path, list, "It is a list of {reference, caption, targets}.")
+    """The triplets of a split as queries with all their targets."""
+    entries: list[Any] = read_json(path, list, "Write a list of {reference, caption, targets}.")
     queries = []
     for row, entry in enumerate(entries):
         place = SourceLocation(str(path), row)
@@ -80,6 +81,7 @@ def read_triplets(path: Path, split: str, problems: Problems) -> list[Query]:
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with products.json; None for another folder."""
     if not (root / "products.json").is_file():
         return None
-    return marked(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])
+    return layout_of(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])

@@ -1,12 +1,11 @@
-"""WebDataset shards: tar files of samples, whose members share the name up to its first dot.
+"""WebDataset shards: tar files of samples, whose members share their name up to the first dot.
 
     train-000000.tar     000000.jpg  000000.txt  000000.json    000001.jpg  000001.txt ...
     val/000000.tar       ...
 
-Captions are a sample's .txt members, else those of its .json (under `caption`, `captions` or `text`). Shards are read
-from their beginning to their end, one sample in memory at a time. Pictures are written to the table's own images/, byte
-for byte, once their format is checked, under names that come from their content. Members of other kinds are never
-opened; table.json counts them.
+Captions are a sample's .txt members, else those in its .json (under `caption`, `captions` or `text`). Shards are read
+sequentially, with one sample in memory at a time. Images are written to the table's own images/, byte for byte, once
+their format is checked, under names made of their content. Members of other types are not read; table.json counts them.
 """
 
 from __future__ import annotations
@@ -26,19 +25,29 @@ from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.layouts import MARKED, Layout
 from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_in, split_of, with_split
 from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from raytrain.data.paths import check_relative, opened
+from raytrain.data.paths import check_relative, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 
-MAX_MEMBERS = 5_000_000  # a shard
+MAX_MEMBERS = 5_000_000  # per shard
 MAX_TEXT_BYTES = 16 * 2**20
-_AGAIN = "Get the shard again, or write it again."
+_FIX = "Get the shard again, or write it again."
 _JSON_KEYS = ("caption", "captions", "text")
 
 
 @dataclass
 class _Sample:
+    """One sample of a shard.
+
+    Args:
+        key: name of its members up to the first dot, with folders.
+        place: its first member.
+        images: (member name, bytes) pairs.
+        texts: contents of the .txt members.
+        facts: content of the .json member.
+    """
+
     key: str
     place: SourceLocation
     images: list[tuple[str, bytes]] = field(default_factory=list)
@@ -56,18 +65,20 @@ def build(
     test: float = 0.0,
     allow_missing: float = 0.0,
 ) -> Table:
-    """The table of all shards below root, with its images shipped in it; an image is called after its sample's key.
+    """Builds the table of all shards below root, with the images copied into it; an image's id is its sample's key.
 
     Args:
         root: folder of *.tar.
         out: folder of the new table.
         text: key of the captions in the samples' JSON; default the .txt members, else `caption`, `captions` or `text`.
-        lines: each line of a .txt member is a caption; default the whole member is one.
-        val, test: shares to draw by a hash of each image, where neither folder nor shard name states a split.
+        lines: whether each line of a .txt member is a caption; by default the whole member is one.
+        val, test: shares of the images to draw for these splits, by a hash of each image, if neither folders nor shard
+            names state a split.
         allow_missing: share of the images, and of the captions, in [0, 1] that may be unusable.
 
     Raises:
-        DataError: every problem of the shards at once.
+        DataError: all problems of the shards at once.
+        UsageError: an option outside its range.
     """
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
     paths = shards(folder)
@@ -86,28 +97,29 @@ def build(
 
 
 def shards(folder: Path) -> list[Path]:
-    """The *.tar files below a folder, in order.
+    """The *.tar files below a folder, sorted.
 
     Raises:
-        DataError: no folder, or none there.
+        DataError: the folder does not exist, or there is none.
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the shards with --root."))
-    found = sorted(path for path in folder.rglob("*.tar") if path.is_file())
-    if not found:
-        raise DataError(Problem(str(folder), None, "no *.tar in it or below", "Put the shards there, uncompressed."))
-    return found
+    paths = sorted(path for path in folder.rglob("*.tar") if path.is_file())
+    if not paths:
+        raise DataError(Problem(str(folder), None, "no *.tar in or below it", "Put the shards there, uncompressed."))
+    return paths
 
 
 def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_Sample]:
     """The samples of one shard; rows count its members from 0.
 
     Args:
-        problems: receives members that are no plain files, have unsafe names or are too large.
-        ignored: counts members of other kinds by suffix.
+        path: of the shard.
+        problems: receives members that are not plain files, have unsafe names, are too large or not readable.
+        ignored: counts members of other types by suffix.
 
     Raises:
-        DataError: the shard is broken or cut off; samples before that place have been given.
+        DataError: the shard is broken or truncated; the samples before that place have been yielded.
     """
     sample: _Sample | None = None
     for row, name, content in _members(path, problems, ignored):
@@ -125,10 +137,10 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
                 sample.texts.append(text)
                 continue
             facts = json.loads(text)
-            if "\\ud" in text.lower():  # half of a surrogate pair, written as an escape, is no text
+            if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
                 json.dumps(facts, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
-            problems.add("text", Problem(str(path), row, f"member {name!r}: not readable: {error}", _AGAIN))
+            problems.add("text", Problem(str(path), row, f"member {name!r}: not readable: {error}", _FIX))
             continue
         sample.facts = facts if isinstance(facts, dict) else {"captions": facts}
     if sample is not None:
@@ -136,58 +148,60 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
 
 
 def _members(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[tuple[int, str, bytes]]:
-    """(row, name, content) of the members that are read."""
-    with opened(path) as file:
+    """(row, name, content) of the images, texts and JSON of a shard."""
+    with open_binary(path) as file:
         try:
             archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
-        except Exception as error:  # tarfile raises whatever a header makes it trip over
-            raise DataError(Problem(str(path), None, f"no tar file: {error}", _AGAIN)) from None
+        except Exception as error:  # a damaged header makes tarfile raise errors of many types
+            raise DataError(Problem(str(path), None, f"not a tar file: {error}", _FIX)) from None
         row, before = 0, -1
         while True:
+            place = SourceLocation(str(path), row)
             try:
                 member = archive.next()
-                if archive.offset <= before and member is not None:  # a negative size would lead round in circles
-                    raise DataError(Problem(str(path), row, "a member that ends before it begins", _AGAIN))
+                if archive.offset <= before and member is not None:  # a negative size would make an endless loop
+                    raise DataError(place.problem("a member that ends before it begins", _FIX))
                 before = archive.offset
-                vars(archive)["members"].clear()  # it would remember every one
+                vars(archive)["members"].clear()  # tarfile would keep all members in memory
                 if member is None:
                     break
                 if row >= MAX_MEMBERS:
-                    raise DataError(Problem(str(path), row, f"more than {MAX_MEMBERS:,} members", "Cut the shard."))
-                content = _content(archive, member, path, row, problems, ignored)
+                    raise DataError(place.problem(f"more than {MAX_MEMBERS:,} members", "Split the shard."))
+                content = _content(archive, member, place, problems, ignored)
             except DataError:
                 raise
             except Exception as error:
-                raise DataError(Problem(str(path), row, f"broken from here on: {error}", _AGAIN)) from None
+                raise DataError(place.problem(f"broken from here on: {error}", _FIX)) from None
             if content is not None:
                 yield row, member.name, content
             row += 1
-        # tarfile stops without a word at what is no header; a whole archive ends with blocks of zeros
+        # tarfile ends silently where there is no valid header; a complete archive ends with blocks of zeros
         file.seek(archive.offset)
         end = file.read(2 * tarfile.BLOCKSIZE)
         if len(end) < tarfile.BLOCKSIZE or any(end):
-            what = "cut off: no end mark" if not any(end) else "broken from here on: no tar header"
-            raise DataError(Problem(str(path), row, what, _AGAIN))
+            what = "truncated: no end mark" if not any(end) else "broken from here on: no tar header"
+            raise DataError(Problem(str(path), row, what, _FIX))
 
 
 def _content(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, row: int, problems: Problems, ignored: Counter[str]
+    archive: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    place: SourceLocation,
+    problems: Problems,
+    ignored: Counter[str],
 ) -> bytes | None:
-    """A member's bytes; None of a folder, of a kind that is not read, and after adding a problem."""
-
-    def bad(kind: str, what: str) -> None:
-        problems.add(kind, Problem(str(path), row, f"member {member.name[:80]!r}: {what}", _AGAIN))
-
+    """A member's bytes; None for a folder, for a type that is not read, and after adding a problem."""
+    name = f"member {member.name[:80]!r}"
     try:
         check_relative(member.name)
     except DataError as error:
         if not (member.isdir() and member.name in ("", ".", "./")):
-            bad("name", error.problems[0].what)
+            problems.add("name", place.problem(f"{name}: {error.problems[0].what}", _FIX))
         return None
     if member.isdir():
         return None
     if not member.isreg() or member.issparse():
-        bad("kind", "a link, device or sparse file, only plain files are read")
+        problems.add("kind", place.problem(f"{name}: a link, device or sparse file; only plain files are read", _FIX))
         return None
     suffix = _split_name(member.name)[1]
     if not suffix.endswith((*IMAGE_SUFFIXES, ".txt", ".json")):
@@ -195,12 +209,12 @@ def _content(
         return None
     limit = MAX_IMAGE_BYTES if suffix.endswith(IMAGE_SUFFIXES) else MAX_TEXT_BYTES
     if member.size > limit:
-        bad("size", f"{member.size:,} bytes, at most {limit:,} allowed")
+        problems.add("size", place.problem(f"{name}: {member.size:,} bytes, at most {limit:,} allowed", _FIX))
         return None
     file = archive.extractfile(member)
     content = b"" if file is None else file.read()
     if len(content) != member.size:
-        raise DataError(Problem(str(path), row, f"member {member.name[:80]!r} is cut off", _AGAIN))
+        raise DataError(place.problem(f"{name} is truncated", _FIX))
     return content
 
 
@@ -212,42 +226,45 @@ def _split_name(name: str) -> tuple[str, str]:
 
 
 def _record(sample: _Sample, key: str, lines: bool, problems: Problems) -> Record | None:
+    """The record of a sample; None after adding its problems. `key` and `lines` are the options text and lines."""
     before = len(problems)
     place = sample.place
     if len(sample.images) > 1:
         names = " and ".join(repr(name[:80]) for name, _ in sample.images[:2])
-        problems.add("images", Problem(place.file, place.row, f"sample with two images: {names}", "Keep one."))
+        problems.add("images", place.problem(f"sample with two images: {names}", "Keep one."))
     texts = [line for text in sample.texts for line in (text.splitlines() if lines else [text])]
     if lines:
         texts = [text for text in texts if text.strip()] or texts[:1]
     if key or not sample.texts:
-        found = key or next((name for name in _JSON_KEYS if name in sample.facts), "")
-        texts = texts_of(sample.facts.get(found), found or "caption", place, problems)
+        json_key = key or next((name for name in _JSON_KEYS if name in sample.facts), "")
+        texts = texts_of(sample.facts.get(json_key), json_key or "caption", place, problems)
     name, data = sample.images[0] if sample.images else ("", None)
     facts = {name: sample.facts[name] for name in ("split", "group") if isinstance(sample.facts.get(name), str)}
     return Record(place, texts, name, data, sample.key, **facts) if len(problems) == before else None
 
 
 def _stated(root: Path, path: Path) -> str:
+    """The split that a shard's folders or its name state, as written; "" if none does."""
     folders = path.relative_to(root).parts[:-1]
     return next((part for part in folders if split_of(part)), "") or split_in(path.stem)
 
 
 def looks_like(root: Path) -> Layout | None:
+    """The layout of a folder with *.tar in or below it; None for another folder."""
     try:
         paths = shards(root)
     except DataError:
         return None
     stated = [_stated(root, path) for path in paths]
     options = {} if len({split_of(name) for name in stated} - {None}) > 1 else {"val": "0.1", "test": "0.1"}
-    found = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
-    seen: Counter[str] = Counter()
+    descriptions = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
+    suffixes: Counter[str] = Counter()
     try:
-        for _, name, _ in islice(_members(paths[0], Problems(), seen), 30):
-            seen[_split_name(name)[1]] += 1
+        for _, name, _ in islice(_members(paths[0], Problems(), suffixes), 30):
+            suffixes[_split_name(name)[1]] += 1
     except DataError as error:
-        return Layout(found, [str(error.problems[0])], options, MARKED)
-    found.append(f"members {', '.join(sorted(seen))}")
-    kinds = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (".txt", ".json")}
-    missing = [what for what, suffixes in kinds.items() if not any(name.endswith(suffixes) for name in seen)]
-    return Layout(found, missing, options, MARKED)
+        return Layout(descriptions, [str(error.problems[0])], options, MARKED)
+    descriptions.append(f"members {', '.join(sorted(suffixes))}")
+    needed = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (".txt", ".json")}
+    missing = [what for what, allowed in needed.items() if not any(name.endswith(allowed) for name in suffixes)]
+    return Layout(descriptions, missing, options, MARKED)

@@ -1,4 +1,4 @@
-"""The table: the one on-disk form of every data set."""
+"""Tables: the on-disk format that every data set is converted to."""
 
 from raytrain.data.table.queries import QuerySplit
 from raytrain.data.table.splits import AnySplit, open_split

@@ -1,10 +1,10 @@
-"""What was annotated and what of it a table lacks, so that a result can state its denominators.
+"""Coverage: what was annotated and what of it a table lacks, so that results can state their denominators.
 
     "missing": ["7.jpg"],
     "accounts": {"allow_missing": 0.05, "because": {"not found": 1},
                  "splits": {"val": {"items": {"annotated": 516, "missing": 1}, "texts": {...}, "queries": {...}}}}
 
-Nothing is missing unless the user allows a share; then table.json says so, and every evaluation on the table says it.
+Nothing is missing unless the user allows a share. If something is, table.json and every evaluation on the table say so.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from raytrain.data.problems import Problems
 from raytrain.data.table.table import Table
 from raytrain.errors import Problem, UsageError
 
-UNKNOWN = "unknown"  # split of a missing image where splits are drawn among those that are there
-_AGAIN = "Build the table again."
+UNKNOWN = "unknown"  # split of a missing image if splits are drawn among the images that are there
+_FIX = "Build the table again."
 
 
 @dataclass
 class Missing:
-    """What a table leaves out.
+    """The images, texts and queries that a table leaves out.
 
     Args:
         allowed: share in [0, 1] of the annotated images that may be missing.
-        ids: of the images.
-        because: {reason: how many of them}.
-        splits: {split: {"items", "texts", "queries": how many}}.
+        ids: of the missing images.
+        because: {reason: number of images}.
+        splits: {split: {"items", "texts", "queries": number}}.
+
+    Raises:
+        UsageError: `allowed` is outside [0, 1].
     """
 
     allowed: float = 0.0
@@ -42,94 +45,104 @@ class Missing:
         if not 0 <= self.allowed <= 1:
             raise UsageError(f"allow_missing is a share in [0, 1]; given: {self.allowed}")
 
-    def add_image(self, id: str, split: str, texts: int, because: str) -> None:
-        """An image, with its captions; `split` is empty where splits are drawn among the images that are there."""
-        self.ids.append(id)
+    def add_image(self, item_id: str, split: str, texts: int, because: str) -> None:
+        """Counts a missing image and its captions.
+
+        Args:
+            item_id: of the image.
+            split: empty if splits are drawn among the images that are there.
+            texts: number of its captions.
+            because: reason in words, "not found".
+        """
+        self.ids.append(item_id)
         self.because[because] += 1
         self.splits.setdefault(split or UNKNOWN, Counter()).update(items=1, texts=texts)
 
     def add_query(self, split: str, texts: int) -> None:
-        """A composed query whose images are not there, and the texts that ask it."""
+        """Counts a composed query whose images are missing, and its number of texts."""
         self.splits.setdefault(split, Counter()).update(queries=1, texts=texts)
 
     def accounts(self, kept: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-        """What table.json says of it.
+        """The value of "accounts" in table.json.
 
         Args:
-            kept: {split: {"items", "texts", "queries": how many are in the table}}.
+            kept: {split: {"items", "texts", "queries": number in the table}}.
         """
         splits: dict[str, dict[str, dict[str, int]]] = {}
         for name in [*kept, *(name for name in self.splits if name not in kept)]:
-            here, gone = kept.get(name, {}), self.splits.get(name, Counter())
+            kept_counts, missing_counts = kept.get(name, {}), self.splits.get(name, Counter())
             splits[name] = {
-                what: {"annotated": here.get(what, 0) + gone[what], "missing": gone[what]}
+                what: {"annotated": kept_counts.get(what, 0) + missing_counts[what], "missing": missing_counts[what]}
                 for what in ("items", "texts", "queries")
-                if what in here or gone[what]
+                if what in kept_counts or missing_counts[what]
             }
         return {"allow_missing": self.allowed, "because": dict(sorted(self.because.items())), "splits": splits}
 
 
 def exceeds(count: int, total: int, share: float) -> bool:
-    """Whether `count` of `total` is more than the share; 29 of 100 is not more than 0.29."""
+    """Whether `count` of `total` is more than a share in [0, 1]; 29 of 100 is not more than 0.29."""
     return count > share * total + 1e-9
 
 
 def annotated(table: Table) -> dict[str, dict[str, int]]:
-    """{"items", "texts", "queries": {"annotated", "missing"}} over all splits; {} of a table without accounts."""
-    found: dict[str, Counter[str]] = {}
+    """{"items", "texts", "queries": {"annotated", "missing"}} over all splits; {} for a table without accounts."""
+    totals: dict[str, Counter[str]] = {}
     for split in _accounts(table).get("splits", {}).values():
         for what, numbers in split.items():
-            found.setdefault(what, Counter()).update(numbers)
-    return {what: {name: numbers[name] for name in ("annotated", "missing")} for what, numbers in found.items()}
+            totals.setdefault(what, Counter()).update(numbers)
+    return {what: {name: numbers[name] for name in ("annotated", "missing")} for what, numbers in totals.items()}
 
 
 def notes(table: Table, split: str) -> list[str]:
-    """What goes with every result on a split: what is missing of what was annotated, and features that are zeros."""
-    said = []
+    """Sentences for every result on a split: how much of the annotations is missing, and which features are zeros."""
+    result = []
     if table.description.get("missing"):
-        accounts, whole = _accounts(table), annotated(table)
-        own = accounts.get("splits", {}).get(split, {})
+        accounts, totals = _accounts(table), annotated(table)
+        split_accounts = accounts.get("splits", {}).get(split, {})
         parts = []
-        asked = ("queries", "queries") if "queries" in whole else ("texts", "captions")
-        for what, word in (("items", "images"), asked):
-            if whole.get(what, {}).get("missing"):
-                here = own.get(what, {"annotated": 0, "missing": 0})
-                counts = f"{whole[what]['missing']:,} of {whole[what]['annotated']:,} annotated {word}"
-                parts.append(f"{counts} ({here['missing']:,} of {here['annotated']:,} in {split})")
+        texts_or_queries = ("queries", "queries") if "queries" in totals else ("texts", "captions")
+        for what, word in (("items", "images"), texts_or_queries):
+            if totals.get(what, {}).get("missing"):
+                split_numbers = split_accounts.get(what, {"annotated": 0, "missing": 0})
+                counts = f"{totals[what]['missing']:,} of {totals[what]['annotated']:,} annotated {word}"
+                parts.append(f"{counts} ({split_numbers['missing']:,} of {split_numbers['annotated']:,} in {split})")
         lacks = " and ".join(parts) or f"{len(table.description['missing']):,} annotated images"
         why = "built by an earlier version, which kept no accounts"
         if accounts:
             because = ", ".join(f"{number:,} {reason}" for reason, number in accounts["because"].items())
             why = f"{because}; it was built with allow_missing={accounts['allow_missing']}"
-        said.append(f"the table lacks {lacks}: {why}")
+        result.append(f"the table lacks {lacks}: {why}")
     for feature in table.features.values():
         if zeros := feature.encoder.get("missing"):
-            said.append(f"feature {feature.name} is zeros for {len(zeros):,} unreadable of {feature.shape[0]:,} images")
-    return said
+            count = f"{len(zeros):,} unreadable of {feature.shape[0]:,} images"
+            result.append(f"feature {feature.name} is zeros for {count}")
+    return result
 
 
 def check_accounts(table: Table, problems: Problems) -> None:
-    """Adds what contradicts itself in a table's accounts."""
+    """Adds the contradictions between a table's accounts and its contents."""
     file, missing = str(table.path / "table.json"), list(table.description.get("missing", ()))
 
-    def bad(what: str) -> None:
-        problems.add("accounts", Problem(file, None, what, _AGAIN))
+    def add_problem(what: str) -> None:
+        problems.add("accounts", Problem(file, None, what, _FIX))
 
     if both := sorted(set(missing) & set(table.items["id"].to_pylist())):
-        bad(f"image {both[0]!r} is listed as missing, and is in the table")
+        add_problem(f"image {both[0]!r} is listed as missing, and is in the table")
     if len(set(missing)) < len(missing):
-        bad("an image is listed as missing twice")
+        add_problem("an image is listed as missing twice")
     accounts, images = _accounts(table), annotated(table).get("items", {"annotated": 0, "missing": 0})
     if not accounts:
-        bad("no accounts of what was annotated: built by an earlier version")
+        add_problem("no accounts of what was annotated: built by an earlier version")
         return
     if not images["missing"] == len(missing) == sum(accounts["because"].values()):
-        bad(f"{len(missing)} images are listed as missing, the accounts count {images['missing']}")
-    if images["annotated"] - images["missing"] != len(table.items):
-        bad(f"{images['annotated']} images annotated, {images['missing']} missing, and {len(table.items)} in the table")
-    if exceeds(len(missing), images["annotated"], accounts["allow_missing"]):
-        bad(f"{len(missing)} of {images['annotated']} images are missing, allowed was {accounts['allow_missing']}")
+        add_problem(f"{len(missing)} images are listed as missing, the accounts count {images['missing']}")
+    total, allowed = images["annotated"], accounts["allow_missing"]
+    if total - images["missing"] != len(table.items):
+        add_problem(f"{total} images annotated, {images['missing']} missing, and {len(table.items)} in the table")
+    if exceeds(len(missing), total, allowed):
+        add_problem(f"{len(missing)} of {total} images are missing, allowed was {allowed}")
 
 
 def _accounts(table: Table) -> dict[str, Any]:
+    """The accounts in table.json; {} for a table of an earlier version."""
     return dict(table.description.get("accounts", {}))

@@ -1,4 +1,4 @@
-"""A copy of a feature file on the host's own disk, made once a host and checked as it is made."""
+"""Copies of feature files on a host's own disk, made once per host and checked while they are made."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ CHUNK_BYTES = 2**23
 
 
 def local_copy(path: Path, sha256: str, folder: Path) -> Path:
-    """The file's copy in `folder`, named by its content, so that tables which share a feature share the copy.
+    """The file's copy in `folder`, named by its content, so that tables that share a feature share the copy.
 
-    Whoever comes first makes it; the host's other processes wait, and a copy that a kill cut off is begun anew.
+    The first process makes it and the host's other processes wait; a copy that a kill interrupted is started anew.
 
     Args:
-        path: on the storage path.
-        sha256: that its content must have.
-        folder: on the host's own disk; made where it is missing. What lies there may be deleted at any time.
+        path: of the file on the storage path.
+        sha256: of its content, by the table.
+        folder: on the host's own disk; made if it is missing. Its files may be deleted at any time.
+
+    Returns:
+        The path of the copy.
 
     Raises:
         DataError: the file is not the one that its table describes.
@@ -33,20 +36,20 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
     lock = folder / f"{sha256}.lock"
     lock.touch()
     with locked(lock), room_in(folder, f"a copy of {path}"):
-        if copy.exists():  # by now
+        if copy.exists():  # another process made it in the meantime
             return copy
         need_room(folder, path.stat().st_size, f"a copy of {path}")
         part = folder / f"{sha256}.part"
         try:
-            found = hashlib.sha256()
+            digest = hashlib.sha256()
             with open(path, "rb") as source, open(part, "wb") as target:
                 while chunk := source.read(CHUNK_BYTES):
-                    found.update(chunk)
+                    digest.update(chunk)
                     target.write(chunk)
                 target.flush()
                 os.fsync(target.fileno())
-            if found.hexdigest() != sha256:
-                what = f"sha256 {found.hexdigest()[:12]}, its table says {sha256[:12]}"
+            if digest.hexdigest() != sha256:
+                what = f"sha256 {digest.hexdigest()[:12]}, its table says {sha256[:12]}"
                 raise DataError(Problem(str(path), None, what, "Encode the feature again with --replace."))
             os.replace(part, copy)
         finally:

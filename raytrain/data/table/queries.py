@@ -1,11 +1,11 @@
-"""Composed queries of a table: a reference image, what to change about it, and the images that answer.
+"""Composed queries of a table: a reference image, a text that changes it, and the images that answer.
 
-    queries.arrow   one row a query: id, split, reference (row of items), text and phrasings (rows of texts),
+    queries.arrow   one row per query: id, split, reference (row of items), text and phrasings (rows of texts),
                     targets and subset (rows of items)
 
-Texts of such a table are modification texts. A text's item is the reference it modifies, so that texts stay grouped by
-item as in every table; what it describes is not that item, and captions are what `Split` takes texts for: train on
-composed tables through `QuerySplit`. Tables of images and captions have no queries.arrow.
+Texts of such a table are modification texts. A text's item is the reference it modifies, so that texts are grouped by
+item as in every table, but it does not describe that item. `Split` treats texts as captions, so use `QuerySplit` for
+composed tables. Tables of images and captions have no queries.arrow.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class QuerySplit:
 
     Attributes:
         rows: (Q) rows of the table's queries.
-        items: (N) rows of the table's items; the gallery.
+        items: (N) rows of the table's items: the gallery.
         reference: (Q) position in `items` of each query's reference.
-        text: (Q) rows of the table's texts.
-        phrasings: (Q) how many rows from `text` on ask for the same, at least 1.
+        text: (Q) rows of the table's texts: each query's first phrasing.
+        phrasings: (Q) number of phrasings, at least 1; they are consecutive rows from `text` on.
         targets, target_offsets: positions in `items`; those from target_offsets[q] to target_offsets[q + 1]
             answer query q.
-        subset, subset_offsets: likewise, the subset as annotated, reference and target included.
-        item_part: (N) part of the gallery each item stands in; zero where the gallery is whole. A query is answered
-            by items of its reference's part (FashionIQ: the category).
+        subset, subset_offsets: likewise, the subset as annotated, including reference and target.
+        item_part: (N) part of the gallery of each item; zeros if the gallery is whole. A query is answered by items of
+            its reference's part (FashionIQ: the category).
 
     Raises:
-        RefusedError: the test split, while something trains or without `allow_test`, which final evaluation passes.
-        UsageError: a table of images and captions, or a split that does not exist.
+        RefusedError: the test split, during training or without `allow_test`, which only final evaluation passes.
+        UsageError: the table has no composed queries, or the split does not exist.
     """
 
     def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
@@ -71,12 +71,12 @@ class QuerySplit:
 
     @property
     def texts(self) -> np.ndarray:
-        """Rows of the table's texts, sorted, that the queries may be asked with."""
+        """Rows of the table's texts, sorted: all phrasings of the queries."""
         most = int(self.phrasings.max(initial=0))
         return np.unique(np.concatenate([[], *(self.text[self.phrasings > k] + k for k in range(most))]).astype(int))
 
     def in_both_orders(self) -> QuerySplit:
-        """Every query twice, (2 Q): the second time with its second phrasing, or the same where it has only one."""
+        """Every query twice, (2 Q): first with its first phrasing, then with its second one if there is one."""
         twice = copy.copy(self)
         for name in ("rows", "reference", "phrasings", "targets", "subset"):
             setattr(twice, name, np.tile(getattr(self, name), 2))
@@ -87,18 +87,18 @@ class QuerySplit:
         return twice
 
     def relevant(self) -> np.ndarray:
-        """(Q, N) bool: which items answer which query; a row without any where targets are not published."""
+        """(Q, N) bool: which items answer which query; all False for a query whose targets are not published."""
         return _filled(self.targets, self.target_offsets, len(self.items))
 
     def candidates(self) -> np.ndarray:
-        """(Q, N) bool: items of the query's part of the gallery but its reference."""
-        found = np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])
-        found[np.arange(len(self)), self.reference] = False
-        return found
+        """(Q, N) bool: the items of the query's part of the gallery except its reference."""
+        allowed = np.asarray(self.item_part[self.reference][:, None] == self.item_part[None, :])
+        allowed[np.arange(len(self)), self.reference] = False
+        return allowed
 
 
 def lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """(values of all lists, offsets of one more than lists), both int64."""
+    """(values of all lists concatenated, offsets of the lists, one more than there are lists), both int64."""
     array = column.combine_chunks()
     array = pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
     sizes = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -107,6 +107,7 @@ def lists(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filled(values: np.ndarray, offsets: np.ndarray, width: int) -> np.ndarray:
+    """(lists, width) bool, True at the values of each list."""
     filled = np.zeros((len(offsets) - 1, width), bool)
     filled[np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)), values] = True
     return filled

@@ -1,4 +1,4 @@
-"""The split of a table, whatever the table holds."""
+"""Opening a split of either kind of table: images and captions, or composed queries."""
 
 from __future__ import annotations
 
@@ -9,5 +9,10 @@ AnySplit = Split | QuerySplit
 
 
 def open_split(table: Table, name: str, allow_test: bool = False) -> AnySplit:
-    """A split of whatever the table holds."""
+    """The split of a table: a QuerySplit if it has composed queries, else a Split.
+
+    Raises:
+        RefusedError: the test split, during training or without `allow_test`.
+        UsageError: the split does not exist.
+    """
     return table.split(name, allow_test) if table.queries is None else QuerySplit(table, name, allow_test)

@@ -1,15 +1,15 @@
-"""The one on-disk form of every data set: a folder that is written once, then memory-mapped and never loaded whole.
+"""Tables, the on-disk format of every data set: a folder that is written once, then memory-mapped.
 
     table.json            schema, source, counts, what is missing, features, sha256 of every file
-    items.arrow           one row an image: id, file, split, group, attribution
-    texts.arrow           one row a caption: id, item (row of items), text, tokens
-    queries.arrow         composed retrieval only, one row a query (raytrain/data/table/queries.py)
-    features/<name>.npy   (N, R, F) regions an image, or (sum T, F) token states beside <name>.offsets.npy (M + 1)
-    images/               only where the source ships its own graphics
+    items.arrow           one row per image: id, file, split, group, attribution
+    texts.arrow           one row per caption: id, item (row of items), text, tokens
+    queries.arrow         composed retrieval only, one row per query (raytrain/data/table/queries.py)
+    features/<name>.npy   (N, R, F) regions per image, or (sum T, F) token states with <name>.offsets.npy (M + 1)
+    images/               only if the source copies its images into the table
 
-Texts are grouped by item, in item order. The fingerprint covers items, texts and queries, so it names the gallery, the
-queries and what is relevant; each feature array has its own sha256, since encoders differ while the benchmark stays
-the same.
+Texts are grouped by item, in item order. The fingerprint covers items, texts and queries, so it identifies the gallery,
+the queries and their relevant items. Each feature array has its own sha256, since a benchmark stays the same with
+another encoder.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from raytrain.files import sha256
 
 @dataclass(frozen=True)
 class Feature:
-    """What table.json says of one feature array.
+    """The description of a feature array in table.json.
 
     Args:
-        name: its name and file name.
+        name: of the feature and, without suffix, of its file.
         kind: "image" (rows are items) or "text" (rows are token states of texts, found through offsets).
         shape: of the .npy file: (N, R, F) or (sum T, F).
         dtype: "float16" or "float32".
-        encoder: what made it: name, weights' sha256, pixels, layout; facts for the reader and for `retrieval`.
+        encoder: how it was made: name, sha256 of the weights, pixels, layout and further facts.
         sha256: of the .npy file.
-        offsets_sha256: of the offsets of a text feature that was encoded; empty elsewhere.
+        offsets_sha256: of the offsets, for a text feature of `data encode`; else empty.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Table:
 
     Args:
         path: its folder.
-        local: folder on the host's own disk; features are read from copies there, made as they are first asked for.
+        local: folder on the host's own disk; features are read from copies there, made on first use.
 
     Raises:
-        DataError: the folder is no complete table.
+        DataError: the folder is not a complete table.
     """
 
     def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
@@ -99,62 +99,66 @@ class Table:
         return str(self.description["fingerprint"])
 
     def refuse_other(self, fingerprint: str) -> None:
-        """Raises RefusedError: this is not the table of a fingerprint, with which the caller began."""
+        """Raises RefusedError if this is not the table with the fingerprint that a run began with."""
         if fingerprint != self.fingerprint:
             raise RefusedError(
                 f"{self.path} is not the table that this began with: its fingerprint is {self.fingerprint[:12]}, was "
-                f"{fingerprint[:12]}; put that table back, or start anew under another name"
+                f"{fingerprint[:12]}; restore that table, or start anew under another name"
             )
 
     def refuse_edited(self) -> None:
-        """Reads items, texts and queries once.
+        """Compares the hashes of items, texts and queries with table.json.
 
         Raises:
-            RefusedError: they are not those that table.json describes.
+            DataError: a file is not readable.
+            RefusedError: a file has been changed.
         """
         composed = {name: self.description[name] for name in ("gallery",) if name in self.description}
         try:
-            found = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
+            actual = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
         except OSError as error:
             raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
-        if found != self.fingerprint:
+        if actual != self.fingerprint:
             raise RefusedError(
-                f"{self.path} has been changed since it was built: its rows are those of fingerprint {found[:12]}, "
+                f"{self.path} has been changed since it was built: its rows are those of fingerprint {actual[:12]}, "
                 f"table.json says {self.fingerprint[:12]}. Build it again; `raytrain data check` says which file it is"
             )
 
     @property
     def image_root(self) -> Root:
-        """Folder, or URL, that items' files are relative to."""
+        """Folder or URL that the items' files are relative to."""
         return root_of(self.description["image_root"], self.path)
 
     @cached_property
     def items(self) -> pa.Table:
+        """Images in the columns of ITEMS, (N) rows."""
         return self._read("items.arrow", ITEMS)
 
     @cached_property
     def texts(self) -> pa.Table:
+        """Captions, or texts of composed queries, in the columns of TEXTS, (M) rows."""
         return self._read("texts.arrow", TEXTS)
 
     @cached_property
     def queries(self) -> pa.Table | None:
-        """Composed queries in the columns of QUERIES; None for a table of images and captions."""
+        """Composed queries in the columns of QUERIES; None if the table holds images and captions."""
         return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description["files"] else None
 
     @property
     def gallery(self) -> Gallery:
-        """What a composed query is ranked against: its whole "split", or the items of its reference's "group" there."""
+        """What a composed query is ranked against: all items of its "split", or those of its reference's "group"."""
         return "group" if self.description.get("gallery") == "group" else "split"
 
     @property
     def features(self) -> dict[str, Feature]:
+        """{name: description} of all feature arrays."""
         return {
             name: Feature(name, **{**value, "shape": tuple(value["shape"])})
             for name, value in self.description["features"].items()
         }
 
     def feature(self, name: str, kind: Literal["image", "text"]) -> Feature:
-        """The named feature; an error shows the names that exist."""
+        """The named feature; UsageError with the names that exist if there is none."""
         features = self.features
         if name not in features or features[name].kind != kind:
             raise UsageError(
@@ -164,7 +168,7 @@ class Table:
         return features[name]
 
     def has(self) -> str:
-        """The features' names and kinds, for people."""
+        """The names and kinds of the features, for messages."""
         return ", ".join(f"{feature.name} ({feature.kind})" for feature in self.features.values()) or "none"
 
     def array(self, name: str) -> np.ndarray:
@@ -178,20 +182,21 @@ class Table:
 
     @property
     def splits(self) -> dict[str, dict[str, int]]:
-        """{"train": {"items": 6000, "texts": 30000}, ...}"""
+        """Counts per split: {"train": {"items": 6000, "texts": 30000}, ...}."""
         return dict(self.description["splits"])
 
     def split(self, name: str, allow_test: bool = False) -> Split:
         """The rows of one split.
 
         Raises:
-            RefusedError: the test split, while something trains or without `allow_test`, which final evaluation passes.
+            RefusedError: the test split, during training or without `allow_test`, which only final evaluation passes.
+            UsageError: the split does not exist.
         """
         self.refuse_unknown_split(name)
         return Split(self, name, allow_test)
 
     def refuse_unknown_split(self, name: str) -> None:
-        """Raises UsageError, with the names that exist."""
+        """Raises UsageError, with the names that exist, for another split."""
         if name not in self.splits:
             raise UsageError(f"{self.path} has no split '{name}'. Splits: {', '.join(self.splits)}.")
 
@@ -231,28 +236,26 @@ class Split:
 
 
 def fingerprint_of(files: Mapping[str, str], composed: Mapping[str, Any]) -> str:
-    """64 hex digits.
+    """The fingerprint of a table, 64 hex digits.
 
     Args:
-        files: sha256 of items, texts and queries, by file name.
-        composed: {"gallery": ...} of a table of composed queries; empty elsewhere.
+        files: {file name: sha256} of items, texts and queries.
+        composed: {"gallery": ...} for a table of composed queries, else {}.
     """
     return hashlib.sha256(json.dumps({**files, **composed}, sort_keys=True).encode()).hexdigest()
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A .npy file, memory-mapped; never unpickles.
+    """A memory-mapped .npy file; nothing is unpickled.
 
     Raises:
-        DataError: missing, truncated, an object array or no .npy file.
+        DataError: the file is missing, truncated, an object array or not a .npy file.
     """
     try:
         rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
-    except (
-        Exception
-    ) as error:  # a damaged header raises whatever numpy's parser trips over: SyntaxError, TokenError, ...
+    except Exception as error:  # a damaged header makes numpy raise errors of many types: SyntaxError, TokenError, ...
         what = (
             "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
         )

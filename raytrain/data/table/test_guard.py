@@ -1,4 +1,4 @@
-"""Who may read the test split: final evaluation, and nobody while something trains, whatever it is asked with."""
+"""The guard of the test split: only final evaluation may read it, and nothing may while a run trains."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from raytrain.errors import RefusedError
 
 VARIABLE = "RAYTRAIN_TRAINING"
-"""Environment variable that closes the test split, in this process and in those that it starts; says what trains."""
+"""Environment variable that closes the test split in this process and its children; its value says what trains."""
 
 
 @contextlib.contextmanager
 def closed_while(what: str) -> Iterator[None]:
-    """Inside, the test split opens to nobody: not to this process's other code, nor to a command that it starts.
+    """Closes the test split inside the body, for all code of this process and for the commands that it starts.
 
-    It keeps choices honest where people are; code that means to cheat can undo it, as it can read the files.
+    It protects against mistakes; code that wants to cheat can undo it, as it can read the files.
 
     Args:
-        what: that trains, in words.
+        what: what trains, in words.
     """
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = what
@@ -33,7 +33,7 @@ def closed_while(what: str) -> Iterator[None]:
 
 
 def refuse_test(split: str, allow_test: bool = False) -> None:
-    """Raises RefusedError: the split is test, and something trains here or the caller is no final evaluation."""
+    """Raises RefusedError for the test split if something trains here, or without `allow_test`."""
     if split != "test":
         return
     if what := os.environ.get(VARIABLE):

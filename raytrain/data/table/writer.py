@@ -1,4 +1,4 @@
-"""Writing tables and adding features to them; what a table is, and reading one: raytrain/data/table/table.py."""
+"""Writing tables, and adding features to them; raytrain/data/table/table.py describes the format and reads it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ from raytrain.files import locked, sha256, sync, write_json
 
 
 class TableWriter:
-    """Writes a table under a temporary name beside its place and renames it when it is complete.
+    """Writes a table under a temporary name next to its place, and renames it once it is complete.
 
-    Used as a context manager: an error inside leaves nothing behind.
+    It is a context manager: an error in the body leaves nothing behind.
 
         with TableWriter(out, source={"name": "karpathy", ...}, image_root=images) as writer:
             writer.write(items, texts)
             with writer.array("butd", "image", shape, "float16", encoder) as rows: rows[...] = ...
+
+    Args:
+        out: folder of the new table; a table there is replaced.
+        source: name and options of the source, for table.json.
+        image_root: what the items' files are relative to; "images" is the table's own folder.
+        missing: what the table leaves out.
     """
 
     def __init__(
@@ -54,8 +60,8 @@ class TableWriter:
         self._lock = _lock_folder(self.path)
         if self.old.exists() and not self.out.exists():
             self.old.rename(self.out)  # a build was killed between its two renames
-        for left in (*self.path.iterdir(), *([self.old] if self.old.exists() else [])):  # what a killed build left
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for remains in (*self.path.iterdir(), *([self.old] if self.old.exists() else [])):  # of a killed build
+            shutil.rmtree(remains) if remains.is_dir() else remains.unlink()
         (self.path / "features").mkdir()
         self.features: dict[str, dict[str, Any]] = {}
         return self
@@ -63,7 +69,14 @@ class TableWriter:
     def write(
         self, items: pa.Table, texts: pa.Table, queries: pa.Table | None = None, gallery: Gallery = "split"
     ) -> None:
-        """Items and texts, in the columns of ITEMS and TEXTS; texts grouped by item. Composed: QUERIES and gallery."""
+        """Writes the rows of the table.
+
+        Args:
+            items: in the columns of ITEMS.
+            texts: in the columns of TEXTS, grouped by item.
+            queries: in the columns of QUERIES; None for a table of images and captions.
+            gallery: what composed queries are ranked against.
+        """
         owner = texts["item"].to_numpy()
         assert items.schema == ITEMS and texts.schema == TEXTS
         assert (np.diff(owner) >= 0).all() and (len(owner) == 0 or 0 <= owner[0] <= owner[-1] < len(items))
@@ -78,9 +91,9 @@ class TableWriter:
             assert queries.schema == QUERIES
             self.tables["queries.arrow"] = queries
             self.composed = {"gallery": gallery}
-            asked = queries["split"].to_numpy()
+            query_split = queries["split"].to_numpy()
             for name, counts in self.splits.items():
-                counts["queries"] = int((asked == name).sum())
+                counts["queries"] = int((query_split == name).sum())
         for name, table in self.tables.items():
             with pa.OSFile(str(self.path / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
                 out.write_table(table)
@@ -89,7 +102,7 @@ class TableWriter:
     def array(
         self, name: str, kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any]
     ) -> Iterator[np.ndarray]:
-        """A memory-mapped array to fill in any order; flushed, hashed and listed on leaving."""
+        """A memory-mapped array to fill in any order; it is flushed, hashed and listed at the end of the body."""
         with new_array(self.path / "features" / f"{name}.npy", shape, dtype) as rows:
             yield rows
         self.features[name] = feature_entry(self.path / "features" / f"{name}.npy", kind, encoder)
@@ -98,9 +111,9 @@ class TableWriter:
     def stream(
         self, name: str, kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any]
     ) -> Iterator[Callable[[np.ndarray], None]]:
-        """Takes the rows of an array in their order, some at a time; they are hashed as they are written.
+        """A function that takes the rows of an array in order, some per call, and hashes them while it writes them.
 
-        Nothing is mapped, so that the process stays as small as the rows of one call, and the file is not read again.
+        Nothing is mapped, so the memory needed is that of one call's rows, and the file is not read again.
         """
         header = io.BytesIO()
         facts = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
@@ -154,7 +167,11 @@ class TableWriter:
 
 
 def _lock_folder(path: Path) -> int:
-    """A folder, made if need be, that is this process's alone until the handle is closed."""
+    """The descriptor of a folder, made if missing, which no other process can lock until it is closed.
+
+    Raises:
+        RefusedError: another process holds the lock.
+    """
     path.mkdir(exist_ok=True)
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -170,18 +187,22 @@ def _lock_folder(path: Path) -> int:
 def add_feature(
     table: Table, name: str, kind: Literal["image", "text"], encoder: Mapping[str, Any], files: Mapping[str, Path]
 ) -> None:
-    """List a finished feature in a table; one of that name gives way to it.
+    """Adds a finished feature to a table, or replaces one of that name.
 
-    At every moment the table is sound: a feature that is replaced is taken off the list before its array goes.
+    The table is valid at every moment: a replaced feature is removed from table.json before its array is.
 
     Args:
-        files: {".npy": path, ".offsets.npy": path} complete arrays on the table's file system; moved into place.
+        table: that gets the feature.
+        name: of the feature.
+        kind: "image" or "text".
+        encoder: facts about how it was made, for table.json.
+        files: {".npy": path, ".offsets.npy": path} of complete arrays on the table's file system; they are moved.
     """
     folder = table.path / "features"
     entry = feature_entry(files[".npy"], kind, encoder)
     if ".offsets.npy" in files:
         entry["offsets_sha256"] = sha256(files[".offsets.npy"])
-    with locked(table.path / "items.arrow"):  # written once: its lock is that of the table's list of features
+    with locked(table.path / "items.arrow"):  # a file that is never rewritten, so it serves as the table's lock
         description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
         if description["features"].pop(name, None) is not None:
             write_json(table.path / "table.json", description)
@@ -194,6 +215,7 @@ def add_feature(
 
 
 def feature_entry(path: Path, kind: str, encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of an array for table.json; hashes its file."""
     rows = open_array(path)
     return _entry(kind, rows.shape, str(rows.dtype), encoder, sha256(path))
 
@@ -204,7 +226,7 @@ def _entry(kind: str, shape: tuple[int, ...], dtype: str, encoder: Mapping[str, 
 
 @contextmanager
 def new_array(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """A memory-mapped .npy to fill; flushed on leaving."""
+    """A memory-mapped .npy to fill; it is flushed at the end of the body."""
     rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     yield rows
     rows.flush()

@@ -79,7 +79,7 @@ def test_images_that_are_gone_are_said_not_to_have_been_looked_at(
     table.image_root.rename(table.path.parent / "moved")
     assert main(["data", "check", str(table.path), "--json"]) == 0
     told = capsys.readouterr()
-    assert "warning: " in told.err and "none of 6 images was looked at" in told.err
+    assert "warning: " in told.err and "none of 6 images was checked" in told.err
     assert "no problems, 1 warnings" in told.err
     assert json.loads(told.out)["problems"][0]["level"] == "warning"
 

@@ -70,7 +70,7 @@ def test_a_later_run_encodes_only_what_is_missing(table: Path, vit: str, bert: s
     done = encode(table, backbone, map_batches=counting, **options)
     assert done["taken_up"] == 8
     assert sorted(counting.rows) == list(range(8, total))
-    assert f"half: 2 of {-(-total // 4)} shards are there already" in said
+    assert f"half: 2 of {-(-total // 4)} shards are complete already" in said
     assert f"{total}/{total}" in said[-1]
     features = Table(table).features
     assert features["half"].sha256 == features["whole"].sha256
@@ -235,4 +235,4 @@ def test_one_process_writes_a_feature(table: Path, vit: str) -> None:
 
 def test_a_name_stays_in_the_table(table: Path, vit: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "encode", str(table), "--backbone", vit, "--name", "../x"]) == 2
-    assert "perhaps 'x'" in capsys.readouterr().err
+    assert "perhaps use 'x'" in capsys.readouterr().err

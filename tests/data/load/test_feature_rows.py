@@ -33,14 +33,14 @@ def test_rows_come_in_their_order_as_float32_and_without_loss(
     dtype: str, cached_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_rows, "CACHED_BYTES", cached_bytes)
-    monkeypatch.setattr(feature_rows, "UNSHARED", 7)
+    monkeypatch.setattr(feature_rows, "ONE_THREAD_NUMBERS", 7)
     values = mapped(tmp_path / "rows.npy", (20, 3, 8), dtype)
     values_and = FeatureRows(values, CPU)
     for rows in ([7, 3, 3, 19, 0], [5], []):
         found = values_and.take(np.array(rows, int))
         assert found.dtype == torch.float32
         np.testing.assert_array_equal(found.numpy(), values[rows].astype(np.float32))
-        held = values_and.held(np.unique(np.array(rows, int)))
+        held = values_and.load_to_device(np.unique(np.array(rows, int)))
         place = np.searchsorted(np.unique(rows), rows).astype(int)
         assert torch.equal(held.take(place), found)
 
@@ -86,7 +86,7 @@ def test_the_parts_of_the_file_are_announced_in_order_and_joined(
     first = values.offset
     assert told == [(first, 32), (first + 3 * 32, 3 * 32), (first + 9 * 32, 32)]
     told.clear()
-    rows.held(np.arange(10)).take(np.arange(10))
+    rows.load_to_device(np.arange(10)).take(np.arange(10))
     assert told == [(first, 10 * 32)]  # what is held is not read again
 
 
@@ -97,8 +97,8 @@ def feeds(table: Table, held: bool, text: str, device: torch.device = CPU) -> Tr
         texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
     images = Regions(table, "lite0", device=device)
     if held:
-        images = images.held(split.items)
-        texts = texts.held(split.texts) if text == "states" else texts
+        images = images.load_to_device(split.items)
+        texts = texts.load_to_device(split.texts) if text == "states" else texts
     config = DataConfig(table="t", region_drop=0.4, word_drop=0.4)
     return TrainBatches(split, images, texts, config, 8, 0, unit="image", noise=(2,))
 
@@ -117,7 +117,7 @@ def test_composed_queries_held_in_memory_give_the_batches_of_the_disk(which: str
     split, config = QuerySplit(table, "train"), DataConfig(table="t")
     images, texts = Regions(table, "lite0", which), TokenStates(table, "minilm", 64)
     plain = QueryBatches(split, images, texts, config, 10, 0)
-    held = QueryBatches(split, images.held(split.items), texts.held(split.texts), config, 10, 0)
+    held = QueryBatches(split, images.load_to_device(split.items), texts.load_to_device(split.texts), config, 10, 0)
     for ours, theirs in zip(held.epoch(1), plain.epoch(1), strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -126,13 +126,13 @@ def test_what_is_held_is_the_split_and_nothing_else(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=40)
     split, other = table.split("train"), table.split("val")
     images, states = Regions(table, "lite0"), TokenStates(table, "minilm", 64)
-    assert len(images.held(split.items).rows.values) == len(split)
-    assert images.bytes_of(split.items) == images.held(split.items).rows.values.nbytes == len(split) * 5 * 16 * 2
-    assert states.bytes_of(split.texts) == states.held(split.texts).rows.values.nbytes
+    assert len(images.load_to_device(split.items).rows.values) == len(split)
+    assert images.bytes_of(split.items) == images.load_to_device(split.items).rows.values.nbytes == len(split) * 5 * 16 * 2
+    assert states.bytes_of(split.texts) == states.load_to_device(split.texts).rows.values.nbytes
     with pytest.raises(AssertionError, match="not there"):
-        images.held(split.items).read(other.items, None, 0.0)
+        images.load_to_device(split.items).read(other.items, None, 0.0)
     with pytest.raises(AssertionError, match="not there"):
-        states.held(split.texts).read(other.texts, None, 0.0)
+        states.load_to_device(split.texts).read(other.texts, None, 0.0)
 
 
 @pytest.mark.gpu

@@ -89,7 +89,7 @@ def test_a_pickled_vocabulary_is_not_read(tmp_path: Path) -> None:
 def test_a_pickled_vocabulary_is_refused_with_the_json_to_use_instead(tmp_path: Path) -> None:
     path = tmp_path / "vocab.pkl"
     path.write_bytes(b"cos\nsystem\n")
-    with pytest.raises(DataError, match=r"a pickle, which can run code, is never read.*vocab\.json"):
+    with pytest.raises(DataError, match=r"pickles are never read, since they can run code.*vocab\.json"):
         Vocabulary.load(path)
 
 

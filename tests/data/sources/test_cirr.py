@@ -98,7 +98,7 @@ def test_notes_on_a_pair_are_a_second_phrasing_and_codes_of_nothing_are_left_out
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"pairid": 10}, "pairid 10 is here twice"),
+        ({"pairid": 10}, "pairid 10 appears twice"),
         ({"pairid": 99}, "pairid 99 is no query of val"),
         ({"reference": "x"}, "pairid 11 has reference 'x'"),
         ({"caption_extend": ["x"]}, "no texts under 'caption_extend'"),

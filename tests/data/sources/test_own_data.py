@@ -306,7 +306,7 @@ def test_composed_groups_are_galleries_and_broken_images_are_counted(tmp_path: P
     root = own.composed(tmp_path / "root")
     put(root / "triplets.jsonl", json_lines({**row, "group": "shoe"} for row in own.triplet_rows()))
     put(root / "images" / "3.png", b"no picture")
-    with pytest.raises(DataError, match=r"triplets\.jsonl, row 2: image .*3\.png: no JPEG, PNG or WEBP image"):
+    with pytest.raises(DataError, match=r"triplets\.jsonl, row 2: image .*3\.png: not a JPEG, PNG or WEBP image"):
         build("composed", root, tmp_path / "table")
     table = build("composed", root, tmp_path / "table", allow_missing=0.2)
     assert table.gallery == "group" and table.description["missing"] == ["3.png"]
@@ -338,7 +338,7 @@ def test_a_tsv_goes_with_karpathys_json_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.array("butd")[5], own.features_of(5))
     lines = (root / "a.tsv").read_text().splitlines(keepends=True)
     put(root / "a.tsv", "".join(lines[1:]))
-    with pytest.raises(DataError, match="no features of image '7'"):
+    with pytest.raises(DataError, match="no features for image '7'"):
         build("butd_tsv", root, tmp_path / "b", progress=None)
     less = build("butd_tsv", root, tmp_path / "b", progress=None, allow_missing=0.2)
     assert (less.description["missing"], less.array("butd").shape) == (["7"], (7, own.REGIONS, own.WIDTH))

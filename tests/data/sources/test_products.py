@@ -75,7 +75,7 @@ def test_files_that_are_no_lists_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"products\.json: holds dict, expected a list"):
         build("products", root, tmp_path / "table")
     (root / "products.json").write_text("[\n{", encoding="utf-8")
-    with pytest.raises(DataError, match=r"products\.json, row 2: no JSON"):
+    with pytest.raises(DataError, match=r"products\.json, row 2: not JSON"):
         build("products", root, tmp_path / "table")
     (root / "products.json").unlink()
     with pytest.raises(DataError, match="not found"):
