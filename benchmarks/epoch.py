@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from raytrain.config import override, parse_overrides
 from raytrain.distributed import default_device
 from raytrain.methods.base import StepContext
-from raytrain.recipes import RECIPES
-from raytrain.training.run import load_config, open_tables
+from raytrain.recipes.load import load_recipe
+from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 
 
@@ -36,7 +36,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        config = override(load_config(args.recipe, RECIPES), parse_overrides(args.overrides))
+        recipe = load_recipe(args.recipe)
+        config = override(recipe, parse_overrides(recipe, args.overrides))
         config = override(config, {"name": "epoch", "storage": folder, "optim.max_steps": args.steps})
         measure(TrainState(config, open_tables(config), default_device()), args.steps)
 
