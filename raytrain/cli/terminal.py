@@ -14,7 +14,8 @@ def print_error(command: str, message: object) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text(f"{command}: ", "bold red") + Text(str(message)), highlight=False, soft_wrap=True)
+    text = Text.assemble((f"{command}: ", "bold red"), str(message))
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

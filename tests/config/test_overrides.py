@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from raytrain.config import DataConfig, DVSEConfig, RunConfig, override, parse_overrides
+from raytrain.config import BiGRUText, DataConfig, DVSEConfig, RunConfig, TransformerText, override, parse_overrides
+from raytrain.config.methods import METHOD_CONFIGS
 from raytrain.config.overrides import from_text, split_overrides
 from raytrain.errors import UsageError
 from search_spaces import SPACES
@@ -14,6 +15,43 @@ from search_spaces import SPACES
 @pytest.fixture
 def config() -> RunConfig:
     return RunConfig(data=DataConfig(table="t"), method=DVSEConfig())
+
+
+def test_an_override_changes_a_copy(config: RunConfig) -> None:
+    changed = override(config, {"optim.lr": 1e-4, "method.views": 2})
+    assert (changed.optim.lr, changed.method.views) == (1e-4, 2)
+    assert config.optim.lr == 5e-4
+
+
+def test_an_unknown_name_shows_the_names_that_exist(config: RunConfig) -> None:
+    with pytest.raises(UsageError, match=r"optim has no field 'lrr'; did you mean 'lr'\? Fields: lr, weight_decay"):
+        override(config, {"optim.lrr": 1})
+    with pytest.raises(UsageError, match=r"RunConfig has no field 'optimm'; did you mean 'optim'"):
+        override(config, {"optimm.lr": 1})
+    with pytest.raises(UsageError, match=r"optim\.lr is a single value"):
+        override(config, {"optim.lr.x": 1})
+
+
+def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
+    changed = override(config, {"method.margin": 0.3, "method.kind": "vse_infinity"})
+    assert changed.method.kind == "vse_infinity"
+    assert changed.method.margin == 0.3
+    words = override(config, {"encoder.text.kind": "bigru", "encoder.text.word_dim": 50, "data.text_features": None})
+    assert words.encoder.text == BiGRUText(word_dim=50)
+    bert = override(config, {"encoder.text.path": "bert", "encoder.text.kind": "transformer"})
+    assert bert.encoder.text == TransformerText(path="bert")
+
+
+@pytest.mark.parametrize("kind", sorted(METHOD_CONFIGS))
+def test_every_method_can_be_changed_into_every_other(kind: str, config: RunConfig) -> None:
+    one = override(config, {"method.kind": kind})
+    for other in METHOD_CONFIGS:
+        assert override(one, {"method.kind": other}).method.kind == other
+
+
+def test_a_kind_that_needs_a_value_says_so(config: RunConfig) -> None:
+    with pytest.raises(UsageError, match=r"encoder\.text\.path"):
+        override(config, {"encoder.text.kind": "transformer"})
 
 
 def changed(config: RunConfig, *words: str) -> dict[str, Any]:
