@@ -21,11 +21,11 @@ from raytrain.config import RunConfig, override, parse_overrides
 from raytrain.data.load.batches import Batches
 from raytrain.distributed import default_device
 from raytrain.methods.base import StepContext
-from raytrain.recipes import RECIPES
+from raytrain.recipes.load import load_recipe
 from raytrain.scoring.feed import load_to_device, open_feed
 from raytrain.training.build import build_method, open_batches
 from raytrain.training.fit import train_epoch
-from raytrain.training.run import load_config, open_tables
+from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 
 
@@ -38,7 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        config = override(load_config(args.recipe, RECIPES), parse_overrides(args.overrides))
+        recipe = load_recipe(args.recipe)
+        config = override(recipe, parse_overrides(recipe, args.overrides))
         config = override(config, {"name": "epoch", "storage": folder, "optim.max_steps": args.steps})
         measure(*set_up(config), args.steps)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -34,6 +35,19 @@ class Problem:
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence on a name that does not exist: "; did you mean 'lr'?", or "." where no name is close."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean '{close[0]}'?" if close else "."
+
+
+def no_such_name(kind: str, name: str, names: Iterable[str]) -> str:
+    """ "no recipe 'x'; did you mean 'y'? Recipes: y, z." of a name that is none of `names`."""
+    names = list(names)
+    plural = f"{kind[:1].upper()}{kind[1:]}s"
+    return f"no {kind} '{name}'{did_you_mean(name, names)} {plural}: {', '.join(names) or 'none'}."
 
 
 class RaytrainError(Exception):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.cli.main import build_parser
 from raytrain.recipes import RECIPES
 from search_spaces import SPACES
+from tests.command_lines import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -43,14 +43,14 @@ def verb_of(words: list[str]) -> list[str] | None:
 def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> None:
     for words in commands(page):
         if words[:2] == ["raytrain", "submit"]:
-            assert build_parser().parse_args(words[1:]).command
+            assert parse(words[1:])[1]["command"]
         arguments = verb_of(words)
         if arguments is None or arguments == ["demo"]:
             continue
-        args = build_parser().parse_args(arguments)
-        recipe = getattr(args, "recipe", None)
+        verb, flags = parse(arguments)
+        recipe = flags.get("recipe")
         assert recipe is None or recipe in RECIPES or recipe.endswith(".yaml"), words
-        assert args.verb != "sweep" or args.space in SPACES, words
+        assert verb != "sweep" or flags["space"] in SPACES, words
 
 
 def test_the_readme_shows_the_commands_that_matter() -> None:

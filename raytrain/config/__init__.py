@@ -18,6 +18,7 @@ from raytrain.config.methods import (
     method_label,
     method_name,
 )
+from raytrain.config.overrides import override, parse_overrides
 from raytrain.config.parts import (
     BiGRUText,
     DataConfig,
@@ -39,8 +40,6 @@ from raytrain.config.run import (
     completed,
     flatten,
     from_yaml,
-    override,
-    parse_overrides,
     to_yaml,
     validate,
 )

@@ -6,26 +6,23 @@ A recipe returns one; a command line, a search space or a YAML file changes copi
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from raytrain.config.methods import METHOD_CONFIGS, MethodConfig
+from raytrain.config.fields import KINDS, kinds_in, leaves, no_such_field, part_at
+from raytrain.config.methods import MethodConfig
 from raytrain.config.parts import (
     DataConfig,
     EncoderConfig,
     EvaluationConfig,
     FeedConfig,
-    ImageConfig,
     OptimConfig,
     Part,
-    TextConfig,
 )
 from raytrain.errors import RefusedError, UsageError
 
@@ -67,50 +64,6 @@ class RunConfig(Part):
         return Path(self.storage).expanduser().resolve() / self.experiment / self.name
 
 
-def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """A copy of `config` with dotted names changed: {"optim.lr": 1e-4, "method.views": 4}.
-
-    A change of a `kind` (method, encoder.image, encoder.text) starts that part afresh and keeps the fields both have.
-
-    Raises:
-        UsageError: a name that does not exist, or a value out of bounds.
-    """
-    values = config.model_dump()
-    # kinds first: they decide which names exist beside them
-    for name, value in sorted(changes.items(), key=lambda change: (not change[0].endswith(".kind"), change[0])):
-        *path, last = name.split(".")
-        here: Any = values
-        for depth, key in enumerate(path):
-            if not isinstance(here, dict) or key not in here:
-                raise UsageError(_no_such_field(".".join(path[:depth]) or "RunConfig", key, here))
-            here = here[key]
-        if not isinstance(here, dict) or last not in here:
-            raise UsageError(_no_such_field(".".join(path) or "RunConfig", last, here))
-        if last == "kind" and value != here["kind"]:
-            _switch_kind(here, name, value)
-        else:
-            here[last] = value
-    return validate(values)
-
-
-def parse_overrides(arguments: list[str]) -> dict[str, Any]:
-    """["optim.lr=1e-4", "data.text_features=null"] -> {"optim.lr": 1e-4, "data.text_features": None}.
-
-    Values are read as YAML; `1e-4`, which YAML 1.1 takes for a string, is a number here.
-    """
-    changes: dict[str, Any] = {}
-    for argument in arguments:
-        name, equals, text = argument.partition("=")
-        if not equals or not name:
-            raise UsageError(f"'{argument}' is no override; write name=value, for example optim.lr=1e-4")
-        value = yaml.safe_load(text) if text else ""
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                value = float(value)
-        changes[name] = value
-    return changes
-
-
 def validate(values: Mapping[str, Any]) -> RunConfig:
     """A RunConfig from plain values.
 
@@ -125,15 +78,13 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
             place = [
                 str(part)
                 for part in item["loc"]
-                if not (isinstance(part, str) and any(part in kinds for kinds in _KINDS.values()))
+                if not (isinstance(part, str) and any(part in kinds for kinds in KINDS.values()))
             ]
             if item["type"] == "extra_forbidden":
-                parent: Any = values
-                for key in place[:-1]:
-                    parent = parent.get(key, {}) if isinstance(parent, Mapping) else {}
-                lines.append(
-                    _no_such_field(".".join(place[:-1]) or "RunConfig", place[-1], _fields(place[:-1], parent))
-                )
+                kinds = kinds_in(values)
+                part = part_at(RunConfig, place[:-1], kinds)
+                fields = part.model_fields if part is not None else ()
+                lines.append(no_such_field(".".join(place[:-1]), place[-1], fields, leaves(RunConfig, kinds)))
             else:
                 lines.append(f"{'.'.join(place) or 'RunConfig'}: {item['msg']} (given: {item['input']!r:.80})")
         raise UsageError("\n".join(lines)) from None
@@ -185,9 +136,9 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
         "data": DataConfig,
         "encoder": EncoderConfig,
         # runs from before images could be trained on read features
-        "encoder.image": _IMAGES.get(str(recorded.get("encoder.image.kind", "features"))),
-        "encoder.text": _TEXTS.get(str(recorded.get("encoder.text.kind"))),
-        "method": METHOD_CONFIGS.get(str(recorded.get("method.kind"))),
+        "encoder.image": KINDS["encoder.image"].get(str(recorded.get("encoder.image.kind", "features"))),
+        "encoder.text": KINDS["encoder.text"].get(str(recorded.get("encoder.text.kind"))),
+        "method": KINDS["method"].get(str(recorded.get("method.kind"))),
         "optim": OptimConfig,
         "evaluation": EvaluationConfig,
     }
@@ -198,46 +149,3 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
                 value = list(field.default) if isinstance(field.default, tuple) else field.default
                 found.setdefault(f"{place}.{name}", value)
     return found
-
-
-_IMAGES, _TEXTS = (
-    {part.model_fields["kind"].default: part for part in get_args(get_args(union)[0])}
-    for union in (ImageConfig, TextConfig)
-)
-_KINDS: dict[str, Mapping[str, type[Part]]] = {
-    "method": METHOD_CONFIGS, "encoder.image": _IMAGES, "encoder.text": _TEXTS,
-}  # fmt: skip
-"""The parts that come in kinds, by their place."""
-
-
-def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
-    choices = _KINDS[name.removesuffix(".kind")]
-    if kind not in choices:
-        raise UsageError(f"{name} has no choice {kind!r}. Choices: {', '.join(choices)}.")
-    fields = choices[kind].model_fields
-    kept = {key: value for key, value in here.items() if key in fields and key not in ("kind", "lr_scale")}
-    here.clear()
-    # a required field is None until it is set: then its name exists, and leaving it out is an error
-    here.update({key: None if field.is_required() else field.default for key, field in fields.items()})
-    here.update(kept | {"kind": kind})
-
-
-def _fields(place: list[str], given: Any) -> list[str]:
-    """Names that exist at a place of the tree, for an error."""
-    part: Any = RunConfig
-    for key in place:
-        fields = part.model_fields if isinstance(part, type) and issubclass(part, BaseModel) else {}
-        part = fields[key].annotation if key in fields else None
-        if not (isinstance(part, type) and issubclass(part, BaseModel)):
-            kinds = _KINDS.get(".".join(place), {})
-            part = kinds.get(given.get("kind", "")) if isinstance(given, Mapping) else None
-    return list(part.model_fields) if part is not None else []
-
-
-def _no_such_field(place: str, name: str, fields: Any) -> str:
-    names = list(fields) if isinstance(fields, (dict, list)) else []
-    if not names:
-        return f"{place} is a single value; it has no field '{name}'."
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
-    return f"{place} has no field '{name}'{hint} Fields: {', '.join(names)}."

@@ -6,24 +6,24 @@ import importlib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from pydantic import TypeAdapter
+
+from raytrain.config.overrides import from_text, split_overrides
 from raytrain.data import sources
 from raytrain.data.table import Table
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, did_you_mean, no_such_name
 from raytrain.files import room_in
 
 # a source is a module there: nothing else names it
 SOURCES = tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "bool": (bool,),
-    "int": (int,),
-    "float": (float, int),
-    "int | None": (int, type(None)),
-}
+_WORDS: dict[Any, str] = {
+    str: "a text", bool: "true or false", int: "a whole number", float: "a number", type(None): "none",
+}  # fmt: skip
 
 
 def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLike[str], **options: Any) -> Table:
@@ -41,17 +41,12 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
         DiskFullError: the disk is full; nothing is left behind.
     """
     make = function_of(source)
-    allowed = options_of(source)
-    if unknown := [name for name in options if name not in allowed]:
-        names = ", ".join(allowed) or "none"
-        raise UsageError(f"source {source} has no option '{unknown[0]}'. Options: {names}.")
-    for name, value in list(options.items()):
-        kinds = _KINDS.get(str(inspect.signature(make).parameters[name].annotation), ())
-        if kinds == (str,) and type(value) in (int, float):
-            options[name] = str(value)  # read as YAML: a column may well be called 0
-        elif kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
-            words = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in kinds)
-            raise UsageError(f"source {source}: option {name} takes {words}; given: {value!r}")
+    for name, value in options.items():
+        type_ = _type_of(source, name)
+        try:
+            TypeAdapter(type_).validate_python(value, strict=True)
+        except ValueError:
+            raise _not_of_its_type(source, name, type_, value) from None
     takes_root = "root" in inspect.signature(make).parameters
     if takes_root and root is None:
         raise UsageError(f"source {source} reads a folder; name it with --root")
@@ -65,13 +60,45 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
 def function_of(source: str) -> Callable[..., Table]:
     """The source's `build` function; UsageError for an unknown source."""
     if source not in SOURCES:
-        raise UsageError(f"no source '{source}'. Sources: {', '.join(SOURCES)}.")
+        raise UsageError(no_such_name("source", source, SOURCES))
     module = importlib.import_module(f"raytrain.data.sources.{source}")
     make: Callable[..., Table] = module.build
     return make
 
 
-def options_of(source: str) -> list[str]:
-    """Names of a source's options: the keyword-only parameters of its `build`."""
-    parameters = inspect.signature(function_of(source)).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+def options_of(source: str) -> dict[str, Any]:
+    """{name: its type} of the options that a source takes."""
+    make = function_of(source)
+    types_ = get_type_hints(make)
+    parameters = inspect.signature(make).parameters.values()
+    return {p.name: types_[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def parse_options(source: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Options for `build`, each read as the type that the source gives it: ["val=0.1", "text=0"] -> {"val": 0.1, ...}.
+
+    Raises:
+        UsageError: a source or option that does not exist, or a text that is no value of the option's type.
+    """
+    options = {}
+    for name, text in split_overrides(arguments, example="val=0.1").items():
+        type_ = _type_of(source, name)
+        try:
+            options[name] = from_text(text, type_)
+        except ValueError:
+            raise _not_of_its_type(source, name, type_, text) from None
+    return options
+
+
+def _type_of(source: str, name: str) -> Any:
+    options = options_of(source)
+    if name not in options:
+        hint = did_you_mean(name, options)
+        raise UsageError(f"source {source} has no option '{name}'{hint} Options: {', '.join(options) or 'none'}.")
+    return options[name]
+
+
+def _not_of_its_type(source: str, name: str, type_: Any, given: Any) -> UsageError:
+    members = get_args(type_) if get_origin(type_) in (Union, types.UnionType) else (type_,)
+    words = " or ".join(_WORDS.get(member, str(member)) for member in members)
+    return UsageError(f"source {source}: option {name} takes {words}; given: {given!r}")

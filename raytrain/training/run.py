@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from raytrain.config import RunConfig, changes_nothing, flatten, from_yaml, override
+from raytrain.config import RunConfig, changes_nothing, flatten, override
 from raytrain.data.table import AnySplit, Table, open_split
 from raytrain.distributed import default_device
 from raytrain.errors import RefusedError, UsageError
@@ -163,12 +162,3 @@ def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
         )
     table.refuse_edited()
     return table
-
-
-def load_config(recipe: str, recipes: Mapping[str, Any]) -> RunConfig:
-    """The config of a recipe, by its name, or of a YAML file, by its path."""
-    if recipe in recipes:
-        return recipes[recipe]()  # type: ignore[no-any-return]
-    if recipe.endswith((".yaml", ".yml")):
-        return from_yaml(recipe)
-    raise UsageError(f"no recipe '{recipe}'. Recipes: {', '.join(sorted(recipes))}; or give a YAML file.")

@@ -110,10 +110,10 @@ def test_the_rayjob_runs_our_ray_and_mounts_what_it_uses() -> None:
 
 
 def test_the_rayjobs_commands_parse() -> None:
-    from raytrain.cli.main import build_parser
+    from tests.command_lines import parse
 
     script = shlex.split(read(JOB)["spec"]["entrypoint"])[2]
     verbs = re.findall(r"python jobs/(\w+)\.py (.*?);", script)
     assert [verb for verb, _ in verbs] == ["sweep", "sweep"]
-    parsed = [build_parser().parse_args([verb, *shlex.split(words)]) for verb, words in verbs]
-    assert parsed[0].resume == "$S" and parsed[1].trials == 48
+    flags = [parse([verb, *shlex.split(words)])[1] for verb, words in verbs]
+    assert flags[0]["resume"] == "$S" and flags[1]["trials"] == 48

@@ -1,15 +1,13 @@
-"""Joining and starting: the token, absolute places, overrides among flags, and another cluster on the same machine."""
+"""Joining and starting: the token, absolute places, and another cluster on the same machine."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from raytrain.cli.train_and_sweep import add_verbs
 from raytrain.cluster.connect import ensure_token, placed
 from raytrain.config import override
 from raytrain.errors import RefusedError, UsageError
@@ -54,30 +52,6 @@ def test_a_relative_storage_is_made_absolute_here_and_refused_in_a_job(
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(UsageError, match="storage=runs is relative"):
         placed(config)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "sweep dvse optim.lr=1 seed=3 --recipe r --trials 4 --json",
-        "sweep dvse --recipe r optim.lr=1 --trials 4 seed=3 --json",
-        "sweep --recipe r --trials 4 dvse --json optim.lr=1 seed=3",
-    ],
-)
-def test_overrides_may_stand_anywhere(line: str) -> None:
-    parser = argparse.ArgumentParser()
-    add_verbs(parser.add_subparsers(dest="verb"))
-    args = parser.parse_args(line.split())
-    assert (args.space, args.recipe, args.trials, args.json) == ("dvse", "r", 4, True)
-    assert args.overrides == ["optim.lr=1", "seed=3"]
-
-
-def test_a_flags_value_is_no_override() -> None:
-    parser = argparse.ArgumentParser()
-    add_verbs(parser.add_subparsers(dest="verb"))
-    args = parser.parse_args(["train", "r", "--tracking", "http://host/?a=b"])
-    assert args.tracking == "http://host/?a=b"
-    assert args.overrides == []
 
 
 BESIDE_ANOTHER = """

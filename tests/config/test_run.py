@@ -5,21 +5,17 @@ from pathlib import Path
 import pytest
 
 from raytrain.config import (
-    BiGRUText,
     DataConfig,
     DVSEConfig,
     RunConfig,
-    TransformerText,
     changes_nothing,
     completed,
     flatten,
     from_yaml,
     override,
-    parse_overrides,
     to_yaml,
     validate,
 )
-from raytrain.config.methods import METHOD_CONFIGS
 from raytrain.errors import RefusedError, UsageError
 from raytrain.recipes import RECIPES
 
@@ -29,21 +25,6 @@ def config() -> RunConfig:
     return RunConfig(data=DataConfig(table="t"), method=DVSEConfig())
 
 
-def test_an_override_changes_a_copy(config: RunConfig) -> None:
-    changed = override(config, {"optim.lr": 1e-4, "method.views": 2})
-    assert (changed.optim.lr, changed.method.views) == (1e-4, 2)
-    assert config.optim.lr == 5e-4
-
-
-def test_an_unknown_name_shows_the_names_that_exist(config: RunConfig) -> None:
-    with pytest.raises(UsageError, match=r"optim has no field 'lrr'; did you mean 'lr'\? Fields: lr, weight_decay"):
-        override(config, {"optim.lrr": 1})
-    with pytest.raises(UsageError, match=r"RunConfig has no field 'optimm'; did you mean 'optim'"):
-        override(config, {"optimm.lr": 1})
-    with pytest.raises(UsageError, match=r"optim\.lr is a single value"):
-        override(config, {"optim.lr.x": 1})
-
-
 def test_every_wrong_field_is_listed_at_once() -> None:
     with pytest.raises(UsageError) as error:
         validate({"data": {"table": "t", "tabel": 1}, "method": {"kind": "dvse", "view": 3}, "optim": {"lr": -1}})
@@ -51,35 +32,6 @@ def test_every_wrong_field_is_listed_at_once() -> None:
     assert "data has no field 'tabel'; did you mean 'table'?" in message
     assert "method has no field 'view'; did you mean 'views'?" in message
     assert "optim.lr" in message
-
-
-def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
-    changed = override(config, {"method.margin": 0.3, "method.kind": "vse_infinity"})
-    assert changed.method.kind == "vse_infinity"
-    assert changed.method.margin == 0.3
-    words = override(config, {"encoder.text.kind": "bigru", "encoder.text.word_dim": 50, "data.text_features": None})
-    assert words.encoder.text == BiGRUText(word_dim=50)
-    bert = override(config, {"encoder.text.path": "bert", "encoder.text.kind": "transformer"})
-    assert bert.encoder.text == TransformerText(path="bert")
-
-
-@pytest.mark.parametrize("kind", sorted(METHOD_CONFIGS))
-def test_every_method_can_be_changed_into_every_other(kind: str, config: RunConfig) -> None:
-    one = override(config, {"method.kind": kind})
-    for other in METHOD_CONFIGS:
-        assert override(one, {"method.kind": other}).method.kind == other
-
-
-def test_a_kind_that_needs_a_value_says_so(config: RunConfig) -> None:
-    with pytest.raises(UsageError, match=r"encoder\.text\.path"):
-        override(config, {"encoder.text.kind": "transformer"})
-
-
-def test_overrides_are_read_as_yaml_with_plain_exponents() -> None:
-    changes = parse_overrides(["optim.lr=1e-4", "data.text_features=null", "name=x", "optim.decay_epochs=[2, 3]"])
-    assert changes == {"optim.lr": 1e-4, "data.text_features": None, "name": "x", "optim.decay_epochs": [2, 3]}
-    with pytest.raises(UsageError, match="write name=value"):
-        parse_overrides(["optim.lr"])
 
 
 def test_yaml_round_trip(config: RunConfig, tmp_path: Path) -> None:

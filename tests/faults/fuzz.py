@@ -24,8 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from raytrain.config import parse_overrides
-from raytrain.data.build import build
+from raytrain.data.build import build, parse_options
 from raytrain.data.table import Table
 from raytrain.errors import DataError
 from tests.data.layouts import LAYOUTS
@@ -83,7 +82,7 @@ def outcome(name: str, root: Path, home: Path) -> str:
     out = home / "tables" / "t"
     source, _, options = name.partition("-")
     try:
-        table = build(source, root, out, **parse_overrides([one for one in options.split(",") if one]))
+        table = build(source, root, out, **parse_options(source, [option for option in options.split(",") if option]))
         assert isinstance(table, Table) and len(table.items) > 0 and len(table.texts) > 0
         return "table"
     except DataError as error:

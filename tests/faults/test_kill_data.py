@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 # children are forked from a process that has imported what takes seconds, and that runs nothing itself
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["raytrain.cli.main", "raytrain.cli.train_and_sweep", "raytrain.config", "raytrain.data.encode.encode",
+    ["raytrain.cli.main", "raytrain.data.build", "raytrain.config", "raytrain.data.encode.encode",
      "raytrain.encoders.images",
      "raytrain.data.sources.webdataset", "transformers.conversion_mapping", "transformers.models.auto.modeling_auto",
      "transformers.models.vit.modeling_vit", "transformers.models.vit.image_processing_vit"]

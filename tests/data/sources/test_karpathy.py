@@ -163,7 +163,7 @@ def test_an_unknown_source_or_option_shows_those_that_exist(root: Path, tmp_path
         build("flickr", root, tmp_path / "table")
     with pytest.raises(UsageError, match="images, allow_missing, texts_per_image"):
         build("karpathy", root, tmp_path / "table", image="x")
-    with pytest.raises(UsageError, match="takes float or int; given: 'many'"):
+    with pytest.raises(UsageError, match="takes a number; given: 'many'"):
         build("karpathy", root, tmp_path / "table", allow_missing="many")
     with pytest.raises(UsageError, match="--root"):
         build("karpathy", None, tmp_path / "table")

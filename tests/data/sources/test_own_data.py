@@ -364,4 +364,5 @@ def test_options_are_read_from_the_command_line_in_their_own_kind(tmp_path: Path
     numbered = tmp_path / "numbered"
     own.put_pictures(numbered / "images", 1)
     put(numbered / "x.csv", "image,0,split\n0.png,a caption,train\n")
-    assert build("captions", numbered, tmp_path / "b", text=0).texts["text"].to_pylist() == ["a caption"]
+    assert main(["data", "build", "captions", "--root", str(numbered), "--out", str(tmp_path / "b"), "text=0"]) == 0
+    assert Table(tmp_path / "b").texts["text"].to_pylist() == ["a caption"]

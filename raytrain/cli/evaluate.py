@@ -1,0 +1,162 @@
+"""The verbs that measure a finished run: evaluate and rerank."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
+from raytrain.errors import UsageError
+
+app = typer.Typer()
+_SHOWN = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
+
+
+@verb(
+    app,
+    "evaluate",
+    "raytrain evaluate runs/emoji/RUN --split test",
+    "raytrain evaluate runs/coco/RUN --split test --protocol coco/eccv",
+    panel="Evaluate",
+)
+def run_evaluate(
+    folders: Annotated[list[str], typer.Argument(metavar="RUN", help="folder of a run; several are evaluated in turn")],
+    split: Annotated[
+        str,
+        option("--split", DATA, "test is for final evaluation: every time it is opened is recorded", metavar="NAME"),
+    ] = "val",
+    protocol: Annotated[
+        str | None,
+        option(
+            "--protocol",
+            DATA,
+            "split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, coco/5k, coco/1k5f, coco/eccv, "
+            "coco/cxc, cub/unseen, cub/seen, fashioniq/original, fashioniq/val_union, cirr/val; partial/ before any of "
+            "these",
+            metavar="NAME",
+        ),
+    ] = None,
+    annotations: Annotated[
+        str | None, option("--annotations", DATA, "folder of CxC's *_test.csv, for coco/cxc", metavar="FOLDER")
+    ] = None,
+    shards: Annotated[
+        int,
+        option(
+            "--shards",
+            CLUSTER,
+            "rank on N Ray actors, each with a share of the images; 0 ranks in this process",
+            metavar="N",
+        ),
+    ] = 0,
+    submission: Annotated[
+        str | None,
+        option("--submission", OUTPUT, "write the files for CIRR's server; needs --split test", metavar="FOLDER"),
+    ] = None,
+    diagnostics: Annotated[
+        bool, option("--diagnostics", OUTPUT, "also measure embedding sets, hubs, margins, and recall by uncertainty")
+    ] = False,
+) -> dict[str, Any]:
+    """Measure the best checkpoint of a run by a retrieval protocol."""
+    if submission:
+        if len(folders) > 1 or protocol:
+            raise UsageError("--submission takes one run, and no --protocol: the server's own is cirr/test1")
+        from raytrain.run_evaluation.evaluate import submit_run
+
+        written = submit_run(folders[0], split, submission)
+        print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
+        return written
+    if shards == 0:
+        from raytrain.run_evaluation.evaluate import evaluate_run
+
+        results = [evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics) for folder in folders]
+    else:
+        from raytrain.cluster.evaluate import evaluate_by_shards
+
+        results = [evaluate_by_shards(folder, split, protocol, shards, diagnostics) for folder in folders]
+    for result in results:
+        _print_evaluation(result)
+    return results[0] if len(results) == 1 else {"runs": results}
+
+
+def _print_evaluation(result: Mapping[str, Any]) -> None:
+    kinds = (("", "metrics"), (" re-ranked (transductive)", "rerank"), (" re-ranked (inductive)", "inductive"))
+    for title, metrics in ((title, result[kind]) for title, kind in kinds):
+        if metrics:
+            shown = [name for name in metrics if name == result["headline"] or _SHOWN.search(name)]
+            numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in shown)
+            print(f"{result['run']} {result['protocol']}{title}: {numbers}")
+    for what in ("queries", "gallery"):
+        print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in result[what].items())}")
+    for note in result["notes"]:
+        print(f"  {note}")
+    if diagnostics := result["diagnostics"]:
+        numbers = ", ".join(
+            f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"
+        )
+        print(f"  {numbers}")
+        if diagnostics["calibration"]:
+            recalls = " ".join(f"{part['recall']:.1f}" for part in diagnostics["calibration"])
+            print(f"  R@10 by predicted uncertainty, the most certain tenth first: {recalls}")
+
+
+@verb(
+    app,
+    "rerank",
+    "raytrain rerank runs/emoji/RUN --trials 200",
+    "raytrain rerank runs/emoji/RUN --bank 500,2000",
+    panel="Evaluate",
+)
+def run_rerank(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a run")],
+    trials: Annotated[
+        int, option("--trials", SEARCH, "TPE trials per direction, in addition to the grid; 0 needs no Optuna")
+    ] = 200,
+    seed: Annotated[int, option("--seed", SEARCH, "seed of the sampler and of the draw of the bank")] = 0,
+    modes: Annotated[
+        str,
+        option(
+            "--modes", SEARCH, "forms of re-ranking to choose from: cross, product, additive, mtfn", metavar="NAMES"
+        ),
+    ] = "cross,product,additive",
+    bank: Annotated[
+        str,
+        option(
+            "--bank",
+            SEARCH,
+            "normalise over this many training queries, and not over the test queries; each size is tried",
+            metavar="SIZES",
+        ),
+    ] = "",
+    pooling: Annotated[
+        str,
+        option(
+            "--pooling",
+            SEARCH,
+            "ways to pool the view scores of DVSE, tried besides the run's own: max, mean, log_mean_exp",
+            metavar="NAMES",
+        ),
+    ] = "",
+) -> dict[str, Any]:
+    """Search re-ranking temperatures on the cached validation similarities of a run."""
+    from raytrain.evaluation.temperature_search.search import searchable
+    from raytrain.run_evaluation.rerank import rerank_run
+
+    chosen_modes, poolings = searchable(modes.split(",")), [name for name in pooling.split(",") if name]
+    try:
+        sizes = [int(size) for size in bank.split(",") if size]
+    except ValueError:
+        raise UsageError(f"--bank {bank}: give whole numbers, as in --bank 500,2000") from None
+    rescore = None
+    if sizes or poolings:
+        from raytrain.run_evaluation.rescore import Rescore
+
+        rescore = Rescore(folder)
+    result = rerank_run(folder, trials, seed, chosen_modes, sizes, poolings, rescore)
+    print(
+        f"{result['params']}: val rsum {result['before']:.1f} -> {result['after']:.1f}, "
+        f"{result['settings_tried']} settings in {result['seconds']:.1f} s"
+    )
+    return result

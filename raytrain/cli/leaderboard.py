@@ -1,0 +1,81 @@
+"""The verbs that read recorded runs: leaderboard, cost and track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raytrain.cli.options import Experiment, Prices, Storage
+from raytrain.cli.verb import DATA, OUTPUT, Verbs, option, verb
+
+app = typer.Typer()
+track = typer.Typer(cls=Verbs, no_args_is_help=True, help="Send recorded runs to MLflow.")
+
+
+@verb(app, "leaderboard", "raytrain leaderboard --experiment emoji --out leaderboard", panel="Evaluate")
+def run_leaderboard(
+    storage: Storage = "runs",
+    experiment: Experiment = None,
+    out: Annotated[
+        str | None,
+        option("--out", OUTPUT, "folder for leaderboard.md, .csv and .html; default the storage", metavar="FOLDER"),
+    ] = None,
+    prices: Prices = None,
+) -> dict[str, Any]:
+    """Rank recorded runs, and write the table as Markdown, CSV and HTML."""
+    from raytrain.review.leaderboard import write_leaderboard
+    from raytrain.review.prices import prices_of
+
+    return write_leaderboard(storage, experiment, out, prices_of(storage, prices))
+
+
+@verb(app, "cost", "raytrain cost --storage /mnt/shared/runs --prices prices.yaml", panel="Evaluate")
+def run_cost(
+    storage: Storage = "runs",
+    experiment: Experiment = None,
+    runs: Annotated[bool, option("--runs", OUTPUT, "list every run too, also those of no sweep")] = False,
+    prices: Prices = None,
+) -> dict[str, Any]:
+    """Show what each sweep took: seconds, how many of them were busy or lost, money."""
+    from raytrain.review.accounting import read_journals, sweep_costs
+    from raytrain.review.costs import READING, costs_text, run_costs, runs_text
+    from raytrain.review.prices import prices_of
+
+    price_table = prices_of(storage, prices)
+    journals = read_journals(Path(storage), experiment)
+    costs, costs_of_runs = sweep_costs(journals, price_table), run_costs(journals, price_table)
+    if runs:
+        print(f"{runs_text(costs_of_runs, price_table)}\n")
+    print(costs_text(costs))
+    if costs:
+        print(f"\n{READING}")
+    if price_table:
+        print(f"Prices in {price_table.currency} of {price_table.date.isoformat()}.")
+    return {"sweeps": [cost.as_dict() for cost in costs], "runs": costs_of_runs}
+
+
+@verb(track, "sync", "raytrain track sync --experiment emoji")
+def run_track_sync(
+    *,
+    storage: Storage = "runs",
+    experiment: Annotated[str, option("--experiment", DATA, "the experiment", metavar="NAME")],
+    uri: Annotated[
+        str | None,
+        option(
+            "--uri",
+            OUTPUT,
+            "MLflow store; default MLFLOW_TRACKING_URI, or else mlflow.db in the storage",
+            metavar="URI",
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Replay to MLflow what it has missed, and end there the runs that were killed."""
+    from raytrain.tracking.mlflow import default_uri, prepare_store, sync_tree
+
+    uri = uri or default_uri(storage)
+    prepare_store(uri)
+    mirrored = sync_tree(storage, experiment, uri)
+    print(f"{len(mirrored)} runs of {experiment} mirrored to {uri}")
+    return {"uri": uri, "runs": len(mirrored)}

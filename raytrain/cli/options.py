@@ -1,0 +1,93 @@
+"""Flags that several verbs take, and what they mean."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from raytrain.cli.names import complete_recipe
+from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, escape, option
+from raytrain.errors import UsageError
+
+if TYPE_CHECKING:
+    from raytrain.config import RunConfig
+
+Gpu = Literal["auto", "yes", "no"]
+
+
+_RECIPE = "name of a recipe, or a YAML file"
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help=_RECIPE, autocompletion=complete_recipe)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="a.b=value", help=escape("changes of the recipe: optim.lr=1e-4 optim.decay_epochs=[5,8]")),
+]
+Storage = Annotated[str, option("--storage", DATA, "folder that holds experiments", metavar="FOLDER")]
+Experiment = Annotated[str | None, option("--experiment", DATA, "one experiment; default all of them", metavar="NAME")]
+Prices = Annotated[
+    str | None,
+    option(
+        "--prices",
+        OUTPUT,
+        "price table, as docs/prices.example.yaml; default prices.yaml in the storage",
+        metavar="FILE",
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    option(
+        "--tracking",
+        OUTPUT,
+        "MLflow: sqlite:////absolute/path, http://server, or none; default the storage's own",
+        metavar="URI",
+    ),
+]
+Address = Annotated[
+    str | None,
+    option(
+        "--address",
+        CLUSTER,
+        "Ray cluster: auto, or host:port; default RAY_ADDRESS, or a cluster on this machine",
+        metavar="ADDRESS",
+    ),
+]
+GPU = option("--gpu", CLUSTER, "one GPU per worker; auto: where there is one")
+CPUS_PER_WORKER = option("--cpus-per-worker", CLUSTER, "CPUs per worker")
+GPUS_PER_WORKER = option("--gpus-per-worker", CLUSTER, "GPUs per worker; below 1, trials share a GPU and its memory")
+MAX_FAILURES = option("--max-failures", CLUSTER, "worker groups that may be lost before a run fails")
+
+
+def run_of(recipe: str, overrides: Sequence[str] | None) -> RunConfig:
+    """The run of a recipe or YAML file, changed as the command line says."""
+    from raytrain.config import override, parse_overrides
+    from raytrain.recipes.load import load_recipe
+
+    base = load_recipe(recipe)
+    return override(base, parse_overrides(base, overrides or ()))
+
+
+def use_gpu(gpu: Gpu) -> bool | None:
+    """None where Ray's resources decide."""
+    return {"auto": None, "yes": True, "no": False}[gpu]
+
+
+def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
+    if cpus <= 0 or gpus <= 0:
+        raise UsageError("--cpus-per-worker and --gpus-per-worker are above 0; --gpu no leaves GPUs out")
+    return {"CPU": cpus, "GPU": gpus}
+
+
+def tracking_uri(tracking: str | None, storage: str) -> str | None:
+    """The MLflow URI, its store made ready; None where MLflow is not installed and was not asked for."""
+    if tracking == "none":
+        return None
+    installed = importlib.util.find_spec("mlflow") is not None
+    if not tracking and not installed:
+        return None
+    from raytrain.tracking.mlflow import check_uri, default_uri, prepare_store
+
+    uri = check_uri(tracking or default_uri(storage))
+    prepare_store(uri)
+    return uri

@@ -1,0 +1,39 @@
+"""What a command prints for people: styled and fitted to a terminal, plain and whole everywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def print_error(command: str, message: object) -> None:
+    """`raytrain train: message` on stderr. The message is printed as it is: no markup, no line is broken."""
+    if not sys.stderr.isatty():
+        print(f"{command}: {message}", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text.assemble((f"{command}: ", "bold red"), str(message))
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows on stdout, their columns aligned; a terminal too narrow for the last column gets it in several lines."""
+    if not rows:
+        return
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for number in range(len(rows[0])):
+        table.add_column(style="bold cyan" if number == 0 else None, no_wrap=number < len(rows[0]) - 1)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table, highlight=False)

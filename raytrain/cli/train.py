@@ -1,0 +1,124 @@
+"""`raytrain train`: one run, in this process or on a cluster. Ray is imported only where it trains there."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated, Any
+
+import typer
+
+from raytrain.cli.names import recipe_names, run_fields
+from raytrain.cli.options import (
+    CPUS_PER_WORKER,
+    GPU,
+    GPUS_PER_WORKER,
+    MAX_FAILURES,
+    Address,
+    Gpu,
+    Overrides,
+    Recipe,
+    Tracking,
+    run_of,
+    tracking_uri,
+    use_gpu,
+    worker_resources,
+)
+from raytrain.cli.verb import CLUSTER, option, verb
+from raytrain.errors import UsageError
+
+app = typer.Typer()
+
+
+@verb(
+    app,
+    "train",
+    "raytrain train dvse_emoji optim.lr=5e-4",
+    "raytrain train dvse_emoji --workers 2 optim.num_epochs=4 name=first",
+    "raytrain train dive_coco --dry-run",
+    panel="Train",
+    names=recipe_names,
+    fields=run_fields,
+)
+def run_train(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    workers: Annotated[int, option("--workers", CLUSTER, "Ray Train workers; 0 trains in this process")] = 0,
+    dry_run: Annotated[
+        bool,
+        option(
+            "--dry-run",
+            "Dry run",
+            "build the model and take two steps on made-up features, in this process; print size, memory and seconds",
+        ),
+    ] = False,
+    assume: Annotated[
+        list[str] | None,
+        option(
+            "--assume",
+            "Dry run",
+            "a size for --dry-run that only a table knows: regions=36, region_features=2048, tokens=20, "
+            "token_features=384, words=10000, captions=5 (per image)",
+            metavar="SIZE=N",
+        ),
+    ] = None,
+    address: Address = None,
+    gpu: Annotated[Gpu, GPU] = "auto",
+    cpus_per_worker: Annotated[float, CPUS_PER_WORKER] = 1.0,
+    gpus_per_worker: Annotated[float, GPUS_PER_WORKER] = 1.0,
+    max_failures: Annotated[int, MAX_FAILURES] = 3,
+    tracking: Tracking = None,
+) -> dict[str, Any]:
+    """Train one run of a recipe, with --workers on a Ray cluster."""
+    from raytrain.cluster.connect import connect, in_submitted_job, placed
+    from raytrain.tracking.follow import Follower
+    from raytrain.tracking.progress import progress
+    from raytrain.training.run import named, train
+
+    if dry_run:
+        return _dry_run(recipe, overrides, assume or [], workers)
+    if assume:
+        raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
+    config = placed(named(run_of(recipe, overrides)))
+    started = time.monotonic()
+    if workers > 0 or in_submitted_job():
+        from raytrain.cluster.ray_train import train_on_ray
+
+        connect(address)
+        done = train_on_ray(
+            config,
+            workers=max(1, workers),
+            use_gpu=use_gpu(gpu),
+            resources_per_worker=worker_resources(cpus_per_worker, gpus_per_worker),
+            max_failures=max_failures,
+            tracking_uri=tracking_uri(tracking, config.storage),
+        )
+    elif int(os.environ.get("RANK", "0")) == 0:
+        with Follower(config, tracking_uri(tracking, config.storage)):
+            train(config)
+        done = progress(config.folder, config.evaluation.select)
+    else:  # torchrun's other ranks: the first one speaks
+        train(config)
+        return {}
+    val = {name: value for name, value in done.best_metrics.items() if name.startswith("val/")}
+    best = f"{done.best:.2f}" if done.best is not None else "none"
+    print(f"{config.folder}: {done.epochs} epochs, best {config.evaluation.select} {best}")
+    return {
+        "run": str(config.folder),
+        "val": val,
+        "best": done.best,
+        "epochs": done.epochs,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def _dry_run(recipe: str, overrides: list[str] | None, assume: list[str], workers: int) -> dict[str, Any]:
+    from raytrain.training.dry_run import as_text, dry_run, parse_sizes
+
+    config = run_of(recipe, overrides)
+    measured = dry_run(config, parse_sizes(assume))
+    print(f"{recipe}: {as_text(measured)}")
+    if workers > 1:
+        batch = config.optim.batch_size
+        print(f"This process took the whole batch of {batch}; each of {workers} workers takes its share.")
+    return {"recipe": recipe, **measured}

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from raytrain.cli.main import main
+
+
+def test_a_leaderboard_is_of_the_storage_and_experiment_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr("raytrain.review.prices.prices_of", lambda *given: given)
+    monkeypatch.setattr("raytrain.review.leaderboard.write_leaderboard", lambda *given: calls.append(given) or {})
+    assert main(["leaderboard"]) == 0
+    assert main(["leaderboard", "--storage", "s", "--experiment", "e", "--out", "o", "--prices", "p.yaml"]) == 0
+    assert calls == [("runs", None, None, ("runs", None)), ("s", "e", "o", ("s", "p.yaml"))]
+
+
+def test_track_sync_mirrors_an_experiment_to_the_store_that_was_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr("raytrain.tracking.mlflow.prepare_store", lambda uri: calls.append(uri))
+    monkeypatch.setattr("raytrain.tracking.mlflow.sync_tree", lambda *given: calls.append(given) or ["a", "b"])
+    assert main(["track", "sync", "--experiment", "emoji", "--uri", "http://host:1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"uri": "http://host:1", "runs": 2}
+    assert calls == ["http://host:1", ("runs", "emoji", "http://host:1")]
+    assert main(["track", "sync"]) == 2
+    assert "missing option '--experiment'; `raytrain track sync --help`" in capsys.readouterr().err
+
+
+def test_a_price_table_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("cost", "leaderboard"):
+        assert main([verb, "--prices", "nowhere.yaml"]) == 2
+        assert "nowhere.yaml" in capsys.readouterr().err
