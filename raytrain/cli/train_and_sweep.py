@@ -187,7 +187,8 @@ def _sweep_base(args: argparse.Namespace) -> tuple[RunConfig, str, dict[str, Any
             raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
         flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
         flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
-        return override(validate(_nested(flat)), changes), folder.name, start
+        values = _nested(flat) | {"plugins": start.get("plugins", {})}
+        return override(validate(values), changes), folder.name, start
     if not args.recipe:
         raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
     base = override(_config(args.recipe), changes)

@@ -1,4 +1,8 @@
-"""`raytrain data build`: a table from a public layout."""
+"""`raytrain data build`: a table from a public layout.
+
+A source is a module of raytrain/data/sources/. A package adds its own as an entry point of the group raytrain.sources,
+`sidecar = "raytrain_two_towers.sidecar"` (docs/plugins.md).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,28 @@ import os
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from raytrain.data import sources
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.files import room_in
+from raytrain.plugins import Lazy, Registry
 
-# a source is a module there: nothing else names it
-SOURCES = tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
+
+def _check(name: str, source: Any) -> None:
+    if not callable(getattr(source, "build", None)):
+        raise ValueError(f"{source!r} has no function `build`")
+
+
+def _own() -> Lazy[ModuleType]:
+    names = tuple(module.name for module in pkgutil.iter_modules(sources.__path__))
+    return Lazy(names, lambda name: importlib.import_module(f"{sources.__name__}.{name}"))
+
+
+SOURCES: Registry[ModuleType] = Registry("raytrain.sources", "source", _own, _check)
+"""{name: the source's module}; raytrain's own are imported when they are asked for."""
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
@@ -66,8 +83,7 @@ def function_of(source: str) -> Callable[..., Table]:
     """The source's own `build`."""
     if source not in SOURCES:
         raise UsageError(f"no source '{source}'. Sources: {', '.join(SOURCES)}.")
-    module = importlib.import_module(f"raytrain.data.sources.{source}")
-    make: Callable[..., Table] = module.build
+    make: Callable[..., Table] = SOURCES[source].build
     return make
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from raytrain.config import flatten
+from raytrain.config import flatten, recorded_plugins
 from raytrain.distributed import world_size
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
@@ -47,6 +47,7 @@ def log_start_or_resume(
             versions=provenance.versions(),
             parameters=sum(parameter.numel() for parameter in run.model.parameters()),
             **({"memory": memory.as_dict()} if memory else {}),
+            **recorded_plugins(config),
         )
     else:
         journal.write("resume", uid=start["uid"], life=life, epoch=run.epoch, checkpoint=saved and saved.path.name)
