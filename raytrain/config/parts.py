@@ -45,7 +45,10 @@ class FeedConfig(Part):
     )
     device_share: float = Field(0.5, gt=0, le=1)
     read_ahead: int = Field(
-        2, ge=0, le=16, description="batches read while one trains, one thread per batch; 0 reads each when it is needed"
+        2,
+        ge=0,
+        le=16,
+        description="batches read while one trains, one thread per batch; 0: each when it is needed",
     )
     local_copy: str | None = Field(
         None,
