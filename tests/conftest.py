@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from raytrain.data.table import Table
+from tests.packages import install_example
 from tests.ray_cluster import LocalCluster, shared_cluster
 from tests.tables import make_table
 
@@ -18,6 +19,12 @@ from tests.tables import make_table
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """A small table; tests that write to one make their own."""
     return make_table(tmp_path_factory.mktemp("tables") / "small")
+
+
+@pytest.fixture(scope="session")
+def example_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/raytrain-two-towers as pip installs it: a folder for sys.path."""
+    return install_example(tmp_path_factory.mktemp("example"))
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ class LocalCluster:
         return [], "127.0.0.1"
 
     @property
+    def site(self) -> Path:
+        """Folder of packages that a test installs on every node, and removes again."""
+        return self.folder / "site"
+
+    @property
     def dashboard(self) -> str:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
@@ -207,13 +212,14 @@ def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{folder / 'site'}",
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_raylet_start_wait_time_s": "120",  # 30 s by default, which a machine with other work may not have
     }
     cluster = kind(folder, free_port(), free_port(), env)
+    cluster.site.mkdir()
     try:
         cluster.start_head()
         for _ in range(1, nodes):

@@ -58,3 +58,12 @@ def test_no_source_loads_what_could_run_code() -> None:
     sources = [*ROOT.glob("raytrain/**/*.py"), *ROOT.glob("jobs/*.py"), *ROOT.glob("search_spaces/*.py")]
     found = [str(path) for path in sources if unsafe.search(path.read_text(encoding="utf-8").replace(".eval()", ""))]
     assert not found
+
+
+def test_no_config_is_changed_without_being_validated() -> None:
+    """Pydantic's model_copy(update=...) takes any name and any type in silence; `override` refuses both."""
+    folders = ("raytrain", "search_spaces", "benchmarks", "jobs", "examples", "tests")
+    unchecked = re.compile(r"model_copy\(\s*update|model_construct\(")
+    sources = [path for folder in folders for path in (ROOT / folder).glob("**/*.py") if path != Path(__file__)]
+    found = [str(path) for path in sources if unchecked.search(path.read_text(encoding="utf-8"))]
+    assert len(sources) > 300 and not found

@@ -201,7 +201,7 @@ def _base(
             raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
         flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
         flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
-        base = validate(_nested(flat))
+        base = validate(_nested(flat) | {"plugins": start.get("plugins", {})})
         return override(base, parse_overrides(base, overrides or [])), folder.name, start
     if not recipe:
         raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")

@@ -13,7 +13,7 @@ from typing import Any
 
 from raytrain.cluster import resources
 from raytrain.cluster.connect import placed
-from raytrain.config import RunConfig, validate
+from raytrain.config import RunConfig, to_values, validate
 from raytrain.data.table import Table
 from raytrain.errors import (
     DataError,
@@ -93,7 +93,7 @@ def train_on_ray(
     trainer = functools.partial(
         TorchTrainer,
         work,
-        train_loop_config={"config": config.model_dump(mode="json"), "parent": parent, "fingerprint": fingerprint},
+        train_loop_config={"config": to_values(config), "parent": parent, "fingerprint": fingerprint},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=dict(worker)),
         run_config=RayRunConfig(

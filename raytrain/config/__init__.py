@@ -1,23 +1,17 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
-from raytrain.config.methods import (
-    ComposedConfig,
-    DivEConfig,
-    DVSEConfig,
-    MethodConfig,
-    MethodLabel,
-    MethodPart,
-    PCMEConfig,
-    PCMEPPConfig,
-    PVSEConfig,
-    RAUConfig,
-    SCANConfig,
-    SGRAFConfig,
-    VSEInfinityConfig,
-    VSEPPConfig,
-    method_label,
-    method_name,
-)
+from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
+from raytrain.config.methods.composed import ComposedConfig
+from raytrain.config.methods.dive import DivEConfig
+from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.pcme import PCMEConfig
+from raytrain.config.methods.pcmepp import PCMEPPConfig
+from raytrain.config.methods.pvse import PVSEConfig
+from raytrain.config.methods.rau import RAUConfig
+from raytrain.config.methods.scan import SCANConfig
+from raytrain.config.methods.sgraf import SGRAFConfig
+from raytrain.config.methods.vse_infinity import VSEInfinityConfig
+from raytrain.config.methods.vsepp import VSEPPConfig
 from raytrain.config.overrides import override, parse_overrides
 from raytrain.config.parts import (
     BiGRUText,
@@ -40,11 +34,14 @@ from raytrain.config.run import (
     completed,
     flatten,
     from_yaml,
+    recorded_plugins,
+    to_values,
     to_yaml,
     validate,
 )
 
 __all__ = [
+    "METHOD_CONFIGS",
     "BiGRUText",
     "ComposedConfig",
     "DVSEConfig",
@@ -81,6 +78,8 @@ __all__ = [
     "method_name",
     "override",
     "parse_overrides",
+    "recorded_plugins",
+    "to_values",
     "to_yaml",
     "validate",
 ]

@@ -45,7 +45,10 @@ class FeedConfig(Part):
     )
     device_share: float = Field(0.5, gt=0, le=1)
     read_ahead: int = Field(
-        2, ge=0, le=16, description="batches read while one trains, a thread each; 0 reads each when it is needed"
+        2,
+        ge=0,
+        le=16,
+        description="batches read while one trains, one thread per batch; 0: each when it is needed",
     )
     local_copy: str | None = Field(
         None,
@@ -120,7 +123,7 @@ class OptimConfig(Part):
     batch_size: int = Field(
         128,
         ge=2,
-        description="caption-image pairs a step, images where data.batch_by is image, or queries; over all workers",
+        description="caption-image pairs per step, images where data.batch_by is image, or queries; over all workers",
     )
     num_epochs: int = Field(25, ge=1)
     schedule: Literal["step", "cosine", "constant"] = "step"

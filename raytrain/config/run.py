@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from raytrain.config.fields import KINDS, kinds_in, leaves, no_such_field, part_at
-from raytrain.config.methods import MethodConfig
+from raytrain.config.methods import METHOD_CONFIGS, MethodConfig
 from raytrain.config.parts import (
     DataConfig,
     EncoderConfig,
@@ -65,11 +65,14 @@ class RunConfig(Part):
 
 
 def validate(values: Mapping[str, Any]) -> RunConfig:
-    """A RunConfig from plain values.
+    """A RunConfig from plain values, as `to_values` gives them.
 
     Raises:
         UsageError: every wrong field, one line each.
     """
+    plugins = values.get("plugins")
+    if isinstance(plugins, Mapping):
+        values = {name: value for name, value in values.items() if name != "plugins"}
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
@@ -78,9 +81,15 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
             place = [
                 str(part)
                 for part in item["loc"]
-                if not (isinstance(part, str) and any(part in kinds for kinds in KINDS.values()))
+                if not (isinstance(part, str) and any(part in KINDS[at] for at in ("encoder.image", "encoder.text")))
             ]
-            if item["type"] == "extra_forbidden":
+            absent = None
+            if place == ["method"] and item["type"] == "union_tag_invalid":
+                recorded = plugins.get("method") if isinstance(plugins, Mapping) else None
+                absent = METHOD_CONFIGS.why_absent(item["ctx"]["tag"], recorded)
+            if absent is not None:
+                lines.append(absent)
+            elif item["type"] == "extra_forbidden":
                 kinds = kinds_in(values)
                 part = part_at(RunConfig, place[:-1], kinds)
                 fields = part.model_fields if part is not None else ()
@@ -90,8 +99,22 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
         raise UsageError("\n".join(lines)) from None
 
 
+def recorded_plugins(config: RunConfig) -> dict[str, dict[str, str]]:
+    """{"plugins": {"method": "package==version"}} of a run whose method another package brings, {} of others.
+
+    Files that record a config record this beside it, so that whoever lacks the package is told its name.
+    """
+    package = METHOD_CONFIGS.package_of(config.method.kind)
+    return {"plugins": {"method": package.requirement}} if package else {}
+
+
+def to_values(config: RunConfig) -> dict[str, Any]:
+    """The config as plain values, which `validate` takes back in any process."""
+    return {**config.model_dump(mode="json"), **recorded_plugins(config)}
+
+
 def to_yaml(config: RunConfig) -> str:
-    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    return str(yaml.safe_dump(to_values(config), sort_keys=False))
 
 
 def from_yaml(path: str | os.PathLike[str]) -> RunConfig:

@@ -1,4 +1,8 @@
-"""`raytrain data build`: builds a table from a source's files."""
+"""`raytrain data build`: a table from a public layout.
+
+A source is a module of raytrain/data/sources/. A package adds its own as an entry point of the group raytrain.sources,
+`sidecar = "raytrain_two_towers.sidecar"` (docs/plugins.md).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import pkgutil
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
@@ -18,12 +23,25 @@ from raytrain.data import sources
 from raytrain.data.table import Table
 from raytrain.errors import UsageError, did_you_mean, no_such_name
 from raytrain.files import room_in
+from raytrain.plugins import Lazy, Registry
 
-# a source is a module there: nothing else names it
-SOURCES = tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
 _WORDS: dict[Any, str] = {
     str: "a text", bool: "true or false", int: "a whole number", float: "a number", type(None): "none",
 }  # fmt: skip
+
+
+def _check(name: str, source: Any) -> None:
+    if not callable(getattr(source, "build", None)):
+        raise ValueError(f"{source!r} has no function `build`")
+
+
+def _own() -> Lazy[ModuleType]:
+    names = tuple(module.name for module in pkgutil.iter_modules(sources.__path__))
+    return Lazy(names, lambda name: importlib.import_module(f"{sources.__name__}.{name}"))
+
+
+SOURCES: Registry[ModuleType] = Registry("raytrain.sources", "source", _own, _check)
+"""{name: the source's module}; raytrain's own are imported when they are asked for."""
 
 
 def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLike[str], **options: Any) -> Table:
@@ -61,8 +79,7 @@ def function_of(source: str) -> Callable[..., Table]:
     """The source's `build` function; UsageError for an unknown source."""
     if source not in SOURCES:
         raise UsageError(no_such_name("source", source, SOURCES))
-    module = importlib.import_module(f"raytrain.data.sources.{source}")
-    make: Callable[..., Table] = module.build
+    make: Callable[..., Table] = SOURCES[source].build
     return make
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
@@ -63,7 +62,7 @@ def detect(root: str | os.PathLike[str]) -> list[Candidate]:
 def candidates(folder: Path) -> Iterator[tuple[str, Layout]]:
     """(source, layout) for each source that recognises files in the folder."""
     for source in SOURCES:
-        module = importlib.import_module(f"raytrain.data.sources.{source}")
+        module = SOURCES[source]
         layout = module.looks_like(folder.resolve()) if hasattr(module, "looks_like") else None
         if layout is not None:
             yield source, layout

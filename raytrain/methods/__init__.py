@@ -1,34 +1,34 @@
-"""The methods, one nn.Module each. A new one is a file here, a config in raytrain/config/ and a line in METHODS."""
+"""The methods, one nn.Module each; raytrain/config/methods/ has their settings.
 
-from collections.abc import Callable
+METHODS gives the nn.Module of each method by its kind: the `implementation` that its config names, imported when it is
+asked for. A method of another package (docs/plugins.md) is there once the package is installed.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint
 from typing import Any
 
-from raytrain.config import EncoderConfig
+from raytrain.config import METHOD_CONFIGS, EncoderConfig
+from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs, Method
-from raytrain.methods.composed import Composed
-from raytrain.methods.dive import DivE
-from raytrain.methods.dvse import DVSE
-from raytrain.methods.pcme import PCME
-from raytrain.methods.pcmepp import PCMEPP
-from raytrain.methods.pvse import PVSE
-from raytrain.methods.rau import RAU
-from raytrain.methods.scan import SCAN
-from raytrain.methods.sgraf import SGRAF
-from raytrain.methods.vse_infinity import VSEInfinity
-from raytrain.methods.vsepp import VSEPP
+from raytrain.plugins import Lazy
 
-METHODS: dict[str, Callable[[EncoderConfig, Any, Inputs], Method]] = {
-    "vse_infinity": VSEInfinity,
-    "dvse": DVSE,
-    "dive": DivE,
-    "composed": Composed,
-    "rau": RAU,
-    "vsepp": VSEPP,
-    "pvse": PVSE,
-    "pcme": PCME,
-    "pcmepp": PCMEPP,
-    "scan": SCAN,
-    "sgraf": SGRAF,
-}
+
+def _load(kind: str) -> type[Method]:
+    text = METHOD_CONFIGS[kind].implementation
+    package = METHOD_CONFIGS.package_of(kind)
+    try:
+        method = EntryPoint(kind, text, METHOD_CONFIGS.group).load()
+    except Exception as error:
+        if package is None:
+            raise
+        what = f"{type(error).__name__}: {error}"
+        raise UsageError(f"method '{kind}' of the package {package} cannot be loaded: {what}") from error
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise UsageError(f"method '{kind}'{f' of the package {package}' if package else ''}: {text} is no Method")
+    return method
+
+
+METHODS: Mapping[str, Callable[[EncoderConfig, Any, Inputs], Method]] = Lazy(METHOD_CONFIGS, _load)
 
 __all__ = ["METHODS", "Method"]

@@ -6,7 +6,7 @@ Table: `raytrain data build cirr --root DIR --out TABLE`, then `raytrain data en
 
 from __future__ import annotations
 
-from raytrain.config import RunConfig
+from raytrain.config import RunConfig, override
 from raytrain.recipes.fashion_iq import combiner_fashion_iq, rau_fashion_iq
 
 
@@ -24,5 +24,4 @@ def combiner_cirr() -> RunConfig:
 
 
 def _on_cirr(base: RunConfig) -> RunConfig:
-    data = base.data.model_copy(update={"table": "tables/cirr"})
-    return base.model_copy(update={"experiment": "cirr", "data": data})
+    return override(base, {"experiment": "cirr", "data.table": "tables/cirr"})

@@ -8,7 +8,7 @@ are counted from 113,287 images with five captions. Seconds a step on your machi
 
 from __future__ import annotations
 
-from raytrain.config import DVSEConfig, RunConfig
+from raytrain.config import DVSEConfig, RunConfig, override
 from raytrain.recipes.flickr30k import (
     dive_flickr30k,
     pcme_flickr30k,
@@ -40,7 +40,7 @@ def dvse_coco() -> RunConfig:
     To expect: more than 520.8 (1K) and 421.9 (5K), VSE-infinity's rsums on the same features. Size: 19.98 M parameters;
     1.65 GB at most in a step. Cost: about 110,600 steps. Run: `raytrain train dvse_coco data.table=TABLE`.
     """
-    return vse_infinity_coco().model_copy(update={"method": DVSEConfig(views=4)})
+    return override(vse_infinity_coco(), {"method": DVSEConfig(views=4)})
 
 
 def dive_coco() -> RunConfig:
@@ -50,8 +50,7 @@ def dive_coco() -> RunConfig:
     `dive_flickr30k`. Size: 45.33 M parameters. Memory was measured for `dive_flickr30k` alone, whose batches are 128
     images. Cost: about 45,300 steps. Run: `raytrain train dive_coco data.table=TABLE --workers 1`.
     """
-    base = _on_coco(dive_flickr30k())
-    return base.model_copy(update={"optim": base.optim.model_copy(update={"batch_size": 200})})
+    return override(_on_coco(dive_flickr30k()), {"optim.batch_size": 200})
 
 
 def vsepp_coco() -> RunConfig:
@@ -74,11 +73,6 @@ def pcmepp_coco() -> RunConfig:
     return _on_coco(pcmepp_flickr30k())
 
 
-def _on_coco(base: RunConfig) -> RunConfig:
-    data = base.data.model_copy(update={"table": "tables/coco"})
-    return base.model_copy(update={"experiment": "coco", "data": data})
-
-
 def scan_coco() -> RunConfig:
     """SCAN t-i LSE (Lee et al., ECCV 2018): `scan_flickr30k` at 5e-4 for 20 epochs, a tenth of it after 10.
 
@@ -93,8 +87,7 @@ def scan_coco_i2t() -> RunConfig:
 
     Run: `raytrain train scan_coco_i2t data.table=TABLE --workers 1`.
     """
-    base = _attending(scan_flickr30k_i2t(), lr=5e-4)
-    return base.model_copy(update={"method": base.method.model_copy(update={"pooling_scale": 20.0})})
+    return override(_attending(scan_flickr30k_i2t(), lr=5e-4), {"method.pooling_scale": 20.0})
 
 
 def sgraf_coco() -> RunConfig:
@@ -114,8 +107,11 @@ def sgraf_coco_saf() -> RunConfig:
     return _attending(sgraf_flickr30k_saf(), lr=2e-4)
 
 
+def _on_coco(base: RunConfig) -> RunConfig:
+    """A recipe of Flickr30K with the table of COCO."""
+    return override(base, {"experiment": "coco", "data.table": "tables/coco"})
+
+
 def _attending(base: RunConfig, lr: float) -> RunConfig:
     """A SCAN or SGRAF recipe of Flickr30K with the table and the schedule of COCO."""
-    data = base.data.model_copy(update={"table": "tables/coco"})
-    optim = base.optim.model_copy(update={"lr": lr, "num_epochs": 20, "decay_epochs": (10,)})
-    return base.model_copy(update={"experiment": "coco", "data": data, "optim": optim})
+    return override(_on_coco(base), {"optim.lr": lr, "optim.num_epochs": 20, "optim.decay_epochs": (10,)})

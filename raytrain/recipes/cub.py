@@ -24,6 +24,7 @@ from raytrain.config import (
     OptimConfig,
     RunConfig,
     VSEInfinityConfig,
+    override,
 )
 
 
@@ -52,7 +53,7 @@ def dvse_cub() -> RunConfig:
     of the reading dvse-r1. Size: 5.92 M
     parameters, 0.77 GB, as many steps. Run: `raytrain train dvse_cub data.table=TABLE`.
     """
-    return vse_infinity_cub().model_copy(update={"method": DVSEConfig(views=4)})
+    return override(vse_infinity_cub(), {"method": DVSEConfig(views=4)})
 
 
 def dive_cub() -> RunConfig:
@@ -65,9 +66,8 @@ def dive_cub() -> RunConfig:
     captions of 20 words a photo. Cost: about 5,500 steps.
     Run: `raytrain train dive_cub data.table=TABLE`.
     """
-    return vse_infinity_cub().model_copy(
-        update={
-            "method": DivEConfig(head_dim=256),
-            "optim": OptimConfig(lr=1e-3, batch_size=64, num_epochs=50, schedule="cosine", clip_norm=1.0),
-        }
-    )
+    changes = {
+        "method": DivEConfig(head_dim=256),
+        "optim": OptimConfig(lr=1e-3, batch_size=64, num_epochs=50, schedule="cosine", clip_norm=1.0),
+    }
+    return override(vse_infinity_cub(), changes)

@@ -16,6 +16,7 @@ from raytrain.config import (
     RAUConfig,
     RunConfig,
     VSEInfinityConfig,
+    override,
 )
 
 TABLE = "tables/emoji"
@@ -34,17 +35,16 @@ def vse_infinity_emoji() -> RunConfig:
 
 def dvse_emoji() -> RunConfig:
     """DVSE with K = 4. Run: `raytrain train dvse_emoji`."""
-    return vse_infinity_emoji().model_copy(update={"method": DVSEConfig(views=4)})
+    return override(vse_infinity_emoji(), {"method": DVSEConfig(views=4)})
 
 
 def dive_emoji() -> RunConfig:
     """DivE with K = 4: images with all their names, eight epochs. Run: `raytrain train dive_emoji`."""
-    return vse_infinity_emoji().model_copy(
-        update={
-            "method": DivEConfig(head_dim=64, image_lr_scale=1.0, set_lr_scale=1.0),
-            "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
-        }
-    )
+    changes = {
+        "method": DivEConfig(head_dim=64, image_lr_scale=1.0, set_lr_scale=1.0),
+        "optim": OptimConfig(lr=5e-4, batch_size=64, num_epochs=8, schedule="cosine", clip_norm=1.0),
+    }
+    return override(vse_infinity_emoji(), changes)
 
 
 def rau_emoji() -> RunConfig:
@@ -63,4 +63,4 @@ def rau_emoji() -> RunConfig:
 
 def sum_emoji() -> RunConfig:
     """Element-wise sum of reference and text, on the budget of `rau_emoji`. Run: `raytrain train sum_emoji`."""
-    return rau_emoji().model_copy(update={"method": ComposedConfig(composition="sum")})
+    return override(rau_emoji(), {"method": ComposedConfig(composition="sum")})

@@ -6,7 +6,7 @@ openai/clip-vit-base-patch32 --name clip --kind image --target-pad 1.25` and `--
 
 from __future__ import annotations
 
-from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig
+from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
 
 
 def rau_fashion_iq() -> RunConfig:
@@ -35,10 +35,10 @@ def combiner_fashion_iq() -> RunConfig:
 
     Run: `raytrain train combiner_fashion_iq data.table=TABLE`.
     """
-    base = rau_fashion_iq()
-    return base.model_copy(
-        update={
-            "method": ComposedConfig(composition="combiner", scale=100.0, known_positives="negative"),
-            "optim": base.optim.model_copy(update={"lr": 2e-5, "batch_size": 4096, "schedule": "constant"}),
-        }
-    )
+    changes = {
+        "method": ComposedConfig(composition="combiner", scale=100.0, known_positives="negative"),
+        "optim.lr": 2e-5,
+        "optim.batch_size": 4096,
+        "optim.schedule": "constant",
+    }
+    return override(rau_fashion_iq(), changes)

@@ -24,6 +24,7 @@ from raytrain.config import (
     SGRAFConfig,
     VSEInfinityConfig,
     VSEPPConfig,
+    override,
 )
 
 
@@ -51,7 +52,7 @@ def dvse_flickr30k() -> RunConfig:
     To expect: more than 498.1, VSE-infinity's test rsum on the same features. Size: 19.98 M parameters; 1.65 GB at most
     in a step. Cost: about 28,300 steps. Run: `raytrain train dvse_flickr30k data.table=TABLE`.
     """
-    return vse_infinity_flickr30k().model_copy(update={"method": DVSEConfig(views=4)})
+    return override(vse_infinity_flickr30k(), {"method": DVSEConfig(views=4)})
 
 
 def dive_flickr30k() -> RunConfig:
@@ -64,15 +65,13 @@ def dive_flickr30k() -> RunConfig:
     13.83 M); 4.70 GB at most in a step, in fp32, with 20 words a caption. Cost: about 18,100 steps.
     Run: `raytrain train dive_flickr30k data.table=TABLE`.
     """
-    base = vse_infinity_flickr30k()
-    return base.model_copy(
-        update={
-            "method": DivEConfig(mean_warmup_epochs=0, mask_mode="official"),
-            "optim": OptimConfig(
-                lr=1e-3, batch_size=128, num_epochs=80, schedule="cosine", clip_norm=1.0, precision="fp16"
-            ),
-        }
-    )
+    changes = {
+        "method": DivEConfig(mean_warmup_epochs=0, mask_mode="official"),
+        "optim": OptimConfig(
+            lr=1e-3, batch_size=128, num_epochs=80, schedule="cosine", clip_norm=1.0, precision="fp16"
+        ),
+    }
+    return override(vse_infinity_flickr30k(), changes)
 
 
 def vsepp_flickr30k() -> RunConfig:
@@ -82,14 +81,13 @@ def vsepp_flickr30k() -> RunConfig:
     image negatives. Published numbers are of whole images through a CNN, and not of these features.
     Run: `raytrain train vsepp_flickr30k data.table=TABLE`.
     """
-    base = vse_infinity_flickr30k()
-    return base.model_copy(
-        update={
-            "data": base.data.model_copy(update={"region_drop": 0.0, "word_drop": 0.0}),
-            "method": VSEPPConfig(same_image="negative"),
-            "optim": OptimConfig(lr=2e-4, weight_decay=0.0, batch_size=128, num_epochs=30, decay_epochs=(15,)),
-        }
-    )
+    changes = {
+        "data.region_drop": 0.0,
+        "data.word_drop": 0.0,
+        "method": VSEPPConfig(same_image="negative"),
+        "optim": OptimConfig(lr=2e-4, weight_decay=0.0, batch_size=128, num_epochs=30, decay_epochs=(15,)),
+    }
+    return override(vse_infinity_flickr30k(), changes)
 
 
 def pvse_flickr30k() -> RunConfig:
@@ -99,9 +97,12 @@ def pvse_flickr30k() -> RunConfig:
     rate is constant, and AdamW without decay the optimizer. Published numbers are of images through a CNN, on COCO.
     Run: `raytrain train pvse_flickr30k data.table=TABLE`.
     """
-    base = vsepp_flickr30k()
-    optim = base.optim.model_copy(update={"batch_size": 256, "schedule": "constant"})
-    return base.model_copy(update={"method": PVSEConfig(same_image="negative"), "optim": optim})
+    changes = {
+        "method": PVSEConfig(same_image="negative"),
+        "optim.batch_size": 256,
+        "optim.schedule": "constant",
+    }
+    return override(vsepp_flickr30k(), changes)
 
 
 def pcme_flickr30k() -> RunConfig:
@@ -111,14 +112,13 @@ def pcme_flickr30k() -> RunConfig:
     AdamW without decay stands for AdamP; the second 30 epochs, which train the CNN, have nothing to train here. Log
     sigma starts at -4, not at 0. Run: `raytrain train pcme_flickr30k data.table=TABLE`.
     """
-    base = vsepp_flickr30k()
-    return base.model_copy(
-        update={
-            "data": base.data.model_copy(update={"word_drop": 0.1}),
-            "method": PCMEConfig(positives="pair", vib_form="official", search_by="matmul"),
-            "optim": base.optim.model_copy(update={"schedule": "cosine", "precision": "fp16"}),
-        }
-    )
+    changes = {
+        "data.word_drop": 0.1,
+        "method": PCMEConfig(positives="pair", vib_form="official", search_by="matmul"),
+        "optim.schedule": "cosine",
+        "optim.precision": "fp16",
+    }
+    return override(vsepp_flickr30k(), changes)
 
 
 def pcmepp_flickr30k() -> RunConfig:
@@ -127,7 +127,7 @@ def pcmepp_flickr30k() -> RunConfig:
     The paper trains CLIP encoders at the same rate, with AdamP and mixed images; neither fits precomputed features.
     Run: `raytrain train pcmepp_flickr30k data.table=TABLE`.
     """
-    return vse_infinity_flickr30k().model_copy(update={"method": PCMEPPConfig(positives="pair")})
+    return override(vse_infinity_flickr30k(), {"method": PCMEPPConfig(positives="pair")})
 
 
 def scan_flickr30k() -> RunConfig:
@@ -138,14 +138,13 @@ def scan_flickr30k() -> RunConfig:
     Run: `raytrain train scan_flickr30k data.table=TABLE --workers 1`. Not reproduced here: it needs the released
     features and a GPU.
     """
-    base = vse_infinity_flickr30k()
-    return base.model_copy(
-        update={
-            "data": base.data.model_copy(update={"region_drop": 0.0, "word_drop": 0.0}),
-            "method": SCANConfig(same_image="negative", memory_mib=8192),
-            "optim": OptimConfig(lr=2e-4, weight_decay=0.0, batch_size=128, num_epochs=30, decay_epochs=(15,)),
-        }
-    )
+    changes = {
+        "data.region_drop": 0.0,
+        "data.word_drop": 0.0,
+        "method": SCANConfig(same_image="negative", memory_mib=8192),
+        "optim": OptimConfig(lr=2e-4, weight_decay=0.0, batch_size=128, num_epochs=30, decay_epochs=(15,)),
+    }
+    return override(vse_infinity_flickr30k(), changes)
 
 
 def scan_flickr30k_i2t() -> RunConfig:
@@ -154,7 +153,7 @@ def scan_flickr30k_i2t() -> RunConfig:
     Run: `raytrain train scan_flickr30k_i2t data.table=TABLE --workers 1`.
     """
     method = SCANConfig(direction="i2t", attention_scale=4.0, pooling_scale=5.0, same_image="negative", memory_mib=8192)
-    return scan_flickr30k().model_copy(update={"method": method})
+    return override(scan_flickr30k(), {"method": method})
 
 
 def sgraf_flickr30k() -> RunConfig:
@@ -164,9 +163,12 @@ def sgraf_flickr30k() -> RunConfig:
     and those of `sgraf_flickr30k_saf`. Run: `raytrain train sgraf_flickr30k data.table=TABLE --workers 1`. Not
     reproduced here: it needs the released features and a GPU.
     """
-    base = scan_flickr30k()
-    optim = base.optim.model_copy(update={"num_epochs": 40, "decay_epochs": (30,)})
-    return base.model_copy(update={"method": SGRAFConfig(same_image="negative", memory_mib=8192), "optim": optim})
+    changes = {
+        "method": SGRAFConfig(same_image="negative", memory_mib=8192),
+        "optim.num_epochs": 40,
+        "optim.decay_epochs": (30,),
+    }
+    return override(scan_flickr30k(), changes)
 
 
 def sgraf_flickr30k_saf() -> RunConfig:
@@ -174,7 +176,4 @@ def sgraf_flickr30k_saf() -> RunConfig:
 
     Run: `raytrain train sgraf_flickr30k_saf data.table=TABLE --workers 1`.
     """
-    base = sgraf_flickr30k()
-    optim = base.optim.model_copy(update={"num_epochs": 30, "decay_epochs": (20,)})
-    method = SGRAFConfig(module="saf", same_image="negative", memory_mib=8192)
-    return base.model_copy(update={"method": method, "optim": optim})
+    return override(sgraf_flickr30k(), {"method.module": "saf", "optim.num_epochs": 30, "optim.decay_epochs": (20,)})

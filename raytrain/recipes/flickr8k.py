@@ -21,6 +21,7 @@ from raytrain.config import (
     SGRAFConfig,
     VSEInfinityConfig,
     VSEPPConfig,
+    override,
 )
 
 TABLE = "tables/flickr8k"
@@ -45,7 +46,7 @@ def dvse_flickr8k() -> RunConfig:
 
     Run: `raytrain train dvse_flickr8k data.table=TABLE`.
     """
-    return vse_infinity_flickr8k().model_copy(update={"method": DVSEConfig(views=4)})
+    return override(vse_infinity_flickr8k(), {"method": DVSEConfig(views=4)})
 
 
 def dive_flickr8k() -> RunConfig:
@@ -56,12 +57,11 @@ def dive_flickr8k() -> RunConfig:
     The slots' attention is 4 x 128 wide, in proportion to D as published, and all parts learn at one rate.
     Run: `raytrain train dive_flickr8k data.table=TABLE`.
     """
-    return vse_infinity_flickr8k().model_copy(
-        update={
-            "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1),
-            "optim": OptimConfig(lr=2e-3, batch_size=64, num_epochs=6, schedule="cosine", clip_norm=1.0),
-        }
-    )
+    changes = {
+        "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1),
+        "optim": OptimConfig(lr=2e-3, batch_size=64, num_epochs=6, schedule="cosine", clip_norm=1.0),
+    }
+    return override(vse_infinity_flickr8k(), changes)
 
 
 def scan_flickr8k() -> RunConfig:
@@ -69,7 +69,7 @@ def scan_flickr8k() -> RunConfig:
 
     Run: `raytrain train scan_flickr8k data.table=TABLE`.
     """
-    return vse_infinity_flickr8k().model_copy(update={"method": SCANConfig(mean_warmup_epochs=1)})
+    return override(vse_infinity_flickr8k(), {"method": SCANConfig(mean_warmup_epochs=1)})
 
 
 def sgraf_flickr8k() -> RunConfig:
@@ -79,9 +79,8 @@ def sgraf_flickr8k() -> RunConfig:
     Small blocks of pairs stay in a CPU's cache; a step still takes some fifteen times as long as `scan_flickr8k`'s, saf
     ten times. Run: `raytrain train sgraf_flickr8k data.table=TABLE`.
     """
-    return vse_infinity_flickr8k().model_copy(
-        update={"method": SGRAFConfig(mean_warmup_epochs=1, sim_dim=64, memory_mib=64)}
-    )
+    method = SGRAFConfig(mean_warmup_epochs=1, sim_dim=64, memory_mib=64)
+    return override(vse_infinity_flickr8k(), {"method": method})
 
 
 def vse_infinity_flickr8k_bigru() -> RunConfig:
@@ -108,14 +107,13 @@ def vsepp_flickr8k() -> RunConfig:
     2e-4 and hardest negatives from the first step. No size augmentation, as published.
     Run: `raytrain train vsepp_flickr8k data.table=TABLE`.
     """
-    base = vse_infinity_flickr8k()
-    return base.model_copy(
-        update={
-            "data": base.data.model_copy(update={"region_drop": 0.0, "word_drop": 0.0}),
-            "encoder": EncoderConfig(dim=256, pooling="mean"),
-            "method": VSEPPConfig(mean_warmup_epochs=1),
-        }
-    )
+    changes = {
+        "data.region_drop": 0.0,
+        "data.word_drop": 0.0,
+        "encoder.pooling": "mean",
+        "method": VSEPPConfig(mean_warmup_epochs=1),
+    }
+    return override(vse_infinity_flickr8k(), changes)
 
 
 def pvse_flickr8k() -> RunConfig:
@@ -123,8 +121,7 @@ def pvse_flickr8k() -> RunConfig:
 
     Run: `raytrain train pvse_flickr8k data.table=TABLE`.
     """
-    base = vsepp_flickr8k()
-    return base.model_copy(update={"encoder": EncoderConfig(dim=256), "method": PVSEConfig(mean_warmup_epochs=1)})
+    return override(vsepp_flickr8k(), {"encoder.pooling": "gpo", "method": PVSEConfig(mean_warmup_epochs=1)})
 
 
 def pcme_flickr8k() -> RunConfig:
@@ -132,8 +129,7 @@ def pcme_flickr8k() -> RunConfig:
 
     Run: `raytrain train pcme_flickr8k data.table=TABLE`.
     """
-    base = vsepp_flickr8k()
-    return base.model_copy(update={"encoder": EncoderConfig(dim=256), "method": PCMEConfig()})
+    return override(vsepp_flickr8k(), {"encoder.pooling": "gpo", "method": PCMEConfig()})
 
 
 def pcmepp_flickr8k() -> RunConfig:
@@ -141,4 +137,4 @@ def pcmepp_flickr8k() -> RunConfig:
 
     Run: `raytrain train pcmepp_flickr8k data.table=TABLE`.
     """
-    return vse_infinity_flickr8k().model_copy(update={"method": PCMEPPConfig()})
+    return override(vse_infinity_flickr8k(), {"method": PCMEPPConfig()})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig
+from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
 
 TABLE = "tables/products"
 
@@ -63,4 +63,4 @@ def mgur_products() -> RunConfig:
 
 
 def _composed(**settings: Any) -> RunConfig:
-    return rau_products().model_copy(update={"method": ComposedConfig(known_positives="negative", **settings)})
+    return override(rau_products(), {"method": ComposedConfig(known_positives="negative", **settings)})

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from raytrain.config import method_label
 from raytrain.review.leaderboard import METRICS, Board, groups
 
 METHOD_NAMES = {
@@ -157,7 +158,7 @@ def _values(row: dict[str, Any], split: str, names: Sequence[str]) -> str:
 
 
 def method_name(row: dict[str, Any]) -> str:
-    return METHOD_NAMES.get(row["method"], str(row["method"]))
+    return method_label(str(row["method"])).title
 
 
 def with_spread(row: dict[str, Any], split: str) -> str:

@@ -116,4 +116,5 @@ def pool_views_by(model: Method, pooling: str | None) -> None:
         raise UsageError(f"{type(model).__name__} has no views whose scores could be pooled in another way; DVSE has")
     if pooling not in POOLINGS:
         raise UsageError(f"no pooling '{pooling}'. Poolings: {', '.join(POOLINGS)}")
-    setattr(model, "config", config.model_copy(update={"score": pooling}))  # noqa: B010 - a Module's attributes are Any
+    changed = DVSEConfig.model_validate({**config.model_dump(), "score": pooling})
+    setattr(model, "config", changed)  # noqa: B010 - a Module's attributes are Any

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import RunConfig, flatten, recorded_plugins
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import write_json
 from raytrain.sweeps.space import refuse_other
@@ -91,6 +91,7 @@ def open_journal(
         device=None,
         versions=provenance.versions(),
         ray=here,
+        **recorded_plugins(base),
     )
     return uid
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster import resources
 from raytrain.cluster.connect import connect, placed
-from raytrain.config import RunConfig, override
+from raytrain.config import RunConfig, override, to_values
 from raytrain.data.table.test_guard import closed_while
 from raytrain.files import room_in
 from raytrain.sweeps.autoscaling import AutoscalerRequest
@@ -118,7 +118,7 @@ def _sweep(
         interrupted = reconcile(study, space, ledger)
         left = ledger.left()
         job = {
-            "base": base.model_dump(mode="json"),
+            "base": to_values(base),
             "sweep": name,
             "parent": uid,
             "fingerprint": fingerprint,

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from raytrain.config import flatten
+from raytrain.config import flatten, recorded_plugins
 from raytrain.distributed import rank, world_size
 from raytrain.errors import Interrupted, RaytrainError, Stopped
 from raytrain.tracking.journal import Journal
@@ -75,6 +75,7 @@ class RunLog:
                 versions=provenance.versions(),
                 parameters=sum(parameter.numel() for parameter in state.model.parameters()),
                 **({"memory": memory.as_dict()} if memory else {}),
+                **recorded_plugins(config),
             )
         else:
             checkpoint_name = saved and saved.path.name

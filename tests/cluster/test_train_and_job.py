@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from raytrain.config import override, to_yaml
+from raytrain.review.leaderboard import write_leaderboard
 from raytrain.tracking.journal import Journal
 from raytrain.training.checkpoint import complete, load
+from tests.packages import installed
 from tests.ray_cluster import ROOT, LocalCluster
 from tests.runs import small_run
 from tests.tables import make_table
@@ -28,8 +32,20 @@ def mlflow_states(uri: str, experiment: str = "small") -> dict[str, str]:
     return states
 
 
-def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves(cluster: LocalCluster, tmp_path: Path) -> None:
-    config = override(small_run(tmp_path, num_epochs=3), {"name": "two"})
+@pytest.fixture
+def two_towers(cluster: LocalCluster, example_package: Path) -> Iterator[None]:
+    """The example package is installed here and on every node."""
+    shutil.copytree(example_package, cluster.site, dirs_exist_ok=True)
+    with installed(example_package):
+        yield
+    shutil.rmtree(cluster.site)
+    cluster.site.mkdir()
+
+
+def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves_and_its_method_may_be_of_another_package(
+    cluster: LocalCluster, two_towers: None, tmp_path: Path
+) -> None:
+    config = override(small_run(tmp_path, num_epochs=3), {"name": "two", "method.kind": "two_towers"})
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     done = cluster.run(
@@ -42,13 +58,16 @@ def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves(cluster: LocalClust
     events = Journal(config.folder).read()
     assert [e["event"] for e in events] == ["start", "epoch", "epoch", "epoch", "end"]
     assert events[0]["workers"] == 2
+    assert events[0]["plugins"] == {"method": "raytrain-two-towers==0.1"}
     assert events[-1]["status"] == "finished"
     kept = complete(config.folder)
     assert 1 <= len(kept) <= 2  # the best and the last
     assert load(kept[-1]).manifest["epoch"] == 3
     assert max(e["metrics"]["val/rsum"] for e in events if e["event"] == "epoch") == result["best"]
     assert mlflow_states(uri) == {"two": "FINISHED"}
-    assert "epoch 3/3" in done.stderr  # progress, a line an epoch
+    assert "epoch 3/3" in done.stderr  # progress, one line per epoch
+    write_leaderboard(config.storage, out=tmp_path / "board")
+    assert "Two towers" in (tmp_path / "board" / "leaderboard.md").read_text()
 
 
 def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -59,7 +78,7 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
     (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ncpu_hour: 3600\n")
     submit = [
         "-m",
-        "raytrain.cli.main",
+        "raytrain.cli",
         "submit",
         "--address",
         cluster.dashboard,
@@ -108,7 +127,7 @@ def test_a_submitted_job_passes_its_exit_code_and_a_stranger_is_refused(cluster:
     (tmp_path / "tree" / "job.py").write_text("import sys; print('seen'); sys.exit(75)")
     submit = [
         "-m",
-        "raytrain.cli.main",
+        "raytrain.cli",
         "submit",
         "--address",
         cluster.dashboard,

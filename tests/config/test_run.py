@@ -17,7 +17,6 @@ from raytrain.config import (
     validate,
 )
 from raytrain.errors import RefusedError, UsageError
-from raytrain.recipes import RECIPES
 
 
 @pytest.fixture
@@ -65,11 +64,6 @@ def test_the_test_split_cannot_be_trained_or_selected_on(config: RunConfig) -> N
             override(config, {name: "test"})
 
 
-def test_a_learned_score_without_a_gradient_is_refused(config: RunConfig) -> None:
-    with pytest.raises(UsageError, match="fused_weight"):
-        override(config, {"method.score": "learned"})
-
-
 def test_a_method_takes_its_batches_its_own_way_and_refuses_those_it_cannot(config: RunConfig) -> None:
     assert config.batch_by == "pair"
     sets = override(config, {"method.kind": "dive"})
@@ -84,12 +78,3 @@ def test_flatten_names_every_leaf(config: RunConfig) -> None:
     assert flat["optim.lr"] == 5e-4
     assert flat["encoder.text.kind"] == "tokens"
     assert not any(isinstance(value, dict) for value in flat.values())
-
-
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_every_recipe_builds_and_survives_yaml(name: str, tmp_path: Path) -> None:
-    recipe = RECIPES[name]()
-    path = tmp_path / "recipe.yaml"
-    path.write_text(to_yaml(recipe), encoding="utf-8")
-    assert from_yaml(path) == recipe
-    assert "Run: `raytrain train" in (RECIPES[name].__doc__ or "") or "official code" in (RECIPES[name].__doc__ or "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.config import VSEInfinityConfig, to_yaml
+from raytrain.config import VSEInfinityConfig, override, to_yaml
 from raytrain.tracking.journal import Journal
 from tests.faults.test_kills import epochs, wait_for
 from tests.ray_cluster import LocalCluster, start_cluster
@@ -23,7 +23,7 @@ def test_a_sweep_whose_head_is_killed_leaves_with_code_75_and_goes_on_under_a_ne
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     make_table(tmp_path / "table", items=160)  # enough captions for the space's smallest batches
-    base = small_run(tmp_path, num_epochs=EPOCHS, batch_size=64).model_copy(update={"method": VSEInfinityConfig()})
+    base = override(small_run(tmp_path, num_epochs=EPOCHS, batch_size=64), {"method": VSEInfinityConfig()})
     (tmp_path / "recipe.yaml").write_text(to_yaml(base))
     folder = tmp_path / "runs" / "small" / "s"
     store = f"sqlite:///{tmp_path}/mlflow.db"

@@ -190,7 +190,7 @@ def test_the_loss_is_the_triplet_loss_and_every_parameter_trains(change: dict[st
         method = build(EncoderConfig(dim=8, text=BiGRUText(word_dim=6)) if words else ENCODER, **change)
         scores = method.similarity(method.encode_query(batch(words)), method.encode_gallery(batch(words)))
         for epoch, hardest in ((0.5, False), (1.0, True)):
-            method.config = method.config.model_copy(update={"mean_warmup_epochs": 1.0})
+            method.config = SGRAFConfig.model_validate({**method.config.model_dump(), "mean_warmup_epochs": 1.0})
             expected = losses.triplet_loss(scores, negatives, 0.2, hardest)
             torch.testing.assert_close(method(batch(words), StepContext(epoch, 3))["loss"], expected)
         method(batch(words), StepContext(1, 3))["loss"].backward()

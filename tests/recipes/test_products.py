@@ -1,0 +1,34 @@
+"""Catalogue photos: every composition on the budget of RAU, further targets as negatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.recipes.settings import check, differences
+
+
+def test_rau_leaves_as_many_pairs_as_a_batch_has_further_targets() -> None:
+    check(
+        "rau_products",
+        {"data.table": "tables/products", "data.regions": "global", "encoder.dim": 256, "optim.lr": 3e-3,
+         "optim.batch_size": 512, "optim.num_epochs": 5, "optim.schedule": "cosine", "method.theta": 0.998,
+         "method.theta_mode": "quantile", "method.dr_weight": 0.01, "method.known_positives": "negative",
+         "method.blocks": 2},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "method"),
+    [
+        ("combiner_products", {"composition": "combiner", "scale": 100.0}),
+        ("tirg_products", {"composition": "tirg", "scale": 16.0, "scale_learned": True}),
+        ("sum_products", {"composition": "sum"}),
+        ("mgur_products", {"base_loss": "multi_grained"}),  # on RAU's own composition
+    ],
+)
+def test_a_baseline_differs_from_rau_by_its_method_alone(recipe: str, method: dict[str, Any]) -> None:
+    changed = {"kind": "composed", **method}
+    assert differences(recipe, "rau_products") == {f"method.{name}": value for name, value in changed.items()}
+    check(recipe, {"method.known_positives": "negative"})
