@@ -1,4 +1,4 @@
-# The two commands of the README, and what CI runs. Needs Python 3.11 or newer and a package index.
+# The README's `make demo` and `make test`, and what CI runs. Needs Python 3.11 or newer and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
 
-# tests that start Ray take longest and wait most of the time: the others run beside them in what they leave
+# Tests that start Ray take longest and mostly wait; the other tests run beside them, at a lower priority.
 test: $(VENV)/.ready
 	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
 
