@@ -73,7 +73,7 @@ def verb(
             name,
             cls=ThisVerb,
             help="\n".join([escape(inspect.getdoc(run) or ""), "", "Examples:", *lines]),
-            short_help=escape((inspect.getdoc(run) or "").partition("\n\n")[0].rstrip(".")),
+            short_help=escape((inspect.getdoc(run) or "").partition("\n\n")[0]),
             rich_help_panel=panel,
             context_settings={"allow_interspersed_args": not flags_first},
         )(command)
