@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from raytrain.config import RunConfig, flatten
+from raytrain.config import DivEConfig, RunConfig, flatten
 from raytrain.config.fields import KINDS, kinds_in, leaves, no_such_field, part_at, similar_leaves
-from raytrain.config.methods import METHOD_CONFIGS, DivEConfig
+from raytrain.config.methods import METHOD_CONFIGS
 from raytrain.config.parts import BiGRUText, OptimConfig
 from raytrain.recipes import RECIPES
 

@@ -15,7 +15,7 @@ from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RAUConfig, R
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
-from raytrain.methods import DivE
+from raytrain.methods.dive import DivE
 from raytrain.recipes import RECIPES
 from raytrain.training import dry_run as dry_running
 from raytrain.training import fit as loop

@@ -16,7 +16,7 @@ from pathlib import Path
 from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.layouts import GUESSED, Layout, image_files
 from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_of
-from raytrain.data.paths import contained, opened
+from raytrain.data.paths import contained, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -68,7 +68,7 @@ def _records(folder: Path, problems: Problems) -> Iterator[Record]:
         if not (folder / text).exists():
             continue
         try:
-            with opened(contained(folder, text.as_posix())) as file:
+            with open_binary(contained(folder, text.as_posix())) as file:
                 lines = file.read(MAX_TEXT_BYTES).decode().splitlines()
         except DataError as error:
             problems.extend(error.problems)
