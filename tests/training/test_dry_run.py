@@ -15,7 +15,7 @@ from raytrain.cli.main import main
 from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
-from raytrain.methods import DivE
+from raytrain.methods.dive import DivE
 from raytrain.recipes import RECIPES
 from raytrain.training.dry_run import (
     Sizes,
