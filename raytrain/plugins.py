@@ -151,7 +151,7 @@ class Registry(MutableMapping[str, T]):
             return self._added
         self._added, self._left_out = {}, {}
         entries = [(entry.dist, entry) for entry in entry_points(group=self.group) if entry.dist is not None]
-        for distribution, entry in sorted(entries, key=lambda found: (found[0].name, found[1].name)):
+        for distribution, entry in sorted(entries, key=lambda pair: (pair[0].name, pair[1].name)):
             name, package = entry.name, Package(distribution.name, distribution.version)
             try:
                 if not name.isidentifier():

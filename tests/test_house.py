@@ -65,5 +65,5 @@ def test_no_config_is_changed_without_being_validated() -> None:
     folders = ("raytrain", "search_spaces", "benchmarks", "jobs", "examples", "tests")
     unchecked = re.compile(r"model_copy\(\s*update|model_construct\(")
     sources = [path for folder in folders for path in (ROOT / folder).glob("**/*.py") if path != Path(__file__)]
-    found = [str(path) for path in sources if unchecked.search(path.read_text(encoding="utf-8"))]
-    assert len(sources) > 300 and not found
+    offenders = [str(path) for path in sources if unchecked.search(path.read_text(encoding="utf-8"))]
+    assert len(sources) > 300 and not offenders

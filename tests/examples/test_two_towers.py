@@ -133,13 +133,13 @@ def test_every_parameter_trains_and_an_item_alone_is_embedded_as_in_its_batch(tw
 
 
 def test_another_caption_of_an_image_is_a_negative_only_where_it_is_asked_for(two_towers: None) -> None:
-    found = {}
+    losses = {}
     for choice in ("masked", "negative"):
         torch.manual_seed(0)
         config = METHOD_CONFIGS["two_towers"].model_validate({"hidden": 4, "same_image": choice})
         method = METHODS["two_towers"](EncoderConfig(dim=8, pooling="mean"), config, INPUTS).eval()
-        found[choice] = [float(method(batch(same_image=same))["loss"].detach()) for same in (True, False)]
-    assert found["masked"][0] < found["masked"][1] == found["negative"][0] == found["negative"][1]
+        losses[choice] = [float(method(batch(same_image=same))["loss"].detach()) for same in (True, False)]
+    assert losses["masked"][0] < losses["masked"][1] == losses["negative"][0] == losses["negative"][1]
 
 
 def test_its_source_reads_text_files_beside_images(two_towers: None, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_its_source_reads_text_files_beside_images(two_towers: None, tmp_path: P
         put(tmp_path / "mine" / split / f"{number}.png", picture(number))
         put(tmp_path / "mine" / split / f"{number}.txt", "\n".join(captions_of(number)))
     put(tmp_path / "mine" / "train" / "no_text.png", picture(99))
-    assert "sidecar" in [one.source for one in detect(tmp_path / "mine")]
+    assert "sidecar" in [candidate.source for candidate in detect(tmp_path / "mine")]
     command = ["data", "build", "sidecar", "--root", str(tmp_path / "mine"), "--out", str(tmp_path / "table")]
     assert main(command) == 0
     table = Table(tmp_path / "table")

@@ -7,8 +7,8 @@ import torch
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, DivEConfig, EncoderConfig
-from raytrain.methods import DivE
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.dive import DivE
 
 ENCODER = EncoderConfig(dim=8)
 INPUTS = Inputs(region_features=6, token_features=5, words=20)

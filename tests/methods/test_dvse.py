@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from raytrain.config import DVSEConfig, EncoderConfig, VSEInfinityConfig
-from raytrain.methods import DVSE, VSEInfinity
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.dvse import DVSE
+from raytrain.methods.vse_infinity import VSEInfinity
 
 ENCODER = EncoderConfig(dim=8, gpo_dim=4)
 INPUTS = Inputs(region_features=6, token_features=5)

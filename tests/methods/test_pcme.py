@@ -7,8 +7,8 @@ import torch
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PCMEConfig
-from raytrain.methods import PCME
 from raytrain.methods.base import StepContext
+from raytrain.methods.pcme import PCME
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 J, D = 4, 8

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from raytrain.config import EncoderConfig, PCMEPPConfig
-from raytrain.methods import PCMEPP
 from raytrain.methods.base import StepContext
+from raytrain.methods.pcmepp import PCMEPP
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 

@@ -9,8 +9,8 @@ from torch.nn.functional import normalize
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PVSEConfig
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods import PVSE
 from raytrain.methods.base import StepContext
+from raytrain.methods.pvse import PVSE
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, B, batch, check_alone, check_trains, named, switches
 
 

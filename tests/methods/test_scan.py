@@ -10,8 +10,8 @@ from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, SCANConfig
-from raytrain.methods import SCAN
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.scan import SCAN
 from tests.methods.local_features import Vectors, attended, dot, locals_of, members, unit
 
 ENCODER = EncoderConfig(dim=8)

@@ -10,8 +10,8 @@ from torch import Tensor
 from raytrain import losses
 from raytrain.config import BiGRUText, EncoderConfig, SGRAFConfig
 from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
-from raytrain.methods import SGRAF
 from raytrain.methods.base import StepContext
+from raytrain.methods.sgraf import SGRAF
 from tests.methods.local_features import Vectors, affine, attended, dot, locals_of, members, unit
 from tests.methods.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
 

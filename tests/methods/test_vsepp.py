@@ -10,8 +10,8 @@ from raytrain import losses
 from raytrain.config import EncoderConfig, VSEPPConfig
 from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods import VSEPP
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.vsepp import VSEPP
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, batch, check_alone, check_trains, named, switches
 
 

@@ -7,12 +7,9 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.config import flatten, override
-from raytrain.errors import UsageError
 from raytrain.recipes import RECIPES
 from raytrain.sweeps.initial_trials import paper_trial
-from raytrain.sweeps.options import SweepOptions
-from raytrain.sweeps.space import distributions, drawn, walk
-from raytrain.sweeps.study import sampler
+from raytrain.sweeps.space import walk
 from search_spaces import SPACES
 from search_spaces.image_text import METHODS
 
@@ -36,94 +33,3 @@ def test_the_recipe_itself_is_trial_zero(recipe: str, space: str) -> None:
     base = RECIPES[recipe]()
     trial = paper_trial(SPACES[space], base)
     assert override(base, trial) == base
-
-
-def test_dvse_searches_what_the_paper_leaves_open() -> None:
-    names = distributions(SPACES["dvse"])
-    assert names["method.views"].choices == (1, 2, 4, 6, 8)
-    assert (names["method.orth_weight"].low, names["method.orth_weight"].high, names["method.orth_weight"].log) == (
-        1e-3,
-        1.0,
-        True,
-    )
-    assert {"method.weight_fn", "method.weight_gradient", "method.orth_schedule", "method.score"} <= set(names)
-
-
-def test_one_view_leaves_nothing_to_weigh_or_to_keep_apart() -> None:
-    for _, answers, _ in walk(SPACES["dvse"]):
-        assert (answers["method.views"] == 1) == ("method.orth_weight" not in answers)
-
-
-def test_one_element_leaves_nothing_to_compare_or_to_keep_apart() -> None:
-    for _, answers, _ in walk(SPACES["dive"]):
-        assert (answers["method.views"] == 1) == ("method.similarity" not in answers)
-        assert ("method.alpha" in answers) == (answers.get("method.similarity") == "smooth_chamfer")
-
-
-def sampled(space: str, trials: int, best: str, seed: int = 0) -> list[optuna.trial.FrozenTrial]:
-    """Trials as a sweep's own sampler draws them, of a score that one method wins: its margin near 0.1, by 100."""
-    study = optuna.create_study(direction="maximize", sampler=sampler(SweepOptions(trials=trials, seed=seed)))
-    study.enqueue_trial(paper_trial(SPACES[space], RECIPES["dvse_emoji"]()))
-    for _ in range(trials):
-        trial = study.ask()
-        SPACES[space](trial)
-        value = 100.0 * (trial.params["method.kind"] == best) - abs(trial.params["method.margin"] - 0.1)
-        study.tell(trial, value)
-    return list(study.trials)
-
-
-@pytest.mark.parametrize("best", sorted(METHODS))
-def test_a_search_over_methods_draws_runs_of_each_and_comes_to_the_best(best: str) -> None:
-    trials = sampled("image_text", 60, best)
-    kinds = [trial.params["method.kind"] for trial in trials]
-    assert set(kinds) == set(METHODS)
-    assert kinds[0] == "dvse"  # the recipe's own
-    assert kinds[30:].count(best) > 15  # of thirty; chance is ten
-    for trial in trials:
-        config = override(RECIPES["dvse_emoji"](), trial.params)
-        flat = flatten(config)
-        assert all(flat[name] == value for name, value in trial.params.items())
-        assert config.batch_by == ("image" if config.method.kind == "dive" else "pair")
-        assert drawn(SPACES["image_text"], trial.params) == trial.params  # what a resumed sweep reads back
-
-
-@pytest.mark.parametrize("recipe", [name for name, space in PAIRS if space == "image_text"])
-def test_many_random_draws_build_around_each_recipe(recipe: str) -> None:
-    base, space = RECIPES[recipe](), SPACES["image_text"]
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    counts = dict.fromkeys(METHODS, 0)
-    while min(counts.values()) < 30:
-        trial = study.ask()
-        space(trial)
-        flat = flatten(override(base, trial.params))
-        assert all(flat[name] == value for name, value in trial.params.items())
-        counts[trial.params["method.kind"]] += 1
-
-
-@pytest.mark.parametrize("kind", sorted(METHODS))
-def test_a_search_over_methods_asks_each_for_all_that_its_own_space_asks(kind: str) -> None:
-    own = {name for asked, _, _ in walk(SPACES[kind]) for name in asked}
-    visits = [answers for _, answers, _ in walk(SPACES["image_text"]) if answers["method.kind"] == kind]
-    shared = {"method.kind", "optim.lr", "optim.batch_size", "method.margin", "method.mean_warmup_epochs",
-              "data.region_drop", "data.word_drop"}  # fmt: skip
-    assert {name for answers in visits for name in answers} == own | shared
-    assert all(shared <= set(answers) for answers in visits)  # no method inherits one from the recipe's
-
-
-def test_no_method_is_left_out_of_its_own_bounds() -> None:
-    """What the methods' own spaces can draw, the search over methods can; but for 512 pairs, which would be images."""
-    wide = distributions(SPACES["image_text"])
-    for kind in METHODS:
-        for name, own in distributions(SPACES[kind]).items():
-            if hasattr(own, "choices"):
-                assert set(own.choices) - {512} <= set(wide[name].choices), (kind, name)
-            else:
-                assert wide[name].low <= own.low <= own.high <= wide[name].high, (kind, name)
-                assert wide[name].log == own.log, (kind, name)
-
-
-def test_a_recipe_that_fixes_how_batches_are_made_is_refused_before_any_trial() -> None:
-    base = override(RECIPES["dive_emoji"](), {"data.batch_by": "image"})
-    visits = [changes for _, _, changes in walk(SPACES["image_text"])]
-    with pytest.raises(UsageError, match=r"vse_infinity does not train with data\.batch_by=image"):
-        [override(base, changes) for changes in visits]

@@ -59,11 +59,13 @@ class TwoTowers(Method):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, D)."""
-        return self.text_tower(self.text(batch["text"], batch["text_mask"]))
+        query: Tensor = self.text_tower(self.text(batch["text"], batch["text_mask"]))
+        return query
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D)."""
-        return self.image(self.pool(batch["regions"], batch["region_mask"]))
+        gallery: Tensor = self.image(self.pool(batch["regions"], batch["region_mask"]))
+        return gallery
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G)."""

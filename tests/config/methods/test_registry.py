@@ -167,16 +167,18 @@ def test_what_a_file_records_of_packages_matters_to_nothing_that_is_there(plugin
 
 def test_a_config_of_a_package_that_is_not_installed_names_it(tmp_path: Path) -> None:
     values = {"data": DATA, "method": {"kind": "gone", "width": 3}, "plugins": {"method": "raytrain-gone==0.1"}}
-    said = "method 'gone' comes from the package raytrain-gone 0.1, which is not installed: pip install raytrain-gone"
+    message = (
+        "method 'gone' comes from the package raytrain-gone 0.1, which is not installed: pip install raytrain-gone"
+    )
     with pytest.raises(UsageError) as error:
         validate(values)
-    assert str(error.value) == said
+    assert str(error.value) == message
     (tmp_path / "run.yaml").write_text(
         "data: {table: t}\nmethod: {kind: gone}\nplugins: {method: raytrain-gone==0.1}\n"
     )
     with pytest.raises(UsageError) as error:
         from_yaml(tmp_path / "run.yaml")
-    assert str(error.value).endswith(said) and "run.yaml" in str(error.value)
+    assert str(error.value).endswith(message) and "run.yaml" in str(error.value)
 
 
 def test_plugins_is_no_field_of_a_run() -> None:
