@@ -102,17 +102,17 @@ def tar(path: Path, members: Iterable[tuple[Any, bytes]]) -> Path:
 def sample(number: int, key: str = "") -> list[tuple[Any, bytes]]:
     """The members of one sample: even numbers have a .txt of two lines, odd ones a .json."""
     key = key or f"{number:04d}"
-    said = (
+    text_member = (
         member(f"{key}.txt", "\n".join(captions_of(number)).encode())
         if number % 2 == 0
         else member(f"{key}.json", json.dumps({"captions": captions_of(number)}).encode())
     )
-    return [member(f"{key}.png", picture(number)), said]
+    return [member(f"{key}.png", picture(number)), text_member]
 
 
 def webdataset(root: Path) -> Path:
     for name, numbers in (("train-0", (0, 1)), ("train-1", (2, 3)), ("val/0", (4, 5)), ("my-test-0", (6, 7))):
-        tar(root / f"{name}.tar", [one for number in numbers for one in sample(number)])
+        tar(root / f"{name}.tar", [member_of_sample for number in numbers for member_of_sample in sample(number)])
     return root
 
 

@@ -35,9 +35,9 @@ def test_every_source_that_reads_a_folder_is_among_these() -> None:
 
 def test_the_help_and_the_docs_name_every_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "build", "--help"]) == 0
-    said = capsys.readouterr().out
+    help_text = capsys.readouterr().out
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    assert [name for name in SOURCES if name not in said or f"\n### {name}: " not in page] == []
+    assert [name for name in SOURCES if name not in help_text or f"\n### {name}: " not in page] == []
 
 
 @pytest.mark.parametrize(("source", "make"), EVERY, ids=lambda value: getattr(value, "__name__", ""))
@@ -50,13 +50,13 @@ def test_the_command_of_the_best_layout_builds_its_table(
 ) -> None:
     root = make(tmp_path / "my data")
     assert main(["data", "detect", str(root), "--json"]) == 0
-    told = capsys.readouterr()
-    found = json.loads(told.out)["layouts"][0]
-    assert (found["source"], found["missing"]) == (source, [])
-    assert found["found"]
-    assert any(line.strip() == found["command"] for line in told.err.splitlines())
+    output = capsys.readouterr()
+    best = json.loads(output.out)["layouts"][0]
+    assert (best["source"], best["missing"]) == (source, [])
+    assert best["found"]
+    assert any(line.strip() == best["command"] for line in output.err.splitlines())
     monkeypatch.chdir(tmp_path)
-    program, *arguments = shlex.split(found["command"])
+    program, *arguments = shlex.split(best["command"])
     assert program == "raytrain" and main(arguments) == 0, capsys.readouterr().err
     assert len(Table(tmp_path / "tables" / "my_data").items) > 0
 
@@ -71,27 +71,27 @@ def test_without_a_file_something_is_missing_or_the_rest_builds(name: str, tmp_p
     root = LAYOUTS[name](tmp_path / "root")
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in (".jpg", ".png", ".tsv"))
     files = [path for path in files if "text_c10" not in path.parts]
-    told = 0
+    incomplete = 0
     for path in files:
         path.rename(tmp_path / "away")
         try:
-            found = [one for one in detect(root) if one.source == source]
+            candidates = [candidate for candidate in detect(root) if candidate.source == source]
         except DataError:
-            found = []
-        if found and not found[0].layout.missing:
-            assert isinstance(build(source, root, tmp_path / "table", **found[0].layout.options), Table), path
+            candidates = []
+        if candidates and not candidates[0].layout.missing:
+            assert isinstance(build(source, root, tmp_path / "table", **candidates[0].layout.options), Table), path
         else:
-            told += 1
+            incomplete += 1
         (tmp_path / "away").rename(path)
     # the files of some are parts alike that nothing lists: shards, metadata, COCO's own two splits
-    assert told > 0 or name in ("imagefolder", "webdataset", "coco-texts_per_image=2")
+    assert incomplete > 0 or name in ("imagefolder", "webdataset", "coco-texts_per_image=2")
 
 
 def test_a_folder_above_the_data_is_sent_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flickr(tmp_path / "my data" / "flickr 8k")
     assert main(["data", "detect", str(tmp_path / "my data")]) == 3
-    said = capsys.readouterr().err
-    assert "a folder in it does" in said and f"raytrain data detect '{tmp_path}/my data/flickr 8k'" in said
+    message = capsys.readouterr().err
+    assert "a folder in it does" in message and f"raytrain data detect '{tmp_path}/my data/flickr 8k'" in message
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_a_part_of_a_benchmark_names_that_part(tmp_path: Path) -> None:
     (best,) = detect(root)
     assert best.layout.missing == []
     assert best.layout.options == {"categories": "dress", "images": "resized_image"}
-    some = triplets.cirr(tmp_path / "cirr")
-    (some / "captions" / "cap.rc2.train.json").unlink()
-    assert detect(some)[0].layout.options == {"splits": "val,test1"}
+    two_splits = triplets.cirr(tmp_path / "cirr")
+    (two_splits / "captions" / "cap.rc2.train.json").unlink()
+    assert detect(two_splits)[0].layout.options == {"splits": "val,test1"}
 
 
 def test_several_candidates_are_listed_the_complete_and_surest_first(
@@ -127,9 +127,9 @@ def test_several_candidates_are_listed_the_complete_and_surest_first(
 ) -> None:
     root = own.captions(flickr(tmp_path / "root"))
     own.put(root / "train_ims.npy", b"")
-    found = detect(root)
-    assert [one.source for one in found] == ["captions", "karpathy", "precomp"]
-    assert [bool(one.layout.missing) for one in found] == [False, False, True]
+    candidates = detect(root)
+    assert [candidate.source for candidate in candidates] == ["captions", "karpathy", "precomp"]
+    assert [bool(candidate.layout.missing) for candidate in candidates] == [False, False, True]
     assert main(["data", "detect", str(root)]) == 0
     assert "captions (best)" in capsys.readouterr().out
 
@@ -137,9 +137,9 @@ def test_several_candidates_are_listed_the_complete_and_surest_first(
 def test_what_fits_nothing_exits_with_3_and_says_what_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own.put(tmp_path / "notes.md", "x")
     assert main(["data", "detect", str(tmp_path)]) == 3
-    said = capsys.readouterr().err
-    assert "fits no known layout; it holds notes.md" in said
-    assert all(name in said for name in SOURCES if not name.startswith("emoji"))
+    message = capsys.readouterr().err
+    assert "fits no known layout; it holds notes.md" in message
+    assert all(name in message for name in SOURCES if not name.startswith("emoji"))
     assert main(["data", "detect", str(tmp_path / "absent")]) == 3
     assert "not a folder" in capsys.readouterr().err
 
@@ -153,6 +153,10 @@ def test_detecting_never_falls_over_what_is_in_a_file(content: bytes, tmp_path: 
     ]  # fmt: skip
     for name in names:
         own.put(tmp_path / name, content)
-    found = detect(tmp_path)
-    assert all(one.layout.missing for one in found if one.source not in ("captions", "imagefolder", "huggingface"))
+    candidates = detect(tmp_path)
+    assert all(
+        candidate.layout.missing
+        for candidate in candidates
+        if candidate.source not in ("captions", "imagefolder", "huggingface")
+    )
     assert left_behind(tmp_path) == sorted({name.split("/")[0] for name in names})

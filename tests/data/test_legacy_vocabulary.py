@@ -89,7 +89,7 @@ def test_what_is_no_vocabulary_is_refused_and_not_run(
     path.write_bytes(HOSTILE[name])
     assert main(["data", "vocabulary", str(path), "--out", str(tmp_path / "vocab.json")]) == 3
     assert str(path) in capsys.readouterr().err
-    assert [one.name for one in tmp_path.iterdir()] == ["vocab.pkl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["vocab.pkl"]
 
 
 def test_damaged_ones_are_vocabularies_or_data_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def test_a_plain_relative_path_is_joined(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
+    "refused",
     [
         "../x.jpg",
         "a/../../x.jpg",
@@ -39,10 +39,10 @@ def test_a_plain_relative_path_is_joined(tmp_path: Path) -> None:
         "a/" * 2100 + "b",
     ],
 )
-def test_what_climbs_out_or_names_no_file_is_refused(tmp_path: Path, bad: str) -> None:
+def test_what_climbs_out_or_names_no_file_is_refused(tmp_path: Path, refused: str) -> None:
     with pytest.raises(DataError) as caught:
-        contained(tmp_path, bad)
-    assert caught.value.problems[0].file == bad[:40]
+        contained(tmp_path, refused)
+    assert caught.value.problems[0].file == refused[:40]
 
 
 def test_half_of_a_surrogate_pair_is_no_path(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_a_link_that_leads_out_is_refused_and_one_that_stays_is_not(tmp_path: Pa
     (root / "folder").symlink_to(tmp_path)
     (root / "loop").symlink_to(root / "loop")
     (root / "stays").symlink_to(root / "inside.txt")
-    for bad in ("out", "folder/secret", "loop"):
+    for refused in ("out", "folder/secret", "loop"):
         with pytest.raises(DataError, match="link"):
-            contained(root, bad)
+            contained(root, refused)
     assert contained(root, "stays").read_text() == "x"
 
 

@@ -41,16 +41,16 @@ def rows(root: Path, names: list[str]) -> Path:
 
 def test_a_table_of_images_in_a_store_is_encoded_as_one_of_a_folder(store: Any, tmp_path: Path) -> None:
     vit = str(tiny_models.vit(tmp_path / "vit"))
-    local, far = own.captions(tmp_path / "local"), rows(tmp_path / "far", [f"{number}.png" for number in range(8)])
-    here = build("captions", local, tmp_path / "here")
-    there = build("captions", far, tmp_path / "there", images="memory://photos")
-    file = build("captions", far, tmp_path / "file", images=f"file://{local}/images")
-    assert there.description["image_root"] == "memory://photos"
-    assert isinstance(file.image_root, Path)
-    for table in (here, there, file):
+    local, remote = own.captions(tmp_path / "local"), rows(tmp_path / "far", [f"{number}.png" for number in range(8)])
+    local_table = build("captions", local, tmp_path / "here")
+    store_table = build("captions", remote, tmp_path / "there", images="memory://photos")
+    url_table = build("captions", remote, tmp_path / "file", images=f"file://{local}/images")
+    assert store_table.description["image_root"] == "memory://photos"
+    assert isinstance(url_table.image_root, Path)
+    for table in (local_table, store_table, url_table):
         encode(table.path, vit, progress=None)
         assert check(table.path, progress=None) == []
-    features = [Table(table.path).features["vit"] for table in (here, there, file)]
+    features = [Table(table.path).features["vit"] for table in (local_table, store_table, url_table)]
     assert len({feature.sha256 for feature in features}) == 1
 
 
@@ -120,18 +120,18 @@ def test_a_store_that_does_not_answer_interrupts_and_is_asked_again(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PAUSE_S", 0.0)
-    asked, opened = [], type(store).open
+    requests, open_file = [], type(store).open
 
     def down(self: Any, path: str, *args: Any, **options: Any) -> Any:
-        asked.append(path)
-        if len(asked) % 4:
+        requests.append(path)
+        if len(requests) % 4:
             raise ConnectionError("no route")
-        return opened(self, path, *args, **options)
+        return open_file(self, path, *args, **options)
 
     monkeypatch.setattr(type(store), "open", down)
     with pytest.raises(Interrupted, match=r"memory://photos/1\.png cannot be read: ConnectionError: no route"):
         open_image(Url("memory://photos"), "1.png")
-    assert len(asked) == storage.TRIES
+    assert len(requests) == storage.TRIES
     assert open_image(Url("memory://photos"), "1.png").size == (6, 5)  # the fourth answers
 
 

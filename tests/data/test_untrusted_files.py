@@ -202,7 +202,7 @@ def read_shard(data: bytes) -> list[str]:
     """Keys of the samples that came before a DataError, or of all."""
     keys: list[str] = []
     with folder() as home, contextlib.suppress(DataError):
-        keys += (one.key for one in samples(put(home / "a.tar", data), Problems(), Counter()))
+        keys += (sample_read.key for sample_read in samples(put(home / "a.tar", data), Problems(), Counter()))
     return keys
 
 
@@ -266,11 +266,11 @@ def test_arrow_offsets_that_lead_out_of_their_buffer_are_refused(offset: int, tm
     with pa.ipc.new_stream(sink, rows.schema) as out:
         out.write_table(rows)
     whole = np.array([0, 5, 11], np.int32).tobytes()
-    bad = np.array([0, 5, offset], np.int32).tobytes()
+    damaged = np.array([0, 5, offset], np.int32).tobytes()
     data = sink.getvalue().to_pybytes()
     assert data.count(whole) == 1
     with pytest.raises(DataError, match="row 0: not readable"):
-        list(read_rows(put(tmp_path / "x.arrow", data.replace(whole, bad)), Problems()))
+        list(read_rows(put(tmp_path / "x.arrow", data.replace(whole, damaged)), Problems()))
 
 
 def test_a_member_of_a_thousand_gigabytes_is_refused_by_its_header(tmp_path: Path) -> None:

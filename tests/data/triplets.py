@@ -83,9 +83,9 @@ def cirr(root: Path) -> Path:
             {
                 "pairid": entry["pairid"],
                 "reference": entry["reference"],
-                "caption_extend": dict(zip("0123", said, strict=True)),
+                "caption_extend": dict(zip("0123", notes_of_entry, strict=True)),
             }
-            for entry, said in zip(entries, notes, strict=True)
+            for entry, notes_of_entry in zip(entries, notes, strict=True)
         ]
         dump(root / "captions_ext" / f"cap.ext.rc2.{split}.json", extended)
         dump(root / "image_splits" / f"split.rc2.{split}.json", {name: f"./{folder}/{name}.png" for name in names})

@@ -100,6 +100,6 @@ def image_folder(root: Path, names: Iterable[str]) -> str | None:
 
 
 def column_named(columns: Sequence[str], names: Sequence[str]) -> str:
-    """The column that has the first possible of some likely names, whatever its case; "" if none has."""
+    """The column with the first matching name of `names`, whatever its case; "" if there is none."""
     lower = {column.lower(): column for column in columns}
     return next((lower[name] for name in names if name in lower), "")

@@ -52,7 +52,7 @@ class Batches:
             raise UsageError(f"optim.batch_size={batch_size} is more than the {units} {what}")
         self.units, self.batch_size, self.seed, self.noise = units, batch_size, seed, noise
         self.steps = units // batch_size
-        self.mine = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
+        self.rank_slice = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
 
     def epoch(self, epoch: int, first_step: int = 0, ahead: int = 1) -> Iterator[Batch]:
         """This rank's batches of one epoch from `first_step` on; up to `ahead` are read while an earlier one trains."""
@@ -64,13 +64,13 @@ class Batches:
             batch = self.batch(chosen, random)
             if self.noise:
                 drawn = random.standard_normal((self.batch_size, *self.noise), dtype=np.float32)
-                batch["noise"] = torch.from_numpy(drawn[self.mine])
+                batch["noise"] = torch.from_numpy(drawn[self.rank_slice])
             return batch
 
         return read_ahead(read, range(first_step, self.steps), ahead)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
-        """This rank's slice, `mine`, of the whole batch of these units.
+        """This rank's slice of the whole batch of these units.
 
         Args:
             units: (batch_size) numbers of the whole batch's units.
@@ -118,12 +118,12 @@ class TrainBatches(Batches):
         region_draws = random.random((len(units), self.regions.regions), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
         # the draws above are those of the whole batch; from here on only this rank's slice is read
-        before = int(self.counts[units[: self.mine.start]].sum())
-        units = units[self.mine]
+        before = int(self.counts[units[: self.rank_slice.start]].sum())
+        units = units[self.rank_slice]
         rows = np.concatenate([np.arange(self.first[u], self.first[u] + self.counts[u]) for u in units])
         images = self.images[units]
         return {
-            **self.regions.read(self.split.items[images], region_draws[self.mine], self.config.region_drop),
+            **self.regions.read(self.split.items[images], region_draws[self.rank_slice], self.config.region_drop),
             **self.texts.read(self.split.texts[rows], text_draws[before : before + len(rows)], self.config.word_drop),
             "image_id": torch.from_numpy(self.split.item_of_text[rows].astype(np.int64)),
             "item_id": torch.from_numpy(images.astype(np.int64)),
@@ -165,13 +165,13 @@ class QueryBatches(Batches):
         target = split.targets[random.integers(first, last)]  # (B) positions in the split's items
         text = split.text[queries] + random.integers(0, split.phrasings[queries])
         # the draws above are those of the whole batch; from here on only this rank's slice is read
-        mine, drop = self.mine, self.config.region_drop
-        reference = self.regions.read(split.items[split.reference[queries[mine]]], region_draws[0, mine], drop)
-        targets_of = [split.targets[a:b] for a, b in zip(first[mine], last[mine], strict=True)]
-        known_positives = np.stack([np.isin(target, targets_of_query) for targets_of_query in targets_of])
+        part, drop = self.rank_slice, self.config.region_drop
+        reference = self.regions.read(split.items[split.reference[queries[part]]], region_draws[0, part], drop)
+        targets = [split.targets[start:end] for start, end in zip(first[part], last[part], strict=True)]
+        known_positives = np.stack([np.isin(target, targets_of_query) for targets_of_query in targets])
         return {
-            **self.regions.read(split.items[target[mine]], region_draws[1, mine], drop),
-            **self.texts.read(text[mine], text_draws[mine], self.config.word_drop),
+            **self.regions.read(split.items[target[part]], region_draws[1, part], drop),
+            **self.texts.read(text[part], text_draws[part], self.config.word_drop),
             "reference": reference["regions"],
             "reference_mask": reference["region_mask"],
             "known_positives": torch.from_numpy(known_positives),

@@ -84,9 +84,9 @@ def test_offsets_that_fall_or_end_early_are_found(made: Table) -> None:
 def test_a_feature_that_is_gone_or_has_another_shape_is_found(made: Table) -> None:
     redescribe(made, lambda d: d["features"]["lite0"].update(shape=[24, 5, 15]))
     (made.path / "features" / "minilm.npy").unlink()
-    found = problems_of(made.path)
-    assert ["table.json says (24, 5, 15)" in p.what for p in found] == [True, False]
-    assert found[1].file.endswith("minilm.npy")
+    problems = problems_of(made.path)
+    assert ["table.json says (24, 5, 15)" in p.what for p in problems] == [True, False]
+    assert problems[1].file.endswith("minilm.npy")
 
 
 def test_counts_of_the_description_are_compared(made: Table) -> None:
@@ -103,9 +103,9 @@ def test_a_file_in_two_splits_and_a_repeated_id_are_found(tmp_path: Path) -> Non
     items[8]["split"] = "training"
     with TableWriter(tmp_path / "table", source={"name": "made up"}) as writer:
         writer.write(pa.Table.from_pylist(items, sound.items.schema), sound.texts)
-    found = problems_of(tmp_path / "table")
+    problems = problems_of(tmp_path / "table")
     # and the accounts count the image of no split as well
-    assert {(p.row, p.what.split()[0]) for p in found} == {(2, "file"), (7, "id"), (8, "split"), (None, "23")}
+    assert {(p.row, p.what.split()[0]) for p in problems} == {(2, "file"), (7, "id"), (8, "split"), (None, "23")}
 
 
 def test_captions_are_counted_against_what_the_source_was_built_with(tmp_path: Path) -> None:
@@ -131,6 +131,6 @@ def test_images_are_decoded_and_named_by_row(tmp_path: Path) -> None:
     path = table.image_root / "1.jpg"
     path.write_bytes(path.read_bytes()[:300])
     (table.image_root / "3.jpg").unlink()
-    found = problems_of(table.path, images=True)
-    assert [(p.file, p.row) for p in found] == [(str(path), 1), (str(table.image_root / "3.jpg"), 3)]
-    assert "truncated" in found[0].what
+    problems = problems_of(table.path, images=True)
+    assert [(p.file, p.row) for p in problems] == [(str(path), 1), (str(table.image_root / "3.jpg"), 3)]
+    assert "truncated" in problems[0].what

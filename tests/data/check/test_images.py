@@ -30,29 +30,29 @@ def table(tmp_path: Path) -> Table:
     return build("karpathy", root, tmp_path / "table")
 
 
-def found(table: Table, **options: Any) -> list[Problem]:
+def problems_of(table: Table, **options: Any) -> list[Problem]:
     return check(table.path, progress=None, **options)
 
 
 def test_copies_across_splits_are_errors_and_inside_one_are_not(table: Table) -> None:
     shutil.copy(table.image_root / "0.jpg", table.image_root / "1.jpg")
-    assert found(table) == []
+    assert problems_of(table) == []
     shutil.copy(table.image_root / "0.jpg", table.image_root / "5.jpg")
     shutil.copy(table.image_root / "3.jpg", table.image_root / "4.jpg")
-    (problem,) = found(table)
+    (problem,) = problems_of(table)
     assert (problem.file, problem.row, problem.level) == (str(table.image_root / "5.jpg"), 5, "error")
     assert problem.what == "in test, and, byte for byte, '0.jpg' (row 0) in train"
-    assert [one.level for one in found(table, fail_on="nothing")] == ["warning"]
+    assert [problem.level for problem in problems_of(table, fail_on="nothing")] == ["warning"]
 
 
 def test_near_duplicates_across_splits_are_warnings_until_they_are_asked_to_be_errors(table: Table) -> None:
     photo(2).resize((70, 50)).save(table.image_root / "3.jpg", quality=40)
     photo(4).convert("L").save(table.image_root / "5.jpg")
-    told = found(table)
-    assert [(one.row, one.level) for one in told] == [(3, "warning"), (5, "warning")]
-    assert told[0].what.startswith("in val, looks like '2.jpg' (row 2) in train: ")
-    assert told[1].what.startswith("in test, looks like '4.jpg' (row 4) in val: ")
-    assert {one.level for one in found(table, fail_on="near")} == {"error"}
+    problems = problems_of(table)
+    assert [(problem.row, problem.level) for problem in problems] == [(3, "warning"), (5, "warning")]
+    assert problems[0].what.startswith("in val, looks like '2.jpg' (row 2) in train: ")
+    assert problems[1].what.startswith("in test, looks like '4.jpg' (row 4) in val: ")
+    assert {problem.level for problem in problems_of(table, fail_on="near")} == {"error"}
 
 
 def test_pictures_of_one_colour_are_not_alike(table: Table) -> None:
@@ -60,7 +60,7 @@ def test_pictures_of_one_colour_are_not_alike(table: Table) -> None:
 
     for number, colour in ((0, "white"), (3, "black"), (5, "red")):
         Image.new("RGB", (30, 20), colour).save(table.image_root / f"{number}.jpg")
-    assert found(table) == []
+    assert problems_of(table) == []
 
 
 def test_two_processes_tell_what_one_tells(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,9 +68,9 @@ def test_two_processes_tell_what_one_tells(table: Table, monkeypatch: pytest.Mon
     (table.image_root / "1.jpg").write_bytes((table.image_root / "1.jpg").read_bytes()[:400])
     (table.image_root / "4.jpg").unlink()
     shutil.copy(table.image_root / "2.jpg", table.image_root / "5.jpg")
-    alone, shared = (found(table, workers=workers) for workers in (1, 2))
+    alone, shared = (problems_of(table, workers=workers) for workers in (1, 2))
     assert alone == shared
-    assert [(one.row, one.level) for one in alone] == [(1, "error"), (4, "error"), (5, "error")]
+    assert [(problem.row, problem.level) for problem in alone] == [(1, "error"), (4, "error"), (5, "error")]
 
 
 def test_images_that_are_gone_are_said_not_to_have_been_looked_at(
@@ -78,17 +78,17 @@ def test_images_that_are_gone_are_said_not_to_have_been_looked_at(
 ) -> None:
     table.image_root.rename(table.path.parent / "moved")
     assert main(["data", "check", str(table.path), "--json"]) == 0
-    told = capsys.readouterr()
-    assert "warning: " in told.err and "none of 6 images was checked" in told.err
-    assert "no problems, 1 warnings" in told.err
-    assert json.loads(told.out)["problems"][0]["level"] == "warning"
+    output = capsys.readouterr()
+    assert "warning: " in output.err and "none of 6 images was checked" in output.err
+    assert "no problems, 1 warnings" in output.err
+    assert json.loads(output.out)["problems"][0]["level"] == "warning"
 
 
 def test_a_table_without_image_files_says_so(tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     features = build("butd_tsv", own.butd_tsv(tmp_path / "root"), tmp_path / "table", progress=None)
-    assert check(features.path, said.append) == []
-    assert any("names no image files" in line for line in said)
+    assert check(features.path, lines.append) == []
+    assert any("names no image files" in line for line in lines)
 
 
 def test_the_command_lists_all_or_the_first_twenty_and_exits_with_3(
@@ -99,9 +99,9 @@ def test_the_command_lists_all_or_the_first_twenty_and_exits_with_3(
     for number in range(1, 31):
         shutil.copy(root / "images" / "0.jpg", root / "images" / f"{number}.jpg")
     assert main(["data", "check", str(table.path)]) == 3
-    told = capsys.readouterr()
-    assert len([line for line in told.err.splitlines() if "byte for byte" in line]) == 20
-    assert "30 problems, no warnings" in told.out
+    output = capsys.readouterr()
+    assert len([line for line in output.err.splitlines() if "byte for byte" in line]) == 20
+    assert "30 problems, no warnings" in output.out
     assert main(["data", "check", str(table.path), "--all"]) == 3
     assert len([line for line in capsys.readouterr().err.splitlines() if "byte for byte" in line]) == 30
     assert main(["data", "check", str(table.path), "--fail-on", "nothing"]) == 0

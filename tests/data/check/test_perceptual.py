@@ -25,17 +25,17 @@ def saved_again(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(io.BytesIO(out.getvalue())).convert("RGB")
 
 
-def apart(one: bytes, other: bytes) -> int:
-    return int(np.unpackbits(np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)).sum())
+def apart(left: bytes, right: bytes) -> int:
+    return int(np.unpackbits(np.frombuffer(left, np.uint8) ^ np.frombuffer(right, np.uint8)).sum())
 
 
 def by_comparing_all(left: list[bytes], right: list[bytes]) -> list[tuple[int, int]]:
-    found = []
-    for row, one in enumerate(left):
-        least = min((apart(one, other) for other in right), default=BITS)
+    pairs = []
+    for row, hashed in enumerate(left):
+        least = min((apart(hashed, other) for other in right), default=BITS)
         if least <= NEAR:
-            found.append((row, least))
-    return found
+            pairs.append((row, least))
+    return pairs
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -64,8 +64,8 @@ def hashes(count: int, seed: int) -> list[bytes]:
     return [row.tobytes() for row in np.random.default_rng(seed).integers(0, 256, (count, BITS // 8), np.uint8)]
 
 
-def changed_in(one: bytes, bits: list[int]) -> bytes:
-    flat = np.unpackbits(np.frombuffer(one, np.uint8))
+def changed_in(hashed: bytes, bits: list[int]) -> bytes:
+    flat = np.unpackbits(np.frombuffer(hashed, np.uint8))
     flat[bits] ^= 1
     return np.packbits(flat).tobytes()
 
@@ -82,22 +82,22 @@ def test_bands_find_exactly_the_pairs_that_comparing_all_finds(at_once: int, mon
             bits = random.choice(BITS, differing, replace=False).tolist()
             left.append(changed_in(right[random.integers(len(right))], bits))
     left.append(left[-1])
-    found = near_pairs(left, right)
-    assert [(row, bits) for row, _, bits in found] == by_comparing_all(left, right)
-    assert all(apart(left[row], right[other]) == bits for row, other, bits in found)
-    assert len(found) >= 6 * 6
+    pairs = near_pairs(left, right)
+    assert [(row, bits) for row, _, bits in pairs] == by_comparing_all(left, right)
+    assert all(apart(left[row], right[other]) == bits for row, other, bits in pairs)
+    assert len(pairs) >= 6 * 6
 
 
 def test_two_differing_bits_in_every_band_are_one_more_than_near() -> None:
     """The least that no band betrays: what the search cannot see is not near either."""
-    (one,) = hashes(1, 3)
+    (hashed,) = hashes(1, 3)
     spread = list(range(16))  # a band holds every eighth bit
-    assert near_pairs([changed_in(one, spread)], [one]) == []
-    assert near_pairs([changed_in(one, spread[:-1])], [one]) == [(0, 0, 15)]
+    assert near_pairs([changed_in(hashed, spread)], [hashed]) == []
+    assert near_pairs([changed_in(hashed, spread[:-1])], [hashed]) == [(0, 0, 15)]
 
 
 def test_the_nearest_of_several_is_told_and_none_of_nothing() -> None:
-    (one,) = hashes(1, 4)
-    others = [changed_in(one, [0, 1, 2]), changed_in(one, [5]), changed_in(one, [5, 6])]
-    assert near_pairs([one], others) == [(0, 1, 1)]
-    assert near_pairs([], others) == near_pairs([one], []) == []
+    (hashed,) = hashes(1, 4)
+    others = [changed_in(hashed, [0, 1, 2]), changed_in(hashed, [5]), changed_in(hashed, [5, 6])]
+    assert near_pairs([hashed], others) == [(0, 1, 1)]
+    assert near_pairs([], others) == near_pairs([hashed], []) == []

@@ -126,12 +126,12 @@ def test_batches_may_come_back_in_any_order(table: Table, vit: str, bert: str) -
         return iter(list(in_process(job, list(shards)))[::-1])
 
     for backbone in (vit, bert):
-        one, two = f"{Path(backbone).name}1", f"{Path(backbone).name}2"
-        encode(table.path, backbone, name=one, batch_size=2, shard_items=3, progress=None)
+        ordered, reverted = f"{Path(backbone).name}1", f"{Path(backbone).name}2"
+        encode(table.path, backbone, name=ordered, batch_size=2, shard_items=3, progress=None)
         reverse: dict[str, Any] = {"map_batches": reversed_order}
-        encode(table.path, backbone, name=two, batch_size=2, shard_items=3, progress=None, **reverse)
+        encode(table.path, backbone, name=reverted, batch_size=2, shard_items=3, progress=None, **reverse)
         opened = Table(table.path)
-        assert opened.features[one].sha256 == opened.features[two].sha256
+        assert opened.features[ordered].sha256 == opened.features[reverted].sha256
 
 
 def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Table, tmp_path: Path) -> None:

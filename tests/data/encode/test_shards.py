@@ -64,14 +64,14 @@ def test_a_later_run_encodes_only_what_is_missing(table: Path, vit: str, bert: s
     whole = encode(table, backbone, name="whole", **OPTIONS)
     total = whole["shape"][0] if kind == "image" else 22
     stopped(table, backbone, 5, name="half")  # two batches a shard: two shards, and half of the third
-    said: list[str] = []
+    progress_lines: list[str] = []
     counting = Counting()
-    options = OPTIONS | {"name": "half", "progress": said.append}
+    options = OPTIONS | {"name": "half", "progress": progress_lines.append}
     done = encode(table, backbone, map_batches=counting, **options)
     assert done["taken_up"] == 8
     assert sorted(counting.rows) == list(range(8, total))
-    assert f"half: 2 of {-(-total // 4)} shards are complete already" in said
-    assert f"{total}/{total}" in said[-1]
+    assert f"half: 2 of {-(-total // 4)} shards are complete already" in progress_lines
+    assert f"{total}/{total}" in progress_lines[-1]
     features = Table(table).features
     assert features["half"].sha256 == features["whole"].sha256
     assert features["half"].offsets_sha256 == features["whole"].offsets_sha256
@@ -89,18 +89,18 @@ def test_a_stopped_encoding_leaves_the_table_as_it_was(table: Path, vit: str) ->
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "difference"),
     [({"dtype": "float32"}, "dtype was 'float16', is 'float32'"), ({"batch_size": 4}, "batch_size was 2, is 4"),
      ({"pad": 1.25}, "target_pad was None, is 1.25")],
 )  # fmt: skip
 def test_shards_of_another_encoding_are_refused_and_dropped_on_demand(
-    table: Path, vit: str, change: dict[str, Any], told: str
+    table: Path, vit: str, change: dict[str, Any], difference: str
 ) -> None:
     stopped(table, vit, 5)
     kept = lines(table, "vit").read_bytes()
     with pytest.raises(RefusedError, match="--replace") as caught:
         encode(table, vit, **OPTIONS | change)
-    assert told in str(caught.value)
+    assert difference in str(caught.value)
     assert lines(table, "vit").read_bytes() == kept
     done = encode(table, vit, replace=True, **OPTIONS | change)
     assert done["taken_up"] == 0

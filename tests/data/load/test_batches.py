@@ -61,14 +61,14 @@ def test_a_batch_of_images_holds_every_caption_of_each_and_no_other(table: Table
 def test_two_ranks_hold_the_halves_of_what_one_rank_holds(unit: str, size: int, table: Table) -> None:
     whole = list(batches(table, size=size, unit=unit).epoch(3))
     parts = [list(batches(table, rank, 2, size, unit=unit).epoch(3)) for rank in range(2)]
-    for one, left, right in zip(whole, *parts, strict=True):
+    for batch, left, right in zip(whole, *parts, strict=True):
         for name in ("regions", "region_mask", "image_id", "item_id"):
-            torch.testing.assert_close(torch.cat([left[name], right[name]]), one[name])
+            torch.testing.assert_close(torch.cat([left[name], right[name]]), batch[name])
         middle = len(left["text"])
         for half, rows in ((left, slice(0, middle)), (right, slice(middle, None))):
             width = half["text"].shape[1]
-            torch.testing.assert_close(half["text"], one["text"][rows, :width])
-            assert not one["text_mask"][rows, width:].any()
+            torch.testing.assert_close(half["text"], batch["text"][rows, :width])
+            assert not batch["text_mask"][rows, width:].any()
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
@@ -236,18 +236,22 @@ def test_a_batch_of_queries_knows_which_of_its_targets_answer_which_query(tmp_pa
     relevant, phrasings = split.relevant(), set()
     for batch in feed.epoch(0):
         place = [int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["regions"]]
-        asked = [int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["reference"]]
+        references = [
+            int(np.flatnonzero((features[split.items] == r.numpy()).all((1, 2)))[0]) for r in batch["reference"]
+        ]
         words = [row[mask].tolist() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)]
-        for reference, said, known, own in zip(asked, words, batch["known_positives"], place, strict=True):
+        for reference, spoken, known_positives, target in zip(
+            references, words, batch["known_positives"], place, strict=True
+        ):
             # the query is the one of this reference whose two phrasings hold these words
             q = next(
                 q
                 for q in np.flatnonzero(split.reference == reference)
-                if said in [ids[split.text[q]], ids[split.text[q] + 1]]
+                if spoken in [ids[split.text[q]], ids[split.text[q] + 1]]
             )
-            phrasings.add(said == ids[split.text[q]])
-            assert relevant[q, own]
-            assert known.tolist() == relevant[q, place].tolist()
+            phrasings.add(spoken == ids[split.text[q]])
+            assert relevant[q, target]
+            assert known_positives.tolist() == relevant[q, place].tolist()
         assert not torch.equal(batch["region_mask"], batch["reference_mask"])
         assert batch["noise"].shape == (20, 3, 2)
     assert phrasings == {True, False}
@@ -258,9 +262,9 @@ def test_two_ranks_hold_the_halves_of_a_batch_of_queries(tmp_path: Path) -> None
     whole = list(queries(table).epoch(3))
     parts = [list(queries(table, rank, 2).epoch(3)) for rank in range(2)]
     assert len(whole) == 6
-    for one, left, right in zip(whole, *parts, strict=True):
+    for batch, left, right in zip(whole, *parts, strict=True):
         for name in ("regions", "region_mask", "reference", "reference_mask", "known_positives", "noise"):
-            torch.testing.assert_close(torch.cat([left[name], right[name]]), one[name])
+            torch.testing.assert_close(torch.cat([left[name], right[name]]), batch[name])
     again = next(queries(table).epoch(4))
     assert not torch.equal(again["noise"], whole[0]["noise"])
 
@@ -301,13 +305,13 @@ def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Tabl
         parts = (plain.split, plain.regions, plain.texts, plain.config)
         return list(TrainBatches(*parts, 8, seed, rank, world, noise=noise).epoch(0))
 
-    one, without = epoch(), epoch(noise=())
-    assert one[0]["noise"].shape == (8, 2, 3)
-    assert abs(float(torch.cat([batch["noise"] for batch in one]).std()) - 1) < 0.2
-    assert not torch.equal(one[0]["noise"], one[1]["noise"])
-    assert not torch.equal(one[0]["noise"], epoch(seed=1)[0]["noise"])
+    noisy, without = epoch(), epoch(noise=())
+    assert noisy[0]["noise"].shape == (8, 2, 3)
+    assert abs(float(torch.cat([batch["noise"] for batch in noisy]).std()) - 1) < 0.2
+    assert not torch.equal(noisy[0]["noise"], noisy[1]["noise"])
+    assert not torch.equal(noisy[0]["noise"], epoch(seed=1)[0]["noise"])
     assert "noise" not in without[0]
-    for batch, same in zip(one, without, strict=True):
+    for batch, same in zip(noisy, without, strict=True):
         assert all(torch.equal(batch[name], value) for name, value in same.items())
     halves = [epoch(rank=rank, world=2)[0]["noise"] for rank in range(2)]
-    assert torch.equal(torch.cat(halves), one[0]["noise"])
+    assert torch.equal(torch.cat(halves), noisy[0]["noise"])

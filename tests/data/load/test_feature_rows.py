@@ -35,14 +35,14 @@ def test_rows_come_in_their_order_as_float32_and_without_loss(
     monkeypatch.setattr(feature_rows, "CACHED_BYTES", cached_bytes)
     monkeypatch.setattr(feature_rows, "ONE_THREAD_NUMBERS", 7)
     values = mapped(tmp_path / "rows.npy", (20, 3, 8), dtype)
-    values_and = FeatureRows(values, CPU)
+    feature_rows_of_file = FeatureRows(values, CPU)
     for rows in ([7, 3, 3, 19, 0], [5], []):
-        found = values_and.take(np.array(rows, int))
-        assert found.dtype == torch.float32
-        np.testing.assert_array_equal(found.numpy(), values[rows].astype(np.float32))
-        held = values_and.load_to_device(np.unique(np.array(rows, int)))
+        taken = feature_rows_of_file.take(np.array(rows, int))
+        assert taken.dtype == torch.float32
+        np.testing.assert_array_equal(taken.numpy(), values[rows].astype(np.float32))
+        held = feature_rows_of_file.load_to_device(np.unique(np.array(rows, int)))
         place = np.searchsorted(np.unique(rows), rows).astype(int)
-        assert torch.equal(held.take(place), found)
+        assert torch.equal(held.take(place), taken)
 
 
 @pytest.mark.parametrize("row", [-1, 20])
@@ -78,16 +78,16 @@ def test_a_gradient_keeps_the_memory_it_needs(tmp_path: Path) -> None:
 def test_the_parts_of_the_file_are_announced_in_order_and_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "posix_fadvise", lambda file, start, size, advice: told.append((start, size)))
+    announced: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, start, size, advice: announced.append((start, size)))
     values = mapped(tmp_path / "rows.npy", (20, 8), "float32")
     rows = FeatureRows(values, CPU)
     rows.take(np.array([9, 4, 5, 9, 3, 0]))
     first = values.offset
-    assert told == [(first, 32), (first + 3 * 32, 3 * 32), (first + 9 * 32, 32)]
-    told.clear()
+    assert announced == [(first, 32), (first + 3 * 32, 3 * 32), (first + 9 * 32, 32)]
+    announced.clear()
     rows.load_to_device(np.arange(10)).take(np.arange(10))
-    assert told == [(first, 10 * 32)]  # what is held is not read again
+    assert announced == [(first, 10 * 32)]  # what is held is not read again
 
 
 def feeds(table: Table, held: bool, text: str, device: torch.device = CPU) -> TrainBatches:

@@ -64,8 +64,8 @@ def test_bad_entries_are_named_by_row_and_nothing_is_left(tmp_path: Path) -> Non
     dump(files, json.loads(files.read_text()) | {"train-1-img0": "/etc/passwd"})
     with pytest.raises(DataError) as error:
         build("cirr", root, tmp_path / "table")
-    found = {(Path(p.file).name, p.row, p.what.split()[0]) for p in error.value.problems}
-    assert found == {
+    problems = {(Path(p.file).name, p.row, p.what.split()[0]) for p in error.value.problems}
+    assert problems == {
         ("cap.rc2.val.json", 0, "img_set"),
         ("cap.rc2.val.json", 1, "no"),
         ("cap.rc2.val.json", 1, "pairid"),
@@ -89,9 +89,9 @@ def test_notes_on_a_pair_are_a_second_phrasing_and_codes_of_nothing_are_left_out
     table = build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
     val, test = QuerySplit(table, "val"), QuerySplit(table, "test", allow_test=True)
     assert (val.phrasings.tolist(), test.phrasings.tolist()) == ([2, 1], [2, 1])
-    said = table.texts["text"].to_pylist()
-    assert [said[val.text[0] + at] for at in range(2)] == ["three bottles", "three bottles; photos of bottles; a wall"]
-    assert said[test.text[1]] == "."
+    texts = table.texts["text"].to_pylist()
+    assert [texts[val.text[0] + at] for at in range(2)] == ["three bottles", "three bottles; photos of bottles; a wall"]
+    assert texts[test.text[1]] == "."
     assert check(table.path, None) == []
 
 
@@ -109,7 +109,9 @@ def test_notes_that_belong_to_no_query_are_named_by_row(fields: dict[str, Any], 
     change(path, 1, **fields)
     with pytest.raises(DataError) as caught:
         build("cirr", tmp_path / "root", tmp_path / "table", extended=True)
-    assert [(one.file, one.row, what in one.what) for one in caught.value.problems] == [(str(path), 1, True)]
+    assert [(problem.file, problem.row, what in problem.what) for problem in caught.value.problems] == [
+        (str(path), 1, True)
+    ]
     path.unlink()
     with pytest.raises(DataError, match="without extended=true"):
         build("cirr", tmp_path / "root", tmp_path / "table", extended=True)

@@ -44,7 +44,7 @@ def test_without_lists_the_splits_are_those_of_the_files(tmp_path: Path) -> None
 
 def test_what_is_detected_names_the_lists_and_what_is_missing(tmp_path: Path) -> None:
     root = coco(tmp_path / "root")
-    assert [one.layout.options for one in detect(root)] == [{"dev_images": 1000}]
+    assert [candidate.layout.options for candidate in detect(root)] == [{"dev_images": 1000}]
     (root / "annotations" / "coco_restval_ids.npy").unlink()
     (root / "annotations" / "captions_train2014.json").unlink()
     assert detect(root)[0].layout.missing == ["annotations/captions_train2014.json", "annotations/coco_restval_ids.npy"]
@@ -80,7 +80,9 @@ def test_bad_entries_are_named_by_row_and_nothing_is_left(change: Any, row: int,
     annotations(root, change)
     with pytest.raises(DataError) as caught:
         build("coco", root, tmp_path / "table")
-    assert any((one.row, what in one.what) == (row, True) for one in caught.value.problems), caught.value.problems
+    assert any((problem.row, what in problem.what) == (row, True) for problem in caught.value.problems), (
+        caught.value.problems
+    )
     assert left_behind(tmp_path) == ["root"]
 
 
@@ -89,9 +91,9 @@ def test_lists_that_overlap_or_scatter_an_image_are_refused(tmp_path: Path) -> N
     np.save(root / "annotations" / "coco_test_ids.npy", np.array([2074, 133, 74, 2009]))
     with pytest.raises(DataError) as caught:
         build("coco", root, tmp_path / "table")
-    told = [(one.row, one.what) for one in caught.value.problems]
-    assert (2, "caption 74 is of image 74, whose other captions are further up") in told
-    assert any("image 9 is in two of the lists" in what for _, what in told)
+    problems = [(problem.row, problem.what) for problem in caught.value.problems]
+    assert (2, "caption 74 is of image 74, whose other captions are further up") in problems
+    assert any("image 9 is in two of the lists" in what for _, what in problems)
     np.save(root / "annotations" / "coco_test_ids.npy", np.array([[2074.0]]))
     with pytest.raises(DataError, match="expected a list of caption ids"):
         build("coco", root, tmp_path / "table")

@@ -58,16 +58,16 @@ def files(root: Path) -> Path:
 
 
 def entries() -> list[dict[str, Any]]:
-    found = []
+    images = []
     for species in [*TRAIN, *TEST]:
         for number in range(EACH):
             side = "train" if species in TRAIN else "test"
-            first = 2 * len(found)
+            first = 2 * len(images)
             sentences = [{"raw": f"a {species[4:].lower()}", "sentid": first + k} for k in range(2)]
-            found.append(
+            images.append(
                 {"filename": f"{species}/p{number}.jpg", "cls": int(species[:3]), "split": side, "sentences": sentences}
             )
-    return found
+    return images
 
 
 def one_json(root: Path, images: list[dict[str, Any]] | None = None) -> Path:
@@ -143,7 +143,7 @@ def test_lists_that_contradict_each_other_are_told_by_line(tmp_path: Path) -> No
     write(root / "valclasses2.txt", [TRAIN[1], TEST[0]])
     write(root / "trainclasses2.txt", [TRAIN[0], TRAIN[1]])
     write(root / "seen_test_images.txt", [SEEN[0], f"{TEST[0]}/p0.jpg", "001.Auk/none.jpg"])
-    told = [(Path(p.file).name, p.row, p.what) for p in refused(root, tmp_path, fold=2)]
+    problems = [(Path(p.file).name, p.row, p.what) for p in refused(root, tmp_path, fold=2)]
     expected = [
         ("testclasses.txt", 3, "002.Crow is among the training species too"),
         ("testclasses.txt", 4, "no folder"),
@@ -155,12 +155,12 @@ def test_lists_that_contradict_each_other_are_told_by_line(tmp_path: Path) -> No
         ("seen_test_images.txt", 3, "001.Auk/none.jpg is no photo"),
     ]
     for name, row, what in expected:
-        assert any((file, line) == (name, row) and text.startswith(what) for file, line, text in told), (
+        assert any((file, line) == (name, row) and text.startswith(what) for file, line, text in problems), (
             name,
             row,
-            told,
+            problems,
         )
-    assert len(told) == len(expected)
+    assert len(problems) == len(expected)
 
 
 def test_all_problems_of_the_json_are_told_at_once(tmp_path: Path) -> None:
@@ -173,24 +173,24 @@ def test_all_problems_of_the_json_are_told_at_once(tmp_path: Path) -> None:
     wrong[10] = "no entry"  # type: ignore[call-overload]
     wrong[12]["filename"] = wrong[11]["filename"]
     wrong[13]["sentences"][0]["sentid"] = 0
-    told = {p.row: p.what for p in refused(one_json(tmp_path / "cub", wrong), tmp_path)}
-    assert sorted(row for row in told if row is not None) == [0, 6, 7, 8, 9, 10, 12, 13]
-    assert "split 'val'" in told[0]
-    assert "002.Crow is in test here and in train before" in told[6]
-    assert "class 9, but its folder says 2" in told[7]
-    assert "'../secret.jpg'" in told[8]
-    assert "no caption" in told[9]
-    assert "appears twice" in told[12]
-    assert "'0' appears twice" in told[13]
+    problems = {p.row: p.what for p in refused(one_json(tmp_path / "cub", wrong), tmp_path)}
+    assert sorted(row for row in problems if row is not None) == [0, 6, 7, 8, 9, 10, 12, 13]
+    assert "split 'val'" in problems[0]
+    assert "002.Crow is in test here and in train before" in problems[6]
+    assert "class 9, but its folder says 2" in problems[7]
+    assert "'../secret.jpg'" in problems[8]
+    assert "no caption" in problems[9]
+    assert "appears twice" in problems[12]
+    assert "'0' appears twice" in problems[13]
 
 
 def test_missing_photos_are_refused_counted_and_allowed_by_share(tmp_path: Path) -> None:
     root = files(tmp_path / "cub")
     for number in range(2):
         os.remove(root / "CUB_200_2011" / "images" / TRAIN[0] / f"p{number}.jpg")
-    told = refused(root, tmp_path, allow_missing=0.04)
-    assert len(told) == 2
-    assert "allow_missing=SHARE" in told[0].fix
+    problems = refused(root, tmp_path, allow_missing=0.04)
+    assert len(problems) == 2
+    assert "allow_missing=SHARE" in problems[0].fix
     table = build("cub", root, tmp_path / "tables" / "made", allow_missing=0.05)
     assert table.description["missing"] == ["001.Auk/p0.jpg", "001.Auk/p1.jpg"]
     assert species_of(table, "train")["001.Auk"] == 2
@@ -225,8 +225,8 @@ def test_folds_and_folders_are_checked(tmp_path: Path) -> None:
 def test_the_command_builds_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, out = files(tmp_path / "cub"), tmp_path / "table"
     assert main(["data", "build", "cub", "--root", str(root), "--out", str(out), "fold=2", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["splits"]["val"] == {"items": 2 * EACH, "texts": 4 * EACH}
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["splits"]["val"] == {"items": 2 * EACH, "texts": 4 * EACH}
 
 
 def test_the_real_captions_have_the_published_counts(real_data: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from raytrain.errors import UsageError
 
 
 def test_texts_are_names_aliases_and_neighbouring_keywords() -> None:
-    said = texts([":grinning_face:", ":grinning:"], ["grinning_face", "smile", "happy", "joy", ":d"], 3)
-    assert said == ["grinning face", "grinning", "smile happy joy", "happy joy :d"]
+    result = texts([":grinning_face:", ":grinning:"], ["grinning_face", "smile", "happy", "joy", ":d"], 3)
+    assert result == ["grinning face", "grinning", "smile happy joy", "happy joy :d"]
 
 
 def test_every_concept_has_two_texts() -> None:

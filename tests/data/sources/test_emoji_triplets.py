@@ -40,9 +40,12 @@ def test_an_attribute_is_read_from_the_name(kind: str, name: str, expected: list
 
 def test_pairs_give_triplets_both_ways() -> None:
     names = {"r": "red heart", "g": "green heart", "d": "dog"}
-    found = triplets(names)
-    assert {(kind, source, target) for kind, source, target, _ in found} == {("colour", "r", "g"), ("colour", "g", "r")}
-    assert all({"r": "red", "g": "green"}[target] in text for _, _, target, text in found)
+    result = triplets(names)
+    assert {(kind, source, target) for kind, source, target, _ in result} == {
+        ("colour", "r", "g"),
+        ("colour", "g", "r"),
+    }
+    assert all({"r": "red", "g": "green"}[target] in text for _, _, target, text in result)
 
 
 @pytest.fixture(scope="module")

@@ -48,9 +48,9 @@ def test_an_image_that_two_categories_publish_in_two_splits_is_counted(tmp_path:
     table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
     assert table.description["source"]["shared_files"] == 1
     assert check(table.path, None) == []
-    one = build("fashion_iq", tmp_path / "root", tmp_path / "one", categories="dress")
-    assert "shared_files" not in one.description["source"]
-    assert one.splits["train"] == {"items": 3, "texts": 5, "queries": 2}
+    dress_only = build("fashion_iq", tmp_path / "root", tmp_path / "one", categories="dress")
+    assert "shared_files" not in dress_only.description["source"]
+    assert dress_only.splits["train"] == {"items": 3, "texts": 5, "queries": 2}
 
 
 def test_missing_images_are_counted(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_lists_of_two_lines_a_pair_are_read_with_the_gallery_they_name(tmp_path:
     assert table.items["file"].to_pylist()[3:] == [f"dress/val{n}.jpg" for n in range(3)]  # val3 is in no pair
     val = QuerySplit(table, "val")
     assert (val.reference.tolist(), val.targets.tolist()) == ([0, 1], [1, 2])
-    said = [table.texts["text"][row].as_py() for row in val.text]
-    assert said == ["Is red and has; sleeves", "Is longer"]
+    texts = [table.texts["text"][row].as_py() for row in val.text]
+    assert texts == ["Is red and has; sleeves", "Is longer"]
     (best,) = detect(tmp_path / "root")
     assert (best.layout.options, best.layout.missing) == (options, [])
 
@@ -130,7 +130,7 @@ def test_bad_lists_are_named_by_line(lines: list[str], row: int, what: str, tmp_
     (root / "captions_pairs" / "fashion_iq-val-cap-dress.txt").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError) as error:
         build("fashion_iq", root, tmp_path / "table", pairs="captions_pairs", categories="dress")
-    assert any(one.row == row and what in one.what for one in error.value.problems)
+    assert any(problem.row == row and what in problem.what for problem in error.value.problems)
     assert left_behind(tmp_path) == ["root"]
 
 

@@ -56,13 +56,13 @@ def test_a_miniature_of_each_layout_becomes_exactly_this_table(
         for name, file, split in zip(ids, files, SPLIT, strict=True)
     }
     order = table.items["id"].to_pylist()
-    said = [(order[row["item"]], row["id"], row["text"]) for row in table.texts.to_pylist()]
+    texts = [(order[row["item"]], row["id"], row["text"]) for row in table.texts.to_pylist()]
     expected = [
         (name, f"{name}#{k}", text)
         for name, n in zip(ids, range(8), strict=True)
         for k, text in enumerate(captions_of(n))
     ]
-    assert sorted(said) == sorted(expected)
+    assert sorted(texts) == sorted(expected)
     assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
     facts = table.description["source"]
     assert table.description["missing"] == []
@@ -171,9 +171,9 @@ def test_val_is_drawn_from_a_stated_train_and_never_from_test(tmp_path: Path) ->
     assert 5 < table.splits["val"]["items"] < 25
     with pytest.raises(UsageError, match=r"test=0\.1 draws a split that the data state already"):
         build("captions", root, tmp_path / "other", val=0.1, test=0.1)
-    for bad in ({"val": 1.0}, {"val": -0.1}, {"val": 0.5, "test": 0.5}, {"allow_missing": 1.5}):
+    for shares in ({"val": 1.0}, {"val": -0.1}, {"val": 0.5, "test": 0.5}, {"allow_missing": 1.5}):
         with pytest.raises(UsageError):
-            build("captions", root, tmp_path / "other", **bad)
+            build("captions", root, tmp_path / "other", **shares)
     assert left_behind(tmp_path) == ["root", "table"]
 
 
@@ -192,15 +192,15 @@ def test_what_is_left_out_is_bounded_counted_and_listed(tmp_path: Path) -> None:
     assert sorted({problem.row for problem in caught.value.problems}) == [2, 4, 6]
     table = build("captions", root, tmp_path / "table", allow_missing=0.4)
     assert table.description["missing"] == ["0.png", "1.png", "2.png"]
-    said = table.description["source"]
+    source = table.description["source"]
     accounts = table.description["accounts"]
     assert accounts["because"] == {"broken": 1, "no caption": 1, "not found": 1}
     assert accounts["allow_missing"] == 0.4
     assert accounts["splits"]["train"] == {
         "items": {"annotated": 4, "missing": 3}, "texts": {"annotated": 5, "missing": 4},
     }  # fmt: skip
-    assert (said["empty_texts"], said["repeated_texts"]) == (3, 2)
-    assert (said["rows"], said["unlisted_images"]) == (18, 1)
+    assert (source["empty_texts"], source["repeated_texts"]) == (3, 2)
+    assert (source["rows"], source["unlisted_images"]) == (18, 1)
     assert table.splits["train"] == {"items": 1, "texts": 1}
     assert table.splits["val"] == {"items": 2, "texts": 4}
 
@@ -284,15 +284,15 @@ def test_composed_triplets_become_exactly_this_table(tmp_path: Path) -> None:
     assert ids == [f"{n}.png" for n in range(8)]
     assert table.items["split"].to_pylist() == SPLIT
     assert table.queries is not None
-    said = table.texts["text"].to_pylist()
-    found = [
+    texts = table.texts["text"].to_pylist()
+    queries = [
         (
-            row["id"], row["split"], ids[row["reference"]], said[row["text"] : row["text"] + row["phrasings"]],
-            [ids[one] for one in row["targets"]], [ids[one] for one in row["subset"]],
+            row["id"], row["split"], ids[row["reference"]], texts[row["text"] : row["text"] + row["phrasings"]],
+            [ids[item] for item in row["targets"]], [ids[item] for item in row["subset"]],
         )
         for row in table.queries.to_pylist()
     ]  # fmt: skip
-    assert found == [
+    assert queries == [
         ("triplets1", "train", "0.png", ["in red"], ["1.png"], []),
         ("triplets2", "train", "1.png", ["longer", "more long"], ["2.png", "3.png"], []),
         ("q", "val", "4.png", ["shorter"], ["5.png"], ["5.png"]),

@@ -259,7 +259,7 @@ def test_a_split_larger_than_the_memory_allowed_is_streamed(tmp_path: Path) -> N
         del rows
         (root / f"{stem}_caps.txt").write_text("A caption.\n" * images * 5)
     command = [sys.executable, "-c", CAPPED, str(write(tmp_path / "small")), str(root), str(tmp_path / "out")]
-    here = Path(__file__).parents[3]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120, check=False)
+    repository = Path(__file__).parents[3]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split()[:2] == ["capped", "1000"], done.stderr
     assert int(done.stdout.split()[2]) < 100, "MiB above the start, for 295 MB read and 147 MB written"

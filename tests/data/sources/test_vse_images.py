@@ -63,8 +63,8 @@ def test_bad_lists_are_named_by_line(name: str, content: str, file: str, row: in
     put(root / "precomp" / name, content)
     with pytest.raises(DataError) as caught:
         build("vse_images", root, tmp_path / "table", **OPTIONS)
-    told = [(Path(one.file).name, one.row, one.what) for one in caught.value.problems]
-    assert any((where, at, what in said) == (file, row, True) for where, at, said in told), told
+    problems = [(Path(problem.file).name, problem.row, problem.what) for problem in caught.value.problems]
+    assert any((where, at, what in message) == (file, row, True) for where, at, message in problems), problems
     assert left_behind(tmp_path) == ["root"]
 
 

@@ -41,8 +41,8 @@ def test_missing_images_are_counted_by_reason_and_split_with_their_captions(root
         },
     }
     assert annotated(table)["items"] == {"annotated": 10, "missing": 2}
-    (said,) = notes(table, "val")
-    assert said == (
+    (note,) = notes(table, "val")
+    assert note == (
         "the table lacks 2 of 10 annotated images (1 of 3 in val) and 4 of 20 annotated captions (2 of 6 in val): "
         "1 broken, 1 not found; it was built with allow_missing=0.2"
     )
@@ -115,9 +115,9 @@ def test_accounts_that_contradict_themselves_are_found(
     else:
         description |= change
     path.write_text(json.dumps(description))
-    told = check(Table(table.path).path, progress=None)
-    assert any(what in one.what for one in told), told
-    assert {one.file for one in told} == {str(path)}
+    problems = check(Table(table.path).path, progress=None)
+    assert any(what in problem.what for problem in problems), problems
+    assert {problem.file for problem in problems} == {str(path)}
 
 
 def test_a_table_of_an_earlier_version_says_that_it_kept_no_accounts(root: Path, tmp_path: Path) -> None:

@@ -41,22 +41,22 @@ def test_features_are_read_from_a_copy_that_is_made_once(made: Table, tmp_path: 
 def test_processes_of_a_host_that_come_together_make_one_copy(
     made: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    room_asked = []
     real = module.need_room
-    monkeypatch.setattr(module, "need_room", lambda *given: (asked.append(given), real(*given)))
-    found: list[Path] = []
+    monkeypatch.setattr(module, "need_room", lambda *given: (room_asked.append(given), real(*given)))
+    copies: list[Path] = []
     digest = sha256(feature(made))
     threads = [
-        threading.Thread(target=lambda: found.append(local_copy(feature(made), digest, tmp_path / "own")))
+        threading.Thread(target=lambda: copies.append(local_copy(feature(made), digest, tmp_path / "own")))
         for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4 and len(set(found)) == 1
-    assert len(asked) == 1
-    assert sha256(found[0]) == digest
+    assert len(copies) == 4 and len(set(copies)) == 1
+    assert len(room_asked) == 1
+    assert sha256(copies[0]) == digest
 
 
 def test_a_copy_that_a_kill_cut_off_is_begun_anew(made: Table, tmp_path: Path) -> None:

@@ -116,11 +116,11 @@ def test_wrong_queries_are_found_by_row(
     changes: dict[str, list[Any]], row: int | None, what: str | None, tmp_path: Path
 ) -> None:
     table = made(tmp_path / "t", **changes)
-    found = [(p.row, p.what) for p in check(table.path, None, images=False) if p.file.endswith("queries.arrow")]
+    problems = [(p.row, p.what) for p in check(table.path, None, images=False) if p.file.endswith("queries.arrow")]
     if what is None:  # a text that two queries of one reference share is no fault
-        assert found == []
+        assert problems == []
     else:
-        assert (row, True) in [(at, what in said) for at, said in found]
+        assert (row, True) in [(at, what in message) for at, message in problems]
 
 
 def test_a_changed_byte_of_the_queries_is_found(tmp_path: Path) -> None:
