@@ -26,7 +26,7 @@ def exponential_diversity(elements: Tensor) -> Tensor:
 
 
 def gram_diversity(elements: Tensor) -> Tensor:
-    """() mean over sets of the Frobenius norm of the off-diagonal cosines, divided by K^2 (PVSE, CVPR 2019); 0 at K = 1.
+    """() mean over sets of the Frobenius norm of off-diagonal cosines, divided by K^2 (PVSE, CVPR 2019); 0 at K = 1.
 
     Args:
         elements: (B, K, D), L2-normalised.

@@ -1,6 +1,7 @@
 """Losses over match probabilities: PCME's over pairs of samples, PCME++'s over pairs of Gaussians.
 
-Letters: Q captions, G images, K and J samples per caption and per image. In a batch of B pairs, row i is caption i, column j image j.
+Letters: Q captions, G images, K samples per caption, J samples per image. In a batch of B pairs, row i is caption i and
+column j is image j.
 """
 
 from __future__ import annotations
