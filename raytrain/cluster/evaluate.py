@@ -187,7 +187,7 @@ class Shard:
         """(M,) score of each caption with its image; NaN where that is elsewhere."""
         found = torch.full((len(self.split.texts),), torch.nan)
         for number, rows in enumerate(self.rows):
-            if any(len(self.plan.met(part, some)[0]) for part in rows for some in self.columns):
+            if any(len(self.plan.own_pairs(part, some)[0]) for part in rows for some in self.columns):
                 with self._tiles(sent[number], rows) as scores:
                     part = own_scores(scores, rows=rows).cpu()
                 found = torch.where(part.isnan(), found, part)

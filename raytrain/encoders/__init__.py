@@ -1,1 +1,1 @@
-"""nn.Modules from features or words to embeddings, named as in the papers. Import the module that holds one."""
+"""Encoders, nn.Modules from features or words to embeddings, named as in the papers. Import each from its module."""

@@ -1,7 +1,7 @@
-"""From the alignments of an image and a caption to one vector, and the global vectors they begin with (SGRAF).
+"""SGRAF's modules: the global vector of an item, and reasoning over or filtration of the alignments of a pair.
 
-Diao et al., AAAI 2021. Letters: B batch, n local features, D dimensions; Q captions, G images, N = T + 1 alignments of
-a pair, the global one first, S their size.
+Diao et al., AAAI 2021. Letters: B batch, n local features, D dimensions; Q captions, G images, N = T + 1 alignments per
+pair, the global one first, S their size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from raytrain.similarity import EPS
 
 
 class GlobalVector(nn.Module):
-    """One vector of an item's local features, by an attention that their mean directs (section 3.1).
+    """One vector per item: its local features, weighted by an attention that their mean directs (section 3.1).
 
     weights = softmax over features of Linear(f(v) * f'(mean v)), f = dropout(tanh(BN(Linear))); the weighted sum of v
     is L2-normalised. The released code puts batch norm on images alone, and for regions over the region's index, which
@@ -23,8 +23,8 @@ class GlobalVector(nn.Module):
 
     Args:
         dim: D.
-        dropout: of both factors.
-        batch_norm: with BN, or without.
+        dropout: rate, in both factors.
+        batch_norm: whether the factors have batch norm.
     """
 
     def __init__(self, dim: int, dropout: float, batch_norm: bool) -> None:
@@ -34,7 +34,12 @@ class GlobalVector(nn.Module):
         self.score = xavier_linear(dim, 1)
 
     def forward(self, local: Tensor, mask: Tensor) -> Tensor:
-        """(B, n, D), zeros where the (B, n) bool mask is False, at least one True a row -> (B, D), L2-normalised."""
+        """(B, n, D) local features -> (B, D), L2-normalised.
+
+        Args:
+            local: (B, n, D), zeros where the mask is False.
+            mask: (B, n) bool, True at real features, at least one per row.
+        """
         mean = self.mean(local.sum(1) / mask.sum(1, keepdim=True))
         owner = mask.nonzero()[:, 0]
         scores = self.score(self.local(local[mask]) * mean[owner]).squeeze(-1)
@@ -63,18 +68,18 @@ class GraphReasoning(nn.Module):
         self.linear = xavier_linear(dim, dim)
 
     def forward(self, nodes: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
-        """(G, Q, N, S) alignments, (Q, N) bool mask of the real ones -> (G, Q, N, S), or of the first `rows` alone."""
+        """(G, Q, N, S) alignments, (Q, N) bool mask of the real ones -> (G, Q, N, S), or only the first `rows` of N."""
         logits = self.query(nodes[:, :, :rows]) @ self.key(nodes).mT
         edges = logits.masked_fill(~mask[:, None], torch.finfo(logits.dtype).min).softmax(-1)
         return torch.relu(self.linear(edges @ nodes))
 
 
 class AttentionFiltration(nn.Module):
-    """Similarity attention filtration (SAF, section 3.4): a sum weighted by sigmoid(BN(Linear(x))) / their sum.
+    """Similarity attention filtration (SAF, section 3.4): a pair's alignments, averaged by sigmoid(BN(Linear(x))).
 
     In training, batch norm takes the statistics of one caption's alignments with all images of the batch, as the
-    released code does, so that captions can be computed apart. Alignments of pairs are made after embeddings were
-    gathered from all ranks: each rank holds all of them, and the statistics are global as they are.
+    released code does, so that captions can be computed separately. Alignments are computed from the embeddings of all
+    ranks: every rank holds all pairs, and the statistics are global without a gather.
 
     Args:
         dim: S.
@@ -94,14 +99,14 @@ class AttentionFiltration(nn.Module):
         self.register_buffer("running_var", torch.ones(()))
 
     def forward(self, nodes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Filtered alignments; `update` takes the statistics, so that computing a block again changes nothing.
+        """Filtered alignments and the statistics for `update`: computing a block twice changes no buffer.
 
         Args:
             nodes: (G, Q, N, S) alignments.
-            mask: (Q, N) bool, True at the real ones.
+            mask: (Q, N) bool, True at real alignments.
 
         Returns:
-            (G, Q, S), L2-normalised, and each caption's (Q) mean and (Q) unbiased variance, without gradient.
+            (G, Q, S), L2-normalised, and (Q) mean and (Q) unbiased variance per caption, without gradient.
         """
         scores = self.score(nodes).squeeze(-1)  # (G, Q, N)
         count = len(nodes) * mask.sum(-1)
@@ -115,7 +120,7 @@ class AttentionFiltration(nn.Module):
         return normalize((weights[:, :, None] @ nodes)[:, :, 0], dim=-1, eps=EPS), mean.detach(), unbiased
 
     def update(self, mean: Tensor, variance: Tensor) -> None:
-        """The running statistics move towards the mean of these (Q) captions' statistics."""
+        """Move the running statistics towards the mean over captions of their (Q) means and (Q) variances."""
         with torch.no_grad():
             self.running_mean.lerp_(mean.mean(), self.momentum)
             self.running_var.lerp_(variance.mean(), self.momentum)

@@ -1,4 +1,4 @@
-"""Reference image and modification text become one query vector.
+"""Compositions: modules that make one query vector of a reference image and a modification text.
 
 Each module takes (B, D) image and (B, D) text features of the same width and returns (B, D), not normalised.
 Letters: B queries, D dimensions.
@@ -72,8 +72,8 @@ class TIRG(nn.Module):
     """Text-image residual gating (Vo et al., CVPR 2019, equations 2 to 4, as in the published code).
 
     With x = [image; text]: w_g sigmoid(Linear(ReLU(BN(x)))) image + w_r Linear(ReLU(Linear(ReLU(BN(x))))). The weights
-    are learned, from 1 and 10. Batch norm needs two queries in training. The published code scales queries and targets
-    to one learned norm that starts at 4: cosines with a learned scale that starts at 16.
+    are learned, from 1 and 10. In training, batch norm needs at least two queries. The published code scales queries
+    and targets to one learned norm that starts at 4: that is a learned scale of the cosines that starts at 16.
 
     Args:
         dim: D.
@@ -95,8 +95,8 @@ class TIRG(nn.Module):
         return gated + changed
 
 
-class One(nn.Module):
-    """One of the two alone: what the other is worth.
+class SingleInput(nn.Module):
+    """Image or text alone: the ablation that shows what the other contributes.
 
     Args:
         of: "image" or "text".
@@ -111,11 +111,15 @@ class One(nn.Module):
 
 
 def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True) -> nn.Module:
-    """The composition of that name: "fusion", "combiner", "tirg", "sum", "image" or "text".
+    """The composition module of that name: "fusion", "combiner", "tirg", "sum", "image" or "text".
 
     Args:
+        dim: D.
         dropout: of fusion and combiner.
         residual: of fusion.
+
+    Raises:
+        ValueError: another name.
     """
     if kind == "fusion":
         return Fusion(dim, dropout, residual)
@@ -126,7 +130,7 @@ def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True
     if kind == "sum":
         return Sum()
     if kind in ("image", "text"):
-        return One(kind)
+        return SingleInput(kind)
     raise ValueError(f"no composition '{kind}'; there are fusion, combiner, tirg, sum, image and text")
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one resolution: how often, kernel size, stride of the first, expansion, output channels."""
+    """Blocks at one resolution: their number, kernel size, stride of the first, expansion, output channels."""
 
     repeats: int
     kernel: int
@@ -77,7 +77,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """4.7 M parameters, 0.4 G multiply-adds at 224 px."""
+    """The network: 4.7 M parameters, 0.4 G multiply-adds at 224 px."""
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class EfficientNetLite0(nn.Module):
         return F.relu6(self._bn1(self._conv_head(x)), inplace=True)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, classes) ImageNet logits."""
+        """(B, 3, H, W) pixels as in `maps` -> (B, classes) ImageNet logits."""
         logits: Tensor = self._fc(self.maps(pixels).mean((2, 3)))
         return logits
 

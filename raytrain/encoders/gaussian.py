@@ -1,4 +1,4 @@
-"""RAU's uncertainty-aware blocks: a feature becomes a Gaussian, and samples of it.
+"""RAU's uncertainty-aware blocks: they predict a Gaussian for each feature and draw a sample of it.
 
 Letters: n blocks, B batch, D dimensions.
 """
@@ -14,7 +14,7 @@ LOG_VARIANCE = (-10.0, 5.0)  # clamp: sigma from 0.007 to 12
 
 
 class Gaussians(NamedTuple):
-    """What n blocks say of B features.
+    """The Gaussians that n blocks predict for B features.
 
     Args:
         mean: (n, B, D)
@@ -56,7 +56,7 @@ class UncertaintyBlocks(nn.Module):
         dim: D.
         blocks: n.
         wiring: "chain", block b reads a_b = a_{b-1} + z_{b-1}, the sample of the block before added to its input;
-            "parallel", all read a_0.
+            "parallel", all blocks read a_0.
     """
 
     def __init__(self, dim: int, blocks: int = 2, wiring: str = "chain") -> None:
@@ -71,18 +71,18 @@ class UncertaintyBlocks(nn.Module):
 
         Args:
             features: a_0.
-            noise: (n, B, D) standard normal. Ranks that draw it for each sample by what identifies the sample, and
-                not in the order of their own batch, get together what one process gets. None draws it here.
+            noise: (n, B, D) standard normal; None draws it here. Ranks that draw the noise of a sample by the
+                sample's identity, not by its place in their batch, draw together what one process draws.
         """
         if noise is None:
             noise = torch.randn(len(self.blocks), *features.shape, device=features.device)
         noise = noise.to(features)
-        found = []
+        outputs = []
         state = features
-        for block, drawn in zip(self.blocks, noise, strict=True):
+        for block, block_noise in zip(self.blocks, noise, strict=True):
             mean, log_variance = block(state)
-            sample = mean + drawn * (log_variance / 2).exp()
-            found.append((mean, log_variance, sample))
+            sample = mean + block_noise * (log_variance / 2).exp()
+            outputs.append((mean, log_variance, sample))
             state = state + sample if self.wiring == "chain" else features
-        means, log_variances, samples = zip(*found, strict=True)
+        means, log_variances, samples = zip(*outputs, strict=True)
         return Gaussians(torch.stack(means), torch.stack(log_variances), torch.stack(samples))

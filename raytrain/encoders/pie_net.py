@@ -32,18 +32,18 @@ class PIENet(nn.Module):
 
         Args:
             local: (B, n, F) local features.
-            mask: (B, n) bool, True at real ones, at least one a row.
+            mask: (B, n) bool, True at real ones, at least one per row.
             whole: (B, D) global feature.
 
         Returns:
-            (B, K, D) elements, L2-normalised, and (B, K, D) the residuals that were added to the global feature.
+            (B, K, D) elements, L2-normalised, and the (B, K, D) residuals that were added to the global feature.
         """
         residual = self.dropout(torch.sigmoid(self.linear(attended(self.scores(local), local, mask))))
         return normalize(self.norm(whole[:, None] + residual), dim=-1), residual
 
 
 def attention_scores(features: int, elements: int) -> nn.Sequential:
-    """tanh(x W1) W2: what K attentions say of each local feature, (B, n, F) -> (B, n, K)."""
+    """tanh(x W1) W2, the logits of K attentions over local features: (B, n, F) -> (B, n, K)."""
     hidden = max(features // 2, 1)
     return nn.Sequential(nn.Linear(features, hidden, bias=False), nn.Tanh(), nn.Linear(hidden, elements, bias=False))
 

@@ -1,4 +1,4 @@
-"""From a set of local features to one vector: generalised pooling (GPO), mean, max.
+"""Pooling: modules that make one vector of a set of local features (generalised pooling GPO, mean, max).
 
 Letters: B batch, R members of a set (regions or tokens), D dimensions.
 """
@@ -16,12 +16,12 @@ from raytrain.encoders.gru import BiGRU
 class GPO(nn.Module):
     """Generalised pooling operator (Chen et al., CVPR 2021, section 3.2).
 
-    Learns how much each rank counts: features are sorted per dimension in descending order and summed with weights
-    that a small bidirectional GRU makes from the sinusoidal codes of the positions 0..n-1. The weights depend on the
-    length n alone, so they are computed once for each length that occurs, not once a sample.
+    Learns a weight per rank: features are sorted per dimension in descending order and summed with weights that a
+    small bidirectional GRU makes from the sinusoidal codes of the positions 0..n-1. The weights depend on the length n
+    only, so they are computed once per distinct length, not once per sample.
 
     Args:
-        code_dim: size of a position's code.
+        code_dim: size of the code of a position.
         hidden: hidden size of the GRU.
         temperature: of the softmax over positions.
     """
@@ -40,14 +40,14 @@ class GPO(nn.Module):
         packed = nn.utils.rnn.pack_padded_sequence(places, distinct.cpu(), batch_first=True, enforce_sorted=False)
         codes = position_codes(longest, self.code_dim, lengths.device).to(self.score.weight.dtype)
         scores = self.score(self.gru(codes[packed.data % longest], packed.batch_sizes)).squeeze(-1).float()
-        outside = scores.new_full((places.numel(),), -10000.0)  # what no position takes the place of
+        outside = scores.new_full((places.numel(),), -10000.0)  # the logit of padding
         scores = outside.index_copy(0, packed.data, scores).view_as(places)
         return torch.softmax(scores / self.temperature, -1)[which]
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """(B, R, D) features and (B, R) bool mask of the real ones, at least one a row -> (B, D)."""
+        """(B, R, D) features and (B, R) bool mask of the real ones, at least one per row -> (B, D)."""
         lengths = mask.sum(1)
-        # masked members sort to the end, where the weight is zero; the zero keeps inf * 0 out
+        # masked members sort to the end, where the weight is zero; filling in zeros avoids inf * 0
         ordered = features.masked_fill(~mask[..., None], -torch.inf).sort(dim=1, descending=True).values
         past_end = torch.arange(mask.shape[1], device=mask.device) >= lengths[:, None]
         ordered = ordered.masked_fill(past_end[..., None], 0.0)
@@ -67,7 +67,7 @@ class MaxPooling(nn.Module):
 
 
 def pooling(kind: str, gpo_dim: int = 32) -> nn.Module:
-    """The aggregator of that name: "gpo", "mean" or "max"."""
+    """The pooling module of that name: "gpo" (codes and hidden state of size `gpo_dim`), "mean" or "max"."""
     if kind == "gpo":
         return GPO(gpo_dim, gpo_dim)
     return {"mean": MeanPooling, "max": MaxPooling}[kind]()
@@ -84,5 +84,5 @@ def position_codes(count: int, dim: int, device: torch.device | None = None) -> 
 
 
 def position_rates(dim: int, device: torch.device | None = None) -> Tensor:
-    """(dim / 2, rounded up) angles a unit of position, from 1 down to nearly 1 / 10000."""
+    """(dim / 2, rounded up) angles in radians per unit of position, from 1 down to nearly 1 / 10000."""
     return torch.exp(torch.arange(0, dim, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / dim))

@@ -1,4 +1,4 @@
-"""Images as precomputed region or grid features: one vector (VSE-infinity), K views (DVSE), a vector a region (SCAN).
+"""Image branches over region or grid features: one vector (VSE-infinity), K views (DVSE), one per region (SCAN).
 
 Letters: B batch, R regions, F features, K views, D dimensions.
 """
@@ -16,20 +16,20 @@ from raytrain.encoders.pooling import pooling
 
 
 class RegionViews(nn.Module):
-    """K sub-embeddings of an image: a shared linear base plus one residual MLP a view, aggregated, normalised.
+    """K sub-embeddings of an image: a shared linear base plus one residual MLP per view, pooled, normalised.
 
     u_{r,k} = Linear(x_r) + MLP_k(x_r), MLP_k = Linear(F -> D/2), BatchNorm, ReLU, Linear(D/2 -> D). With one view it is
     the image branch of VSE-infinity (Chen et al., CVPR 2021, section 4.1).
 
-    Batch norm sees the real regions only: published code also feeds it the zeros that pad a batch, so its statistics
-    depend on how far a batch happens to be padded, and differ between one process and two.
+    Batch norm sees the real regions only. Published code also feeds it the zeros that pad a batch; its statistics then
+    depend on the padding, and differ between one process and two.
 
     Args:
         features: F.
         dim: D.
         views: K.
         pool: "gpo", "mean" or "max".
-        pool_sharing: "shared", one aggregator for the views, or "per_view".
+        pool_sharing: "shared", one pooling module for all views, or "per_view".
         gpo_dim: size of GPO's codes and hidden state.
     """
 
@@ -52,14 +52,14 @@ class RegionViews(nn.Module):
         return normalize(self.pooled(regions, mask), dim=-1)
 
     def pooled(self, regions: Tensor, mask: Tensor) -> Tensor:
-        """(B, R, F) and (B, R) -> (B, K, D) of any length."""
+        """(B, R, F) and (B, R) -> (B, K, D), not normalised."""
         real = regions[mask]  # (sum of lengths, F): nothing is computed for dropped or padded regions
         base = self.base(real)
         local = torch.stack([base + mlp(real) for mlp in self.mlps], 1)  # (sum of lengths, K, D)
         padded = local.new_zeros(*mask.shape, *local.shape[1:])
         padded[mask] = local
         items, views = len(mask), len(self.mlps)
-        if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths alone
+        if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths only
             sets = padded.transpose(1, 2).flatten(0, 1)
             pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
             return pooled
@@ -67,7 +67,7 @@ class RegionViews(nn.Module):
 
 
 class LocalRegions(nn.Module):
-    """A vector a region: Linear, L2-normalised (SCAN, Lee et al., ECCV 2018, section 3.2).
+    """One vector per region: Linear, L2-normalised (SCAN, Lee et al., ECCV 2018, section 3.2).
 
     Args:
         features: F.

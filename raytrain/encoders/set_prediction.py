@@ -1,4 +1,4 @@
-"""A set of K embeddings from local features and a global one: DivE's set prediction and its Transformer ablation.
+"""DivE's set prediction, and its Transformer ablation: K embeddings from local features and a global one.
 
 Letters: B batch, n local features of an item, F their size, K elements, H heads, D dimensions.
 """
@@ -26,14 +26,14 @@ class SetPrediction(nn.Module):
         features: F.
         dim: D.
         elements: K.
-        iterations: how many times the slots are refined.
+        iterations: number of refinements of the slots.
         shared: one block applied each time (official code), or one block for each.
         attention: "slots", a softmax over slots, renormalised over inputs; "transformer", a softmax over inputs.
-        mask_mode: what padded inputs get under "slots". "proper": nothing. "official": every slot's logit is the lowest
-            number, which a softmax over slots turns into 1 / K, so that padding takes part, as in the official code.
+        mask_mode: attention to padded inputs under "slots". "proper": none. "official": the logit of every slot is the
+            lowest number, which a softmax over slots turns into 1 / K, so that padding takes part.
         slots: "learned" vectors, or "sampled" from a learned normal distribution: anew for each item in training, the
             same K draws for all items in evaluation.
-        positions: add sinusoidal codes of the places to the keys (words have an order, regions have none).
+        positions: add sinusoidal codes of the positions to the keys (words have an order, regions have none).
         heads, head_dim: the inner width is heads * head_dim, whatever D is (4 * 512 in the official code).
         dropout: of the block's two branches.
     """
@@ -74,11 +74,11 @@ class SetPrediction(nn.Module):
 
         Args:
             local: (B, n, F) local features.
-            mask: (B, n) bool, True at real ones, at least one a row.
+            mask: (B, n) bool, True at real ones, at least one per row.
             whole: (B, D) global feature.
 
         Returns:
-            (B, K, D) elements, L2-normalised, and (B, K, D) the slots E that were added to the global feature.
+            (B, K, D) elements, L2-normalised, and the (B, K, D) slots E that were added to the global feature.
         """
         codes = place_codes(mask, local.shape[-1]).to(local.dtype) if self.positions else None
         slots = self._start(len(local))
@@ -86,7 +86,7 @@ class SetPrediction(nn.Module):
         for step in range(self.iterations):
             block = cast(SlotBlock, self.blocks[step % len(self.blocks)])
             if read is None or len(self.blocks) > 1:
-                # a shared block reads the same inputs each time: its keys and values are computed once
+                # a shared block reads the same inputs in every iteration: compute its keys and values once
                 read = block.read(local, codes)
             slots = block(slots, *read, mask)
         residual = self.norm(slots)
@@ -104,7 +104,7 @@ class SetPrediction(nn.Module):
 class SlotBlock(nn.Module):
     """One refinement of the slots: attention to the inputs, then an MLP, each after a LayerNorm and added back.
 
-    Args: as of `SetPrediction`.
+    Args: as in `SetPrediction`.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class SlotBlock(nn.Module):
         )
 
     def read(self, local: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, n, F) inputs and (B, n, F) codes of their places -> keys and values, (B, H, n, inner / H) each."""
+        """(B, n, F) inputs and (B, n, F) codes of their positions -> keys and values, (B, H, n, inner / H) each."""
         inputs = self.norm_inputs(local)
         keys = self.key(inputs if codes is None else inputs + codes)
         return self._by_head(keys), self._by_head(self.value(inputs))
@@ -140,12 +140,12 @@ class SlotBlock(nn.Module):
         """(B, K, D) slots, keys and values of `read`, (B, n) bool mask -> (B, K, D)."""
         queries = self._by_head(self.query(self.norm_slots(slots)))
         logits = queries @ keys.transpose(-2, -1) * keys.shape[-1] ** -0.5
-        found = self.weights(logits, mask).to(values.dtype) @ values  # (B, H, K, inner / H)
-        slots = slots + self.out(found.transpose(1, 2).flatten(2))
+        attended = self.weights(logits, mask).to(values.dtype) @ values  # (B, H, K, inner / H)
+        slots = slots + self.out(attended.transpose(1, 2).flatten(2))
         return slots + self.mlp(slots)  # type: ignore[no-any-return]
 
     def weights(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) float32 weights, each row's sum 1."""
+        """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) weights, float32 or wider; every row sums to 1."""
         logits, padded = logits.to(torch.promote_types(logits.dtype, torch.float32)), ~mask[:, None, None, :]
         if self.attention == "transformer":
             return logits.masked_fill(padded, -torch.inf).softmax(-1)
@@ -161,9 +161,9 @@ class SlotBlock(nn.Module):
 
 
 def place_codes(mask: Tensor, dim: int) -> Tensor:
-    """(B, n) bool mask -> (B, n, dim) sinusoidal codes of the real words' places, scaled to (0, 2 pi] by their number.
+    """(B, n) bool mask -> (B, n, dim) sinusoidal codes of the positions of real words, scaled to (0, 2 pi].
 
-    Sines at even places of a code, cosines at odd ones, base 10000 (the codes of DETR, in one dimension).
+    The code has sines at even indices and cosines at odd ones, base 10000 (the codes of DETR, in one dimension).
     """
     place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
     angle = place[..., None] * position_rates(dim, mask.device)

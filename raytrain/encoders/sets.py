@@ -1,8 +1,8 @@
-"""Images and captions as local features and a global one, for the encoders of sets (DivE, PVSE, PCME).
+"""Image and caption branches that embed an item as a set of K elements (DivE, PVSE, PCME).
 
-Letters: B batch, R regions, T tokens, F features, K elements, D dimensions. `head` is what makes a set of them: called
-with local features, their mask and the global feature, it returns elements and residuals, (B, K, D) each. PCME's head
-returns a mean and a log sigma in their place.
+Letters: B batch, R regions, T tokens, F features, K elements, D dimensions. A branch computes local features and one
+global feature; its `head` makes the set of them. Called with local features, their mask and the global feature, the
+head returns elements and residuals, (B, K, D) each. PCME's head returns a mean and a log sigma in their place.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class RegionSets(nn.Module):
     """Region or grid features of an image -> K elements (DivE's encoder of BUTD regions, official code).
 
     h = Linear(x), local = h + MLP(h), MLP = Linear(D -> D/2), BatchNorm, ReLU, Linear(D/2 -> D); the global feature is
-    the largest value over regions in each dimension. Batch norm sees the real regions only (see RegionViews).
+    the maximum over regions in each dimension. Batch norm sees the real regions only (see RegionViews).
 
     Args:
         features: F.
         dim: D, also the size of the local features.
-        head: makes the set.
-        dropout: drawn once for the local features and once for the global one.
+        head: module that makes the set.
+        dropout: rate; one mask for the local features, another for the global one.
     """
 
     def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.1) -> None:
@@ -47,14 +47,14 @@ class RegionSets(nn.Module):
 
 
 class GridSets(nn.Module):
-    """Grid or region features of an image -> K elements: they are the local features themselves (PVSE, PCME).
+    """Grid or region features of an image -> K elements; the features are the local features as they are (PVSE, PCME).
 
-    The global feature is a linear layer over their mean, as a CNN's average pooling and its last layer.
+    The global feature is a linear layer over their mean, like the average pooling and last layer of a CNN.
 
     Args:
         features: F, also the size of the local features.
         dim: D.
-        head: makes the set.
+        head: module that makes the set.
         dropout: of the global feature.
     """
 
@@ -66,13 +66,13 @@ class GridSets(nn.Module):
         self.sets = head
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, R, F) features, (B, R) bool mask -> what the head makes: (B, K, D) twice."""
+        """(B, R, F) features, (B, R) bool mask -> the two (B, K, D) outputs of the head."""
         whole = self.dropout(self.linear(self.pool(regions, mask)))
         return self.sets(regions, mask, whole)  # type: ignore[no-any-return]
 
 
 class WordSets(nn.Module):
-    """Words of a caption -> K elements: word embeddings are the local features, a BiGRU's last states the global one.
+    """Words of a caption -> K elements; word embeddings are the local features, a BiGRU's last states the global one.
 
     DivE's BiGRU encoder (official code): only the GRU's two last states are used, and averaged.
 
@@ -80,7 +80,7 @@ class WordSets(nn.Module):
         words: size of the vocabulary.
         word_dim: size of a word's embedding, F of the head.
         dim: D.
-        head: makes the set.
+        head: module that makes the set.
         dropout: of the embeddings and of the global feature.
     """
 
@@ -100,12 +100,12 @@ class WordSets(nn.Module):
 
 
 class TokenSets(nn.Module):
-    """Token states of a transformer -> K elements: Linear(states) are the local features (DivE, BERT text).
+    """Token states of a transformer -> K elements; Linear(states) are the local features (DivE, BERT text).
 
     Args:
         features: F, width of a token state.
         dim: D, also the size of the local features.
-        head: makes the set.
+        head: module that makes the set.
         whole: the global feature: "max" over the tokens, or "cls", the first token.
         whole_linear: a second linear layer for the global feature.
         transformer: trained with the rest; None where batches hold the states of a frozen one.

@@ -1,4 +1,4 @@
-"""Text models of transformers: loading them safely, and their token states as frozen features."""
+"""Text models of transformers: safe loading, and token states of a frozen model as features."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def load_text_model(path: str) -> tuple[nn.Module, Any]:
         path: "minilm", a folder or a hub name. Weights must be safetensors; no code of the model's author is run.
 
     Raises:
-        UsageError: nothing there, or no safetensors weights.
+        UsageError: a path that does not exist, or has no safetensors weights.
     """
     from transformers import AutoModel, AutoTokenizer
 
-    place = resolve(path)
-    with transformers_errors(place):
-        model = AutoModel.from_pretrained(place, use_safetensors=True, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    resolved = resolve(path)
+    with transformers_errors(resolved):
+        model = AutoModel.from_pretrained(resolved, use_safetensors=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(resolved, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         # GPT-like tokenizers have none; masked positions may hold any token
         tokenizer.pad_token = tokenizer.eos_token
@@ -56,9 +56,9 @@ class TokenStates:
     """Last hidden states of a frozen text model, special tokens included.
 
     Args:
-        path: as `load_text_model` takes it.
+        path: as in `load_text_model`.
         max_tokens: longer texts are cut to this many tokens.
-        batch_size: texts a forward pass; texts are sorted by length, so that little is padded.
+        batch_size: texts per forward pass; texts are sorted by length to limit padding.
     """
 
     def __init__(self, path: str, max_tokens: int = 128, batch_size: int = 64) -> None:
@@ -119,20 +119,21 @@ def short_name(path: str) -> str:
 
 
 def weight_files(path: str) -> list[Path]:
-    """Files whose hash names the weights: the folder's safetensors; those of the local cache for a hub name."""
+    """Files whose hash identifies the weights: the safetensors of a folder, or of the local cache for a hub name."""
     if Path(path).is_dir():
         return sorted(Path(path).glob("*.safetensors"))
     from transformers.utils import cached_file
 
-    found = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
-    return [Path(found)] if found else []
+    cached = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
+    return [Path(cached)] if cached else []
 
 
 def settings(model: Any, preparation: str) -> dict[str, str]:
-    """What decides a model's features beside its weights, as facts: its config and preparation; a hub's revision.
+    """Facts that decide a model's features beside its weights: hash of its config and preparation, revision on the hub.
 
     Args:
-        preparation: the image processor or tokenizer in full.
+        model: of transformers.
+        preparation: the whole image processor or tokenizer, serialised.
     """
     revision = getattr(model.config, "_commit_hash", None)
     digest = hashlib.sha256((model.config.to_json_string() + preparation).encode()).hexdigest()
@@ -146,7 +147,7 @@ def _tokenizer_text(tokenizer: Any) -> str:
 
 @contextmanager
 def transformers_errors(path: str) -> Iterator[None]:
-    """Errors of loading, as errors of usage that name the path; transformers' own progress bars are off meanwhile."""
+    """Turn errors of loading into UsageErrors that name the path; transformers' progress bars are off meanwhile."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

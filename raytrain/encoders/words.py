@@ -1,4 +1,4 @@
-"""One vector a caption: from words and a GRU, or from the token states of a transformer.
+"""Caption branches: one vector per caption or per word, by a GRU over words or from a transformer's token states.
 
 Letters: B batch, T words or tokens, F features, D dimensions.
 """
@@ -15,14 +15,14 @@ from raytrain.encoders.pooling import pooling
 
 
 class BiGRUWords(nn.Module):
-    """A vector a word: BiGRU over word embeddings, directions averaged (SCAN family, VSE-infinity).
+    """One vector per word: BiGRU over word embeddings, directions averaged (SCAN family, VSE-infinity).
 
     Args:
         words: size of the vocabulary.
-        word_dim: size of a word's embedding.
+        word_dim: size of a word embedding.
         dim: D.
-        dropout: of the words' embeddings, element by element.
-        state_dropout: of the words' vectors.
+        dropout: rate, of the elements of word embeddings.
+        state_dropout: rate, of the elements of the word vectors.
     """
 
     def __init__(self, words: int, word_dim: int, dim: int, dropout: float = 0.0, state_dropout: float = 0.0) -> None:
@@ -34,7 +34,7 @@ class BiGRUWords(nn.Module):
 
     def states(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, T, D), zeros at padding."""
-        # padding is never computed: real words go through the recurrence by their place in the batch, and back
+        # only real words go through the recurrence: pack their indices into the flat batch, then scatter back
         places = torch.arange(text.numel(), device=text.device).view_as(text)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         rows = self.dropout(self.embedding(text.flatten()[packed.data]))
@@ -48,7 +48,7 @@ class BiGRUWords(nn.Module):
 
 
 class BiGRUCaptions(BiGRUWords):
-    """One vector a caption: the words' vectors, pooled (VSE-infinity, BiGRU text).
+    """One vector per caption: the word vectors, pooled (VSE-infinity, BiGRU text).
 
     Args:
         words, word_dim, dim, dropout, state_dropout: as in BiGRUWords.
@@ -80,7 +80,7 @@ class BiGRUCaptions(BiGRUWords):
 
 
 class LinearTokens(nn.Module):
-    """A vector a token from a transformer's token states: Linear.
+    """One vector per token: Linear over the token states of a transformer.
 
     Args:
         features: F, width of a token state.
@@ -101,11 +101,11 @@ class LinearTokens(nn.Module):
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T[, F]) states or ids and (B, T) bool mask -> (B, T, D), zeros where the mask is False."""
-        return each_real(self.linear, self.states(text, mask), mask)
+        return map_real_rows(self.linear, self.states(text, mask), mask)
 
 
 class TokenCaptions(LinearTokens):
-    """One vector a caption: the tokens' vectors, pooled (VSE-infinity, BERT text).
+    """One vector per caption: the token vectors, pooled (VSE-infinity, BERT text).
 
     Args:
         features, dim, transformer: as in LinearTokens.
@@ -122,7 +122,7 @@ class TokenCaptions(LinearTokens):
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) and (B, T) -> (B, D), L2-normalised."""
-        return normalize(self.pool(each_real(self.linear, states, mask), mask), dim=-1)
+        return normalize(self.pool(map_real_rows(self.linear, states, mask), mask), dim=-1)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T[, F]) states or ids and (B, T) bool mask -> (B, D), L2-normalised."""
@@ -130,7 +130,7 @@ class TokenCaptions(LinearTokens):
 
 
 Captions = BiGRUCaptions | TokenCaptions
-"""One vector a caption in two steps: `states` (B, T, width), what is known of each token, and `embed` (B, dim)."""
+"""One vector per caption in two steps: `states` (B, T, width), one row per token, and `embed` (B, dim)."""
 
 
 class LastStateCaptions(nn.Module):
@@ -138,9 +138,9 @@ class LastStateCaptions(nn.Module):
 
     Args:
         words: size of the vocabulary.
-        word_dim: size of a word's embedding.
+        word_dim: size of a word embedding.
         dim: D.
-        both: a bidirectional GRU, whose two last states are averaged.
+        both: whether the GRU is bidirectional; its two last states are then averaged.
     """
 
     def __init__(self, words: int, word_dim: int, dim: int, both: bool = False) -> None:
@@ -155,14 +155,14 @@ class LastStateCaptions(nn.Module):
 
 
 def last_state(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, F) and (B, T) bool mask, real ones first -> (B, D) where each direction ends, averaged."""
+    """(B, T, F) and (B, T) bool mask, real rows first -> (B, D) last state of each direction, averaged."""
     packed = pack_padded_sequence(rows, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
     _, last = gru(packed)  # (directions, B, D)
     return last.mean(0)  # type: ignore[no-any-return]
 
 
-def each_real(layer: nn.Module, rows: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, F) and (B, T) bool mask -> (B, T, D): the layer of each real row, zeros elsewhere."""
+def map_real_rows(layer: nn.Module, rows: Tensor, mask: Tensor) -> Tensor:
+    """(B, T, F) and (B, T) bool mask -> (B, T, D): the layer's output where the mask is True, zeros elsewhere."""
     real = layer(rows[mask])
     padded = real.new_zeros(*mask.shape, real.shape[-1])
     padded[mask] = real

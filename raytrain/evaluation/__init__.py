@@ -1,1 +1,1 @@
-"""Ranks, recalls, protocols, re-ranking and intervals: tensors in, numbers out."""
+"""Evaluation: ranks, recalls, protocols, re-ranking and intervals; tensors in, numbers out."""

@@ -1,4 +1,4 @@
-"""Evaluation files: `<run>/evaluation/<split>.json` beside the ranks of every query, so that rows compare later."""
+"""Evaluation files: `<run>/evaluation/<split>.json`, and beside it the rank of every query for later comparisons."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit")
 
 
 def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping[str, Any]) -> Path:
-    """The JSON file it wrote into `<run>/evaluation/`; the ranks lie beside it as `.ranks.npz`.
+    """Write a result into `<run>/evaluation/` and return the path of the JSON file; ranks go to `.ranks.npz` beside it.
 
-    The name is `<split>`, then the protocol where it is more than the whole split, then `rerank` where temperatures
-    were applied over the queries themselves and `inductive` where over a bank of training queries: test.json,
-    test.rerank.json, test.inductive.json, test.coco-1k5f.json. A file of the same name is replaced.
+    The name is the split, then the protocol unless that is the whole split, then `rerank` where scores were re-ranked
+    over the queries themselves or `inductive` where over a bank of training queries: test.json, test.rerank.json,
+    test.inductive.json, test.coco-1k5f.json. A file of the same name is replaced.
 
     Args:
         run: folder of the run.
-        result: what `protocols.evaluate` returned.
-        facts: split, fingerprint, checkpoint, seed and commit, and whatever else the file should say.
+        result: of a protocol.
+        facts: split, fingerprint, checkpoint, seed and commit, and anything else that the file should record.
 
     Raises:
         ValueError: one of those five is missing.
@@ -78,7 +78,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
 
 
 def evaluation_name(split: str, result: Result) -> str:
-    """File name, without suffix, of an evaluation."""
+    """File name of an evaluation, without suffix."""
     parts = [split]
     if result.protocol not in (f"split/{split}", f"karpathy/{split}"):
         parts.append(result.protocol.replace("/", "-"))
@@ -86,25 +86,28 @@ def evaluation_name(split: str, result: Result) -> str:
 
 
 def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Every evaluation file of a run, in the order of their names; "file" says which one it was.
+    """Every evaluation file of a run, ordered by name, with its path under "file".
 
-    A file that is no evaluation (the cached similarities' description) or cannot be read is left out.
+    Files that are no evaluations (such as the description of cached similarities) or cannot be read are left out.
     """
-    found = []
+    evaluations = []
     for path in sorted((Path(run) / "evaluation").glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError):
             continue
         if isinstance(document, dict) and document.get("schema") == SCHEMA_VERSION and "metrics" in document:
-            found.append({**document, "file": str(path)})
-    return found
+            evaluations.append({**document, "file": str(path)})
+    return evaluations
 
 
 def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """The arrays of an evaluation that was read; None where they are lost.
+    """The rank arrays that belong to an evaluation; None where their file is missing or unreadable.
 
-    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} of composed queries.
+    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} for composed queries.
+
+    Args:
+        evaluation: as `read_evaluations` returned it.
     """
     try:
         with np.load(Path(evaluation["file"]).parent / Path(evaluation["ranks"]).name, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""One function a loss: tensors in, a scalar out. Config, devices and logging stay outside."""
+"""Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
 from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
 from raytrain.losses.discrepancy import discrepancy_loss

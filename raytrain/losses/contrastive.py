@@ -16,13 +16,13 @@ from torch.nn.functional import cross_entropy
 def info_nce(
     similarity: Tensor, scale: Tensor | float, symmetric: bool = False, ignored: Tensor | None = None
 ) -> Tensor:
-    """() mean over queries of -log softmax of the own target (van den Oord et al., 2018, equation 4).
+    """() mean over queries of -log softmax of the query's own target (van den Oord et al., 2018, equation 4).
 
     Args:
         similarity: (B, B) cosines, larger is closer.
-        scale: what scores are multiplied with: 100 in CLIP4Cir (Baldrati et al., CVPRW 2022), 1 / 0.07 in RAU.
-        symmetric: mean of both directions; composed retrieval takes query -> target alone.
-        ignored: (B, B) bool, pairs that are no negatives; the diagonal is never left out.
+        scale: factor of the scores: 100 in CLIP4Cir (Baldrati et al., CVPRW 2022), 1 / 0.07 in RAU.
+        symmetric: mean of both directions; composed retrieval takes query -> target only.
+        ignored: (B, B) bool, pairs that are no negatives; the diagonal is never ignored.
     """
     logits = _logits(similarity, scale, ignored)
     own = torch.arange(len(logits), device=logits.device)
@@ -32,12 +32,12 @@ def info_nce(
 
 
 def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -> Tensor:
-    """(B, B) bool without gradient: the own target of each query, and targets as similar as theta (RAU, P_i).
+    """(B, B) bool without gradient: each query's own target, and targets at least as similar as theta (RAU, P_i).
 
     Args:
         similarity: (B, B) cosines.
-        theta: "absolute": the least cosine of a further positive. "quantile": the least of the off-diagonal cosines
-            that this share of them, in [0, 1], does not exceed: cosine scales differ between encoders.
+        theta: "absolute": the least cosine of a further positive. "quantile": this quantile, in [0, 1], of the
+            off-diagonal cosines is the least cosine of a further positive, since encoders differ in their cosines.
         mode: "absolute" or "quantile".
 
     Raises:
@@ -54,7 +54,7 @@ def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -
     others = scores[~own]
     if len(others) == 0:
         return own
-    # kthvalue and not torch.quantile, which takes 16 million numbers at most: a batch of 4,096 has more
+    # kthvalue, not torch.quantile, which takes at most 16 million numbers: a batch of 4,096 has more
     threshold = others.kthvalue(1 + math.ceil(theta * (len(others) - 1))).values
     return own | (scores >= threshold)
 
@@ -66,18 +66,18 @@ def cross_sample(
     form: str = "soft",
     ignored: Tensor | None = None,
 ) -> Tensor:
-    """() mean over queries of RAU's cross-sample loss; InfoNCE where each query has its own target alone.
+    """() mean over queries of RAU's cross-sample loss; InfoNCE where a query's only positive is its own target.
 
     With p_ij the softmax of row i and P_i its positives:
-        soft      -log sum_{j in P_i} p_ij: further positives are not pushed away, and need not come closer
-        supcon    mean over P_i of -log p_ij: all of them come closer (Khosla et al., NeurIPS 2020, L_out)
+        soft      -log sum_{j in P_i} p_ij: does not push further positives away, and need not pull them closer
+        supcon    mean over P_i of -log p_ij: pulls all of them closer (Khosla et al., NeurIPS 2020, L_out)
 
     Args:
         similarity: (B, B) cosines.
         positives: (B, B) bool; the diagonal counts as positive whatever it says.
-        scale: what scores are multiplied with.
+        scale: factor of the scores.
         form: "soft" or "supcon".
-        ignored: (B, B) bool, pairs that are neither positives nor negatives; the diagonal is never left out.
+        ignored: (B, B) bool, pairs that are neither positives nor negatives; the diagonal is never ignored.
 
     Raises:
         ValueError: another form.
@@ -87,8 +87,8 @@ def cross_sample(
         positives = positives & ~ignored
     positives = positives | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if form == "soft":
-        among = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
-        return (logits.logsumexp(1) - among).mean()
+        of_positives = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
+        return (logits.logsumexp(1) - of_positives).mean()
     if form == "supcon":
         costs = -logits.log_softmax(1)
         return (costs.masked_fill(~positives, 0.0).sum(1) / positives.sum(1)).mean()
@@ -103,7 +103,7 @@ def further_positives(positives: Tensor) -> Tensor:
 
 
 def _logits(similarity: Tensor, scale: Tensor | float, ignored: Tensor | None = None) -> Tensor:
-    """Scaled scores in 32 bits at least: a sum of exponentials in bfloat16 keeps two digits. Ignored ones are -inf."""
+    """Scaled scores, float32 or wider, since sums of exponentials in bfloat16 keep two digits; -inf where ignored."""
     logits = similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale
     if ignored is None:
         return logits

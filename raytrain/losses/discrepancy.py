@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy: how differently two clouds of embeddings lie in the joint space."""
+"""Maximum mean discrepancy between the image and the text embeddings of a batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 def discrepancy_loss(images: Tensor, texts: Tensor, gamma: float = 0.5) -> Tensor:
     """() mean k(X, X) - 2 mean k(X, Y) + mean k(Y, Y), k(x, y) = exp(-gamma ||x - y||) (PVSE, CVPR 2019; DivE).
 
-    The distance is not squared, in either paper's code. Pairs of an element with itself are counted. Two equal
-    elements have distance zero and a gradient of zero there.
+    The code of neither paper squares the distance. Pairs of an element with itself count. At two equal elements the
+    distance is zero, and so is its gradient.
 
     Args:
         images: (N, D) elements of all images of the batch.
-        texts: (M, D) elements of all its captions; M need not be N.
-        gamma: of the kernel, per unit of distance.
+        texts: (M, D) elements of all captions of the batch; M need not equal N.
+        gamma: rate of the kernel, per unit of distance.
     """
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:

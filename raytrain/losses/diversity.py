@@ -1,4 +1,4 @@
-"""Losses that keep the elements of one set apart.
+"""Diversity losses: they keep the elements of one set apart.
 
 Letters: B sets, K elements, D dimensions.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 def exponential_diversity(elements: Tensor) -> Tensor:
     """() mean over sets and pairs k < l of exp(-2 ||e_k - e_l||^2) (DivE, Kim et al., CVPR 2023; official code).
 
-    1 where all elements of a set are equal, exp(-8) where they are opposite, 0 at K = 1.
+    1 where all elements of a set are equal, exp(-8) where two are opposite, 0 at K = 1.
 
     Args:
         elements: (B, K, D), L2-normalised.
@@ -26,7 +26,7 @@ def exponential_diversity(elements: Tensor) -> Tensor:
 
 
 def gram_diversity(elements: Tensor) -> Tensor:
-    """() mean over sets of the Frobenius norm of the off-diagonal cosines, divided by K^2 (PVSE, CVPR 2019).
+    """() mean over sets of the Frobenius norm of off-diagonal cosines, divided by K^2 (PVSE, CVPR 2019); 0 at K = 1.
 
     Args:
         elements: (B, K, D), L2-normalised.
@@ -34,7 +34,7 @@ def gram_diversity(elements: Tensor) -> Tensor:
     count = elements.shape[1]
     if count == 1:
         return elements.sum() * 0.0
-    apart = ~torch.eye(count, dtype=torch.bool, device=elements.device)
-    squares = (elements @ elements.transpose(1, 2))[:, apart].square().sum(1)
+    off_diagonal = ~torch.eye(count, dtype=torch.bool, device=elements.device)
+    squares = (elements @ elements.transpose(1, 2))[:, off_diagonal].square().sum(1)
     # 1e-12 keeps the gradient finite once a set is orthogonal
     return (squares + 1e-12).sqrt().mean() / count**2

@@ -25,11 +25,11 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 def uniformity(samples: Tensor, t: float = 2.0) -> Tensor:
     """() log mean over pairs of different samples of exp(-t ||x - y||^2) (Wang and Isola, ICML 2020; PCME).
 
-    0 where all are equal, and for a single sample; the lower, the further they are spread.
+    0 where all samples are equal, and at N = 1; the lower, the more uniformly they are spread.
 
     Args:
         samples: (N, D)
-        t: of the kernel, per unit of squared distance.
+        t: rate of the kernel, per unit of squared distance.
     """
     count = len(samples)
     if count < 2:

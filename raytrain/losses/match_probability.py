@@ -1,6 +1,7 @@
-"""Losses of match probabilities: PCME's over pairs of samples, PCME++'s over pairs of Gaussians.
+"""Losses over match probabilities: PCME's over pairs of samples, PCME++'s over pairs of Gaussians.
 
-Letters: Q captions, G images, K and J samples of each. In a batch of B pairs, row i is caption i, column j image j.
+Letters: Q captions, G images, K samples per caption, J samples per image. In a batch of B pairs, row i is caption i and
+column j is image j.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 
 def match_nll(logits: Tensor, matched: Tensor) -> Tensor:
-    """() sum over all pairs of -log of the probability of what they are (PCME, Chun et al., CVPR 2021, equation 4).
+    """() negative log likelihood, summed over all pairs (PCME, Chun et al., CVPR 2021, equation 4).
 
-    Two samples match with probability p_kj = e^l / (e^l + e^-l); a pair of items matches with the mean of p_kj over
-    their samples, and does not with the mean of 1 - p_kj.
+    Two samples match with probability p_kj = e^l / (e^l + e^-l). A pair of items matches with probability mean p_kj
+    over their samples, and does not match with probability mean (1 - p_kj).
 
     Args:
-        logits: (Q, K, G, J), of raytrain.similarity.match_logits.
+        logits: (Q, K, G, J) from raytrain.similarity.match_logits.
         matched: (Q, G) bool.
     """
     signs = torch.where(matched, 1.0, -1.0).to(logits.dtype)[:, None, :, None]
@@ -38,7 +39,7 @@ def match_cross_entropy(logits: Tensor, matched: Tensor) -> Tensor:
 
 
 def pseudo_positives(logits: Tensor, matched: Tensor) -> Tensor:
-    """(B, B) labels in which what scores at least as high as a row's own pair has the label of that pair (PCME++).
+    """(B, B) labels with pseudo-positives: what scores at least as high as a row's own pair gets its label (PCME++).
 
     Args:
         logits: (B, B), own pairs on the diagonal; read without gradient.
@@ -49,5 +50,5 @@ def pseudo_positives(logits: Tensor, matched: Tensor) -> Tensor:
 
 
 def pseudo_share(logits: Tensor, matched: Tensor) -> Tensor:
-    """() share of the pairs that do not match and are pseudo-positives of their row, without gradient."""
+    """() share, in [0, 1], of all pairs that do not match and are pseudo-positives of their row, without gradient."""
     return (pseudo_positives(logits, matched) > matched.to(logits.dtype)).float().mean()

@@ -1,7 +1,7 @@
-"""MGUR: targets blurred by Gaussian noise early in training, exact ones later (Chen et al., arXiv 2211.07394).
+"""MGUR's loss: targets blurred by Gaussian noise early in training, exact ones later (Chen et al., arXiv 2211.07394).
 
-Letters: B queries and their B targets, D dimensions. Features have the norm that the method gives them, 4 in the
-published code, and similarities are plain dot products.
+Letters: B queries and their B targets, D dimensions. The method scales features to one
+norm (4 in the published code); similarities are dot products.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from raytrain.losses.contrastive import info_nce
 def blurred(targets: Tensor, noise: Tensor) -> Tensor:
     """(B, D) targets, each normalised over its dimensions, then scaled and shifted at random (section 3.2).
 
-    With m and s the mean and the standard deviation of a target's numbers: alpha * normalised + beta, where
-    alpha ~ N(1, s) and beta ~ N(m, s) for each dimension. m and s take no gradient here, as in the published code.
+    With m and s the mean and standard deviation over a target's dimensions: alpha * normalised + beta, where
+    alpha ~ N(1, s) and beta ~ N(m, s) per dimension. m and s take no gradient, as in the published code.
 
     Args:
-        targets: (B, D), D at least 2.
-        noise: (2, B, D) standard normal, of alpha and of beta.
+        targets: (B, D), D of 2 or more.
+        noise: (2, B, D) standard normal, for alpha and for beta.
     """
     spread, mean = torch.std_mean(targets.detach(), dim=1, keepdim=True)
     normalised = layer_norm(targets, targets.shape[1:], eps=1e-5)
@@ -35,8 +35,8 @@ def multi_grained_loss(
 ) -> Tensor:
     """() gamma L_u + (1 - gamma) InfoNCE(query, targets), gamma = exp(-progress) (section 3.3).
 
-    L_u = (exp(-s) InfoNCE(query, blurred) + s) / 2, where s is the standard deviation of all numbers of the blurred
-    targets.
+    L_u = (exp(-s) InfoNCE(query, blurred) + s) / 2, where s is the standard deviation over all elements of the
+    blurred targets.
 
     Args:
         query, targets, blurred_targets: (B, D)

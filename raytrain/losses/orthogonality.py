@@ -10,19 +10,22 @@ from torch import Tensor
 
 
 def view_orthogonality(views: Tensor, penalty: str = "square", gamma: Tensor | float = 0.0) -> Tensor:
-    """() how far the views of an image are from orthogonal, mean over images; zero at K = 1.
+    """() penalty on the cosines between different views of an image, mean over images; zero at K = 1 (DVSE).
 
     Args:
         views: (B, K, D), L2-normalised.
         penalty: of the Gram matrix G of each image: "square", mean of G_kl^2 over k != l; "abs", mean of |G_kl|;
             "frobenius", ||G - I||_F; "margin", mean of [|G_kl| - gamma]+.
-        gamma: cosine that margin leaves unpunished.
+        gamma: |cosine| up to which "margin" costs nothing.
+
+    Raises:
+        ValueError: another penalty.
     """
     count = views.shape[1]
     if count == 1:
         return views.sum() * 0.0
-    apart = ~torch.eye(count, dtype=torch.bool, device=views.device)
-    cosines = (views @ views.transpose(1, 2))[:, apart]  # (B, K (K - 1))
+    off_diagonal = ~torch.eye(count, dtype=torch.bool, device=views.device)
+    cosines = (views @ views.transpose(1, 2))[:, off_diagonal]  # (B, K (K - 1))
     if penalty == "square":
         return cosines.square().mean()
     if penalty == "abs":
@@ -41,11 +44,11 @@ def mean_overlap(views: Tensor) -> Tensor:
 
 
 def sibling_cosine(texts: Tensor, image_id: Tensor) -> Tensor:
-    """() mean cosine between different captions of one image in the batch, without gradient; zero where there are none.
+    """() mean cosine between different captions of one image in the batch, without gradient; zero without such pairs.
 
     Args:
         texts: (B, D), L2-normalised.
-        image_id: (B)
+        image_id: (B) the image of each caption.
     """
     siblings = (image_id[:, None] == image_id[None, :]).float().fill_diagonal_(0.0)
     cosines = texts.detach() @ texts.detach().T

@@ -16,7 +16,7 @@ def hinges(similarity: Tensor, negatives: Tensor, margin: float, hardest: bool) 
         similarity: (..., B, B) scores, larger is closer; the diagonal holds the pairs.
         negatives: (B, B) bool, True where the column is a negative of the row.
         margin: required gap, in the units of `similarity`.
-        hardest: the largest negative alone, or else the sum over all of them.
+        hardest: against the hardest negative only; otherwise the sum over all negatives.
 
     Returns:
         (..., B); zero for a row without negatives.
@@ -33,7 +33,7 @@ def triplet_loss(similarity: Tensor, negatives: Tensor, margin: float = 0.2, har
         similarity: (B, B) captions x images, pairs on the diagonal.
         negatives: (B, B) bool, symmetric.
         margin: required gap, in the units of `similarity`.
-        hardest: against the hardest negative, or the sum over all of them (the warm-up of VSE-infinity).
+        hardest: against the hardest negative only; otherwise the sum over all negatives (the warm-up of VSE-infinity).
     """
     text_to_image = hinges(similarity, negatives, margin, hardest)
     image_to_text = hinges(similarity.transpose(-2, -1), negatives.T, margin, hardest)
@@ -47,28 +47,31 @@ def mean_triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.1, har
         similarity: (B, B) captions x images, pairs on the diagonal.
         negatives: (B, B) bool, symmetric.
         margin: required gap, in the units of `similarity`.
-        hardest: mean over the B hardest negatives of a direction; or else over all B^2 pairs, where those that are no
-            negatives, the diagonal first of all, count as zeros.
+        hardest: mean over the B hardest negatives of a direction; otherwise over all B^2 pairs, where the diagonal and
+            other pairs that are no negatives count as zeros.
     """
     count = len(similarity)
     return triplet_loss(similarity, negatives, margin, hardest) / (count if hardest else count**2)
 
 
 def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mining: str = "hardest") -> Tensor:
-    """() hinges of both directions when a batch holds several captions an image (DivE, CVPR 2023; official code).
+    """() hinges of both directions when a batch holds several captions per image (DivE, CVPR 2023; official code).
 
-    For every positive pair (q, g): its score against the other captions' scores with image g, and against the other
-    images' scores with caption q. Each direction is a mean, over positive pairs, so that the loss does not grow with
-    the batch; the two are added. A collapsed model costs twice the margin under "hardest" and "mean".
+    Every positive pair (q, g) is compared with the negatives of image g and with the negatives of caption q. Each
+    direction is a mean, so that the loss does not grow with the batch; the two directions are added. A collapsed model
+    costs twice the margin under "hardest" and "mean".
 
     Args:
         similarity: (Q, G) scores, larger is closer.
         positives: (Q, G) bool, True where the caption describes the image; all other pairs are negatives. Any number
-            of captions an image. A pair without a negative costs nothing.
+            of captions per image. A pair without a negative costs nothing.
         margin: required gap, in the units of `similarity`.
         mining: "hardest", the hardest negative of each positive pair; "mean", the mean over all (positive, negative)
             hinges; "semi_hard", hinges cut at the margin (a negative above its positive has no gradient) and averaged
             over those that are not zero.
+
+    Raises:
+        ValueError: another mining.
     """
     query, image = positives.nonzero(as_tuple=True)
     own = similarity[query, image][:, None]
@@ -91,11 +94,11 @@ def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mini
 
 
 def batch_negatives(image_id: Tensor, same_image: str) -> Tensor:
-    """(B, B) bool: which image of the batch is a negative of which caption.
+    """(B, B) bool, True where the image (column) is a negative of the caption (row).
 
     Args:
         image_id: (B) the image of each pair.
-        same_image: "masked", another caption of the same image is no negative; "negative", it is, as in published code.
+        same_image: "masked", another caption of the same image is no negative; "negative", it is one (published code).
     """
     if same_image == "masked":
         return image_id[:, None] != image_id[None, :]
@@ -103,10 +106,10 @@ def batch_negatives(image_id: Tensor, same_image: str) -> Tensor:
 
 
 def batch_positives(image_id: Tensor, positives: str) -> Tensor:
-    """(B, B) bool: which image of the batch matches which caption.
+    """(B, B) bool, True where the image (column) matches the caption (row).
 
     Args:
         image_id: (B) the image of each pair.
-        positives: "image", all captions of an image match it; "pair", a pair matches itself alone.
+        positives: "image", all captions of an image match it; "pair", a caption matches its own pair only.
     """
     return ~batch_negatives(image_id, "masked" if positives == "image" else "negative")

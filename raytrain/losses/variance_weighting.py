@@ -1,7 +1,7 @@
 """DVSE's variance-aware weighting of the view losses.
 
-Letters: B pairs, K views. Evidence for the formula is a summary of the paper that contradicts itself on the direction
-of the weights, so each reading is a named choice (docs/methods.md).
+Letters: B pairs, K views. The only source of the formula is a summary of the paper that contradicts itself on the
+direction of the weights, so each reading is a named choice (docs/methods.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def negative_variance(similarity: Tensor, variance: str = "population") -> Tenso
     """(K, B) variance of each row's scores over the other members of the batch.
 
     Args:
-        similarity: (K, B, B); row i of view k against every column, the diagonal left out.
+        similarity: (K, B, B) scores of each view; the diagonal, which holds the pairs, is left out.
         variance: "population" divides by the count n, "unbiased" by n - 1.
     """
     count = similarity.shape[-1] - 1
@@ -31,10 +31,13 @@ def view_weights(variance: Tensor, weight_fn: str, tau: float = 0.01) -> Tensor:
     """(K, B) variances -> (K, B) weights that sum to 1 over the views.
 
     Args:
-        variance: of each view's negatives.
+        variance: (K, B) variance of each view's scores with the other members of the batch.
         weight_fn: "inv", proportional to 1 / (variance + 1e-8); "var", proportional to variance; "softmax_neg" and
             "softmax_pos", softmax of -+variance / tau; "none", 1 / K.
         tau: temperature of the softmaxes, in the units of the variance.
+
+    Raises:
+        ValueError: another weight_fn.
     """
     if weight_fn == "inv":
         raw = 1 / (variance + 1e-8)
@@ -62,17 +65,17 @@ def variance_weighted_triplet(
 ) -> Tensor:
     """() sum over pairs, views and both directions of weight times hinge (DVSE, the variance-aware weighting loss).
 
-    At K = 1 every normalised weight is 1 and this is `triplet`.
+    At K = 1 every normalised weight is 1, and the loss is `triplet_loss`.
 
     Args:
         similarity: (K, B, B) captions x images for each view, pairs on the diagonal.
         negatives: (B, B) bool.
         margin: required gap, in the units of `similarity`.
-        hardest: against the hardest negative, or the sum over all.
+        hardest: against the hardest negative only; otherwise the sum over all negatives.
         weight_fn: as in `view_weights`, or "kendall": l / (2 variance) + 0.5 log variance, averaged over views
             (Kendall, Gal and Cipolla, CVPR 2018, equation 7).
         tau: temperature of the softmax weights.
-        weight_gradient: let the gradient through the weights.
+        weight_gradient: whether the gradient flows through the weights.
         variance: "population" or "unbiased".
     """
     total = similarity.new_zeros(())

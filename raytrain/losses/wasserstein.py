@@ -11,17 +11,17 @@ def wasserstein_loss(
 ) -> Tensor:
     """(...) 2-Wasserstein distance of diagonal Gaussians, squared unless `root`.
 
-    ||mean - mean_to||^2 + ||sigma - sigma_to||^2 with sigma = exp(log_variance / 2): what the distance of Gaussians
-    becomes where covariances are diagonal (Dowson and Landau, J. Multivariate Analysis 12, 1982).
+    ||mean - mean_to||^2 + ||sigma - sigma_to||^2 with sigma = exp(log_variance / 2): the distance of two Gaussians with
+    diagonal covariances (Dowson and Landau, J. Multivariate Analysis 12, 1982).
 
     Args:
         mean, log_variance, mean_to, log_variance_to: (..., D)
-        root: the distance itself. Its gradient is zero, and not undefined, where both Gaussians are the same.
+        root: the distance itself, not its square. Where both Gaussians are equal its gradient is set to zero.
     """
     sigma, sigma_to = (log_variance / 2).exp(), (log_variance_to / 2).exp()
     squared = (mean - mean_to).square().sum(-1) + (sigma - sigma_to).square().sum(-1)
     if not root:
         return squared
-    # the root is taken of ones where the distance is zero: its gradient there would be infinite times zero
+    # where the distance is zero, take the root of 1: the gradient of the root of 0 would be infinity times zero
     apart = squared > 0
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)

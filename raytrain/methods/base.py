@@ -1,4 +1,4 @@
-"""What the loop and a method say to each other."""
+"""The interface between the training loop and a method: batches, sizes of the data, step context, base class."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ import torch
 from torch import Tensor, nn
 
 COLLAPSE_TOLERANCE = 0.02
+"""Relative distance from the loss of equal scores up to which `collapsed` calls a loss collapsed."""
 
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
-image_id (B) of each caption. Where batches hold images with all their captions, B images have S captions: text
-(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B) says which image each row of regions is. Batches of
-composed queries: raytrain/methods/composed.py. Everywhere noise (B, *noise_shape), where a method samples."""
+image_id (B), the image of each caption. A batch of images with all their captions has S captions for B images: text
+(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B), the image of each row of regions. For batches of composed
+queries see raytrain/methods/composed.py. Where a method samples, a batch also has noise (B, *noise_shape)."""
 
 
 def layer_scales(module: nn.Module, start: str, scale: float, decay: float) -> dict[str, float]:
-    """{start of a parameter's name: its learning rate / the base rate}: each layer `decay` times the one above it.
+    """{prefix of parameter names: learning rate / base rate}; a layer has `decay` times the rate of the one above it.
 
-    The layers are those of the module's longest list of modules. What stands before them (embeddings) learns as a layer
-    below the first, and everything else at `scale`, as the last layer does.
+    The layers are those of the module's longest list of modules. Embeddings count as a layer below the first;
+    everything else has the rate of the last layer.
 
     Args:
-        start: of the names of the module's parameters.
-        scale: of the last layer.
-        decay: in (0, 1]; 1 gives all of it one rate.
+        module: whose layers learn at different rates.
+        start: prefix of the names of the module's parameters.
+        scale: learning rate of the last layer / base rate.
+        decay: in (0, 1]; at 1 all layers have the same rate.
     """
     lists = {name: len(part) for name, part in module.named_modules() if isinstance(part, nn.ModuleList)}
     if decay == 1 or not lists:
         return {start: scale}
     longest = max(lists, key=lambda name: lists[name])
     count = lists[longest]
-    found = {f"{start}{longest}.{layer}.": scale * decay ** (count - 1 - layer) for layer in range(count)}
+    by_layer = {f"{start}{longest}.{layer}.": scale * decay ** (count - 1 - layer) for layer in range(count)}
     below = [name for name, _ in module.named_modules() if name.rpartition(".")[2] == "embeddings"]
-    return {start: scale, **found, **{f"{start}{name}.": scale * decay**count for name in below}}
+    return {start: scale, **by_layer, **{f"{start}{name}.": scale * decay**count for name in below}}
 
 
 def identity_gather(tensor: Tensor) -> Tensor:
@@ -47,12 +49,12 @@ def identity_gather(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where training stands, and how to reach the other ranks.
+    """The progress of training at a step, and the gather over ranks.
 
     Args:
-        epoch: epochs done, with the fraction of this one: 1.5 is the middle of the second.
-        num_epochs: of the whole run.
-        gather: the rows of this rank -> those of all ranks, in rank order, with gradient.
+        epoch: epochs done, as a fraction: 1.5 is the middle of the second epoch.
+        num_epochs: epochs of the whole run.
+        gather: rows of this rank -> rows of all ranks, in rank order, with gradient.
     """
 
     epoch: float = 0.0
@@ -62,13 +64,13 @@ class StepContext:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Sizes a method learns from the data.
+    """Sizes of the data that a method is built for.
 
     Args:
         region_features: F of the image features.
         token_features: F of frozen token states; None where captions come as words.
         words: size of the word vocabulary; None where captions come as token states.
-        global_region: which region is a feature of the whole image; None where none is known to be.
+        global_region: index of the region that is a feature of the whole image; None where the features name none.
     """
 
     region_features: int
@@ -80,11 +82,12 @@ class Inputs:
 class Method(nn.Module):
     """A method: how queries and gallery items are embedded and compared, and what training minimises.
 
-    `lr_scales` multiplies the learning rate of the parameters whose names start so; `prefix` is what stands before
-    `text.` in the names of the text branch. `noise_shape` is what training
-    batches hold of standard normal numbers for each unit; () for a method that does not sample. `local_features` says
-    that embeddings are (N, n, D) local features, a row of zeros for each that an item lacks, and no sets of embeddings.
-    Only their number n may differ between batches; whoever joins batches pads them with rows of zeros.
+    Attributes:
+        lr_scales: {prefix of parameter names: factor of their learning rate}.
+        prefix: what precedes `text.` in the parameter names of the text branch.
+        noise_shape: shape of the standard normal noise per row of a training batch; () where a method does not sample.
+        local_features: whether embeddings are (N, n, D) local features, padded with rows of zeros, and not sets of
+            embeddings. Their number n may differ between batches: code that joins batches pads them with zeros.
     """
 
     lr_scales: Mapping[str, float] = MappingProxyType({})
@@ -93,37 +96,37 @@ class Method(nn.Module):
     local_features: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:
-        """Queries of the batch -> (Q, ...)."""
+        """Queries of the batch -> (Q, ...) embeddings."""
         raise NotImplementedError
 
     def encode_gallery(self, batch: Batch) -> Tensor:
-        """Gallery items of the batch -> (G, ...)."""
+        """Gallery items of the batch -> (G, ...) embeddings."""
         raise NotImplementedError
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
-        """Queries of the batch -> (Q,), how uncertain the method says it is; None for one that does not say."""
+        """Queries of the batch -> (Q,) uncertainty, larger is less certain; None where a method predicts none."""
         return None
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
-        """About how many numbers are held while one of these queries is compared with one of these gallery items."""
+        """About how many numbers are in memory per pair while these queries are compared with these gallery items."""
         return math.prod(query.shape[1:-1]) * math.prod(gallery.shape[1:-1])
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """What the two made -> (Q, G) scores, larger is closer."""
+        """Embeddings of queries and of gallery items -> (Q, G) scores, larger is closer."""
         raise NotImplementedError
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """{"loss": of the global batch, and its parts by name, which every rank finds alike}."""
+        """{"loss": () of the global batch, name: () each of its parts without gradient}; the same on every rank."""
         raise NotImplementedError
 
 
 def collapsed(loss: Tensor, margin: float, hardest: bool) -> Tensor:
-    """() 1 where the hardest negatives cost what equal scores would, twice the margin to within 2 %; else 0.
+    """() 1 where the loss is that of equal scores, twice the margin to within 2 %, under hardest negatives; else 0.
 
     Args:
-        loss: () triplet loss of both directions, a mean over queries.
+        loss: () triplet loss of both directions, mean over queries.
         margin: of its hinges.
-        hardest: whether it took the hardest negatives; 0 where it did not.
+        hardest: whether the loss took the hardest negatives; without them the result is 0.
     """
     chance = 2 * margin
     if not hardest or chance == 0:

@@ -1,4 +1,4 @@
-"""The caption branch that a config names: one vector, sets or words."""
+"""Factories of the caption branch that a config names: one vector, a set, or one vector per word."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raytrain.methods.base import Inputs
 
 
 def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
-    """The caption branch that the config names: (B, T[, F]), (B, T) -> (B, D)."""
+    """The caption branch that the config names, one vector per caption: (B, T[, F]), (B, T) -> (B, D)."""
     text = config.text
     if isinstance(text, BiGRUText):
         assert inputs.words is not None
@@ -36,9 +36,11 @@ def text_sets(
     whole: Literal["max", "cls"] = "max",
     whole_linear: bool = False,
 ) -> nn.Module:
-    """The caption branch of sets that the config names: (S, T[, F]), (S, T) -> what the head makes, (S, K, D) twice.
+    """The caption branch that the config names, a set per caption: (S, T[, F]), (S, T) -> (S, K, D) twice, by the head.
 
     Args:
+        encoder: its text branch and D.
+        inputs: sizes of the data.
         head: size of the local features -> the module that makes sets of them.
         dropout: of words, see WordSets.
         whole, whole_linear: of token states, see TokenSets.
@@ -47,16 +49,16 @@ def text_sets(
     if isinstance(text, BiGRUText):
         assert inputs.words is not None
         return WordSets(inputs.words, text.word_dim, dim, head(text.word_dim), dropout)
-    made = head(dim)
+    token_head = head(dim)
     transformer, width = None, inputs.token_features
     if isinstance(text, TransformerText):
         transformer, width = load_transformer(text.path)
     assert width is not None
-    return TokenSets(width, dim, made, whole, whole_linear, transformer)
+    return TokenSets(width, dim, token_head, whole, whole_linear, transformer)
 
 
 def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) -> nn.Module:
-    """The caption branch that the config names, without pooling: (B, T[, F]), (B, T) -> (B, T, D), zeros at padding.
+    """The caption branch that the config names, one vector per word: (B, T[, F]), (B, T) -> (B, T, D), padding zero.
 
     Args:
         dropout: of word embeddings, where captions come as words.
@@ -73,11 +75,11 @@ def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) ->
 
 
 def load_transformer(path: str) -> tuple[nn.Module, int]:
-    """A text model that trains with the rest, and the width of its states."""
+    """(text model that trains with the rest, width of its token states)."""
     from raytrain.encoders.tokens import load_text_model
 
     transformer, _ = load_text_model(path)
     for name, parameter in transformer.named_parameters():
-        # pooled outputs are not used; DDP waits for the gradient of every parameter that wants one
+        # pooled outputs are not used, and DDP waits for the gradient of every parameter that requires one
         parameter.requires_grad_("pooler" not in name)
     return transformer, int(cast(Any, transformer).config.hidden_size)

@@ -1,9 +1,9 @@
-"""Composed retrieval: a reference image and a modification text ask for an image (CLIP4Cir, TIRG, MGUR and the sum).
+"""Composed retrieval: the query is a reference image with a modification text (CLIP4Cir, TIRG, MGUR and the sum).
 
 Letters: B queries in the global batch, W ranks, R regions, F features, T tokens, D dimensions. A training batch holds
-the target under regions and region_mask, as everything that is searched does, and beside it reference (B, R, F),
-reference_mask (B, R), text and text_mask; known_positives (B / W, B) bool, which targets of the global batch answer
-each query; noise (B, N, D), standard normal, drawn for the whole batch: then W ranks train as one does.
+targets as regions and region_mask, like every gallery item; queries as reference (B, R, F), reference_mask (B, R), text
+and text_mask; known_positives (B / W, B) bool, True where a target of the global batch answers the query; and noise
+(B, N, D), standard normal, drawn for the global batch, so that W ranks train as one does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from raytrain.methods.branches import text_encoder
 
 
 class Composed(Method):
-    """The method: a reference and a modification text are the query, images the gallery; one image encoder for both."""
+    """The method: queries are a reference and a modification text, the gallery images; one image encoder for both."""
 
     config: ComposedConfig | RAUConfig
 
@@ -31,7 +31,7 @@ class Composed(Method):
         super().__init__()
         self.config = config
         self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
-        # a branch that no loss reaches would keep DDP waiting for its gradient
+        # DDP would wait for the gradient of a branch that no loss reaches
         self.text = None if config.composition == "image" else text_encoder(encoder, inputs)
         self.composition = composition(config.composition, encoder.dim, config.dropout, config.residual)
         learned = config.scale_learned and config.base_loss == "info_nce"
@@ -70,11 +70,11 @@ class Composed(Method):
         return self.composition(image, text)  # type: ignore[no-any-return]
 
     def scale(self) -> Tensor | float:
-        """What cosines are multiplied with; at most 100, as CLIP bounds its own."""
+        """Factor of the cosines; a learned one is at most 100, the bound of CLIP."""
         return self.config.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
 
     def ignored(self, batch: Batch, context: StepContext) -> Tensor | None:
-        """(B, B) bool, targets beside a query's own that answer it too; None where they are taken for negatives."""
+        """(B, B) bool, True at further targets that answer a query; None where they count as negatives."""
         if self.config.known_positives == "negative" or "known_positives" not in batch:
             return None
         return context.gather(batch["known_positives"])
@@ -82,7 +82,7 @@ class Composed(Method):
     def base_loss(
         self, query: Tensor, target: Tensor, ignored: Tensor | None, batch: Batch, context: StepContext
     ) -> Tensor:
-        """() of the global batch's (B, D) queries and targets."""
+        """() loss of the (B, D) queries and (B, D) targets of the global batch."""
         if self.config.base_loss == "info_nce":
             scores = similarity.cosine(query, target)
             return losses.info_nce(scores, self.scale(), self.config.symmetric, ignored)

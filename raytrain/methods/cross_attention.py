@@ -1,4 +1,4 @@
-"""What SCAN and SGRAF share: local features on both sides, and pairs compared in blocks that fit a memory budget."""
+"""Base class of SCAN and SGRAF: local features on both sides, compared in blocks of pairs that fit a memory budget."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from raytrain.methods.triplet import TripletMethod
 from raytrain.similarity import real_rows
 
 NUMBERS_PER_MIB = 2**18
-"""float32 numbers."""
+"""float32 numbers per MiB."""
 
 CAPTIONS_AT_ONCE = 32
-"""The most queries of a block, so that short captions are not computed at the length of the batch's longest."""
+"""Most queries per block: with few, short captions are not computed at the length of the longest in the batch."""
 
 
 class CrossAttention(TripletMethod):
@@ -48,25 +48,28 @@ class CrossAttention(TripletMethod):
     def in_blocks(
         self, compare: Callable[[Tensor, Tensor], tuple[Tensor, ...]], query: Tensor, gallery: Tensor
     ) -> tuple[Tensor, ...]:
-        """compare(query, gallery) over blocks of queries of like length, each cut to its longest.
+        """compare(query, gallery) over blocks of queries of similar length, each block cut to its longest query.
 
-        Where pairs do not fit `method.memory_mib` at once, a block is computed again in the backward pass instead of
-        being kept. `compare` therefore draws nothing and changes no buffer.
+        Where all pairs do not fit into `method.memory_mib`, the backward pass computes each block again instead of
+        keeping it. `compare` must therefore draw no random numbers and change no buffer.
 
         Args:
-            compare: (q, t, D) queries and the whole gallery -> tensors whose rows are the queries'.
+            compare: (q, t, D) queries and the whole gallery -> tensors with q rows.
             query: (Q, T, D), zero rows for padding.
             gallery: (G, R, D), likewise.
+
+        Returns:
+            The tensors of `compare`, with Q rows in the order of `query`.
         """
         places = torch.arange(1, query.shape[1] + 1, device=query.device)
-        lengths, order = (real_rows(query) * places).amax(1).sort()  # words may be missing inside a caption too
+        lengths, order = (real_rows(query) * places).amax(1).sort()  # the mask may also drop words inside a caption
         numbers = max(1, self.pair_cost(query, gallery) * len(gallery))
         fitting = self.config.memory_mib * NUMBERS_PER_MIB // numbers
         again = torch.is_grad_enabled() and fitting < len(query)
         rows = max(1, min(fitting, CAPTIONS_AT_ONCE))
         parts = []
-        for chosen, own in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
-            block = query[chosen, : max(2, int(own[-1]))]  # a global vector is never alone
+        for members, member_lengths in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
+            block = query[members, : max(2, int(member_lengths[-1]))]  # keep a row beside SGRAF's global vector
             parts.append(checkpoint(compare, block, gallery, use_reentrant=False) if again else compare(block, gallery))
         back = order.argsort()
-        return tuple(torch.cat(found)[back] for found in zip(*parts, strict=True))
+        return tuple(torch.cat(blocks)[back] for blocks in zip(*parts, strict=True))

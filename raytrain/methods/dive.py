@@ -1,6 +1,6 @@
-"""DivE: K embeddings an image against K embeddings a caption, as sets (Kim, Kim and Kwak, CVPR 2023).
+"""DivE: images and captions as sets of K embeddings each (Kim, Kim and Kwak, CVPR 2023).
 
-Losses and modules follow the official code where it says more than the paper, or other things (docs/methods.md).
+Losses and modules follow the official code where it is more precise than the paper, or differs (docs/methods.md).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class DivE(Method):
         super().__init__()
         self.config = config
         self.image = RegionSets(
-            inputs.region_features, encoder.dim, set_head(encoder.dim, encoder.dim, config), config.dropout
+            inputs.region_features, encoder.dim, set_head(config, encoder.dim, encoder.dim), config.dropout
         )
         self.text = text_sets(
-            encoder, inputs, lambda features: set_head(features, encoder.dim, config, positions=True),
+            encoder, inputs, lambda features: set_head(config, features, encoder.dim, positions=True),
             config.dropout, config.text_global, config.text_global_linear,
         )  # fmt: skip
         self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
         if config.similarity == "match_probability":
-            # parameters, or buffers: the official code moves them to the GPU in a way that leaves them untrained
+            # buffers reproduce the official code, which moves the two to the GPU in a way that leaves them untrained
             for name, value in (("match_scale", 1.0), ("match_shift", 0.0)):
                 if config.match_trainable:
                     self.register_parameter(name, nn.Parameter(torch.tensor(value)))
@@ -64,7 +64,7 @@ class DivE(Method):
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity.
 
-        "collapsed" is 1 where the hardest negatives cost what equal scores would, twice the margin to within 2 %.
+        "collapsed" is 1 where the triplet loss is that of equal scores, twice the margin to within 2 %, else 0.
         """
         config, context = self.config, context or StepContext()
         texts, text_residuals = self.text(batch["text"], batch["text_mask"])
@@ -93,11 +93,32 @@ class DivE(Method):
         }
 
 
-def set_head(features: int, dim: int, config: DivEConfig, positions: bool = False) -> nn.Module:
-    """What makes K elements of local features of that size and a global one: slots, Transformer or PIE-Net."""
+def set_head(config: DivEConfig, features: int, dim: int, *, positions: bool = False) -> nn.Module:
+    """The head that makes a set of K elements: slots, Transformer or PIE-Net, as `config.aggregator` says.
+
+    Args:
+        config: its kind and sizes.
+        features: F, size of the local features.
+        dim: D, size of the global feature and of the elements.
+        positions: whether slots and Transformer read the order of the local features; PIE-Net never does.
+
+    Returns:
+        A module that maps (B, n, F) local features, their (B, n) mask and (B, D) global features to (B, K, D) elements
+        and (B, K, D) residuals.
+    """
     if config.aggregator == "pie_net":
-        return PIENet(features, dim, config.views, config.dropout)
+        return PIENet(features, dim, elements=config.views, dropout=config.dropout)
     return SetPrediction(
-        features, dim, config.views, config.iterations, config.shared_block, config.aggregator, config.mask_mode,
-        config.slots, positions, config.heads, config.head_dim, config.dropout,
-    )  # fmt: skip
+        features,
+        dim,
+        elements=config.views,
+        iterations=config.iterations,
+        shared=config.shared_block,
+        attention=config.aggregator,
+        mask_mode=config.mask_mode,
+        slots=config.slots,
+        positions=positions,
+        heads=config.heads,
+        head_dim=config.head_dim,
+        dropout=config.dropout,
+    )

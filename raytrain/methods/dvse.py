@@ -1,7 +1,7 @@
-"""DVSE: K visual sub-embeddings an image against one vector a caption (arXiv 2309.08154; TMM 2025).
+"""DVSE: K visual sub-embeddings per image against one vector per caption (arXiv 2309.08154; TMM 2025).
 
-The paper's full text could not be read and no code is public. What its abstracts fix is implemented; what they leave
-open is a switch of DVSEConfig, described in docs/methods.md. This reading is called dvse-r1.
+The full text of the paper could not be read and no code is public. Its abstracts fix what is implemented here; each
+choice that they leave open is a switch of DVSEConfig, described in docs/methods.md. This reading is called dvse-r1.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class DVSE(Method):
             negatives,
             config.margin,
             hardest,
-            config.weight_fn,
-            config.weight_tau,
-            config.weight_gradient,
-            config.variance,
+            weight_fn=config.weight_fn,
+            tau=config.weight_tau,
+            weight_gradient=config.weight_gradient,
+            variance=config.variance,
         )
         gamma = sibling_cosine(query, image_id) if config.orth_penalty == "margin" else 0.0
         overlap = mean_overlap(gallery)
@@ -78,7 +78,7 @@ class DVSE(Method):
         return similarity.pool_views(by_view, self.config.score, self.config.score_scale, weights)
 
     def _orth_coefficient(self, context: StepContext, overlap: Tensor) -> Tensor | float:
-        """How the constraint is dynamic: by the views' overlap as it is now, or by the time."""
+        """Factor that makes the orthogonal constraint dynamic: the current overlap of the views, or the progress."""
         done = context.epoch / context.num_epochs
         by_schedule: dict[str, Tensor | float] = {
             "adaptive": overlap,

@@ -19,11 +19,11 @@ from raytrain.methods.base import Batch, Inputs, Method, StepContext
 from raytrain.methods.branches import text_sets
 
 TEST_SEED = 0
-"""Of the noise that items are sampled with at test time, the same in every run."""
+"""Seed of the noise that items are sampled with at test time; the same in every run."""
 
 
 class Samples(NamedTuple):
-    """Items of one side: mean (B, D), L2-normalised, log_sigma (B, D), and samples (B, J, D)."""
+    """The items of one side: mean (B, D), L2-normalised, log_sigma (B, D), and samples (B, J, D)."""
 
     mean: Tensor
     log_sigma: Tensor
@@ -33,8 +33,8 @@ class Samples(NamedTuple):
 class PCME(Method):
     """The method: captions are queries, images the gallery.
 
-    Training draws samples with the noise of the batch. Test time takes J vectors a side that are drawn once, by a seed
-    of their own, and shared by all items of the side: an embedding depends on its item alone.
+    Training draws samples with the noise of the batch. At test time all items of a side share J noise vectors, which
+    are drawn once with a fixed seed: an embedding depends on its item only.
     """
 
     def __init__(self, encoder: EncoderConfig, config: PCMEConfig, inputs: Inputs) -> None:
@@ -59,7 +59,7 @@ class PCME(Method):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, D), or (B, J, D) where samples are compared pair by pair."""
-        return self._searched(0, self.text(batch["text"], batch["text_mask"]))
+        return self._embedding(0, self.text(batch["text"], batch["text_mask"]))
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
         """(B, T[, F]) captions -> (B,) mean standard deviation."""
@@ -67,8 +67,8 @@ class PCME(Method):
         return log_sigma[:, 0].exp().mean(-1)  # type: ignore[no-any-return]
 
     def encode_gallery(self, batch: Batch) -> Tensor:
-        """(B, R, F) regions -> (B, D), or (B, J, D)."""
-        return self._searched(1, self.image(batch["regions"], batch["region_mask"]))
+        """(B, R, F) regions -> (B, D), or (B, J, D) where samples are compared pair by pair."""
+        return self._embedding(1, self.image(batch["regions"], batch["region_mask"]))
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G) inner products; (Q, J, D), (G, J, D) -> (Q, G) log of the match probability."""
@@ -79,8 +79,8 @@ class PCME(Method):
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is 2 match + weighted uniformity + weighted vib.
 
-        The matching loss of both directions is the same number, so it counts twice. "text_sigma" and "image_sigma" are
-        means over items and dimensions.
+        Both directions have the same matching loss, so it counts twice. "text_sigma" and "image_sigma" are means over
+        items and dimensions.
         """
         config, context = self.config, context or StepContext()
         text = self._sampled(0, self.text(batch["text"], batch["text_mask"]), batch, context)
@@ -105,9 +105,9 @@ class PCME(Method):
             "match_shift": self.match_shift.detach().clone(),
         }
 
-    def _sampled(self, side: int, found: tuple[Tensor, Tensor], batch: Batch, context: StepContext) -> Samples:
-        """The items of all ranks, from (B / W, 1, D) mean and log sigma of this one."""
-        mean, log_sigma = (part.float() for part in found)
+    def _sampled(self, side: int, gaussian: tuple[Tensor, Tensor], batch: Batch, context: StepContext) -> Samples:
+        """The items of all ranks with their samples, from (B / W, 1, D) mean and log sigma of this rank."""
+        mean, log_sigma = (part.float() for part in gaussian)
         if "noise" in batch:
             noise = batch["noise"][:, side].to(mean)
         else:
@@ -116,12 +116,12 @@ class PCME(Method):
         everywhere = context.gather(torch.cat([mean, log_sigma, samples], 1))
         return Samples(everywhere[:, 0], everywhere[:, 1], everywhere[:, 2:])
 
-    def _searched(self, side: int, found: tuple[Tensor, Tensor]) -> Tensor:
-        """What is searched, from (B, 1, D) mean and log sigma."""
-        mean, log_sigma = found
+    def _embedding(self, side: int, gaussian: tuple[Tensor, Tensor]) -> Tensor:
+        """The embedding that search compares, (B, D) or (B, J, D), from (B, 1, D) mean and log sigma."""
+        mean, log_sigma = gaussian
         if self.config.search_by == "mean":
             return mean[:, 0]
         noise: Tensor = self.get_buffer("test_noise")[side]
         samples = mean + noise * log_sigma.exp()
-        # the mean over J x J pairs of inner products is the inner product of the samples' means
+        # the mean of the inner products of J x J pairs is the inner product of the mean samples
         return samples if self.config.search_by == "match_probability" else samples.mean(1)

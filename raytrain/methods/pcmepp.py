@@ -21,7 +21,7 @@ from raytrain.methods.branches import text_encoder
 
 
 class Items(NamedTuple):
-    """Items of one side: mean (B, D), L2-normalised, and log_variance (B, D)."""
+    """The items of one side: mean (B, D), L2-normalised, and log_variance (B, D)."""
 
     mean: Tensor
     log_variance: Tensor
@@ -30,7 +30,7 @@ class Items(NamedTuple):
 class PCMEPP(Method):
     """The method: captions are queries, images the gallery. Means are those of VSE-infinity.
 
-    What is searched is (B, D + 1): the mean and, last, the sum of the variances.
+    An embedding is (D + 1): the mean and, last, the sum of the variances.
     """
 
     def __init__(self, encoder: EncoderConfig, config: PCMEPPConfig, inputs: Inputs) -> None:
@@ -42,7 +42,7 @@ class PCMEPP(Method):
         self.image_variance = RegionLogVariance(inputs.region_features, encoder.dim, pool, gpo, start, norm)
         self.text = text_encoder(encoder, inputs)
         self.text_variance = TokenLogVariance(self.text.width, encoder.dim, pool, gpo, start, norm)
-        if not isinstance(encoder.text, TransformerText):  # where one trains, its rate is its own alone
+        if not isinstance(encoder.text, TransformerText):  # a transformer that trains has a rate of its own
             self.lr_scales = {"text_variance.": encoder.text.lr_scale}
         self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
         self.match_shift = nn.Parameter(torch.tensor(config.match_shift))
@@ -64,9 +64,9 @@ class PCMEPP(Method):
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is 2 match + weighted vib + weighted pseudo.
 
-        The matching loss of both directions is the same number, so it counts twice; pseudo-positives are found once a
-        direction. "text_sigma" and "image_sigma" are means over items and dimensions, "pseudo_positives" the share of
-        pairs that became some, a mean of both directions.
+        Both directions have the same matching loss, so it counts twice; pseudo-positives are chosen per direction.
+        "text_sigma" and "image_sigma" are means over items and dimensions; "pseudo_positives" is the share of pairs
+        that became pseudo-positives, mean of both directions.
         """
         config, context = self.config, context or StepContext()
         text, image = (
@@ -79,17 +79,17 @@ class PCMEPP(Method):
         match = losses.match_cross_entropy(logits, matched)
         total, parts = 2 * match, {"match": match.detach()}
         if config.vib_weight:
-            # a mean over dimensions too, as the released code has it
+            # mean over dimensions too, as in the released code
             vib = torch.stack([losses.divergence(*side).mean() for side in (text, image)]).sum() / text.mean.shape[1]
             total, parts["vib"] = total + config.vib_weight * vib, vib.detach()
         if config.pseudo_weight:
             directions = [(logits, matched), (logits.T, matched.T)]
             by_direction = [
-                losses.match_cross_entropy(one, losses.pseudo_positives(one, labels)) for one, labels in directions
+                losses.match_cross_entropy(rows, losses.pseudo_positives(rows, labels)) for rows, labels in directions
             ]
             pseudo = by_direction[0] + by_direction[1]
             total, parts["pseudo"] = total + config.pseudo_weight * pseudo, pseudo.detach()
-            parts["pseudo_positives"] = torch.stack([pseudo_share(*each) for each in directions]).mean()
+            parts["pseudo_positives"] = torch.stack([pseudo_share(*direction) for direction in directions]).mean()
         return {
             "loss": total,
             **parts,
@@ -114,5 +114,5 @@ class PCMEPP(Method):
 
 
 def _with_variance(items: Items) -> Tensor:
-    """(B, D + 1) the means beside the summed variances."""
+    """(B, D + 1) the means and, last, the summed variances."""
     return torch.cat([items.mean, items.log_variance.exp().sum(1, keepdim=True).to(items.mean)], 1)

@@ -1,4 +1,4 @@
-"""PVSE: K embeddings an image and a caption by PIE-Net, compared by their best pair (Song and Soleymani, CVPR 2019)."""
+"""PVSE: K embeddings per image and per caption by PIE-Net; the best pair counts (Song and Soleymani, CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raytrain.methods.branches import text_sets
 
 
 class PVSE(Method):
-    """The method: captions are queries, images the gallery. With K = 1 it has no losses but the triplet."""
+    """The method: captions are queries, images the gallery. At K = 1 its only loss is the triplet loss."""
 
     def __init__(self, encoder: EncoderConfig, config: PVSEConfig, inputs: Inputs) -> None:
         super().__init__()
@@ -49,16 +49,16 @@ class PVSE(Method):
         negatives = batch_negatives(context.gather(batch["image_id"]), config.same_image)
         hardest = config.mining == "hardest" and context.epoch >= config.mean_warmup_epochs
         triplet = losses.mean_triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
-        found = {
+        parts = {
             "loss": triplet,
             "triplet": triplet.detach(),
             "collapsed": collapsed(triplet.detach(), config.margin, hardest),
         }
         if config.views == 1:
-            return found
+            return parts
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         residuals = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         of_texts, of_images = (losses.gram_diversity(normalize(part, dim=-1)) for part in residuals)
         diversity = of_texts + of_images
         total = triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity
-        return found | {"loss": total, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}
+        return parts | {"loss": total, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}

@@ -1,10 +1,10 @@
 """RAU, ranking-aware uncertainty: composed queries and targets as Gaussians in training (arXiv 2308.08131).
 
-The paper's full text could not be read and no code is public. What its abstract fixes is implemented (in-sample and
-cross-sample uncertainty, distribution regularisation, blocks that give mean and variance, deterministic features at
-test time); what it leaves open is a switch of RAUConfig.
+The full text of the paper could not be read and no code is public. Its abstract fixes what is implemented here
+(in-sample and cross-sample uncertainty, distribution regularisation, blocks that predict mean and variance,
+deterministic features at test time); each choice that it leaves open is a switch of RAUConfig.
 
-Letters as in raytrain/methods/composed.py, and n blocks; a batch's noise has 2 n rows a query, source first.
+Letters as in raytrain/methods/composed.py, and n blocks; a batch has 2 n rows of noise per query, source first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from raytrain.methods.composed import Composed
 
 
 class RAU(Composed):
-    """The method. Blocks exist where a loss needs them; what is searched is deterministic."""
+    """The method. It has blocks only where a loss needs them; embeddings at test time are deterministic."""
 
     config: RAUConfig
 
@@ -30,7 +30,7 @@ class RAU(Composed):
         super().__init__(encoder, config, inputs)
         both = config.csu_weight > 0 or config.dr_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
         self.source_blocks: UncertaintyBlocks | None = None
-        self.target_blocks: UncertaintyBlocks | None = None  # apart; where blocks are shared they stand once
+        self.target_blocks: UncertaintyBlocks | None = None  # None where the blocks of the source serve targets too
         self.for_targets = both
         if both or config.isu_weight > 0:
             self.source_blocks = UncertaintyBlocks(encoder.dim, config.blocks, config.wiring)
@@ -41,33 +41,33 @@ class RAU(Composed):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Reference (B, R, F) and text (B, T[, F]) -> (B, D), L2-normalised."""
-        return self._searched(self.compose(batch), self.source_blocks)
+        return self._embedding(self.compose(batch), self.source_blocks)
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D), L2-normalised."""
-        return self._searched(super().encode_gallery(batch), self._of_targets())
+        return self._embedding(super().encode_gallery(batch), self._of_targets())
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
-        """(B,) mean standard deviation of the source's last block; None without blocks."""
+        """(B,) mean standard deviation in the last block of the source; None without blocks."""
         if self.source_blocks is None:
             return None
         features = self.compose(batch)
-        silent = features.new_zeros(self.config.blocks, *features.shape)
-        found: Gaussians = self.source_blocks(features, silent)
-        return (found.log_variance[-1] / 2).exp().mean(-1)
+        no_noise = features.new_zeros(self.config.blocks, *features.shape)
+        gaussians: Gaussians = self.source_blocks(features, no_noise)
+        return (gaussians.log_variance[-1] / 2).exp().mean(-1)
 
     def _of_targets(self) -> UncertaintyBlocks | None:
         """The blocks of targets; None where no loss needs them."""
         return self.source_blocks if self.for_targets and self.config.shared_blocks else self.target_blocks
 
-    def _searched(self, features: Tensor, blocks: UncertaintyBlocks | None) -> Tensor:
-        """(B, D) features as they are, or the mean of the last block without noise."""
+    def _embedding(self, features: Tensor, blocks: UncertaintyBlocks | None) -> Tensor:
+        """(B, D) features, or the mean of the last block without noise; L2-normalised."""
         if self.config.test_features == "mean" and blocks is not None:
             features = blocks(features, features.new_zeros(self.config.blocks, *features.shape)).mean[-1]
         return normalize(features, dim=-1)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """The training losses over the global batch; "loss" is their weighted sum, the parts come unweighted."""
+        """The training losses over the global batch; "loss" is their weighted sum, its parts are unweighted."""
         config, context = self.config, context or StepContext()
         source, target = self.compose(batch).float(), super().encode_gallery(batch).float()
         query, gallery = context.gather(normalize(source, dim=-1)), context.gather(target)
@@ -107,10 +107,10 @@ class RAU(Composed):
     def _blocks(
         self, blocks: UncertaintyBlocks, features: Tensor, noise: Tensor | None, first: int, context: StepContext
     ) -> Gaussians:
-        """The Gaussians of all ranks, each part (n, B, D), from the features of this one."""
+        """The Gaussians of all ranks, each part (n, B, D), from the (B / W, D) features of this rank."""
         count = self.config.blocks
-        drawn = None if noise is None else noise[:, first : first + count].transpose(0, 1)
-        here = torch.stack([part.float() for part in blocks(features, drawn)])  # (3, n, B / W, D)
+        block_noise = None if noise is None else noise[:, first : first + count].transpose(0, 1)
+        here = torch.stack([part.float() for part in blocks(features, block_noise)])  # (3, n, B / W, D)
         everywhere = context.gather(here.permute(2, 0, 1, 3).contiguous()).permute(1, 2, 0, 3)
         return Gaussians(*everywhere.unbind(0))
 
@@ -119,18 +119,18 @@ class RAU(Composed):
     ) -> tuple[Tensor, Tensor]:
         """Mean over blocks of the cross-sample loss, and the share of further positives."""
         config = self.config
-        found, shares = [], []
+        block_losses, shares = [], []
         for block in by_block:
-            seen = scores if config.csu_mask == "deterministic" else block
+            mask_scores = scores if config.csu_mask == "deterministic" else block
             positives = torch.eye(len(block), dtype=torch.bool, device=block.device)
-            # similarities say nothing at first
+            # at first similarities carry no information
             if context.epoch >= config.theta_warmup_epochs:
-                positives = losses.likely_positives(seen, config.theta, config.theta_mode)
-            found.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
+                positives = losses.likely_positives(mask_scores, config.theta, config.theta_mode)
+            block_losses.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
             shares.append(further_positives(positives))
-        return torch.stack(found).mean(), torch.stack(shares).mean()
+        return torch.stack(block_losses).mean(), torch.stack(shares).mean()
 
 
 def _cosines(source: Tensor, target: Tensor) -> Tensor:
-    """(n, B, D) and (n, B, D) or (B, D) -> (n, B, B)."""
+    """(n, B, D) and (n, B, D) or (B, D) -> (n, B, B) cosines."""
     return normalize(source, dim=-1) @ normalize(target, dim=-1).transpose(-2, -1)

@@ -1,4 +1,4 @@
-"""SCAN: words attend to regions, or regions to words, before they are compared (Lee et al., ECCV 2018)."""
+"""SCAN, stacked cross attention: words are scored with the regions they attend to, or the reverse (ECCV 2018)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raytrain.methods.cross_attention import CrossAttention
 
 
 class SCAN(CrossAttention):
-    """The method in its text-image or its image-text form; a published ensemble is the mean of two runs' scores."""
+    """The method in its text-image or its image-text form; the published ensemble averages the scores of two runs."""
 
     config: SCANConfig
 
@@ -19,7 +19,7 @@ class SCAN(CrossAttention):
         super().__init__(encoder, config, inputs)
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
-        """Eight numbers for each word and region: attention and its parts, with what the backward pass keeps."""
+        """Eight numbers per word and region: attention, its parts, and what the backward pass keeps."""
         return 8 * query.shape[1] * gallery.shape[1]
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""SGRAF: alignments of words and attended regions, reasoned over or filtered (Diao et al., AAAI 2021).
+"""SGRAF: alignments of words with attended regions, reasoned over or filtered (Diao et al., AAAI 2021).
 
-The two modules are two models, trained apart; what is published as SGRAF is the mean of their scores.
+The two modules are two models, trained separately; the published SGRAF is the mean of their scores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raytrain.similarity import EPS, real_rows
 
 
 class SGRAF(CrossAttention):
-    """The method with one module, SGR or SAF. An embedding's first row is the global vector, the others are local."""
+    """The method with one module, SGR or SAF. Row 0 of an embedding is the global vector, the others are local."""
 
     config: SGRAFConfig
 
@@ -47,7 +47,7 @@ class SGRAF(CrossAttention):
         return torch.cat([self.image_global(regions, batch["region_mask"])[:, None], regions], 1)
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
-        """For each word: attention, five vectors of its alignment, and those of the module."""
+        """Per word: attention, five vectors of its alignment, and the vectors of the module."""
         words, regions, size = query.shape[1], gallery.shape[1], self.config.sim_dim
         module = 3 * size if self.config.module == "saf" else self.config.steps * (5 * size + 3 * words)
         return words * (8 * regions + 5 * query.shape[2] + 3 * size + module)
@@ -55,7 +55,7 @@ class SGRAF(CrossAttention):
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, 1 + T, D), (G, 1 + R, D) -> (Q, G) in (0, 1).
 
-        In training the filtration's batch norm sees the pairs at hand, and its running statistics move.
+        In training the batch norm of the filtration takes the statistics of these pairs and moves its running ones.
         """
         scores, *statistics = self.in_blocks(self._compare, query, gallery)
         if statistics and self.training:
@@ -63,7 +63,7 @@ class SGRAF(CrossAttention):
         return scores
 
     def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor, ...]:
-        """(Q, G) scores, and with SAF the statistics of each caption, (Q) and (Q)."""
+        """(Q, G) scores; with SAF also (Q) means and (Q) variances of the captions."""
         with torch.autocast(query.device.type, enabled=False):
             nodes = self._alignments(query, gallery)
             # the global alignment is always real
@@ -71,7 +71,7 @@ class SGRAF(CrossAttention):
             statistics: list[Tensor] = []
             if self.config.module == "sgr":
                 for step, reason in enumerate(self.reasoning):
-                    # of the last step's nodes only the global one is read
+                    # the score reads only the global node of the last step
                     nodes = reason(nodes, mask, 1 if step == self.config.steps - 1 else None)
                 whole = nodes[:, :, 0]
             else:

@@ -1,4 +1,4 @@
-"""A method over an image backbone that trains with it: pixels in, the method sees the backbone's regions."""
+"""A method over an image backbone that trains with it: pixels in, regions of the backbone to the method."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from raytrain.methods.base import Batch, Method, StepContext, layer_scales
 
 
 class TrainedBackbone(Method):
-    """Any method, whose batches hold images instead of their features.
+    """Any method, over batches of images instead of their features.
 
-    regions and reference of a batch are (B, 3, H, W) pixels here; region_mask and reference_mask (B, R) say which of
-    the backbone's regions the method may see.
+    In a batch, regions and reference are (B, 3, H, W) pixels; region_mask and reference_mask (B, R) mask the regions of
+    the backbone.
 
     Args:
         method: over regions of the backbone's width.
-        config: of the backbone.
-        which: "all" regions, or the "global" one alone.
+        backbone: pixels -> (B, R, F) regions.
+        config: of the backbone; its learning rates.
+        which: "all" regions, or only the "global" one.
     """
 
     def __init__(self, method: Method, backbone: VisionBackbone, config: TransformerImages, which: str = "all") -> None:
@@ -32,13 +33,13 @@ class TrainedBackbone(Method):
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
 
     def encode_query(self, batch: Batch) -> Tensor:
-        return self.method.encode_query(self._seen(batch))
+        return self.method.encode_query(self._with_regions(batch))
 
     def encode_gallery(self, batch: Batch) -> Tensor:
-        return self.method.encode_gallery(self._seen(batch))
+        return self.method.encode_gallery(self._with_regions(batch))
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
-        return self.method.uncertainty(self._seen(batch))
+        return self.method.uncertainty(self._with_regions(batch))
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
         return self.method.pair_cost(query, gallery)
@@ -47,14 +48,14 @@ class TrainedBackbone(Method):
         return self.method.similarity(query, gallery)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = self.method(self._seen(batch), context)
+        losses: dict[str, Tensor] = self.method(self._with_regions(batch), context)
         return losses
 
-    def _seen(self, batch: Batch) -> Batch:
-        """The batch with regions (B, R, F) for pixels."""
-        seen = dict(batch)
+    def _with_regions(self, batch: Batch) -> Batch:
+        """The batch with (B, R, F) regions in place of pixels."""
+        replaced = dict(batch)
         for name in ("regions", "reference"):
             if name in batch:
                 regions = self.backbone(batch[name])
-                seen[name] = regions[:, -1:] if self.which == "global" else regions
-        return seen
+                replaced[name] = regions[:, -1:] if self.which == "global" else regions
+        return replaced

@@ -1,4 +1,4 @@
-"""Methods that train on pairs with the triplet loss of their scores, and nothing else."""
+"""Base class of the methods whose only loss is the triplet loss of their scores on pairs."""
 
 from __future__ import annotations
 

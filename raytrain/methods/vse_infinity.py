@@ -1,4 +1,4 @@
-"""VSE-infinity: one vector an image, one a caption, both by generalised pooling (Chen et al., CVPR 2021)."""
+"""VSE-infinity: one vector per image and per caption, by generalised pooling (Chen et al., CVPR 2021)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VSE++: one vector an image, one a caption, and the hardest negatives (Faghri et al., BMVC 2018)."""
+"""VSE++: one vector per image and per caption, and the hardest negatives (Faghri et al., BMVC 2018)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from raytrain.methods.branches import text_encoder
 class VSEPP(Method):
     """The method: captions are queries, images the gallery.
 
-    An image is a linear layer over one feature of unit length, a caption the last state of a GRU; token states go
-    through a linear layer and `encoder.pooling`.
+    An image is embedded by a linear layer over one feature of unit length, a caption by the last state of a GRU; token
+    states go through a linear layer and `encoder.pooling`.
     """
 
     def __init__(self, encoder: EncoderConfig, config: VSEPPConfig, inputs: Inputs) -> None:
@@ -29,8 +29,8 @@ class VSEPP(Method):
         self.global_region = inputs.global_region
         if config.image == "global" and self.global_region is None:
             raise UsageError(
-                "method.image=global reads the region that holds the whole image, and the image features of this table "
-                "name none; use method.image=mean"
+                "method.image=global reads the region of the whole image, and the image features of this table name "
+                "none; use method.image=mean"
             )
         self.image = xavier_linear(inputs.region_features, encoder.dim)
         self.text: nn.Module
@@ -42,24 +42,24 @@ class VSEPP(Method):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, D)."""
-        return self._signed(self.text(batch["text"], batch["text_mask"]))
+        return self._for_order(self.text(batch["text"], batch["text_mask"]))
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D)."""
         regions, mask = batch["regions"], batch["region_mask"]
         if self.config.image == "global":
             assert self.global_region is not None
-            whole = regions[:, self.global_region]  # a dropped one too: nothing else stands for the image
+            whole = regions[:, self.global_region]  # also where region_drop masks it: it is all there is of the image
         else:
-            whole = (regions * mask[..., None]).sum(1)  # the mean, but for a length that goes anyway
-        return self._signed(normalize(self.image(normalize(whole, dim=-1)), dim=-1))
+            whole = (regions * mask[..., None]).sum(1)  # the mean up to its length, which is normalised anyway
+        return self._for_order(normalize(self.image(normalize(whole, dim=-1)), dim=-1))
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G)."""
         return similarity.order(query, gallery) if self.config.order else similarity.cosine(query, gallery)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """The training loss over the global batch: hinges of the hardest negatives or, in VSE0, of all; their sum."""
+        """The training loss over the global batch: sum of the hinges of the hardest negatives, or of all (VSE0)."""
         config, context = self.config, context or StepContext()
         query = context.gather(self.encode_query(batch).float())
         gallery = context.gather(self.encode_gallery(batch).float())
@@ -69,6 +69,6 @@ class VSEPP(Method):
         alarm = collapsed(loss.detach() / len(query), config.margin, hardest)
         return {"loss": loss, "triplet": loss.detach(), "collapsed": alarm}
 
-    def _signed(self, embedding: Tensor) -> Tensor:
-        """Order embeddings have no number below zero."""
+    def _for_order(self, embedding: Tensor) -> Tensor:
+        """The embedding, or its absolute value for order embeddings, which have no number below zero."""
         return torch.abs(embedding) if self.config.order else embedding

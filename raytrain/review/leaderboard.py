@@ -259,7 +259,7 @@ def _told(settings: Iterable[str]) -> str:
     told = set()
     for text in settings:
         one = Temperatures.from_dict(json.loads(text) or {})
-        told.add(one.told() + ("" if one.transductive else " (inductive)"))
+        told.add(one.describe() + ("" if one.transductive else " (inductive)"))
     if len(told) == 1:
         return told.pop()
     return "temperatures of each run" + (" (inductive)" if all("(inductive)" in text for text in told) else "")

@@ -15,7 +15,7 @@ from raytrain.data.table import AnySplit, QuerySplit, Split
 from raytrain.data.table.coverage import notes
 from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.cirr import evaluate_cirr
-from raytrain.evaluation.protocols.composed import Blocks, evaluate_composed, is_whole, no_such
+from raytrain.evaluation.protocols.composed import Blocks, evaluate_composed, is_whole, unknown_protocol
 from raytrain.evaluation.protocols.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.protocols.many_to_many import Rows, evaluate_relevance
 from raytrain.evaluation.protocols.protocols import (
@@ -118,7 +118,7 @@ def queries_for_protocol(split: AnySplit, protocol: str) -> AnySplit:
         return split
     fashion = find_fashion(protocol)
     if fashion is None and not is_whole(protocol) and protocol.removeprefix(PARTIAL) != "cirr/val":
-        raise no_such(protocol)
+        raise unknown_protocol(protocol)
     return split.in_both_orders() if fashion is not None and fashion.orders == "both" else split
 
 

@@ -1,13 +1,14 @@
-"""Similarities between queries and gallery items, as pure functions of embeddings, L2-normalised unless said otherwise.
+"""Similarities between queries and gallery items, as pure functions of embeddings.
 
-Letters: Q queries, G gallery items, K embeddings a query, J embeddings a gallery item, D dimensions.
+Embeddings are L2-normalised unless a docstring says otherwise. Letters: Q queries, G gallery items, K embeddings per
+query, J embeddings per gallery item, D dimensions.
 
-The similarities of two sets are computed in float32 at least, also under autocast: exp(alpha C) overflows fp16 from
-alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers at
-once; who has many queries calls them in chunks of queries.
+The similarities of two sets are computed in float32 or wider, also under autocast: exp(alpha C) overflows fp16 from
+alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers in
+memory at once; call them in chunks of queries when there are many.
 
-Cross attention (SCAN, SGRAF) compares local features: (N, n, D) L2-normalised vectors a side, with a row of zeros for
-each that an item lacks. The zeros say which are real, and padding with more of them changes no score.
+Cross attention (SCAN, SGRAF) compares local features: (N, n, D) L2-normalised vectors on either side, with rows of
+zeros where an item has fewer than n. The zero rows are the mask: padding with more of them changes no score.
 """
 
 from __future__ import annotations
@@ -43,13 +44,16 @@ def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
 
 
 def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
-    """(..., K) view scores -> (...) one score, and at K = 1 the view's own.
+    """(..., K) view scores -> (...) one score; at K = 1 the score of the only view.
 
     Args:
         similarity: (..., K), larger is closer.
         score: "max"; "mean"; "log_mean_exp", (1/scale) log mean exp(scale S), between the two; "learned", weighted.
-        scale: of log_mean_exp.
-        weights: (K) of learned, summing to 1.
+        scale: of "log_mean_exp".
+        weights: (K) weights of "learned", summing to 1.
+
+    Raises:
+        ValueError: another score.
     """
     if score == "max":
         return similarity.amax(-1)
@@ -88,13 +92,13 @@ def match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shi
 
 
 def match_logits(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
-    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) how well two samples match, shift - scale d, float32 or wider.
+    """(Q, K, D) and (G, J, D) -> (Q, K, G, J) match logits of pairs of samples, shift - scale d, float32 or wider.
 
     d = sqrt(||x - y||^2 + 1e-6). Two samples match with probability e^l / (e^l + e^-l), which is sigmoid(2 l) (PCME,
     Chun et al., CVPR 2021, equations 2 and 3; official code).
 
     Args:
-        query, gallery: samples, of any length.
+        query, gallery: samples, not normalised.
         scale: () a.
         shift: () b.
     """
@@ -104,10 +108,10 @@ def match_logits(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: T
 def log_match_probability(query: Tensor, gallery: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
     """(Q, K, D) and (G, J, D) -> (Q, G) log of the mean match probability over all pairs of samples (PCME).
 
-    The logarithm ranks as the probability does, and still tells pairs apart whose probability is too small a number.
+    The logarithm ranks as the probability does, and still separates pairs whose probability underflows to zero.
 
     Args:
-        query, gallery: samples, of any length.
+        query, gallery: samples, not normalised.
         scale, shift: as in `match_logits`.
     """
     logits = match_logits(query, gallery, scale, shift)
@@ -139,21 +143,22 @@ def order(query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:
     Args:
         query: (Q, D) captions, no number below zero.
         gallery: (G, D) images, no number below zero.
-        block: about how many numbers are held at once; queries are taken in chunks.
+        block: about how many numbers to hold in memory at once; queries are compared in chunks.
     """
-    found = []
+    chunks = []
     for part in torch.split(query, max(1, block // max(gallery.numel(), 1))):
         squared = (part[:, None] - gallery[None]).clamp(min=0).square().sum(-1)
-        # the root is taken of ones where the violation is zero: its gradient there would be infinite times zero
+        # where the violation is zero, take the root of 1: the gradient of the root of 0 would be infinity times zero
         violated = squared > 0
-        found.append(torch.where(violated, -torch.where(violated, squared, 1.0).sqrt(), 0.0))
-    return torch.cat(found)
+        chunks.append(torch.where(violated, -torch.where(violated, squared, 1.0).sqrt(), 0.0))
+    return torch.cat(chunks)
 
 
 def chamfer(query: Tensor, gallery: Tensor) -> Tensor:
-    """(Q, K, D) and (G, J, D) -> (Q, G): each element against its closest, averaged over either set, then over both.
+    """(Q, K, D) and (G, J, D) -> (Q, G) Chamfer similarity: cosine of each element with its closest, averaged per set.
 
-    DivE (Kim et al., CVPR 2023, section 3.3); the limit of `smooth_chamfer` as alpha grows.
+    The two averages are averaged again (DivE, Kim et al., CVPR 2023, section 3.3). It is the limit of `smooth_chamfer`
+    as alpha grows.
 
     Args:
         query: (Q, K, D), L2-normalised.
@@ -167,7 +172,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
     """(Q, K, D) and (G, J, D) -> (Q, G) smooth-Chamfer similarity (DivE, Kim et al., CVPR 2023, equation 2).
 
     s = 1/(2 alpha K) sum_k log sum_j exp(alpha C_kj) + 1/(2 alpha J) sum_j log sum_k exp(alpha C_kj).
-    The inner sum is no mean: a score can exceed 1 by log(max(K, J)) / alpha. At K = J = 1 it is the cosine.
+    The inner sum is not a mean, so a score can exceed 1 by log(max(K, J)) / alpha. At K = J = 1 it is the cosine.
 
     Args:
         query: (Q, K, D), L2-normalised.
@@ -177,7 +182,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
     if (fused := _fused(query, gallery)) is not None:
         items, others, dim = gallery.shape
         with torch.autocast("cpu", enabled=False):
-            # gallery items last, so that neighbours in memory are pairs and not elements of one
+            # gallery items last, so that neighbours in memory are different pairs, not elements of the same pair
             planes = query.flatten(0, 1) @ gallery.transpose(0, 1).reshape(others * items, dim).T
         scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
         return scores
@@ -196,7 +201,7 @@ def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
 
 
 def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:
-    """smooth_chamfer_cpu.py where it can compare these sets: float32 on the CPU, no gradient, numba installed."""
+    """The module smooth_chamfer_cpu where it applies (float32 on the CPU, no gradient, numba installed); else None."""
     gradient = torch.is_grad_enabled() and (query.requires_grad or gallery.requires_grad)
     if gradient or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
         return None
@@ -213,7 +218,7 @@ def _compiled() -> ModuleType | None:
 def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, K, D) and (G, J, D) -> (Q, K, G, J) squared distance of each pair of elements, float32 or wider.
 
-    ||x||^2 + ||y||^2 - 2 x.y, which holds no number a dimension. Rounding is cut at zero.
+    Computed as ||x||^2 + ||y||^2 - 2 x.y, which needs no (Q, K, G, J, D) tensor; rounding below zero is cut at zero.
     """
     with torch.autocast(query.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
@@ -223,13 +228,13 @@ def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
 
 
 EPS = 1e-8
-"""What a length is divided by at least, as in SCAN's released code; also keeps gradients finite at zero vectors."""
+"""Least denominator of a normalisation, as in SCAN's released code; keeps gradients finite at zero vectors."""
 
 
 def real_rows(local: Tensor) -> Tensor:
-    """(N, n, D) local features, zeros for those an item lacks -> (N, n) bool, True at real ones.
+    """(N, n, D) local features, padded with rows of zeros -> (N, n) bool, True at real rows.
 
-    An item with nothing but zeros keeps its first, so that every score is finite.
+    An item that has only zeros counts its first row as real, so that every score is finite.
     """
     real = local.ne(0).any(-1)
     real[:, 0] |= ~real.any(1)
@@ -237,7 +242,7 @@ def real_rows(local: Tensor) -> Tensor:
 
 
 def attention(query: Tensor, context: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """How much each query's members attend to those of each context, and their cosines (SCAN, ECCV 2018, section 3.1).
+    """Attention of each query's members to the members of each context, and their cosines (SCAN, ECCV 2018, 3.1).
 
     c = cosine; a = LeakyReLU_0.1(c), divided by its L2 norm over the query's members; weight = softmax of scale * a
     over the context's members. The norm is over the query and the softmax over the context, in either direction.
@@ -245,11 +250,11 @@ def attention(query: Tensor, context: Tensor, scale: float) -> tuple[Tensor, Ten
     Args:
         query: (Q, T, D), L2-normalised, zero rows for padding.
         context: (G, R, D), likewise.
-        scale: lambda_1.
+        scale: lambda_1, the inverse temperature of the softmax.
 
     Returns:
-        weights: (G, R, Q, T), summing to 1 over R, zero at padded members of the context.
-        cosines: (G, R, Q, T)
+        weights: (G, R, Q, T) in [0, 1], summing to 1 over R, zero at padded members of the context.
+        cosines: (G, R, Q, T) in [-1, 1].
     """
     cosines = (context.flatten(0, 1) @ query.flatten(0, 1).T).view(*context.shape[:2], *query.shape[:2])
     # a padded member of the query has cosine zero and adds nothing to the norm
@@ -259,14 +264,15 @@ def attention(query: Tensor, context: Tensor, scale: float) -> tuple[Tensor, Ten
 
 
 def cross_attention(query: Tensor, context: Tensor, scale: float, pooling: str, pooling_scale: float) -> Tensor:
-    """(Q, T, D) and (G, R, D) -> (Q, G): each member of the query against what it attends to, pooled over members.
+    """(Q, T, D) and (G, R, D) -> (Q, G) cosine of each query member with what it attends to, pooled over members.
 
     SCAN (Lee et al., ECCV 2018, equations 3 to 10): captions as queries are its text-image form, images as queries
     its image-text form. With s_t the cosine of member t and its attended vector: log_sum_exp is (1/l) log sum_t
-    exp(l s_t), a sum and no mean, so that a score grows with the number of members; mean is over the real ones.
+    exp(l s_t), a sum and not a mean, so that a score grows with the number of members; mean is over real members.
 
-    The attended vectors, D numbers for each member of each pair, are never made: with weights w the cosine is
-    sum_r w_r c_r / sqrt(sum_rs w_r w_s <v_r, v_s>), which the cosines of pairs and of each context with itself give.
+    The attended vectors (D numbers per member and pair) are never computed: with weights w the cosine is
+    sum_r w_r c_r / sqrt(sum_rs w_r w_s <v_r, v_s>), which needs only cosines between query and context and within
+    each context.
 
     Args:
         query: (Q, T, D), L2-normalised, zero rows for padding.
@@ -287,9 +293,9 @@ def cross_attention(query: Tensor, context: Tensor, scale: float, pooling: str, 
         along = (weights * cosines).sum(1) / square.clamp(min=EPS**2).sqrt()  # (G, Q, T)
         real = real_rows(query)
         if pooling == "log_sum_exp":
-            found = (pooling_scale * along).masked_fill(~real, -torch.inf).logsumexp(-1) / pooling_scale
+            scores = (pooling_scale * along).masked_fill(~real, -torch.inf).logsumexp(-1) / pooling_scale
         elif pooling == "mean":
-            found = along.masked_fill(~real, 0.0).sum(-1) / real.sum(-1)
+            scores = along.masked_fill(~real, 0.0).sum(-1) / real.sum(-1)
         else:
             raise ValueError(f"no pooling '{pooling}' of cross attention; there are log_sum_exp and mean")
-    return found.T
+    return scores.T

@@ -1,10 +1,10 @@
-"""Smooth-Chamfer similarity from the cosines of elements, in one pass over them, compiled for the CPU. Needs numba.
+"""Smooth-Chamfer similarity on the CPU, compiled with numba: one pass over the cosines of elements.
 
-torch's logsumexp makes several copies of all cosines. Here 128 pairs at a time stay in the first cache, maxima and
-exponentials run over pairs in vector registers, and both directions read the cosines once. functions.py beside this
-imports it where numba is installed, and takes torch's path, the same to rounding, where it is not.
+torch's logsumexp makes several copies of all cosines. Here 128 pairs at a time stay in the first-level cache, maxima
+and exponentials run over pairs in vector registers, and both directions read the cosines once. functions.py imports
+this module where numba is installed; elsewhere it takes torch's path, which gives the same scores up to rounding.
 
-Letters: Q queries, G gallery items, K elements a query, J elements a gallery item.
+Letters: Q queries, G gallery items, K elements per query, J elements per gallery item.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., object])
-# sums of products may be fused, nothing else changes: NaN stays NaN
+# only multiply-adds may be fused, so NaN stays NaN
 compiled: Callable[[F], F] = numba.njit(fastmath={"contract"}, nogil=True, cache=True)
 
-WIDTH = 128  # pairs at a time; the last ones are filled up, so that no score depends on where its pair stands
-MOST_BITS = 100  # sums of exponentials, each from 1 to their number, are multiplied up to here before a logarithm
+WIDTH = 128  # pairs at a time; the last block is filled up, so that a score does not depend on its pair's position
+MOST_BITS = 100  # sums of n exponentials lie in [1, n]: multiply them up to 2^100, then take one logarithm
 
 # exp(x) = 2^n exp(r) with |r| <= log(2) / 2; the polynomial is that of Cephes (expf), 2 ulp at most
 LOG2_E, LN2_HIGH, LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -33,34 +33,34 @@ C2, C1, C0 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float3
 ZERO, ONE = np.float32(0), np.float32(1)
 ONE_BITS = np.int32(0x3F800000)
 ROUNDING = np.float32(3 << 22)  # added to a number, it leaves the nearest integer in the lowest bits
-SMALLEST = np.float32(-87)  # below, exp is no normal number; a term of 1e-38 beside the largest, which is 1
+SMALLEST = np.float32(-87)  # exp is subnormal below; a term of 1e-38 is lost beside the largest, which is 1
 
 
 def smooth_chamfer_of_cosines(cosines: Tensor, alpha: float) -> Tensor:
     """(Q, K, J, G) cosines of elements -> (Q, G), equation 2 of DivE (`raytrain.similarity.smooth_chamfer`).
 
-    Exponentials are of differences from the largest, which is looked for in each row and in each column: no alpha
-    overflows, and no row is lost beside a larger one.
+    The largest cosine of every row and of every column is subtracted before the exponential: no alpha overflows, and no
+    row underflows beside a larger one.
 
     Args:
         cosines: float32 on the CPU, contiguous.
         alpha: above 0.
     """
     queries, elements, others, items = cosines.shape
-    found = torch.empty(queries, items)
-    source, target = cosines.numpy(), found.numpy()
+    scores = torch.empty(queries, items)
+    source, target = cosines.numpy(), scores.numpy()
     bounds = np.linspace(0, queries, min(torch.get_num_threads(), max(queries, 1)) + 1).astype(int)
 
     def part(first: int, last: int) -> None:
         _scores(source[first:last], target[first:last], np.float32(alpha), _together(others), _together(elements))
 
-    with ThreadPoolExecutor(len(bounds) - 1) as pool:  # the compiled loops hold no lock of Python's
+    with ThreadPoolExecutor(len(bounds) - 1) as pool:  # compiled loops release the GIL
         list(pool.map(part, bounds[:-1], bounds[1:]))
-    return found
+    return scores
 
 
 def _together(terms: int) -> int:
-    """How many sums of so many exponentials may be multiplied without overflow."""
+    """How many sums of `terms` exponentials may be multiplied without overflow."""
     return max(1, int(MOST_BITS / max(1.0, math.log2(terms))))
 
 
@@ -86,13 +86,13 @@ def _scores(cosines: Any, scores: Any, alpha: Any, rows_together: int, columns_t
 
 @compiled
 def _sum_of_log_sums(
-    block: Any, outer: int, outer_step: int, inner: int, inner_step: int, together: int, found: Any
+    block: Any, outer: int, outer_step: int, inner: int, inner_step: int, together: int, log_sums: Any
 ) -> None:
-    """found[g] = sum over the outer elements of log sum over the inner ones of exp(block[.., g])."""
+    """log_sums[g] = sum over outer elements of the log of the sum over inner elements of exp(block[.., g])."""
     largest, total, product = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
     for g in range(WIDTH):
         product[g] = ONE
-        found[g] = ZERO
+        log_sums[g] = ZERO
     for x in range(outer):
         start = block[x * outer_step]
         for g in range(WIDTH):
@@ -107,17 +107,17 @@ def _sum_of_log_sums(
             for g in range(WIDTH):
                 total[g] += _exp(row[g] - largest[g])
         for g in range(WIDTH):
-            found[g] += largest[g]
+            log_sums[g] += largest[g]
             product[g] *= total[g]
         if (x + 1) % together == 0 or x + 1 == outer:
             for g in range(WIDTH):
-                found[g] += np.float32(math.log(product[g]))
+                log_sums[g] += np.float32(math.log(product[g]))
                 product[g] = ONE
 
 
 @compiled
 def _exp(x: Any) -> Any:
-    """exp of a float32 number that is at most 0."""
+    """exp of a float32 number of 0 or below."""
     x = SMALLEST if x < SMALLEST else x
     shifted = np.float32(x * LOG2_E + ROUNDING)
     whole = shifted - ROUNDING

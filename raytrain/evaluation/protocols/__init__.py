@@ -1,1 +1,1 @@
-"""Published evaluations by name: what is ranked against what, and what the numbers are divided by."""
+"""Protocols: published evaluations by name, each with its queries, gallery, positives and denominators."""

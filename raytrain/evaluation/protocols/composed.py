@@ -1,6 +1,6 @@
-"""Composed retrieval: each query ranks its own part of the gallery, and several items may answer it.
+"""Composed retrieval: each query ranks its own part of the gallery, and several items may be its targets.
 
-The reference of a query is no candidate. Ties count as everywhere (raytrain/evaluation/ranking/counts.py).
+The reference of a query is not in its gallery. Ties count as everywhere (raytrain/evaluation/ranking/counts.py).
 Letters: Q queries, N items.
 """
 
@@ -18,11 +18,11 @@ from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.measures import PerQueryMeasures
 from raytrain.evaluation.ranking.recall import COMPOSED_KS, mean_rank, median_rank, recall_at
 
-BLOCK_ELEMENTS = 2_000_000  # scores of a block: enough for a product of matrices, few enough for the cache
+BLOCK_ELEMENTS = 2_000_000  # scores per block: enough for an efficient matrix product, few enough for the cache
 
 Blocks = Callable[[Tensor, Tensor | None], Iterator[tuple[Tensor, Tensor]]]
-"""(queries, gallery or None for all of it) by position -> (some of the queries, their (q, G) scores), one block after
-the other. The scores are the caller's to write into."""
+"""(positions of queries, positions of gallery items or None for all) -> blocks of (positions of q queries, (q, G)
+scores). The caller may write into the scores."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ComposedQueries:
     """The composed queries of a split, by position in its gallery.
 
     Args:
-        reference: (Q,) of each query.
-        targets: (Q, P) items that answer it, -1 where there are fewer.
-        subset: (Q, P) members of its subset, likewise.
-        part: (N,) which part of the gallery each item stands in, an index of `parts`.
-        parts: their names.
+        reference: (Q,) reference item of each query.
+        targets: (Q, P) items that answer each query, -1 where it has fewer.
+        subset: (Q, P) members of each query's subset, -1 where it has fewer.
+        part: (N,) part of the gallery that each item belongs to, an index of `parts`.
+        parts: names of the parts.
         query_ids, item_ids: as annotated.
     """
 
@@ -48,41 +48,43 @@ class ComposedQueries:
 
 
 def block_rows(columns: int) -> int:
-    """How many queries a block has."""
+    """Number of queries per block of scores with so many columns."""
     return max(1, BLOCK_ELEMENTS // max(1, columns))
 
 
 def scored_blocks(
-    blocks: Blocks, asked: ComposedQueries, rows: Tensor, columns: Tensor, reference: bool = False
+    blocks: Blocks, queries: ComposedQueries, rows: Tensor, columns: Tensor, reference: bool = False
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Some queries against a part of the gallery: (q,) of them, (q, G) scores, (q, P) positions of their targets in it.
+    """Blocks of queries against a part of the gallery: (q,) queries, (q, G) scores, (q, P) columns of their targets.
 
     Args:
-        rows: (Q',) the queries.
+        blocks: scores of the queries.
+        queries: all queries of the split.
+        rows: (Q',) the queries to take.
         columns: (G,) items of the gallery, all references among them.
-        reference: whether a query's reference is a candidate; otherwise its score is -inf, and it is no target.
+        reference: whether a query's reference stays in its gallery; otherwise it scores -inf and is no target.
     """
     if not len(rows):
         return
-    at = torch.full_like(asked.part, -1)
-    at[columns] = torch.arange(len(columns))
-    for chunk, scores in blocks(rows, columns if len(columns) < len(at) else None):
-        targets = asked.targets[chunk]
-        known = targets >= 0
+    column_of = torch.full_like(queries.part, -1)
+    column_of[columns] = torch.arange(len(columns))
+    for chunk, scores in blocks(rows, columns if len(columns) < len(column_of) else None):
+        targets = queries.targets[chunk]
+        valid = targets >= 0
         if not reference:
-            scores[torch.arange(len(chunk)), at[asked.reference[chunk]]] = -torch.inf
-            known &= targets != asked.reference[chunk, None]
-        yield chunk, scores, torch.where(known, at[targets.clamp(min=0)], -1)
+            scores[torch.arange(len(chunk)), column_of[queries.reference[chunk]]] = -torch.inf
+            valid &= targets != queries.reference[chunk, None]
+        yield chunk, scores, torch.where(valid, column_of[targets.clamp(min=0)], -1)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What stands around the targets of each query of a split.
+    """How well each composed query of a split ranks its targets.
 
     Args:
-        counts: of the queries, each among the items of its own part of the gallery but its reference.
+        counts: items ranked above the best target of each query, in its part of the gallery without its reference.
         r_precision: (Q,) float64 in [0, 1], NaN for a query without a target.
-        average_precision: (Q,) likewise, at R.
+        average_precision: (Q,) float64 average precision at R in [0, 1], NaN for a query without a target.
     """
 
     counts: Counts
@@ -92,8 +94,9 @@ class Answers:
     def metrics(self) -> dict[str, float]:
         """{"recall_at_1", "recall_at_10", "recall_at_50", "rsum", "map_at_r", "r_precision", "median_rank", ...}.
 
-        Recalls ask for any target among the first k; for R-precision and mAP@R see `measures.precision_at_r`. All in
-        percent but ranks, which are 1-based; a query without a target is left out. "pessimistic_rsum" loses every tie.
+        A recall is the percentage of queries with any target among the first k; for R-precision and mAP@R see
+        `measures.precision_at_r`. All are percentages but ranks, which are 1-based; queries without a target are left
+        out. "pessimistic_rsum" is rsum when every tie is lost.
 
         Raises:
             ValueError: no query has a target.
@@ -112,63 +115,63 @@ class Answers:
         }
 
 
-def answers(blocks: Blocks, asked: ComposedQueries) -> Answers:
-    """Every query against the items of its part of the gallery but its reference, one block after the other.
+def answers(blocks: Blocks, queries: ComposedQueries) -> Answers:
+    """Rank, block by block, the items of each query's part of the gallery without its reference.
 
     Raises:
         ValueError: NaN among the scores.
     """
-    found = PerQueryMeasures()
+    measures = PerQueryMeasures()
     order = []
-    mine = asked.part[asked.reference]
-    for part in range(len(asked.parts)):
-        rows, columns = (mine == part).nonzero()[:, 0], (asked.part == part).nonzero()[:, 0]
+    part_of_query = queries.part[queries.reference]
+    for part in range(len(queries.parts)):
+        rows, columns = (part_of_query == part).nonzero()[:, 0], (queries.part == part).nonzero()[:, 0]
         order.append(rows)
-        for _, scores, targets in scored_blocks(blocks, asked, rows, columns):
-            found.add(scores, targets)
+        for _, scores, targets in scored_blocks(blocks, queries, rows, columns):
+            measures.add(scores, targets)
     back = torch.cat(order).argsort()
-    counts = Counts(*(torch.cat(column)[back] for column in zip(*found.counts, strict=True)))
-    precision, average = (torch.cat(column)[back] for column in zip(*found.precisions, strict=True))
+    counts = Counts(*(torch.cat(column)[back] for column in zip(*measures.counts, strict=True)))
+    precision, average = (torch.cat(column)[back] for column in zip(*measures.precisions, strict=True))
     return Answers(counts, precision, average)
 
 
 def is_whole(protocol: str) -> bool:
-    """Whether a protocol takes all composed queries of a split as they are."""
+    """Whether a protocol takes all composed queries of a split as they are: split/NAME or composed/multi."""
     return protocol == "composed/multi" or protocol.startswith("split/")
 
 
-def no_such(protocol: str) -> UsageError:
-    """The error that shows the protocols there are."""
+def unknown_protocol(protocol: str) -> UsageError:
+    """The error for a protocol that does not exist; it lists those that do."""
     return UsageError(
         f"no protocol '{protocol}' for composed queries. Protocols: split/NAME, composed/multi, fashioniq/original "
         "and fashioniq/val_union (with -kept or -masked, -one or -both), cirr/val, partial/ before these three."
     )
 
 
-def evaluate_composed(blocks: Blocks, asked: ComposedQueries, protocol: str) -> Result:
-    """The metrics of a split's composed queries.
+def evaluate_composed(blocks: Blocks, queries: ComposedQueries, protocol: str) -> Result:
+    """The metrics of all composed queries of a split; a bootstrap draws queries with the same reference together.
 
     Args:
         blocks: scores of the queries.
-        asked: the queries; those of one reference are no independent ones in a bootstrap.
-        protocol: "split/NAME", or "composed/multi", which is the same under the name that says what it does.
+        queries: of the split.
+        protocol: "split/NAME" or "composed/multi", which are the same.
 
     Raises:
         UsageError: another protocol.
     """
     if not is_whole(protocol):
-        raise no_such(protocol)
-    found = answers(blocks, asked)
-    ranks = found.counts.ranks()
+        raise unknown_protocol(protocol)
+    ranked = answers(blocks, queries)
+    ranks = ranked.counts.ranks()
     answered = ranks >= 0
-    targets = ((asked.targets >= 0) & (asked.targets != asked.reference[:, None])).sum(1)
+    targets = ((queries.targets >= 0) & (queries.targets != queries.reference[:, None])).sum(1)
     notes = [
         "a query's reference is not in its gallery",
-        f"{float(targets[answered].double().mean()):.1f} targets a query",
+        f"{float(targets[answered].double().mean()):.1f} targets per query",
     ]
     if lost := int((~answered).sum()):
         notes.append(f"{lost} queries have no target here and are left out")
-    gallery = {"query": int(torch.bincount(asked.part)[asked.part[asked.reference]].max()) - 1}
-    groups = {"reference": asked.reference}
-    queries = {"query": int(answered.sum())}
-    return Result(protocol, found.metrics(), queries, gallery, notes, None, {"query": ranks}, groups)
+    gallery = {"query": int(torch.bincount(queries.part)[queries.part[queries.reference]].max()) - 1}
+    groups = {"reference": queries.reference}
+    counted = {"query": int(answered.sum())}
+    return Result(protocol, ranked.metrics(), counted, gallery, notes, None, {"query": ranks}, groups)

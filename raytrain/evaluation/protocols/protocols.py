@@ -1,20 +1,19 @@
-"""Protocols: which part of a similarity matrix is ranked against which, and what the recalls are divided by.
+"""Protocols of image-text retrieval: the parts of a similarity matrix that are ranked, and the denominators of recalls.
 
-    split/<name>      the whole split of a data set of one's own
-    karpathy/<name>   the whole split of a Karpathy JSON (Flickr8k, Flickr30k, COCO), whatever is present of it
+    split/<name>      the whole split of a user's data set
+    karpathy/<name>   the whole split of a Karpathy JSON (Flickr8k, Flickr30k, COCO), as far as it is present
     flickr30k/1k      the published Flickr30k test: exactly 1,000 images and 5,000 captions
     coco/5k           the published COCO test: exactly 5,000 images and 25,000 captions
     coco/1k5f         the same in five folds of 1,000 consecutive images, metrics averaged over the folds
     coco/eccv         the published COCO test, with the positives of ECCV Caption
     coco/cxc          the same with those of CxC: image to text and back, between images, between texts
-    cub/unseen        CUB Captions, the 50 species that no training sees: whatever is of the species answers
+    cub/unseen        CUB Captions, the 50 species held out from training: all items of a query's species answer it
     cub/seen          the same on the listed photos of the 150 other species
     class/<name>      the same on a whole split, whose groups are the classes
-    partial/<...>     a published test set of which the table holds only a part, as the name then says
+    partial/<...>     a published test set of which the table holds only a part
 
-Protocols with positives of their own are in many_to_many.py beside this, composed queries in fashion_iq.py and cirr.py.
-
-Re-ranking looks at a whole query set, so under coco/1k5f it happens inside each fold.
+Protocols with many positives are in many_to_many.py, protocols of composed queries in composed.py, fashion_iq.py and
+cirr.py. Re-ranking uses the whole query set, so under coco/1k5f it runs inside each fold.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ from raytrain.evaluation.reranking.query_bank import QueryBank
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a matrix is cut.
+    """A protocol of image-text retrieval.
 
     Args:
-        name: what result files and tables show.
-        items: images the benchmark is defined on; None takes any number.
-        texts: captions likewise.
-        folds: consecutive groups of images that are ranked apart and averaged.
+        name: as result files and tables show it.
+        items: number of images of the benchmark; None takes any number.
+        texts: number of captions of the benchmark; None takes any number.
+        folds: number of consecutive groups of images that are ranked separately, and whose metrics are averaged.
         relevance: what answers a query: an image's "own" texts, the pairs of "eccv" or "cxc", or its "class".
-        partial: whether other numbers of images and captions are told rather than refused.
+        partial: whether other numbers of images and captions are noted instead of refused.
     """
 
     name: str
@@ -92,22 +91,20 @@ def find_protocol(name: str) -> Protocol:
 
 @dataclass(frozen=True)
 class Result:
-    """What a protocol says of one similarity matrix.
+    """The result of a protocol on one similarity matrix.
 
     Attributes:
         protocol: its name.
         metrics: names as in `recall.metrics_of_counts`, without the split; recalls in percent.
-        queries: {"i2t": images with a caption, "t2i": captions} or {"query": composed queries}, or for each category
-            of them: the denominators.
-        gallery: {"i2t": captions, "t2i": images} or {"query": candidates}, likewise, that one query is ranked against
-            (in one fold, where there are folds).
-        notes: what a reader has to know beside the numbers.
+        queries: denominators: {"i2t": images with a caption, "t2i": captions}, {"query": composed queries}, or
+            {category: composed queries}.
+        gallery: items that one query is ranked against (in one fold, where there are folds), under the same keys.
+        notes: sentences that a reader needs beside the numbers.
         rerank: the temperatures that were applied, or None.
-        ranks: {"i2t": (N,), "t2i": (M,)} or {"query": (Q,)} int64, of every query; -1 where it has no positive.
-        groups: which queries belong together in a bootstrap: {"item_of_text": (M,)}, the image of each caption, or
-            {"reference": (Q,)}.
-        headline: the metric that stands for the protocol in a table.
-        measures: what each query is worth, where the metrics are means of that; None where they follow from the ranks.
+        ranks: {"i2t": (N,), "t2i": (M,)} or {"query": (Q,)} int64 rank of every query; -1 where it has no positive.
+        groups: clusters of a bootstrap: {"item_of_text": (M,)}, the image of each caption, or {"reference": (Q,)}.
+        headline: name of the metric that represents the protocol in a table.
+        measures: value of each query, where the metrics are means of them; None where they follow from the ranks.
     """
 
     protocol: str
@@ -128,7 +125,7 @@ class Result:
 
     @property
     def inductive(self) -> bool:
-        """Whether scores were changed by what was chosen on validation, and yet each query is ranked by itself."""
+        """Whether scores were changed by settings chosen on validation, while each query is ranked independently."""
         return self.rerank is not None and self.rerank.active and not self.rerank.transductive
 
 
@@ -168,6 +165,7 @@ def evaluate(
 
 
 Places = Tensor | slice
+"""Positions of texts or images in a split: (m,) int64, or a slice."""
 
 
 def evaluate_counts(
@@ -180,11 +178,12 @@ def evaluate_counts(
     """As `evaluate`, for scores that need not be one matrix.
 
     Args:
-        counts: texts and images of a fold, and (m,) which of these images each of these texts belongs to -> counts.
+        counts: (texts of a fold, images of a fold, (m,) position of each text's image among these images) -> counts of
+            both directions.
         item_of_text: (M,) position of the image that each text belongs to.
         items: N.
         protocol: its name, or a Protocol.
-        rerank: what was done to the scores.
+        rerank: the temperatures that `counts` applied.
     """
     protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
     owner = item_of_text.to(torch.int64)
@@ -195,10 +194,10 @@ def evaluate_counts(
     per_fold: list[dict[str, float]] = []
     ranks = {"i2t": owner.new_empty(items), "t2i": owner.new_empty(len(owner))}
     for texts, images in fold_places(owner, items, protocol.folds):
-        found = dict(counts(texts, images, owner[texts] - (images.start or 0)))
-        ranks["i2t"][images], ranks["t2i"][texts] = found["i2t"].ranks(), found["t2i"].ranks()
-        per_fold.append(metrics_of_counts(found, KS))
-    metrics = {name: sum(one[name] for one in per_fold) / len(per_fold) for name in per_fold[0]}
+        fold_counts = dict(counts(texts, images, owner[texts] - (images.start or 0)))
+        ranks["i2t"][images], ranks["t2i"][texts] = fold_counts["i2t"].ranks(), fold_counts["t2i"].ranks()
+        per_fold.append(metrics_of_counts(fold_counts, KS))
+    metrics = {name: sum(fold[name] for fold in per_fold) / len(per_fold) for name in per_fold[0]}
     queries = {name: int((values >= 0).sum()) for name, values in ranks.items()}
     gallery = {"i2t": shape[0] // protocol.folds, "t2i": shape[1] // protocol.folds}
     return Result(
@@ -214,7 +213,7 @@ def evaluate_counts(
 
 
 def fold_places(item_of_text: Tensor, items: int, number: int) -> Iterator[tuple[Places, slice]]:
-    """Texts and images of `number` groups of consecutive images; slices of everything for 1, which copy nothing."""
+    """(texts, images) of each of `number` groups of consecutive images; whole slices for 1, which copy nothing."""
     if number == 1:
         yield slice(None), slice(None)
         return
@@ -225,7 +224,7 @@ def fold_places(item_of_text: Tensor, items: int, number: int) -> Iterator[tuple
 
 @dataclass(frozen=True)
 class Fold:
-    """A part of the matrix: its own scores and owners, and which texts (rows) and items (columns) they are."""
+    """A part of the matrix: scores, each text's image among its images, positions of its texts (rows) and images."""
 
     similarity: Tensor
     item_of_text: Tensor
@@ -234,7 +233,7 @@ class Fold:
 
 
 def folds(similarity: Tensor, item_of_text: Tensor, number: int) -> Iterator[Fold]:
-    """The matrix cut into `number` groups of consecutive images and their texts; the whole of it, uncopied, for 1."""
+    """The matrix, cut into `number` groups of consecutive images and their texts; for 1 the whole matrix, uncopied."""
     texts, items = (torch.arange(size, device=similarity.device) for size in similarity.shape)
     for rows, columns in fold_places(item_of_text, similarity.shape[1], number):
         owner = item_of_text[rows] - (columns.start or 0)
@@ -242,43 +241,43 @@ def folds(similarity: Tensor, item_of_text: Tensor, number: int) -> Iterator[Fol
 
 
 def check_size(protocol: Protocol, texts: int, items: int) -> list[str]:
-    """What a partial protocol has less or more of than the published one; [] for every other.
+    """Notes on how a partial protocol differs from the published one; [] for any other protocol.
 
     Raises:
         RefusedError: a published protocol on another number of images or captions.
     """
     if items < protocol.folds:
         raise RefusedError(f"{protocol.name} has {protocol.folds} folds; there are only {items} images")
-    wrong = other_than({"images": (items, protocol.items), "captions": (texts, protocol.texts)})
-    if wrong and not protocol.partial:
+    differences = size_differences({"images": (items, protocol.items), "captions": (texts, protocol.texts)})
+    if differences and not protocol.partial:
         name = protocol.name
-        way = "" if protocol.relevance != "own" else ", or use karpathy/test, which takes a split as it is"
-        raise RefusedError(refusal(name, wrong) + way)
-    return told(wrong)
+        alternative = "" if protocol.relevance != "own" else ", or use karpathy/test, which takes any split"
+        raise RefusedError(refusal(name, differences) + alternative)
+    return partial_notes(differences)
 
 
-def other_than(sizes: Mapping[str, tuple[int, int | None]]) -> list[str]:
-    """ "990 images instead of 1,000" for each {what: (how many there are, how many are published)} that differ."""
+def size_differences(sizes: Mapping[str, tuple[int, int | None]]) -> list[str]:
+    """ "990 images instead of 1,000" for each of {what: (number here, published number; None for any)} that differs."""
     return [f"{have:,} {what} instead of {want:,}" for what, (have, want) in sizes.items() if want not in (None, have)]
 
 
-def refusal(name: str, wrong: Sequence[str]) -> str:
-    """Why a published name is not given to another gallery."""
+def refusal(name: str, differences: Sequence[str]) -> str:
+    """The error message for a published protocol on another gallery."""
     return (
-        f"{name} is a published test set, and this split has {' and '.join(wrong)}: recalls over another gallery must "
-        f"not carry its name. Add what is missing, or use {PARTIAL}{name}, whose name says so"
+        f"{name} is a published test set, and this split has {' and '.join(differences)}: recalls over another gallery "
+        f"must not carry its name. Add what is missing, or use {PARTIAL}{name}, whose name says so"
     )
 
 
-def told(wrong: Sequence[str]) -> list[str]:
-    """The same as a note of a partial protocol."""
-    return [f"not the published test set: {', '.join(wrong)}"] if wrong else []
+def partial_notes(differences: Sequence[str]) -> list[str]:
+    """The note of a partial protocol that lists its differences; [] without any."""
+    return [f"not the published test set: {', '.join(differences)}"] if differences else []
 
 
 def _notes(protocol: Protocol, items: int, queries: Mapping[str, int]) -> list[str]:
     notes = []
     if without := items - queries["i2t"]:
-        notes.append(f"{without} images have no text: they are in the gallery but ask no i2t query")
+        notes.append(f"{without} images have no text: they are in the gallery, but are no i2t queries")
     if protocol.folds > 1:
         notes.append(f"mean over {protocol.folds} folds of consecutive images; ranks are ranks within a fold")
     return notes

@@ -1,11 +1,11 @@
-"""Which gallery items answer which queries, where a query has many: ECCV Caption, CxC, and classes.
+"""Relevance: the gallery items that answer each query, where a query has many (ECCV Caption, CxC, classes).
 
     ECCV Caption   Chun et al., ECCV 2022: verified positives of 1,261 images and 1,332 captions of the COCO 5K test
-    CxC            Parekh et al., EACL 2021: pairs of the COCO 5K test that people rated; 3 of 5 and more is positive
+    CxC            Parekh et al., EACL 2021: rated pairs of the COCO 5K test; a rating of 3 of 5 or more is a positive
     classes        items of one class answer one another (CUB Captions, in the protocol of PCME)
 
-ECCV Caption and the image-text pairs of CxC are JSON files of the package eccv_caption, which is read as data and not
-imported. Image-image and text-text pairs are the CSV files of CxC itself, in a folder of the user.
+ECCV Caption and the image-text pairs of CxC are JSON files of the package eccv_caption, which are read as data; the
+package is not imported. Image-image and text-text pairs are the CSV files of CxC itself, in a folder of the user.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ from torch import Tensor
 from raytrain.errors import DataError, Problem, UsageError
 
 Pairs = Mapping[str, Iterable[str]]
+"""{id of a query: ids of the items that answer it}."""
 IMAGES_LEAST, TEXTS_LEAST = 2.5, 3.0
-"""CxC: from which rating on two images, or two captions, are a pair (as VSE-infinity evaluates)."""
+"""CxC: least rating of a positive pair of two images, and of a pair with a caption (as in VSE-infinity)."""
 _SENTENCE, _IMAGE = "COCO_val2014:sentid:", "COCO_val2014_"
 
 
 @dataclass(frozen=True)
 class Positives:
-    """Positives by position, for the queries that have any.
+    """The positives of each query, as positions; queries without a positive are left out.
 
     Args:
         queries: (Q,) positions of the queries, ascending.
-        items: (Q, P) positions of the gallery items that answer each, -1 where it has fewer than P.
-        number: (Q,) the R of R-precision and mAP@R: how many items answer each.
-        without: queries of the benchmark that are not here: absent, or with none of their positives in the gallery.
-        outside: positives of the queries that are here which are not in the gallery.
+        items: (Q, P) positions of the gallery items that answer each query, -1 where it has fewer than P.
+        number: (Q,) number of items that answer each query, the R of R-precision and mAP@R.
+        without: number of queries of the benchmark that are left out: absent, or without a positive in the gallery.
+        outside: number of positives of the present queries that are not in the gallery.
     """
 
     queries: Tensor
@@ -49,59 +50,62 @@ class Positives:
 
 
 def padded(lists: Sequence[Sequence[int]]) -> Tensor:
-    """(Q, P) int64 of lists of different lengths, -1 behind the shorter ones; P is at least 1."""
+    """Lists of different lengths -> (Q, P) int64, padded with -1; P is at least 1."""
     width = max(1, max(map(len, lists), default=1))
     rows = [[*positions, *[-1] * (width - len(positions))] for positions in lists]
     return torch.tensor(rows, dtype=torch.int64).reshape(len(lists), width)
 
 
 def of_pairs(pairs: Pairs, query_ids: Sequence[str], item_ids: Sequence[str], count_outside: bool = False) -> Positives:
-    """Positions of pairs that are given by id.
+    """Positives from pairs of ids.
 
     Args:
-        pairs: {id of a query: ids of the items that answer it}, all of a benchmark.
+        pairs: all pairs of a benchmark.
         query_ids: of the split's queries, in order.
         item_ids: of the gallery, in order.
-        count_outside: whether positives outside the gallery, which no ranking finds, count in R all the same.
+        count_outside: whether positives outside the gallery, which no ranking can retrieve, count in R.
     """
-    row = {name: at for at, name in enumerate(query_ids)}
-    column = {name: at for at, name in enumerate(item_ids)}
-    found: list[tuple[int, list[int], int]] = []
+    row = {name: position for position, name in enumerate(query_ids)}
+    column = {name: position for position, name in enumerate(item_ids)}
+    present: list[tuple[int, list[int], int]] = []  # (query, its items in the gallery, R)
     outside = 0
-    for name, wanted in pairs.items():
+    for name, answers in pairs.items():
         if name in row:
-            several = set(wanted)
-            here = sorted(column[one] for one in several if one in column)
-            if here:
-                found.append((row[name], here, len(several if count_outside else here)))
-                outside += len(several) - len(here)
-    found.sort()
-    queries, number = (torch.tensor([one[at] for one in found], dtype=torch.int64) for at in (0, 2))
-    return Positives(queries, padded([here for _, here, _ in found]), number, len(pairs) - len(found), outside)
+            distinct = set(answers)
+            inside = sorted(column[item] for item in distinct if item in column)
+            if inside:
+                present.append((row[name], inside, len(distinct if count_outside else inside)))
+                outside += len(distinct) - len(inside)
+    present.sort()
+    queries = torch.tensor([query for query, _, _ in present], dtype=torch.int64)
+    number = torch.tensor([count for _, _, count in present], dtype=torch.int64)
+    return Positives(queries, padded([items for _, items, _ in present]), number, len(pairs) - len(present), outside)
 
 
 def of_classes(query_class: Sequence[str], item_class: Sequence[str]) -> Positives:
-    """Every item of a query's class answers it; a query without a class, or with none of its class here, is left out.
+    """Positives from classes: every gallery item of a query's class answers it.
+
+    Queries without a class, and queries whose class the gallery lacks, are left out.
 
     Args:
         query_class: (Q) class of each query, empty where it has none.
-        item_class: (G) likewise of the gallery.
+        item_class: (G) class of each gallery item, likewise.
     """
     members: dict[str, list[int]] = {}
-    for at, name in enumerate(item_class):
-        members.setdefault(name, []).append(at)
+    for position, name in enumerate(item_class):
+        members.setdefault(name, []).append(position)
     members.pop("", None)
-    asked = [at for at, name in enumerate(query_class) if name in members]
+    kept = [position for position, name in enumerate(query_class) if name in members]
     names = list(members)
-    number = {name: at for at, name in enumerate(names)}
-    rows = torch.tensor([number[query_class[at]] for at in asked], dtype=torch.int64)
+    number = {name: position for position, name in enumerate(names)}
+    rows = torch.tensor([number[query_class[position]] for position in kept], dtype=torch.int64)
     items = padded([members[name] for name in names])[rows]
-    queries = torch.tensor(asked, dtype=torch.int64)
-    return Positives(queries, items, (items >= 0).sum(1), len(query_class) - len(asked))
+    queries = torch.tensor(kept, dtype=torch.int64)
+    return Positives(queries, items, (items >= 0).sum(1), len(query_class) - len(kept))
 
 
 def eccv_pairs() -> dict[str, Pairs]:
-    """{"i2t": positives of 1,261 images, "t2i": of 1,332 captions} by COCO's ids; the two are annotated apart.
+    """{"i2t": positives of 1,261 images, "t2i": of 1,332 captions} by COCO's ids; each direction has its annotations.
 
     Raises:
         UsageError: the package that holds them is not installed.
@@ -112,7 +116,7 @@ def eccv_pairs() -> dict[str, Pairs]:
 def cxc_pairs() -> dict[str, Pairs]:
     """{"i2t": positives of 5,000 images, "t2i": of 24,972 captions} by COCO's ids: the pairs rated 3 or more.
 
-    29 original pairs are rated below, so that 28 captions have no positive and ask nothing.
+    29 original pairs are rated lower, so that 28 captions have no positive and are no queries.
 
     Raises:
         UsageError: the package that holds them is not installed.
@@ -121,42 +125,42 @@ def cxc_pairs() -> dict[str, Pairs]:
 
 
 def rated_pairs(folder: str | os.PathLike[str], own: Mapping[str, Sequence[str]]) -> dict[str, Pairs]:
-    """{"i2t", "t2i", "i2i", "t2t": ...} from CxC's sits_test.csv, sis_test.csv and sts_test.csv, where a file is there.
+    """{"i2t", "t2i": pairs of sits_test.csv, "i2i": of sis_test.csv, "t2t": of sts_test.csv} of CxC's present files.
 
-    An image and a caption rated 3 or more answer each other, two images rated 2.5 or more, and two captions rated 3 or
-    more; captions of one image always do.
-    The ids are COCO's: "391895" of an image, "770337" of a caption.
+    An image and a caption rated 3 or more answer each other, as do two images rated 2.5 or more and two captions rated
+    3 or more; captions of one image always answer each other. Ids are COCO's: "391895" of an image, "770337" of a
+    caption.
 
     Args:
         folder: of the CSV files.
         own: {image: its captions}.
 
     Raises:
-        UsageError: no such file is there.
+        UsageError: a folder with none of these files.
         DataError: a file that cannot be read, or has other columns.
     """
     root = Path(folder).expanduser()
-    found: dict[str, Pairs] = {}
+    by_direction: dict[str, Pairs] = {}
     if (root / "sits_test.csv").is_file():
         rated = _rated(root / "sits_test.csv", ("image", "caption"), TEXTS_LEAST)
-        found["i2t"] = _one_way(rated)
-        found["t2i"] = _one_way((caption, image) for image, caption in rated)
+        by_direction["i2t"] = _grouped(rated)
+        by_direction["t2i"] = _grouped((caption, image) for image, caption in rated)
     if (root / "sis_test.csv").is_file():
-        found["i2i"] = _symmetric(_rated(root / "sis_test.csv", ("image1", "image2"), IMAGES_LEAST))
+        by_direction["i2i"] = _symmetric(_rated(root / "sis_test.csv", ("image1", "image2"), IMAGES_LEAST))
     if (root / "sts_test.csv").is_file():
         pairs = _rated(root / "sts_test.csv", ("caption1", "caption2"), TEXTS_LEAST)
-        siblings = [(one, other) for several in own.values() for one in several for other in several if one != other]
-        found["t2t"] = _symmetric([*pairs, *siblings])
-    if not found:
+        siblings = [(a, b) for captions in own.values() for a in captions for b in captions if a != b]
+        by_direction["t2t"] = _symmetric([*pairs, *siblings])
+    if not by_direction:
         raise UsageError(f"{root} holds no sits_test.csv, sis_test.csv or sts_test.csv; give the data folder of CxC")
-    return found
+    return by_direction
 
 
 def packaged_files() -> Path:
-    """Folder of the package's data.
+    """Data folder of the package eccv_caption.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: the package is not installed.
     """
     package = importlib.util.find_spec("eccv_caption")
     if package is None or package.origin is None:
@@ -168,19 +172,20 @@ def packaged_files() -> Path:
 
 
 def _packaged(name: str) -> dict[str, Pairs]:
-    found: dict[str, Pairs] = {}
+    """The pairs of a benchmark ("eccv" or "cxc") in both directions."""
+    by_direction: dict[str, Pairs] = {}
     for direction, stem in (("i2t", "image_to_caption"), ("t2i", "caption_to_image")):
         path = packaged_files() / f"{name}_{stem}.json"
         try:
             pairs = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DataError(Problem(str(path), None, f"not readable: {error}", "Install eccv_caption again.")) from None
-        found[direction] = {str(key): [str(one) for one in several] for key, several in pairs.items()}
-    return found
+        by_direction[direction] = {str(query): [str(item) for item in items] for query, items in pairs.items()}
+    return by_direction
 
 
 def _rated(path: Path, columns: tuple[str, str], least: float) -> list[tuple[str, str]]:
-    """Pairs of COCO's ids with a rating of at least `least`."""
+    """Pairs of COCO's ids with a rating of `least` or more, from a CSV file with these two columns."""
     fix = "Get the file again from the data folder of CxC."
     pairs, line = [], 1
     try:
@@ -206,14 +211,15 @@ def _coco_id(name: str) -> str:
     return str(int(name.removeprefix(_IMAGE).removesuffix(".jpg")))
 
 
-def _one_way(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for one, other in pairs:
-        found.setdefault(one, set()).add(other)
-    return found
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """{first of a pair: second of all pairs with it}"""
+    groups: dict[str, set[str]] = {}
+    for query, item in pairs:
+        groups.setdefault(query, set()).add(item)
+    return groups
 
 
 def _symmetric(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Both ways; nothing answers itself."""
-    different = [(one, other) for one, other in pairs if one != other]
-    return _one_way([*different, *((other, one) for one, other in different)])
+    """As `_grouped`, with every pair in both directions; nothing answers itself."""
+    different = [(a, b) for a, b in pairs if a != b]
+    return _grouped([*different, *((b, a) for a, b in different)])

@@ -1,4 +1,4 @@
-"""Ranks by counting, and the recalls made of them."""
+"""Ranking: ranks by counting, and the recalls and precisions computed from them."""
 
 from raytrain.evaluation.ranking.counts import ranks
 

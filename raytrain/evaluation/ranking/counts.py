@@ -1,10 +1,10 @@
-"""Ranks by counting: how many gallery items stand above a query's best positive. Nothing is sorted.
+"""Ranks by counting: the number of gallery items that rank above a query's best positive. Nothing is sorted.
 
-Ties count in a stated order. With equal scores the item with the higher index stands above, as in an ascending stable
-sort that is read backwards, which is what the published evaluators mean (theirs is unstable, so theirs is not defined).
-A model that collapsed to one score for everything therefore puts the one positive of a query at the place its index
-gives it: over a gallery whose positives are spread evenly that is chance, not 100 %. `ties="pessimistic"` puts every
-tied item that is not relevant above the positive, and a collapsed model scores zero.
+Ties have a defined order. Of equal scores the item with the higher index ranks above, as in an ascending stable sort
+read backwards. Published evaluators mean that order, but their sort is unstable, which leaves their ties undefined. A
+model that collapsed to one score for everything therefore ranks the one positive of a query by its index: with
+positives spread evenly over the gallery that is chance, not 100 %. `ties="pessimistic"` ranks every tied item that is
+not relevant above the positive, and a collapsed model scores zero.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 Ties = Literal["ordered", "pessimistic"]
-CHUNK_ELEMENTS = 500_000  # scores looked at in one go: temporaries that stay in the cache, whatever the matrix
+CHUNK_ELEMENTS = 500_000  # scores processed at once, so that temporaries stay in the cache for any matrix
 
 
 class Counts(NamedTuple):
-    """What stands around the best positive of each query; -1 throughout where a query has no positive.
+    """Number of items around the best positive of each query; all -1 where a query has no positive.
 
     better: (Q,) int64, items with a strictly greater score.
     tied_above: (Q,) int64, items with an equal score and a higher index.
@@ -31,7 +31,11 @@ class Counts(NamedTuple):
     tied: Tensor
 
     def ranks(self, ties: Ties = "ordered") -> Tensor:
-        """(Q,) int64 0-based ranks; -1 where a query has no positive."""
+        """(Q,) int64 0-based ranks; -1 where a query has no positive.
+
+        Raises:
+            ValueError: another name for ties.
+        """
         if ties not in ("ordered", "pessimistic"):
             raise ValueError(f"ties has no choice {ties!r}. Choices: ordered, pessimistic.")
         above = self.tied_above if ties == "ordered" else self.tied
@@ -43,35 +47,36 @@ def ranks(similarity: Tensor, relevant: Tensor, ties: Ties = "ordered") -> Tenso
 
     Args:
         similarity: (Q, G) scores, larger is closer.
-        relevant: (Q, G) bool, which items answer which query.
-        ties: "ordered", or "pessimistic", which puts every tied item that is not relevant above.
+        relevant: (Q, G) bool, True where the item (column) answers the query (row).
+        ties: "ordered", of equal scores the higher index ranks above; "pessimistic", every tied item that is not
+            relevant ranks above.
 
     Raises:
         ValueError: NaN among the scores, or another name for ties.
     """
     most = int(relevant.sum(1).max()) if len(relevant) else 0
-    order = relevant.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    order = relevant.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : max(1, most)]
     positives = torch.where(relevant.gather(1, order), order, -1)
     return positive_counts(similarity, positives).ranks(ties)
 
 
 def positive_counts(similarity: Tensor, positives: Tensor) -> Counts:
-    """Counts around the best of each query's positives.
+    """Counts around the best positive of each query.
 
     Args:
         similarity: (Q, G) scores.
-        positives: (Q, P) int64 positions of gallery items, -1 where a query has fewer.
+        positives: (Q, P) int64 positions of gallery items, -1 where a query has fewer; P at least 1.
 
     Raises:
         ValueError: NaN among the scores.
     """
-    cut = zip(_row_chunks(similarity), _like_rows(similarity, positives), strict=True)
-    parts = [_counts_of(scores, listed) for scores, listed in cut]
+    chunks = zip(_row_chunks(similarity), _like_rows(similarity, positives), strict=True)
+    parts = [_counts_of(scores, positions) for scores, positions in chunks]
     return Counts(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
 def _counts_of(similarity: Tensor, positives: Tensor) -> Counts:
-    """`positive_counts` of so few rows that what is made of them stays in the cache."""
+    """`positive_counts` of one chunk of rows."""
     _refuse_nan(similarity)
     listed = positives >= 0
     own = similarity.gather(1, positives.clamp(min=0)).masked_fill(~listed, -torch.inf)
@@ -90,36 +95,36 @@ def _counts_of(similarity: Tensor, positives: Tensor) -> Counts:
 
 
 def best_first(similarity: Tensor, k: int) -> Tensor:
-    """(Q, k) int64 positions of the k best of each row, best first; of equal scores the higher index stands first.
+    """(Q, k) int64 positions of the k best items per row, best first; of equal scores the higher index comes first.
 
-    Nothing is sorted but these k: a selection of them, and a second look at the rows where scores are equal, since a
-    selection does not say which of equal ones it takes.
+    Only these k are sorted: `topk` selects them, and rows with equal scores are ordered again, since `topk` does not
+    define which of equal ones it takes.
 
     Args:
         similarity: (Q, G) scores without NaN, for a few rows at a time.
         k: from 1 to G.
     """
-    values, found = similarity.topk(k, dim=1)
+    values, positions = similarity.topk(k, dim=1)
     last = values[:, -1:]
     taken = _count(values == last, 1)
-    rows = (_count(similarity >= last, 1) > k).nonzero()[:, 0]  # more stand at the last score than there is room for
+    rows = (_count(similarity >= last, 1) > k).nonzero()[:, 0]  # more items have the last score than there is room for
     if len(rows):
         index = torch.arange(similarity.shape[1], device=similarity.device)
         highest = torch.where(similarity[rows] == last[rows], index, -1).topk(k, dim=1).values
         column = torch.arange(k, device=similarity.device) - (k - taken[rows, None])
-        found[rows] = torch.where(column >= 0, highest.gather(1, column.clamp(min=0)), found[rows])
+        positions[rows] = torch.where(column >= 0, highest.gather(1, column.clamp(min=0)), positions[rows])
     rows = (values[:, 1:] == values[:, :-1]).any(1).nonzero()[:, 0]
     if len(rows):
-        by_index, order = found[rows].sort(dim=1, descending=True)
+        by_index, order = positions[rows].sort(dim=1, descending=True)
         order = values[rows].gather(1, order).argsort(dim=1, descending=True, stable=True)
-        found[rows] = by_index.gather(1, order)
-    return found
+        positions[rows] = by_index.gather(1, order)
+    return positions
 
 
 def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     """Counts for M text queries over N images.
 
-    Neither (M, N) masks nor a transposed copy are made; a 25,000 x 5,000 matrix needs no more than itself.
+    Computes neither (M, N) masks nor a transposed copy: a 25,000 x 5,000 matrix needs little memory beside itself.
 
     Args:
         similarity: (M, N) scores of M texts against N images.
@@ -137,7 +142,7 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
         better = _count(scores > best, 1)
         tied = _count(scores >= best, 1) - better - 1  # a text has one image, which ties with itself
         above = torch.zeros_like(tied)
-        rows = tied.nonzero()[:, 0]  # most matrices have no ties: look closer only where there are some
+        rows = tied.nonzero()[:, 0]  # most matrices have few ties: compare indices only in rows that have some
         if len(rows):
             above[rows] = _count((scores[rows] == best[rows]) & (index > place[rows, None]), 1)
         parts.append(Counts(better, above, tied))
@@ -145,7 +150,7 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
 
 
 def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
-    """Counts for N image queries over M texts; an image without texts has -1; as `text_to_image_counts`."""
+    """Counts for N image queries over M texts; -1 for an image without texts. Arguments as `text_to_image_counts`."""
     owner = check_owner(similarity, item_of_text)
     texts, images = similarity.shape
     own = similarity.gather(1, owner[:, None])[:, 0]
@@ -159,12 +164,12 @@ def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     better, above, tied = (row.new_zeros(images) for _ in range(3))
     for scores, number in zip(_row_chunks(similarity), _like_rows(similarity, row), strict=True):
         _refuse_nan(scores)
-        here = _count(scores > best, 0)
-        better += here
+        chunk_better = _count(scores > best, 0)
+        better += chunk_better
         own_best = torch.bincount(owner[number][is_best[number]], minlength=images)
-        here = _count(scores >= best, 0) - here - own_best
-        tied += here
-        columns = here.nonzero()[:, 0]
+        chunk_tied = _count(scores >= best, 0) - chunk_better - own_best
+        tied += chunk_tied
+        columns = chunk_tied.nonzero()[:, 0]
         if len(columns):
             equal = scores[:, columns] == best[columns]
             above[columns] += _count(equal & (number[:, None] > place[columns]), 0)
@@ -173,7 +178,7 @@ def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
 
 
 def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
-    """(M,) int64 on the device of `similarity`.
+    """`item_of_text` as (M,) int64 on the device of `similarity`, checked.
 
     Raises:
         ValueError: positions that do not fit the (M, N) matrix.
@@ -182,8 +187,8 @@ def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
         raise ValueError(f"similarity has shape {tuple(similarity.shape)}; give (M, N), texts by images, none empty")
     if tuple(item_of_text.shape) != (similarity.shape[0],):
         raise ValueError(
-            f"item_of_text is {tuple(item_of_text.shape)}; similarity {tuple(similarity.shape)} has a row a text: "
-            f"so give ({similarity.shape[0]},)"
+            f"item_of_text has shape {tuple(item_of_text.shape)}; similarity {tuple(similarity.shape)} has one row per "
+            f"text: give ({similarity.shape[0]},)"
         )
     owner = item_of_text.to(similarity.device, torch.int64)
     low, high = int(owner.min()), int(owner.max())
@@ -197,17 +202,17 @@ def _row_chunks(matrix: Tensor) -> tuple[Tensor, ...]:
 
 
 def _like_rows(matrix: Tensor, vector: Tensor) -> tuple[Tensor, ...]:
-    """`vector` (rows, ...) cut where `_row_chunks` cuts the matrix."""
+    """`vector` (rows, ...), split into the chunks of `_row_chunks(matrix)`."""
     return torch.split(vector, max(1, CHUNK_ELEMENTS // max(1, matrix.shape[1])))
 
 
 def _count(yes: Tensor, dim: int) -> Tensor:
-    """int64 count of True along `dim`; summing into int32 is six times quicker than into int64."""
+    """int64 count of True along `dim`; summing into int32 is six times faster than into int64."""
     return yes.sum(dim, dtype=torch.int32).long()
 
 
 def _refuse_nan(scores: Tensor) -> None:
-    if not bool(scores.sum().isnan()):  # NaN passes through a sum, which is far quicker than asking each score
+    if not bool(scores.sum().isnan()):  # a sum propagates NaN, and is far faster than a check of every score
         return
     missing = scores.isnan()
     if bool(missing.any()):

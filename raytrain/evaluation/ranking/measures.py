@@ -1,7 +1,7 @@
-"""What each query is worth, and the means of it: recall, R-precision and mAP@R of queries with many positives.
+"""Measures per query and the metrics that average them: recall, R-precision and mAP@R with many positives.
 
-A measure is a number in [0, 1] a query, NaN where the query has no say in it. Its metric is 100 times the mean over
-the others. Metrics that average other metrics (over categories, over directions) are named in `means`.
+A measure is a number in [0, 1] per query, NaN where the query does not count. Its metric is 100 times the mean over the
+queries that count. Metrics that average other metrics (over categories, over directions) are named in `means`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Measures:
     """Measures by the name of their metric.
 
     Args:
-        values: {"recall_at_1": (Q,) float64, ...}; of different queries where they belong to different directions.
-        groups: {name: (Q,) which queries belong together in a bootstrap} of the same names.
-        means: {name of a further metric: names of the metrics it is the unweighted mean of}.
+        values: {name: (Q,) float64}; names may have different queries, such as those of different directions.
+        groups: {name: (Q,) cluster of each query in a bootstrap}, of the same names.
+        means: {name of a further metric: names of the metrics that it is the unweighted mean of}.
     """
 
     values: Mapping[str, Tensor]
@@ -30,16 +30,16 @@ class Measures:
     means: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
-        """{name: percent}; a metric that no query has a say in is left out, and so is a mean that it belongs to."""
-        found = {
+        """{name: percent}; leaves out a metric without a query that counts, and every mean over such a metric."""
+        metrics = {
             name: 100 * float(values[~values.isnan()].mean())
             for name, values in self.values.items()
             if not bool(values.isnan().all())
         }
         for name, parts in self.means.items():
-            if all(part in found for part in parts):
-                found[name] = sum(found[part] for part in parts) / len(parts)
-        return found
+            if all(part in metrics for part in parts):
+                metrics[name] = sum(metrics[part] for part in parts) / len(parts)
+        return metrics
 
 
 def hits(ranks: Tensor, k: int) -> Tensor:
@@ -56,27 +56,28 @@ def precision_at_r(similarity: Tensor, positives: Tensor, number: Tensor | None 
     Args:
         similarity: (Q, G) scores without NaN, for a few rows at a time.
         positives: (Q, P) int64 positions, -1 where a query has fewer.
-        number: (Q,) R of each, where positives that are not in the gallery count in it; None counts those listed.
+        number: (Q,) R of each query, where positives outside the gallery count; None counts the listed ones.
     """
     listed = positives >= 0
     number = listed.sum(1) if number is None else number
     items = similarity.shape[1]
     first = best_first(similarity, min(items, max(1, int(number.max()))))
-    # one column more takes what is padded
+    # one more column receives the padding
     relevant = torch.zeros(len(similarity), items + 1, dtype=torch.bool, device=similarity.device)
     relevant.scatter_(1, torch.where(listed, positives, items), True)
     relevant[:, items] = False
     place = torch.arange(1, first.shape[1] + 1, device=similarity.device)
-    right = (relevant.gather(1, first) & (place <= number[:, None])).double()
-    return right.sum(1) / number, (right * right.cumsum(1) / place).sum(1) / number
+    hit = (relevant.gather(1, first) & (place <= number[:, None])).double()
+    return hit.sum(1) / number, (hit * hit.cumsum(1) / place).sum(1) / number
 
 
 @dataclass
 class PerQueryMeasures:
-    """Gathers the counts, and where they are asked for the precisions, of one direction's queries block by block.
+    """Collects counts, and optionally precisions, of the queries of one direction, block by block.
 
     Args:
-        precision: whether R-precision and mAP@R are measured.
+        precision: whether to measure R-precision and mAP@R.
+        counts, precisions: of the blocks added so far.
     """
 
     precision: bool = True
@@ -84,22 +85,22 @@ class PerQueryMeasures:
     precisions: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def add(self, similarity: Tensor, positives: Tensor, number: Tensor | None = None) -> None:
-        """A block of queries: (q, G) scores, (q, P) positions, and (q,) R where it is not the number of these."""
+        """Add a block of queries: (q, G) scores, (q, P) positions of positives, (q,) R unless it is their number."""
         self.counts.append(positive_counts(similarity, positives))
         if self.precision:
             self.precisions.append(precision_at_r(similarity, positives, number))
 
     def ranks(self) -> Tensor:
-        """(Q,) int64 of the queries in the order they were added."""
+        """(Q,) int64 ranks, in the order in which queries were added."""
         return torch.cat([part.ranks() for part in self.counts])
 
     def measures(self, ks: Sequence[int]) -> dict[str, Tensor]:
-        """{"recall_at_1", ..., "r_precision", "map_at_r", "tied"}: (Q,)."""
+        """{"recall_at_1", ..., "r_precision", "map_at_r", "tied_percent": (Q,) in [0, 1]}."""
         ranks = self.ranks()
-        found = {f"recall_at_{k}": hits(ranks, k) for k in ks}
+        measures = {f"recall_at_{k}": hits(ranks, k) for k in ks}
         if self.precision:
-            found["r_precision"] = torch.cat([precision for precision, _ in self.precisions])
-            found["map_at_r"] = torch.cat([average for _, average in self.precisions])
+            measures["r_precision"] = torch.cat([precision for precision, _ in self.precisions])
+            measures["map_at_r"] = torch.cat([average for _, average in self.precisions])
         tied = torch.cat([part.tied for part in self.counts])
-        found["tied_percent"] = (tied > 0).double().masked_fill(tied < 0, torch.nan)
-        return found
+        measures["tied_percent"] = (tied > 0).double().masked_fill(tied < 0, torch.nan)
+        return measures

@@ -17,10 +17,10 @@ COMPOSED_KS = (1, 10, 50)
 
 
 def recall_at(ranks: Tensor, k: int) -> float:
-    """Percent of the queries that have a positive whose best one is among the first k.
+    """Percent of the queries with a positive whose best positive is among the first k.
 
     Args:
-        ranks: (Q,) 0-based, -1 where a query has no positive; those are left out of the denominator.
+        ranks: (Q,) 0-based, -1 where a query has no positive; such queries are not in the denominator.
 
     Raises:
         ValueError: k below 1, or no query with a positive.
@@ -32,12 +32,12 @@ def recall_at(ranks: Tensor, k: int) -> float:
 
 
 def median_rank(ranks: Tensor) -> float:
-    """1-based: floor(median) + 1, as the published evaluators print it."""
+    """Median rank, 1-based: floor(median) + 1, as published evaluators print it."""
     return float(torch.quantile(_with_positive(ranks).double(), 0.5).floor()) + 1
 
 
 def mean_rank(ranks: Tensor) -> float:
-    """1-based."""
+    """Mean rank, 1-based."""
     return float(_with_positive(ranks).double().mean()) + 1
 
 
@@ -47,7 +47,7 @@ def image_text_metrics(similarity: Tensor, item_of_text: Tensor, ks: Sequence[in
     Args:
         similarity: (M, N) scores of M texts against N images.
         item_of_text: (M,) position of the image that each text belongs to.
-        ks: the cut-offs; "rsum" is the sum of all recalls, percent, 600 at most for three.
+        ks: cut-offs; "rsum" is the sum of all recalls in percent, at most 600 for three of them.
     """
     return metrics_of_counts(
         {"i2t": image_to_text_counts(similarity, item_of_text), "t2i": text_to_image_counts(similarity, item_of_text)},
@@ -58,8 +58,8 @@ def image_text_metrics(similarity: Tensor, item_of_text: Tensor, ks: Sequence[in
 def metrics_of_counts(counts: dict[Direction, Counts], ks: Sequence[int] = KS) -> dict[str, float]:
     """The metrics of one or both directions; names as in `image_text_metrics`.
 
-    "i2t/tied_percent" says for how many queries the best positive shares its score with an item that is not
-    relevant, and "pessimistic_rsum" what is left of the sum when each of those ties is lost.
+    "i2t/tied_percent" is the percentage of queries whose best positive ties with an item that is not relevant;
+    "pessimistic_rsum" is rsum when each of these ties is lost.
     """
     metrics: dict[str, float] = {}
     rsum = pessimistic = 0.0

@@ -1,13 +1,13 @@
-"""Ranks of both directions from scores that are made a tile at a time: the (M, N) matrix never exists.
+"""Ranks of both directions from scores computed tile by tile: the (M, N) matrix never exists.
 
-Two passes. The first makes the tiles in which a caption meets its own image, and reads the scores of the positives out
-of them. The second makes every tile once and counts, for its captions and for its images together, what stands above
-their best positive; tiles of the first pass are kept for it as far as memory allows. A positive's score thus comes from
-the product that also gave its rivals', never from another one of another shape that rounds otherwise: equal embeddings
-get equal scores. Ties, and everything else, are those of raytrain/evaluation/ranking/counts.py.
+Two passes. The first computes the tiles that hold a caption with its own image, and reads the scores of the positives.
+The second computes every tile once and counts, for its captions and its images together, the items above their best
+positive; tiles of the first pass are kept for it as far as memory allows. The score of a positive and the scores of its
+rivals thus come from the same matrix product: products of different shapes may round differently, while equal
+embeddings must get equal scores. Ties and ranks are defined as in raytrain/evaluation/ranking/counts.py.
 
-Counts over disjoint parts of texts and images add up: `own_scores`, then `Positives.of`, then `count` over some rows
-and columns is what each worker of `raytrain evaluate --shards` does, and `merge` is what comes after.
+Counts over disjoint parts of texts and images add up. Each worker of `raytrain evaluate --shards` calls `own_scores`,
+`Positives.of`, then `count` over some rows and columns; `merge` adds up the results.
 
 Letters: M texts, N images.
 """
@@ -25,29 +25,30 @@ from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
 
 MEMORY_MIB = 64
-"""What the tiles, and those kept beside them, may take: the default of `evaluation.memory_mib`."""
+"""Memory for the tiles and for those kept between the passes: the default of `evaluation.memory_mib`."""
 
 MOST_PAIRS = 2**19
-"""Of a tile, however much memory there is: scores that are counted while the processor's cache still holds them."""
+"""Most pairs per tile, whatever the memory: the counting then finds the scores in the processor's cache."""
 
 THINNEST = 128
-"""Rows or columns of a tile, where there are so many and memory allows it."""
+"""Least rows or columns of a tile, where the matrix has so many and memory allows it."""
 
 NUMBERS_PER_MIB = 2**18
+"""float32 numbers per MiB."""
 
 Tile = Callable[[Tensor | slice, slice], Tensor]
-"""Rows of texts and a slice of images -> their (m, n) scores. The same arguments give the same scores."""
+"""(positions of m texts, slice of n images) -> their (m, n) scores. Equal arguments must give equal scores."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How M texts against N images are cut, and in which order texts are taken.
+    """How the matrix of M texts against N images is cut into tiles, and the order of the texts.
 
     Attributes:
         item_of_text: (M,) int64, the image of each text.
-        rows, columns: slices that cover the texts (in the order of `order`) and the images, all nearly of one size.
-        order: (M,) texts by their image; None where they stand so already.
-        keep: tiles of the first pass that may be held until the second.
+        rows, columns: slices that cover the texts (in the order of `order`) and the images, all of nearly one size.
+        order: (M,) texts sorted by their image; None where they are sorted already.
+        keep: number of tiles of the first pass that may be held until the second.
     """
 
     item_of_text: Tensor
@@ -63,15 +64,17 @@ class Plan:
         Args:
             item_of_text: (M,) position of the image that each text belongs to.
             items: N.
-            cost: numbers held while one pair is compared.
-            memory_mib: of all that is held at once.
+            cost: numbers in memory per pair that is compared.
+            memory_mib: budget of everything in memory at once, in MiB.
 
         Raises:
             ValueError: positions that do not fit.
         """
         owner = item_of_text.to(torch.int64)
         if owner.ndim != 1 or len(owner) == 0 or items == 0:
-            raise ValueError(f"item_of_text is {tuple(owner.shape)} for {items} images; give (M,), neither empty")
+            raise ValueError(
+                f"item_of_text has shape {tuple(owner.shape)} for {items} images; give (M,), neither empty"
+            )
         if int(owner.min()) < 0 or int(owner.max()) >= items:
             raise ValueError(
                 f"item_of_text runs from {int(owner.min())} to {int(owner.max())}; there are {items} images"
@@ -82,11 +85,11 @@ class Plan:
         return cls(owner, rows, columns, order, int(memory_mib * NUMBERS_PER_MIB) // (2 * pairs))
 
     def texts(self, rows: slice) -> Tensor | slice:
-        """Which texts a slice of rows means."""
+        """The texts of a slice of rows."""
         return rows if self.order is None else self.order[rows]
 
-    def met(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """(P,) texts of these rows whose image is among the columns, and (P,) their places among the rows."""
+    def own_pairs(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """(P,) texts of these rows whose image is among the columns, and (P,) their positions among the rows."""
         texts = torch.arange(rows.start, rows.stop) if self.order is None else self.order[rows]
         owner = self.item_of_text[texts]
         inside = ((owner >= columns.start) & (owner < columns.stop)).nonzero()[:, 0]
@@ -96,13 +99,20 @@ class Plan:
 def cut(
     texts: int, items: int, cost: int = 1, memory_mib: float = MEMORY_MIB, most: int = MOST_PAIRS
 ) -> tuple[list[slice], list[slice]]:
-    """Slices of texts and of images, such that a tile of both fits the budget, and has at most so many pairs.
+    """Slices of texts and of images, such that a tile of both fits the budget and has at most `most` pairs.
 
-    Tiles have the proportions of the matrix, as far as none gets thin: of as many slices either way, the positives,
-    which stand along its diagonal, meet the fewest tiles. Sizes differ by one at most: products of like shape round
-    alike, and none is of a single row beside long ones.
+    Tiles have the proportions of the matrix, unless they would become thin: with as many slices of texts as of images,
+    the positives, which lie along the diagonal, fall into the fewest tiles. Sizes differ by at most one: products of
+    similar shape round alike, and no tile has a single row beside long ones.
+
+    Args:
+        texts: M.
+        items: N.
+        cost: numbers in memory per pair that is compared.
+        memory_mib: budget of everything in memory at once, in MiB.
+        most: pairs per tile.
     """
-    # half of the budget is for tiles that are held; a pair has its score and comparisons beside the method's numbers
+    # half of the budget is for tiles that are kept; a pair takes its score and comparisons beside the method's numbers
     pairs = min(most, max(1, int(memory_mib * NUMBERS_PER_MIB) // (2 * (cost + 2))))
     thin = min(THINNEST, math.isqrt(pairs))
     rows = min(texts, max(thin, min(math.isqrt(pairs * texts // items), pairs // min(thin, items))))
@@ -111,7 +121,7 @@ def cut(
 
 
 def slices(first: int, last: int, size: int) -> list[slice]:
-    """first to last in as few parts of at most `size` as there can be, whose sizes differ by one at most."""
+    """The range from first to last in the fewest parts of at most `size`, whose sizes differ by at most one."""
     number = last - first
     parts = -(-number // size)
     return [slice(first + number * n // parts, first + number * (n + 1) // parts) for n in range(parts)]
@@ -119,14 +129,18 @@ def slices(first: int, last: int, size: int) -> list[slice]:
 
 @dataclass
 class Scores:
-    """The tiles of a plan, made by `tile`; a few of them held."""
+    """The tiles of a plan, computed by `tile`; some of the first pass are held for the second."""
 
     tile: Tile
     plan: Plan
     held: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def make(self, rows: slice, columns: slice, hold: bool = False) -> Tensor:
-        """(m, n) scores of one tile.
+        """(m, n) scores of one tile: the held one, which is then released, or a new one.
+
+        Args:
+            rows, columns: of the plan.
+            hold: keep the tile for the next call, if the plan allows another one.
 
         Raises:
             ValueError: NaN among them.
@@ -135,7 +149,7 @@ class Scores:
         if key in self.held:
             return self.held.pop(key)
         scores = self.tile(self.plan.texts(rows), columns)
-        # NaN passes through a sum, which is far quicker than asking each score
+        # a sum propagates NaN, and is far faster than a check of every score
         if not bool(scores.sum().isfinite()) and bool(scores.isnan().any()):
             raise ValueError(
                 f"similarity holds NaN ({int(scores.isnan().sum())} in the first tile that has any): it has no rank. "
@@ -148,12 +162,12 @@ class Scores:
 
 @dataclass(frozen=True)
 class Positives:
-    """Scores of the positives, which everything else is compared with.
+    """Scores of the positives, with which all other scores are compared.
 
     Attributes:
         own: (M,) score of each text with its image.
-        best: (N,) the best of each image's own; -inf where it has no text.
-        place: (N,) the highest text among those that have it; -1 where there is none.
+        best: (N,) best score of each image with its own texts; -inf where it has none.
+        place: (N,) highest position of an own text with that score; -1 where an image has no text.
     """
 
     own: Tensor
@@ -162,7 +176,7 @@ class Positives:
 
     @classmethod
     def of(cls, own: Tensor, item_of_text: Tensor, items: int) -> Positives:
-        """From the scores of all texts with their images."""
+        """The positives, from the (M,) scores of all texts with their images."""
         owner = item_of_text.to(own.device, torch.int64)
         best = own.new_full((items,), -torch.inf).scatter_reduce(0, owner, own, "amax")
         leads = own == best[owner]
@@ -172,20 +186,20 @@ class Positives:
 
 
 def own_scores(scores: Scores, columns: Sequence[slice] | None = None, rows: Sequence[slice] | None = None) -> Tensor:
-    """(M,) score of each text with its image, where both are among the rows and columns; NaN elsewhere. Pass one."""
+    """First pass: (M,) score of each text with its image, where both are among the rows and columns; NaN elsewhere."""
     plan = scores.plan
     own: Tensor | None = None
-    for some in plan.columns if columns is None else columns:
-        for part in plan.rows if rows is None else rows:
-            texts, inside = plan.met(part, some)
+    for tile_columns in plan.columns if columns is None else columns:
+        for tile_rows in plan.rows if rows is None else rows:
+            texts, inside = plan.own_pairs(tile_rows, tile_columns)
             if len(texts) == 0:
                 continue
-            tile = scores.make(part, some, hold=True)
+            tile = scores.make(tile_rows, tile_columns, hold=True)
             if own is None:
                 own = tile.new_full((len(plan.item_of_text),), torch.nan)
             texts, inside = texts.to(tile.device), inside.to(tile.device)
             owner = plan.item_of_text.to(tile.device)[texts]
-            own[texts] = tile[inside, owner - some.start]
+            own[texts] = tile[inside, owner - tile_columns.start]
     return torch.full((len(plan.item_of_text),), torch.nan) if own is None else own
 
 
@@ -196,67 +210,67 @@ def count(
     rows: Sequence[slice] | None = None,
     keep: Tensor | None = None,
 ) -> dict[Direction, Counts]:
-    """The second pass over these rows and columns: counts of all M texts and all N images, 0 outside of them.
+    """Second pass over these rows and columns: counts of all M texts and all N images; 0 for texts and images outside.
 
     Args:
-        scores: tiles; those of the first pass may be held by it.
+        scores: the tiles; it may hold some of the first pass.
         positives: of all texts and images.
-        columns, rows: a part of the plan's; default all.
-        keep: (M, N) that the scores are written to, for who needs the whole matrix too.
+        columns, rows: some of the plan's; None takes all.
+        keep: (M, N) matrix to write the scores to, for callers that need them all; None drops them.
     """
     plan, own = scores.plan, positives.own
     device = own.device
     owner, items = plan.item_of_text.to(device), len(positives.best)
-    found: dict[Direction, Counts] = {
+    counts: dict[Direction, Counts] = {
         "i2t": Counts(*torch.zeros(3, items, dtype=torch.int64, device=device)),
         "t2i": Counts(*torch.zeros(3, len(own), dtype=torch.int64, device=device)),
     }
     leads = own == positives.best[owner]
-    for some in plan.columns if columns is None else columns:
-        image = torch.arange(some.start, some.stop, device=device)
-        for part in plan.rows if rows is None else rows:
-            tile = scores.make(part, some)
-            met, inside = (each.to(device) for each in plan.met(part, some))
-            # a tile that was made again is of the same numbers as before, or nearly: the positive's stays what it was
-            tile[inside, owner[met] - some.start] = own[met]
-            texts = torch.arange(part.start, part.stop, device=device)
+    for tile_columns in plan.columns if columns is None else columns:
+        image = torch.arange(tile_columns.start, tile_columns.stop, device=device)
+        for tile_rows in plan.rows if rows is None else rows:
+            tile = scores.make(tile_rows, tile_columns)
+            paired, inside = (positions.to(device) for positions in plan.own_pairs(tile_rows, tile_columns))
+            # a tile that is computed again may differ in its last digits: the positives keep their first scores
+            tile[inside, owner[paired] - tile_columns.start] = own[paired]
+            texts = torch.arange(tile_rows.start, tile_rows.stop, device=device)
             texts = texts if plan.order is None else plan.order.to(device)[texts]
             if keep is not None:
-                keep[texts.to(keep.device), some] = tile.to(keep.device)
-            _count_rows(tile, own[texts], owner[texts], image, inside, texts, found["t2i"])
-            best, place = positives.best[some], positives.place[some]
-            own_best = torch.bincount(owner[met][leads[met]] - some.start, minlength=len(image))
-            _count_columns(tile, best, place, texts, own_best, some, found["i2t"])
-    return found
+                keep[texts.to(keep.device), tile_columns] = tile.to(keep.device)
+            _count_rows(tile, own[texts], owner[texts], image, inside, texts, counts["t2i"])
+            best, place = positives.best[tile_columns], positives.place[tile_columns]
+            own_best = torch.bincount(owner[paired][leads[paired]] - tile_columns.start, minlength=len(image))
+            _count_columns(tile, best, place, texts, own_best, tile_columns, counts["i2t"])
+    return counts
 
 
 def _count_rows(
     tile: Tensor, own: Tensor, owner: Tensor, image: Tensor, inside: Tensor, texts: Tensor, into: Counts
 ) -> None:
-    """Adds what stands around each text's image in the tile."""
+    """Add to `into` the counts around each text's image in the tile."""
     better = _count(tile > own[:, None], 1)
     tied = _count(tile >= own[:, None], 1) - better
     tied[inside] -= 1  # a text's image ties with itself
     into.better[texts] += better
     into.tied[texts] += tied
-    some = tied.nonzero()[:, 0]  # most tiles have no ties: look closer only where there are some
-    if len(some):
-        above = (tile[some] == own[some, None]) & (image > owner[some, None])
-        into.tied_above[texts[some]] += _count(above, 1)
+    rows = tied.nonzero()[:, 0]  # most tiles have few ties: compare indices only in rows that have some
+    if len(rows):
+        above = (tile[rows] == own[rows, None]) & (image > owner[rows, None])
+        into.tied_above[texts[rows]] += _count(above, 1)
 
 
 def _count_columns(
     tile: Tensor, best: Tensor, place: Tensor, texts: Tensor, own_best: Tensor, columns: slice, into: Counts
 ) -> None:
-    """Adds what stands around each image's best text in the tile."""
+    """Add to `into` the counts around each image's best text in the tile."""
     better = _count(tile > best, 0)
     tied = _count(tile >= best, 0) - better - own_best
     into.better[columns] += better
     into.tied[columns] += tied
-    some = tied.nonzero()[:, 0]
-    if len(some):
-        above = (tile[:, some] == best[some]) & (texts[:, None] > place[some])
-        into.tied_above[columns.start + some] += _count(above, 0)
+    with_ties = tied.nonzero()[:, 0]
+    if len(with_ties):
+        above = (tile[:, with_ties] == best[with_ties]) & (texts[:, None] > place[with_ties])
+        into.tied_above[columns.start + with_ties] += _count(above, 0)
 
 
 def _count(yes: Tensor, dim: int) -> Tensor:
@@ -266,15 +280,17 @@ def _count(yes: Tensor, dim: int) -> Tensor:
 def total(parts: Sequence[Mapping[Direction, Counts]]) -> dict[Direction, Counts]:
     """The sum of counts over disjoint parts."""
     return {
-        way: Counts(*(torch.stack(each).sum(0) for each in zip(*(part[way] for part in parts), strict=True)))
-        for way in DIRECTIONS
+        direction: Counts(
+            *(torch.stack(counts).sum(0) for counts in zip(*(part[direction] for part in parts), strict=True))
+        )
+        for direction in DIRECTIONS
     }
 
 
 def merge(parts: Sequence[Mapping[Direction, Counts]], positives: Positives) -> dict[Direction, Counts]:
-    """The counts over everything, from those over its parts; -1 for an image without a text."""
-    found, empty = total(parts), positives.place < 0
-    return {"i2t": Counts(*(each.masked_fill(empty, -1) for each in found["i2t"])), "t2i": found["t2i"]}
+    """The counts over all texts and images, from those over disjoint parts; -1 for an image without a text."""
+    counts, empty = total(parts), positives.place < 0
+    return {"i2t": Counts(*(part.masked_fill(empty, -1) for part in counts["i2t"])), "t2i": counts["t2i"]}
 
 
 def stream_counts(
@@ -288,12 +304,12 @@ def stream_counts(
     """Counts of both directions, those of `image_to_text_counts` and `text_to_image_counts` on the same scores.
 
     Args:
-        tile: makes the scores.
+        tile: computes the scores.
         item_of_text: (M,) position of the image that each text belongs to.
         items: N.
-        cost: numbers held while one pair is compared.
-        memory_mib: of all that is held at once.
-        keep: (M, N) that the scores are written to; None, and they are forgotten.
+        cost: numbers in memory per pair that is compared.
+        memory_mib: budget of everything in memory at once, in MiB.
+        keep: (M, N) matrix to write the scores to; None drops them.
 
     Raises:
         ValueError: positions that do not fit, or NaN among the scores.

@@ -1,4 +1,4 @@
-"""Fast Re-ranking, the search of its temperatures, and what it is compared with."""
+"""Re-ranking: Fast Re-ranking, its banks of training queries, and the re-ranking of MTFN to compare with."""
 
 from raytrain.evaluation.reranking.fast_reranking import fast_rerank
 

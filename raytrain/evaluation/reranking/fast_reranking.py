@@ -1,9 +1,9 @@
-"""Fast Re-ranking: scores normalised over the competing queries, so that hubs lose what they do not deserve.
+"""Fast Re-ranking: scores normalised over the competing queries, which lowers hubs (items close to every query).
 
-A softmax along a query's own row never changes that query's ranking; the useful normalisation runs over the other
-queries, for each gallery item. It needs the whole query set (transductive), and its rows say so; or a bank of training
-queries in its stead (`query_bank`), and then a query is ranked by itself. Published as "fast re-ranking" with DVSE, of
-which only abstracts were open to us; this is our reading, each choice a mode. mtfn mode is there to compare with.
+A softmax along a query's own row never changes that query's ranking; the useful normalisation runs over the queries,
+for each gallery item. It needs the whole query set, so results are marked transductive; or a bank of training queries
+instead (`query_bank`), and then each query is ranked independently. It was published as "fast re-ranking" with DVSE, of
+which only abstracts were open to us; this is our reading, each choice a mode. mtfn mode serves for comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raytrain.evaluation.reranking.mutual_rank import resorted
 Mode = Literal["cross", "product", "additive", "mtfn", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 SOFTMAX_MODES: tuple[Mode, ...] = ("cross", "product", "additive")
-BLOCK_ELEMENTS = 2**20  # float64 temporaries hold this many numbers
+BLOCK_ELEMENTS = 2**20  # numbers per float64 temporary
 
 
 def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: float = 1.0) -> Tensor:
@@ -34,15 +34,16 @@ def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: fl
         cross     similarity - L_q               L_q (G,): log-mean-exp over queries of scale * similarity, / scale
         product   similarity - (L_q + L_g) / 2   L_g (Q,): the same over the gallery
         additive  similarity + beta * B
-        mtfn      minus the place of `mutual_rank.resorted`; `scale` is K1
+        mtfn      minus the position in `mutual_rank.resorted`; `scale` is K1
         off       similarity
 
-    scale -> 0 subtracts the mean over queries, scale -> inf the maximum (an item that likes another query better goes
-    behind every item whose best query this is). Both limits may be given as 0 and math.inf. Sums are of float64.
+    scale -> 0 subtracts the mean over queries, scale -> inf the maximum: an item with a better query then ranks behind
+    every item whose best query this is. Both limits may be given, as 0 and math.inf. Sums are float64.
 
     Args:
         similarity: (Q, G) scores, larger is closer. Half precision is widened to float32.
         scale: inverse temperature, in 1 / units of `similarity`; the published values for cosines are 20 and 170.
+        mode: as above.
         beta: weight of B in additive mode.
 
     Raises:
@@ -51,7 +52,7 @@ def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: fl
     if similarity.dtype in (torch.float16, torch.bfloat16):
         similarity = similarity.float()
     ranked = ranking_scores(similarity, scale, mode, beta)
-    if mode == "product":  # what ranking has no need of: the same for all of a query's gallery
+    if mode == "product":  # ranking does not need L_g, which is the same for the whole gallery of a query
         return ranked - log_mean_exp(similarity, scale, dim=1).to(ranked.dtype) / 2
     return ranked
 
@@ -70,9 +71,9 @@ def ranking_scores(
         similarity: (Q, G) scores, or (G, Q) where `queries` is 1.
         scale, mode, beta: as in `fast_rerank`.
         queries: dimension of the queries.
-        bank: (B, G), or (G, B) where `queries` is 1: scores of other queries, over which the softmax runs in their
-            stead (query-bank normalisation, Bogolin et al., CVPR 2022). A query's ranking then depends on itself
-            alone. In additive mode the query itself counts as one more of the bank, so that B stays below 1.
+        bank: (B, G), or (G, B) where `queries` is 1: scores of other queries, over which the softmax runs instead
+            (query-bank normalisation, Bogolin et al., CVPR 2022). The ranking of a query then depends on no other
+            query. In additive mode the query itself counts as one more of the bank, so that B stays below 1.
 
     Raises:
         ValueError: as `fast_rerank`; a bank in mtfn mode.
@@ -101,12 +102,14 @@ def normalised(
     beta: float = 1.0,
     apart: bool = False,
 ) -> Tensor:
-    """Scores less (or plus) what each gallery item's log-mean-exp over `number` queries makes of them, by mode.
+    """Scores re-ranked by mode, given each gallery item's log-mean-exp over `number` queries.
 
     Args:
         similarity: scores of queries and gallery, in either order.
-        log_mean: float64 that broadcasts against them along the queries.
-        apart: whether those queries are others than the ones that are asked, see `ranking_scores`.
+        log_mean: float64 log-mean-exps, which broadcast against `similarity` along the queries.
+        number: of queries that `log_mean` averages.
+        scale, mode, beta: as in `fast_rerank`.
+        apart: whether those queries are a bank, apart from the queries to rank; see `ranking_scores`.
     """
     if mode == "cross":
         return similarity - log_mean.to(similarity.dtype)
@@ -131,7 +134,7 @@ def normalised(
 
 
 def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
-    """log(mean(exp(scale * similarity))) / scale along `dim`, kept as 1, float64: the mean at 0, the top at inf."""
+    """log(mean(exp(scale * similarity))) / scale along `dim`, kept as 1, float64: mean at scale 0, maximum at inf."""
     top = similarity.amax(dim, keepdim=True).double()
     if math.isinf(scale):
         return top
@@ -145,7 +148,7 @@ def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
     spread = max(
         float((high - similarity[part].amin(dim, keepdim=True)).max()) for part, high in zip(parts, tops, strict=True)
     )
-    # a mean so near 1 that its logarithm would lose its digits is kept as a distance from 1
+    # near 1, the mean is kept as its distance from 1, so that its logarithm keeps its digits
     near = spread * scale < 1
     sums = []
     for part, high in zip(parts, tops, strict=True):
@@ -156,24 +159,24 @@ def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:
-    """Sums of blocks of rows, added up where they are of columns."""
+    """Sums of blocks of rows: added up along dim 0, concatenated along dim 1."""
     return torch.stack(parts).sum(0) if dim == 0 else torch.cat(parts)
 
 
 @dataclass(frozen=True)
 class Temperatures:
-    """What re-ranking does with each direction, as `raytrain rerank` chose it on validation.
+    """The settings of re-ranking for each direction, as `raytrain rerank` chose them on validation.
 
     Args:
-        mode: as in `fast_rerank`, of both directions.
+        mode: as in `fast_rerank`, for both directions.
         i2t: scale for image queries (K1 in mtfn mode); None leaves that direction as it is.
         t2i: scale for text queries; None leaves that direction as it is.
-        beta: weight of additive mode.
+        beta: weight of B in additive mode.
         i2t_mode, t2i_mode: mode of one direction; None takes `mode`.
-        i2t_bank: how many training images stand for the image queries; 0 takes the image queries themselves.
-        t2i_bank: how many training captions stand for the text queries; 0 takes the text queries themselves.
-        bank_seed: of the bank's draw.
-        pooling: how the scores of a method's views were made one score; None as the run was trained.
+        i2t_bank: number of training images to normalise over; 0 normalises over the image queries themselves.
+        t2i_bank: number of training captions to normalise over; 0 normalises over the text queries themselves.
+        bank_seed: of the draw of the bank.
+        pooling: how the scores of a method's views become one score; None as in training.
     """
 
     mode: Mode = "cross"
@@ -206,23 +209,24 @@ class Temperatures:
 
     @property
     def active(self) -> bool:
-        """Whether anything changes."""
+        """Whether any score changes."""
         return self.pooling is not None or any(self.mode_of(direction) != "off" for direction in ("i2t", "t2i"))
 
     @property
     def transductive(self) -> bool:
-        """Whether a query's ranking depends on the other queries: where a direction has no bank."""
+        """Whether a query's ranking depends on the other queries: a direction is re-ranked without a bank."""
         return any(self.mode_of(name) != "off" and not getattr(self, f"{name}_bank") for name in ("i2t", "t2i"))
 
     @property
     def bank_sizes(self) -> tuple[int, int]:
-        """Training images and training captions that are needed."""
+        """(training images, training captions) that the settings need."""
         return tuple(getattr(self, f"{n}_bank") if self.mode_of(n) != "off" else 0 for n in ("i2t", "t2i"))  # type: ignore[return-value]
 
     def image_to_text(self, similarity: Tensor, bank: Tensor | None = None) -> Tensor:
         """(M, N) texts by images -> (M, N) scores that rank the texts of each image.
 
         Args:
+            similarity: (M, N) scores.
             bank: (M, B) scores of the texts against the images of the bank, B at least `i2t_bank`.
         """
         return self._ranked("i2t", similarity, 1, bank)
@@ -231,6 +235,7 @@ class Temperatures:
         """(M, N) texts by images -> (M, N) scores that rank the images of each text.
 
         Args:
+            similarity: (M, N) scores.
             bank: (B, N) scores of the texts of the bank against the images, B at least `t2i_bank`.
         """
         return self._ranked("t2i", similarity, 0, bank)
@@ -243,13 +248,13 @@ class Temperatures:
         if size and (bank is None or bank.shape[queries] < size):
             have = 0 if bank is None else bank.shape[queries]
             raise ValueError(f"{direction} is normalised over a bank of {size} training queries; {have} were given")
-        some = bank.narrow(queries, 0, size) if size and bank is not None else None
+        part = bank.narrow(queries, 0, size) if size and bank is not None else None
         if similarity.dtype in (torch.float16, torch.bfloat16):
             similarity = similarity.float()
-        return ranking_scores(similarity, getattr(self, direction), mode, self.beta, queries, some)
+        return ranking_scores(similarity, getattr(self, direction), mode, self.beta, queries, part)
 
     def as_dict(self) -> dict[str, Any]:
-        """Mode, scales and beta, and of the rest what is not its default: older files read the same."""
+        """Mode, scales and beta, and other fields only where they differ from their default, as in older files."""
         always = ("mode", "i2t", "t2i", "beta")
         return {
             field.name: getattr(self, field.name)
@@ -257,8 +262,8 @@ class Temperatures:
             if field.name in always or getattr(self, field.name) != field.default
         }
 
-    def told(self) -> str:
-        """In a few words: "cross i2t 20 t2i off", "i2t cross 20 t2i product 31, bank 1000 / 5000"."""
+    def describe(self) -> str:
+        """A short description: "cross i2t 20 t2i off", "i2t cross 20 t2i product 31, bank 1000 / 5000"."""
         modes = {self.mode_of(name) for name in ("i2t", "t2i")} - {"off"}
         shared = len(modes) < 2
         words: list[str] = [modes.pop() if modes else "off"] if shared else []
@@ -271,9 +276,11 @@ class Temperatures:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Temperatures:
+        """The settings that `as_dict` returned."""
         return cls(**values)
 
 
 def check_mode(mode: str) -> None:
+    """Raise ValueError for a mode that does not exist."""
     if mode not in MODES:
         raise ValueError(f"re-ranking has no mode {mode!r}. Modes: {', '.join(MODES)}.")

@@ -1,7 +1,7 @@
-"""Banks of training queries, over which gallery items are normalised instead of over the queries that are asked.
+"""Query banks: training queries over which gallery items are normalised, instead of over the queries to rank.
 
-With a bank, Fast Re-ranking ranks one query at a time (query-bank normalisation, Bogolin et al., CVPR 2022): what a
-gallery item loses is known before any query comes.
+With a bank, Fast Re-ranking ranks one query at a time (query-bank normalisation, Bogolin et al., CVPR 2022): the
+normaliser of a gallery item is known before any query arrives.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from raytrain.evaluation.reranking.fast_reranking import Mode, log_mean_exp, nor
 
 @dataclass(frozen=True)
 class QueryBank:
-    """Scores of training queries against a gallery, as parts of text-image matrices; the first n rows are a bank of n.
+    """Scores of training queries against a gallery, as text-image matrices; the first n queries are a bank of n.
 
     Args:
         i2t: (M, B) scores of the M texts of the gallery against B training images; None for no bank.
         t2i: (B, N) scores of B training captions against the N images of the gallery; None for no bank.
-        seed: that the training queries were drawn with.
+        seed: of the draw of the training queries.
     """
 
     i2t: Tensor | None = None
@@ -29,20 +29,20 @@ class QueryBank:
     seed: int = 0
 
     def part(self, texts: Tensor | slice, items: Tensor | slice) -> QueryBank:
-        """The bank for a part of the gallery; uncopied where slices name it."""
+        """The bank for a part of the gallery, given by positions of texts and images; slices copy nothing."""
         i2t = None if self.i2t is None else self.i2t[texts]
         t2i = None if self.t2i is None else self.t2i[:, items]
         return QueryBank(i2t, t2i, self.seed)
 
     def sizes(self, direction: str) -> int:
-        """How many queries there are for "i2t" or "t2i"."""
+        """Number of queries of the bank for a direction, "i2t" or "t2i"."""
         if direction == "i2t":
             return 0 if self.i2t is None else self.i2t.shape[1]
         return 0 if self.t2i is None else len(self.t2i)
 
 
 class BankNormaliser:
-    """Re-ranks the scores of queries as they come, one or many, by what a bank says of each gallery item.
+    """Re-ranks the scores of queries as they arrive, one or many, by a bank's normaliser of each gallery item.
 
         normalise = BankNormaliser(bank_scores, scale=20)
         best = normalise(scores_of_one_query).argmax()
@@ -50,15 +50,18 @@ class BankNormaliser:
     Args:
         bank: (B, G) scores of B training queries against the gallery.
         scale, mode, beta: as in `reranking.fast_rerank`; not mtfn.
+
+    Raises:
+        ValueError: mtfn mode, an unknown mode, or a scale that is negative or NaN.
     """
 
     def __init__(self, bank: Tensor, scale: float, mode: Mode = "cross", beta: float = 1.0) -> None:
-        ranking_scores(bank[:1], scale, mode, beta, bank=bank[:1])  # refuses what has no meaning
+        ranking_scores(bank[:1], scale, mode, beta, bank=bank[:1])  # raises on settings without meaning
         self.mode, self.scale, self.beta, self.queries = mode, scale, beta, len(bank)
-        self.log_mean = log_mean_exp(bank, scale, dim=0)  # (1, G), all that is kept of the bank
+        self.log_mean = log_mean_exp(bank, scale, dim=0)  # (1, G); the bank itself is not kept
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """(G,) or (Q, G) scores -> the same shape, re-ranked; each query by itself."""
+        """(G,) or (Q, G) scores -> re-ranked scores of the same shape; each query is ranked independently."""
         rows = scores if scores.ndim == 2 else scores[None]
         ranked = rows if self.mode == "off" else normalised(
             rows, self.log_mean, self.queries, self.scale, self.mode, self.beta, apart=True

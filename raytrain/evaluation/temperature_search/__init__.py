@@ -1,1 +1,1 @@
-"""The search of re-ranking temperatures over one similarity matrix: hundreds of settings in one process."""
+"""Temperature search: hundreds of re-ranking settings evaluated on one similarity matrix, in one process."""

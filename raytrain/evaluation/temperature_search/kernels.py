@@ -1,7 +1,7 @@
-"""Compiled loops of the search of temperatures; importing this needs numba (the extra `fast`).
+"""Compiled loops of the temperature search; importing this module needs numba (the extra `fast`).
 
-They hold no lock, so that threads share the rows of a matrix among them. What they compute is described, and computed
-once more with PyTorch, in `log_means` and `many_temperatures`.
+They release the GIL, so that threads can divide the rows of a matrix. `log_means` and `many_temperatures` describe what
+they compute, and compute the same with PyTorch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 F = TypeVar("F", bound=Callable[..., Any])
 
 WIDTH = 128  # columns of a tile: 8 mantissas x 4 rows x 128 doubles stay in a core's first two caches
-CHUNK = 128  # columns that are passed over together where none of them can matter
-# 1 / n! of exp's series; on |y| <= 0.35 what is left out is below 1e-17 of the value
+CHUNK = 128  # columns that are skipped together where none of them can count
+# 1 / n! of exp's series; on |y| <= 0.35 the remainder is below 1e-17 of the value
 C0, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13 = (1 / math.factorial(n) for n in range(14))
 
 
@@ -26,7 +26,7 @@ class Compiler(Protocol):
 
 
 def compiled(reorder_sums: bool) -> Compiler:
-    """Sums may be added up in another order where they are of floats; comparisons stay as they are written."""
+    """A decorator that compiles a function; `reorder_sums` permits another order and fusion of float operations."""
     flags = {"reassoc", "contract", "nsz"} if reorder_sums else False
 
     def compile_it(function: F) -> F:
@@ -59,15 +59,18 @@ def add_powers(
     row_sums: np.ndarray,
     column_sums: np.ndarray,
 ) -> None:
-    """Add exp(scale_k (score - shifts)) to both sums, for each scale of a grid.
+    """Add exp(scale_k (score - row shift - column shift)) to the sums of rows and of columns, for each scale of a grid.
 
-    One exponential an entry, e = exp(step (score - shifts)), as the series of its 2**halvings-th root; the mantissas
-    e^steps ... e^(2 steps - 1) by multiplication, and each octave by squaring the one before it.
+    One exponential per entry, e = exp(step (score - shifts)), as the series of its 2**halvings-th root; the mantissas
+    e^steps ... e^(2 steps - 1) follow by multiplication, and each octave by squaring the one before it.
 
     Args:
         scores: (R, N) float32.
         row_shift, column_shift: (R,) and (N,) float64.
-        step: first scale of the grid / steps; `doublings` is the logarithm of steps to the base 2.
+        step: first scale of the grid / steps.
+        halvings: see above.
+        doublings: logarithm of steps to the base 2.
+        steps, octaves: of the grid.
         row_sums: (K, R) float64, added to; K = octaves * steps.
         column_sums: (K, at least N rounded up to WIDTH) float64, added to.
     """
@@ -104,7 +107,7 @@ def add_powers(
                 for r in range(4):
                     for c in range(WIDTH):
                         powers[j, r, c] = powers[j - 1, r, c] * base[r, c]
-            # two octaves while a power is at hand: writing powers back is what limits this loop
+            # two octaves per pass over the powers: this loop is bound by writing them back
             for octave in range(0, octaves, 2):
                 both = octave + 1 < octaves
                 for j in range(steps):
@@ -150,7 +153,7 @@ def add_powers(
 
 @compiled(reorder_sums=True)
 def _reaching(scores: np.ndarray, slack: np.ndarray, floor: np.float32) -> np.float32:
-    """How many of scores - slack reach the floor; counted in floats, which is what becomes vector code."""
+    """Number of scores - slack that reach the floor; counted in floats, which the compiler vectorises."""
     count = np.float32(0)
     for c in range(len(scores)):
         count += np.float32(1) if scores[c] - slack[c] >= floor else np.float32(0)
@@ -175,22 +178,22 @@ def rank_rows(
     floor: np.ndarray,
     ranks: np.ndarray,
 ) -> None:
-    """The place of each row's own column among scores - offsets; of equal ones the higher index stands above.
+    """Write the rank of each row's own column among scores - offsets; of equal ones the higher index ranks above.
 
-    Only columns with scores - slack >= floor are looked at closely: the others stand below under every setting.
+    Only columns with scores - slack >= floor are compared: the others rank below under every setting.
 
     Args:
         scores: (R, N) float32.
         owner: (R,) int64 own column of each row.
-        offsets: (N, K) float32.
-        own: (R, K) float32, score less offset of the own column.
-        slack, floor: (N,) and (R,) float32.
+        offsets: (N, K) float32, one column per setting.
+        own: (R, K) float32, score minus offset of the own column.
+        slack, floor: (N,) and (R,) float32 bounds, from `many_temperatures._bounds`.
         ranks: (R, K) int32 zeros, written.
     """
     rows, columns = scores.shape
     settings = offsets.shape[1]
     for r in range(rows):
-        row, place, bound, mine, here = scores[r], owner[r], floor[r], own[r], ranks[r]
+        row, place, bound, own_score, row_ranks = scores[r], owner[r], floor[r], own[r], ranks[r]
         for left in range(0, columns, CHUNK):
             right = min(columns, left + CHUNK)
             if _reaching(row[left:right], slack[left:right], bound) == 0:
@@ -200,10 +203,10 @@ def rank_rows(
                     score, offset = row[c], offsets[c]
                     if c < place:
                         for k in range(settings):
-                            here[k] += np.int32(score - offset[k] > mine[k])
+                            row_ranks[k] += np.int32(score - offset[k] > own_score[k])
                     elif c > place:
                         for k in range(settings):
-                            here[k] += np.int32(score - offset[k] >= mine[k])
+                            row_ranks[k] += np.int32(score - offset[k] >= own_score[k])
 
 
 @compiled(reorder_sums=False)
@@ -217,12 +220,13 @@ def rank_columns(
     floor: np.ndarray,
     ranks: np.ndarray,
 ) -> None:
-    """Add how many of these rows stand above each column's best own row, by scores less the rows' offsets.
+    """Add the number of these rows that rank above each column's best own row, by scores minus the rows' offsets.
 
     Args:
         scores: (R, N) float32, the rows `first` to `first` + R of the matrix.
+        first: index of the first of these rows.
         offsets: (R, K) float32 of these rows.
-        best: (N, K) float32, what the best own row has.
+        best: (N, K) float32, score minus offset of the best own row.
         place: (N, K) int32 index of that row in the matrix.
         slack, floor: (R,) and (N,) float32, as in `rank_rows`.
         ranks: (N, K) int32, added to.
@@ -237,12 +241,12 @@ def rank_columns(
                 continue
             for c in range(left, right):
                 if row[c] - spare >= floor[c]:
-                    score, mine, here = row[c], best[c], ranks[c]
+                    score, own_best, column_ranks = row[c], best[c], ranks[c]
                     tied = np.int32(0)
                     for k in range(settings):
                         value = score - offset[k]
-                        here[k] += np.int32(value > mine[k])
-                        tied |= np.int32(value == mine[k])
+                        column_ranks[k] += np.int32(value > own_best[k])
+                        tied |= np.int32(value == own_best[k])
                     if tied != 0:
                         for k in range(settings):
-                            here[k] += np.int32((score - offset[k] == mine[k]) & (first + r > place[c, k]))
+                            column_ranks[k] += np.int32((score - offset[k] == own_best[k]) & (first + r > place[c, k]))

@@ -1,12 +1,12 @@
 """Normalisers of re-ranking at many scales: log-mean-exps over the rows and columns of a matrix in one pass.
 
-The scales of a `Grid` are chosen such that all of exp(scale x) come from one exponential by multiplication alone, which
-is what makes many of them cheap. Compiled with numba (the extra `fast`), on torch's number of threads; without it, and
-for anything but float32 on the CPU, PyTorch does the same in blocks of rows.
+The scales of a `Grid` are such that exp(scale x) at every scale follows from one exponential by multiplication, which
+makes many scales cheap. numba (the extra `fast`) compiles the loops, which run on torch's number of threads; without
+it, and for anything but float32 on the CPU, PyTorch does the same in blocks of rows.
 
-How exact: everything is summed in float64. A power e^n carries n times the rounding error of e, but L divides it by a
-scale that is n times as large, so that the error of L is the same at every scale: about 1e-16 times the range of the
-scores and the number of steps over the first scale, some 1e-15 for cosines.
+Precision: all sums are float64. A power e^n has n times the relative rounding error of e, but the log-mean-exp divides
+it by a scale that is n times as large, so that its error is the same at every scale: about 1e-16 times the range of the
+scores times steps / first scale, about 1e-15 for cosines.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-LARGEST_EXPONENT = 600.0  # exp of it, times any number of terms, is a float64 number; and so is 1 over it
-SMALL = 2_000_000  # scores below which compiling (a second, once on a machine) is not worth it
+LARGEST_EXPONENT = 600.0  # exp(600) times any number of terms does not overflow float64, exp(-600) does not underflow
+SMALL = 2_000_000  # scores below which compiling (a second, once per machine) does not pay
 BLOCK_ELEMENTS = 2**18
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Scales first * 2**octave * (1 + j / steps): `steps` of them in each of the octaves, evenly between its ends.
+    """A grid of scales, first * 2**octave * (1 + j / steps): `steps` of them per octave, evenly spaced.
 
     Args:
         first: the smallest scale.
-        steps: a power of two.
-        octaves: at least 1; a single scale is Grid(scale).
+        steps: scales per octave, a power of two.
+        octaves: 1 or more; a single scale is Grid(scale).
     """
 
     first: float = 2.0
@@ -50,6 +50,7 @@ class Grid:
 
     @property
     def scales(self) -> tuple[float, ...]:
+        """All scales, ascending."""
         return tuple(
             self.first * 2**octave * (1 + j / self.steps) for octave in range(self.octaves) for j in range(self.steps)
         )
@@ -66,11 +67,11 @@ def log_means(
     Args:
         scores: (M, N), finite.
         grid: of K scales.
-        over_rows, over_columns: which of the two are wanted; the other is empty.
-        compiled: whether by numba; None where that is possible and worth it.
+        over_rows, over_columns: which of the two to compute; the other is (K, 0).
+        compiled: whether to use the compiled loops; None uses them where that is possible and pays.
 
     Raises:
-        ValueError: an empty matrix, or scores that are not finite.
+        ValueError: an empty matrix, scores that are not finite, or `compiled` where it is impossible.
     """
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"scores have shape {tuple(scores.shape)}; give (M, N), none empty")
@@ -82,33 +83,35 @@ def log_means(
     rows, columns = torch.zeros(len(scores), dtype=torch.float64), torch.zeros(scores.shape[1], dtype=torch.float64)
     spread = (largest - least_top) / 2 * max(grid.scales)
     nothing = torch.empty(len(grid), 0, dtype=torch.float64)
-    if spread < LARGEST_EXPONENT:  # one shift for all: no sum can vanish or overflow, and one pass serves both
+    if spread < LARGEST_EXPONENT:  # one shift for all: no sum can underflow or overflow, and one pass serves both
         shift = (largest + least_top) / 2
         below = max(abs(largest - shift), abs(low - shift))
         row_sums, column_sums = _sums(scores, rows + shift, columns, grid, below, compiled)
         shifts = columns + shift, rows + shift
-    else:  # each sum has a shift of its own, its largest term
+    else:  # each sum has its own shift, its largest term
         below = largest - low
         row_sums = _sums(scores, tops[1], columns, grid, below, compiled)[0] if over_columns else nothing
         column_sums = _sums(scores, rows, tops[0], grid, below, compiled)[1] if over_rows else nothing
         shifts = tops
     scales = torch.tensor(grid.scales, dtype=torch.float64)[:, None]
-    found = (
+    means = (
         shifts[0] + (column_sums / len(scores)).log() / scales if over_rows else nothing,
         shifts[1] + (row_sums / scores.shape[1]).log() / scales if over_columns else nothing,
     )
-    return found
+    return means
 
 
 def has_numba() -> bool:
+    """Whether the compiled loops can be imported."""
     return importlib.util.find_spec("numba") is not None
 
 
 @functools.cache
-def kernels():  # type: ignore[no-untyped-def]  # a module
-    from raytrain.evaluation.temperature_search import kernels as found
+def load_kernels():  # type: ignore[no-untyped-def]  # a module
+    """The module of compiled loops."""
+    from raytrain.evaluation.temperature_search import kernels
 
-    return found
+    return kernels
 
 
 def _sums(
@@ -120,36 +123,37 @@ def _sums(
         largest: bound of |scores - shifts|.
     """
     rows, columns = scores.shape
-    if compiles(scores, compiled):
+    if use_compiled(scores, compiled):
+        kernels = load_kernels()
         step = grid.first / grid.steps
         halvings = max(0, math.ceil(math.log2(max(step * largest, 1e-300) / 0.35)))
         doublings = grid.steps.bit_length() - 1
         row_sums = np.zeros((len(grid), rows))
         array, shift, column = scores.numpy(), row_shift.numpy(), column_shift.numpy()
-        width = -(-columns // kernels().WIDTH) * kernels().WIDTH
+        width = -(-columns // kernels.WIDTH) * kernels.WIDTH
 
         def work(part: slice) -> np.ndarray:
             column_sums = np.zeros((len(grid), width))
-            for some in parts_of(part.stop, 500, part.start):
-                kernels().add_powers(
-                    array[some], shift[some], column, step, halvings, doublings, grid.steps, grid.octaves,
-                    row_sums[:, some], column_sums,
+            for block in parts_of(part.stop, 500, part.start):
+                kernels.add_powers(
+                    array[block], shift[block], column, step, halvings, doublings, grid.steps, grid.octaves,
+                    row_sums[:, block], column_sums,
                 )  # fmt: skip
             return column_sums
 
-        # as many parts as threads, a multiple of four rows each
-        totals = share(work, parts_of(rows, -(-rows // (4 * threads())) * 4))
+        # one part per thread, of a multiple of four rows
+        totals = map_in_threads(work, parts_of(rows, -(-rows // (4 * threads())) * 4))
         return torch.from_numpy(row_sums), torch.from_numpy(np.sum(totals, axis=0)[:, :columns])
-    found = torch.zeros(len(grid), rows, dtype=torch.float64), torch.zeros(len(grid), columns, dtype=torch.float64)
+    sums = torch.zeros(len(grid), rows, dtype=torch.float64), torch.zeros(len(grid), columns, dtype=torch.float64)
     for part in parts_of(rows, block_rows(scores)):
         for k, power in powers_of(scores[part].double() - row_shift[part, None] - column_shift, grid):
-            found[0][k, part] = power.sum(1)
-            found[1][k] += power.sum(0)
-    return found
+            sums[0][k, part] = power.sum(1)
+            sums[1][k] += power.sum(0)
+    return sums
 
 
 def powers_of(exponents: Tensor, grid: Grid) -> Iterator[tuple[int, Tensor]]:
-    """(k, exp(scale_k * exponents)) of every scale, by multiplication; each is overwritten after the next."""
+    """(k, exp(scale_k * exponents)) per scale, by multiplication; the next step overwrites the yielded tensor."""
     base = (exponents * (grid.first / grid.steps)).exp_()
     power = base**grid.steps
     powers = [power]
@@ -163,11 +167,16 @@ def powers_of(exponents: Tensor, grid: Grid) -> Iterator[tuple[int, Tensor]]:
 
 
 def _tops(scores: Tensor) -> tuple[tuple[Tensor, Tensor], float]:
-    """((N,) and (M,) float64 largest of each column and row), and the smallest of all; NaN stays."""
+    """((N,) maxima of columns, (M,) maxima of rows), float64, and the minimum of all; they propagate NaN."""
     return (scores.amax(0).double(), scores.amax(1).double()), float(scores.amin())
 
 
-def compiles(scores: Tensor, wanted: bool | None) -> bool:
+def use_compiled(scores: Tensor, wanted: bool | None) -> bool:
+    """Whether to use the compiled loops: `wanted`, or where possible and worth it if that is None.
+
+    Raises:
+        ValueError: wanted but impossible.
+    """
     possible = scores.dtype == torch.float32 and scores.device.type == "cpu" and has_numba()
     if wanted and not possible:
         raise ValueError("the compiled path takes float32 scores on the CPU, and needs numba: pip install '.[fast]'")
@@ -175,18 +184,22 @@ def compiles(scores: Tensor, wanted: bool | None) -> bool:
 
 
 def block_rows(scores: Tensor) -> int:
+    """Number of rows per block of the PyTorch path."""
     return max(1, BLOCK_ELEMENTS // scores.shape[1])
 
 
 def parts_of(stop: int, size: int, start: int = 0) -> list[slice]:
+    """The range from start to stop, in slices of `size`; the last may be shorter."""
     return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 def threads() -> int:
+    """Number of threads of the compiled loops, which is torch's."""
     return torch.get_num_threads()
 
 
-def share(work: Callable[[slice], T], parts: Sequence[slice]) -> list[T]:
+def map_in_threads(work: Callable[[slice], T], parts: Sequence[slice]) -> list[T]:
+    """work(part) of every part, in order, on `threads()` threads."""
     if threads() == 1 or len(parts) == 1:
         return [work(part) for part in parts]
     with ThreadPoolExecutor(threads()) as pool:

@@ -1,9 +1,9 @@
 """Ranks under many re-ranking temperatures at once: one pass over the scores for all normalisers, one for all ranks.
 
-Cross and product mode order a query's gallery as similarity - c L(scale), with L the log-mean-exp of each gallery item
-over the queries (`log_means`) and c 1 or 1/2. L is rounded to float32, subtracted in float32 and compared, as
-`Temperatures` does it: a float32 matrix gets the ranks that `protocols.evaluate` gives, but where a rounding boundary
-of L lies within its error. Additive mode takes its exponentials from the same powers.
+Cross and product mode order a query's gallery by similarity - c L(scale), with L the log-mean-exp of each gallery item
+over the queries (`log_means`) and c = 1 or 1/2. As in `Temperatures`, L is rounded to float32 and subtracted in
+float32: a float32 matrix gets the ranks of `protocols.evaluate`, except where the error of L crosses a rounding
+boundary. Additive mode takes its exponentials from the same powers.
 """
 
 from __future__ import annotations
@@ -19,68 +19,75 @@ from raytrain.evaluation.temperature_search.log_means import (
     LARGEST_EXPONENT,
     Grid,
     block_rows,
-    compiles,
-    kernels,
+    load_kernels,
+    map_in_threads,
     parts_of,
     powers_of,
-    share,
     threads,
+    use_compiled,
 )
 
 
 def text_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: bool | None = None) -> Tensor:
-    """(K, M) int32 rank of each text's image by scores - offsets[k]; ties as in `ranking`.
+    """(K, M) int32 0-based rank of each text's image by scores - offsets[k]; ties as in `ranking`.
 
     Args:
         scores: (M, N) of M texts against N images.
         item_of_text: (M,) image of each text.
-        offsets: (K, N) for each image, in the dtype of the scores.
+        offsets: (K, N) offset of each image per setting, in the dtype of the scores.
+        compiled: as in `log_means`.
     """
     owner = check_owner(scores, item_of_text)
     ranks = torch.empty(len(offsets), len(scores), dtype=torch.int32)
-    if compiles(scores, compiled):
+    if use_compiled(scores, compiled):
         own = (scores.gather(1, owner[:, None])[:, 0] - offsets[:, owner]).T.contiguous()
         slack, floor = _bounds(offsets, own.T)
         array, place, out = scores.numpy(), owner.numpy(), np.zeros(own.shape, np.int32)
         tables = offsets.T.contiguous().numpy(), own.numpy(), slack.numpy(), floor.numpy()
 
         def work(part: slice) -> None:
-            shift, mine, spare, bound = tables
-            kernels().rank_rows(array[part], place[part], shift, mine[part], spare, bound[part], out[part])
+            all_offsets, own_scores, all_slack, all_floors = tables
+            load_kernels().rank_rows(
+                array[part], place[part], all_offsets, own_scores[part], all_slack, all_floors[part], out[part]
+            )
 
-        share(work, parts_of(len(scores), 256))
+        map_in_threads(work, parts_of(len(scores), 256))
         return torch.from_numpy(out).T
     index = torch.arange(scores.shape[1])
     for part in parts_of(len(scores), block_rows(scores)):
-        block, mine_at = scores[part], owner[part]
+        block, own_column = scores[part], owner[part]
         for k, offset in enumerate(offsets):
-            ranks[k, part] = _row_ranks(block - offset, mine_at, index)
+            ranks[k, part] = _row_ranks(block - offset, own_column, index)
     return ranks
 
 
 def image_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: bool | None = None) -> Tensor:
-    """(K, N) int32 rank of each image's best text by scores - offsets[k], -1 without a text; ties as in `ranking`.
+    """(K, N) int32 0-based rank of each image's best text by scores - offsets[k], -1 without one; ties as in `ranking`.
 
     Args:
         scores: (M, N) of M texts against N images.
         item_of_text: (M,) image of each text.
-        offsets: (K, M) for each text, in the dtype of the scores.
+        offsets: (K, M) offset of each text per setting, in the dtype of the scores.
+        compiled: as in `log_means`.
     """
     owner = check_owner(scores, item_of_text)
     best, place = _best_texts(scores.gather(1, owner[:, None])[:, 0] - offsets, owner, scores.shape[1])
     counts = torch.zeros(len(offsets), scores.shape[1], dtype=torch.int32)
-    if compiles(scores, compiled):
+    if use_compiled(scores, compiled):
         slack, floor = _bounds(offsets, best)
-        array, shift = scores.numpy(), offsets.T.contiguous().numpy()
+        array, row_offsets = scores.numpy(), offsets.T.contiguous().numpy()
         tables = best.T.contiguous().numpy(), place.T.contiguous().int().numpy()
-        spare, bound = slack.numpy(), floor.numpy()
+        row_slack, floors = slack.numpy(), floor.numpy()
 
         def work(part: slice) -> Tensor:
-            here = np.zeros(tables[0].shape, np.int32)
-            kernels().rank_columns(array[part], part.start, shift[part], *tables, spare[part], bound, here)
-            return torch.from_numpy(here)
+            part_counts = np.zeros(tables[0].shape, np.int32)
+            load_kernels().rank_columns(
+                array[part], part.start, row_offsets[part], *tables, row_slack[part], floors, part_counts
+            )
+            return torch.from_numpy(part_counts)
 
-        counts = sum(share(work, parts_of(len(scores), -(-len(scores) // threads()))), counts.T).T
+        parts = parts_of(len(scores), -(-len(scores) // threads()))
+        counts = sum(map_in_threads(work, parts), counts.T).T
     else:
         index = torch.arange(len(scores))
         for part in parts_of(len(scores), block_rows(scores)):
@@ -93,14 +100,15 @@ def image_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled:
 def additive_ranks(
     scores: Tensor, item_of_text: Tensor, grid: Grid, log_means_of: tuple[Tensor, Tensor], beta: float
 ) -> tuple[Tensor, Tensor]:
-    """(K, N) and (K, M) int32 ranks of both directions by scores + beta * B, B the softmax over the queries.
+    """(K, N) and (K, M) int32 0-based ranks of both directions by scores + beta * B, B the softmax over the queries.
 
     Args:
         scores: (M, N) of M texts against N images.
         item_of_text: (M,) image of each text.
         grid: of K scales.
-        log_means_of: (K, N) over the texts and (K, M) over the images, as `log_means` gives them; an empty one leaves
-            its direction out, and its ranks are empty.
+        log_means_of: (K, N) over the texts and (K, M) over the images, as `log_means` returns them; for an empty one
+            the ranks of its direction are empty too.
+        beta: weight of B.
     """
     owner = check_owner(scores, item_of_text)
     texts, images = scores.shape
@@ -129,7 +137,7 @@ def additive_ranks(
 
 
 def recall_sum(ranks: Tensor, ks: Sequence[int]) -> Tensor:
-    """(K,) float64 sum of the recalls at each k, in percent, of (K, Q) ranks; -1 asks nothing."""
+    """(K,) float64 sum of the recalls at each of `ks`, in percent, from (K, Q) ranks; queries with -1 do not count."""
     answered = int((ranks[0] >= 0).sum())
     if answered == 0:
         raise ValueError(f"none of {ranks.shape[1]} queries has a positive: there is nothing to average")
@@ -141,7 +149,10 @@ def _softmaxes(block: Tensor, log_mean: Tensor, grid: Grid, queries: int) -> Ite
     """(k, softmax over the queries of scale_k * block) of every scale.
 
     Args:
-        log_mean: (K, ...) that fits the block.
+        block: float64 scores.
+        log_mean: (K, ...) log-mean-exps, which broadcast against the block.
+        grid: of K scales.
+        queries: Q, number of terms of each softmax.
     """
     # the largest term of a softmax over Q queries lies less than log(Q) / scale above the mean
     shift = log_mean.amax(0)
@@ -155,38 +166,42 @@ def _softmaxes(block: Tensor, log_mean: Tensor, grid: Grid, queries: int) -> Ite
 
 
 def _bounds(offsets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """(G,) slack of the gallery and (Q,) floor of the queries: an item with score - slack < floor is below at every k.
+    """(G,) slack of items and (Q,) floor of queries: an item with score - slack < floor ranks below at every k.
 
-    It is above at k only if score >= own[k] + offset[k]. Taking the mean offset at k from one and giving it to the
-    other leaves both nearly the same at every k, and the smallest of each a close bound of their sum.
+    It ranks above at k only if score >= own[k] + offset[k]. Moving the mean offset at k from the second term to the
+    first makes both nearly constant in k, so that the sum of their minima is a close bound of the minimum of their sum.
 
     Args:
         offsets: (K, G).
-        own: (K, Q) what the query's own item has; -inf where it has none, which bounds nothing.
+        own: (K, Q) score minus offset of the query's own item; -inf where it has none.
     """
     mean = offsets.double().mean(1, keepdim=True)
     slack, floor = (offsets.double() - mean).amin(0), (own.double() + mean).amin(0)
-    floor = torch.where(floor.isfinite(), floor, torch.inf)  # a query without a positive has no rank: skip it
-    # rounding of the float32 subtractions, with plenty to spare
+    floor = torch.where(floor.isfinite(), floor, torch.inf)  # a query without a positive has no rank: skip all items
+    # a generous bound of the rounding of float32 subtractions
     largest = max(float(offsets.abs().max()), float(own[own.isfinite()].abs().max()))
     return slack.float(), (floor - 1e-5 * largest).float()
 
 
 def _row_ranks(ranked: Tensor, place: Tensor, index: Tensor) -> Tensor:
+    """(R,) int32 rank of the column `place` of each row of (R, C) scores; `index` is 0..C-1."""
     own = ranked.gather(1, place[:, None])
     later = (ranked == own) & (index > place[:, None])
     return ((ranked > own) | later).sum(1, dtype=torch.int32)
 
 
 def _above(ranked: Tensor, best: Tensor, place: Tensor, rows: Tensor) -> Tensor:
+    """(C,) int32 number of these `rows` of (R, C) scores above the best own row of each column."""
     return ((ranked > best) | ((ranked == best) & (rows > place))).sum(0, dtype=torch.int32)
 
 
 def _best_texts(own: Tensor, owner: Tensor, images: int) -> tuple[Tensor, Tensor]:
-    """(K, N) best score of each image's own texts and the highest index that has it; -inf and -1 without a text.
+    """(K, N) best score of each image with its own texts, and the highest text with it; -inf and -1 without a text.
 
     Args:
         own: (K, M) score of each text with its own image.
+        owner: (M,) image of each text.
+        images: N.
     """
     owners = owner.expand_as(own)
     best = own.new_full((len(own), images), -torch.inf).scatter_reduce(1, owners, own, "amax")

@@ -1,9 +1,9 @@
-"""Search of re-ranking temperatures over one similarity matrix, in this process: hundreds of settings in seconds.
+"""The search of re-ranking temperatures over one similarity matrix: hundreds of settings in seconds.
 
-Image-to-text recalls depend on one temperature and text-to-image recalls on the other, so each direction is searched by
-itself, and the best pair is put together from the two: n + n evaluations stand for n x n settings. First a grid of 64
-scales in every mode, all in one pass over the matrix (`many_temperatures`), then the published scales, then as many
-trials as are asked for, which Optuna's TPE draws with the grid as its memory.
+Image-to-text recalls depend on one temperature and text-to-image recalls on the other, so each direction is searched
+separately and the best of both form the pair: n + n evaluations cover n x n settings. The search tries a grid of 64
+scales in every mode, all in one pass over the matrix (`many_temperatures`), then the published scales, then `trials`
+settings per direction from Optuna's TPE, which starts with the results of the grid.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 SCALE_RANGE = (1.0, 500.0)
 PUBLISHED_SCALES = (20.0, 170.0)
-GRID = Grid(2.0, steps=8, octaves=8)  # 2 to 480, eight scales an octave
-COARSE = Grid(2.0, steps=2, octaves=8)  # of additive mode, whose ranks are not compiled
-ADDITIVE_ELEMENTS = 20_000_000  # scores above which additive mode is left to the trials: its grid would take minutes
+GRID = Grid(2.0, steps=8, octaves=8)  # 2 to 480, eight scales per octave
+COARSE = Grid(2.0, steps=2, octaves=8)  # for additive mode, which has no compiled ranks
+ADDITIVE_ELEMENTS = 20_000_000  # scores above which only trials use additive mode: its grid would take minutes
 FIRST_ITEMS = (2.0, 5.0, 10.0, 15.0, 20.0, 50.0)  # K1 of mtfn mode
 
 
 class Setting(NamedTuple):
-    """What re-ranks one direction; ("off", 0, 0) leaves it as it is.
+    """Re-ranking of one direction; ("off", 0, 0) leaves its scores as they are.
 
     Attributes:
         mode: as in `reranking.fast_rerank`.
-        scale: inverse temperature, or K1.
-        bank: how many training queries stand for the queries; 0 takes the queries.
+        scale: inverse temperature; K1 in mtfn mode.
+        bank: number of training queries to normalise over; 0 normalises over the queries themselves.
     """
 
     mode: Mode
@@ -55,10 +55,10 @@ OFF = Setting("off", 0.0)
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best temperatures and what they change.
+    """The best temperatures and their effect.
 
     Attributes:
-        best: what to pass to `protocols.evaluate`.
+        best: temperatures for `protocols.evaluate`.
         before: the result without re-ranking.
         after: the result with `best`.
         tried: {direction: {setting: sum of that direction's recalls}}.
@@ -73,7 +73,7 @@ class SearchResult:
 
     @property
     def settings_tried(self) -> int:
-        """Distinct (direction, setting) that were evaluated."""
+        """Number of distinct (direction, setting) that were evaluated."""
         return sum(len(scores) for scores in self.tried.values())
 
 
@@ -87,32 +87,34 @@ def search_temperatures(
     bank: QueryBank | None = None,
     bank_sizes: Sequence[int] = (),
 ) -> SearchResult:
-    """The temperatures with the best rsum on a validation matrix, each direction with a mode of its own.
+    """The temperatures with the best rsum on a validation matrix; each direction has its own mode.
 
-    Trials draw scales log-uniformly from 1 to 500 and round them to three digits, so that what is written down is what
-    was tried. Re-ranking is kept only where it gains, in either direction.
+    Trials draw scales log-uniformly from 1 to 500 and round them to three digits, so that files hold exactly what was
+    tried. A direction is re-ranked only where that raises its recalls.
 
     Args:
         similarity: (M, N) validation scores of M texts against N images; never test scores.
         item_of_text: (M,) position of the image that each text belongs to.
-        trials: settings that TPE draws in each direction, beside the grid; 0 leaves it at the grid, without Optuna.
+        trials: settings per direction that TPE draws, in addition to the grid; 0 needs no Optuna.
         seed: of the sampler.
         protocol: its name, or a Protocol.
-        modes: what may be chosen.
-        bank: scores of training queries against this gallery; None searches over the queries themselves.
-        bank_sizes: how many queries of the bank to try; () all of them.
+        modes: the modes to try.
+        bank: scores of training queries against this gallery; None normalises over the queries themselves.
+        bank_sizes: numbers of queries of the bank to try; () tries all of them at once.
 
     Raises:
-        UsageError: Optuna is not installed, fewer than 0 trials, no modes or ones that are not there, or bank sizes
-            without a bank.
+        UsageError: Optuna is not installed, a negative number of trials, no modes or unknown ones, mtfn mode with a
+            bank, or bank sizes without a bank.
     """
     if trials < 0:
-        raise UsageError(f"trials is {trials}; the search needs none or more")
+        raise UsageError(f"trials is {trials}; give 0 or more")
     wanted = searchable(modes)
     if bank is not None and "mtfn" in wanted:
-        raise UsageError("mtfn mode sorts by the places among the other queries; a bank has none: leave it out")
+        raise UsageError(
+            "mtfn mode sorts by the ranks of the other queries and takes no bank: leave mtfn out, or the bank"
+        )
     if bank is None and any(bank_sizes):
-        raise UsageError("bank sizes are of a bank of training queries, and none was given")
+        raise UsageError("bank sizes need a bank of training queries, and none was given")
     began = time.perf_counter()
     protocol = find_protocol(protocol) if isinstance(protocol, str) else protocol
     owner = check_owner(similarity, item_of_text)
@@ -130,32 +132,33 @@ def search_temperatures(
 
 
 def searchable(modes: Sequence[str]) -> list[Mode]:
-    """These modes.
+    """These modes, checked, in the order of MODES.
 
     Raises:
-        UsageError: none, or one that cannot be searched.
+        UsageError: no mode, or one that cannot be searched.
     """
     wanted: list[Mode] = [mode for mode in MODES if mode in modes and mode != "off"]
     if not wanted or len(wanted) < len(set(modes)):
-        raise UsageError(f"modes are '{','.join(modes)}'; give some of {', '.join(m for m in MODES if m != 'off')}")
+        raise UsageError(f"modes are '{','.join(modes)}'; choose from {', '.join(m for m in MODES if m != 'off')}")
     return wanted
 
 
 Part = tuple[Fold, QueryBank | None]
+"""A fold of the matrix, and the bank for its gallery."""
 
 
 def _sizes(bank: QueryBank | None, wanted: Sequence[int], direction: Direction) -> tuple[int, ...]:
-    """Bank sizes of a direction, none above what there is; (0,) without a bank."""
+    """Bank sizes to try in a direction, at most the size of the bank; (0,) without a bank."""
     if bank is None:
         return (0,)
-    have = bank.sizes(direction)
-    return tuple(sorted({min(size, have) for size in (wanted or (have,))} - {0}))
+    available = bank.sizes(direction)
+    return tuple(sorted({min(size, available) for size in (wanted or (available,))} - {0}))
 
 
 def _try_grid(
     parts: Sequence[Part], modes: Sequence[Mode], sizes: Mapping[Direction, Sequence[int]]
 ) -> dict[Direction, dict[Setting, float]]:
-    """{direction: {setting: sum of recalls}} of every scale of the grid in every mode, and of the published scales."""
+    """{direction: {setting: sum of recalls in percent}} for the grid and the published scales in every mode."""
     tried: dict[Direction, dict[Setting, float]] = {
         direction: {OFF: _recall_sum(parts, direction, OFF)} for direction in DIRECTIONS
     }
@@ -164,7 +167,7 @@ def _try_grid(
         by_fold = [grid_recalls(fold, bank, grid, softmax, sizes) for fold, bank in parts]
         for direction in DIRECTIONS:
             for setting in by_fold[0][direction]:
-                tried[direction][setting] = sum(one[direction][setting] for one in by_fold) / len(parts)
+                tried[direction][setting] = sum(recalls[direction][setting] for recalls in by_fold) / len(parts)
     if "mtfn" in modes:
         for direction in DIRECTIONS:
             for first in FIRST_ITEMS:
@@ -180,18 +183,22 @@ def grid_recalls(
     sizes: Mapping[Direction, Sequence[int]],
     compiled: bool | None = None,
 ) -> dict[Direction, dict[Setting, float]]:
-    """{direction: {setting: sum of recalls}} of one matrix, of every scale of a grid.
+    """{direction: {setting: sum of recalls in percent}} of one matrix, for every scale of a grid.
 
-    Additive mode takes two scales of each octave. Over a bank, and on more than ADDITIVE_ELEMENTS scores, it is left
-    to the trials.
+    Additive mode tries two scales per octave; over a bank, and on more than ADDITIVE_ELEMENTS scores, it tries none.
 
     Args:
-        sizes: bank sizes of each direction that is wanted; (0,) without a bank.
+        fold: the matrix.
+        bank: for its gallery; None normalises over the queries themselves.
+        grid: of scales.
+        modes: softmax modes to try.
+        sizes: {direction to evaluate: bank sizes}; (0,) without a bank.
+        compiled: as in `log_means`.
     """
     scores, owner = fold.similarity, fold.item_of_text
     if not scores.is_floating_point() or scores.dtype in (torch.float16, torch.bfloat16):
         scores = scores.float()
-    found: dict[Direction, dict[Setting, float]] = {direction: {} for direction in sizes}
+    recalls: dict[Direction, dict[Setting, float]] = {direction: {} for direction in sizes}
     over_texts, over_images = torch.empty(0), torch.empty(0)
     if bank is None:
         over_texts, over_images = log_means(scores, grid, "t2i" in sizes, "i2t" in sizes, compiled)
@@ -211,16 +218,16 @@ def grid_recalls(
                 if mode in modes:
                     sums = recall_sum(ranker(scores, owner, (table * share).to(scores.dtype), compiled), KS)
                     for scale, value in zip(grid.scales, sums.tolist(), strict=True):
-                        found[direction][Setting(MODES[MODES.index(mode)], scale, size)] = value
+                        recalls[direction][Setting(MODES[MODES.index(mode)], scale, size)] = value
     if "additive" in modes and bank is None and scores.numel() <= ADDITIVE_ELEMENTS:
-        every = max(1, grid.steps // COARSE.steps)
-        rough = Grid(grid.first, grid.steps // every, grid.octaves)
-        tables = over_texts[::every], over_images[::every]
-        for direction, ranks in zip(DIRECTIONS, additive_ranks(scores, owner, rough, tables, beta=1.0), strict=True):
+        stride = max(1, grid.steps // COARSE.steps)
+        coarse = Grid(grid.first, grid.steps // stride, grid.octaves)
+        tables = over_texts[::stride], over_images[::stride]
+        for direction, ranks in zip(DIRECTIONS, additive_ranks(scores, owner, coarse, tables, beta=1.0), strict=True):
             if direction in sizes:
-                for scale, value in zip(rough.scales, recall_sum(ranks, KS).tolist(), strict=True):
-                    found[direction][Setting("additive", scale)] = value
-    return found
+                for scale, value in zip(coarse.scales, recall_sum(ranks, KS).tolist(), strict=True):
+                    recalls[direction][Setting("additive", scale)] = value
+    return recalls
 
 
 def _try_trials(
@@ -232,7 +239,7 @@ def _try_trials(
     seed: int,
     tried: dict[Setting, float],
 ) -> None:
-    """Add what TPE draws, told of all that was tried before."""
+    """Evaluate `trials` settings that TPE draws, given all results so far, and add them to `tried`."""
     softmax = [mode for mode in modes if mode in SOFTMAX_MODES]
     if trials == 0 or not softmax or not sizes:
         return
@@ -249,7 +256,7 @@ def _try_trials(
 
 
 def _remember(study: optuna.Study, tried: Mapping[Setting, float], modes: Sequence[Mode], sizes: Sequence[int]) -> None:
-    """Tell the study what was tried without it."""
+    """Add the settings that were tried without the study to its trials."""
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
     from optuna.trial import create_trial
 
@@ -267,27 +274,27 @@ def _remember(study: optuna.Study, tried: Mapping[Setting, float], modes: Sequen
 
 
 def _recall_sum(parts: Sequence[Part], direction: Direction, setting: Setting) -> float:
-    """The mean over the folds of a direction's recalls added up, in percent."""
+    """Sum of the recalls of a direction in percent, mean over the folds."""
     total = 0.0
     for fold, bank in parts:
-        if setting.mode in ("cross", "product"):  # one scale of the quick way
-            found = grid_recalls(fold, bank, Grid(setting.scale), [setting.mode], {direction: (setting.bank,)})
-            total += found[direction][setting]
+        if setting.mode in ("cross", "product"):  # a grid of one scale is faster
+            recalls = grid_recalls(fold, bank, Grid(setting.scale), [setting.mode], {direction: (setting.bank,)})
+            total += recalls[direction][setting]
             continue
-        one = Temperatures(setting.mode, setting.scale, setting.scale, i2t_bank=setting.bank, t2i_bank=setting.bank)
+        chosen = Temperatures(setting.mode, setting.scale, setting.scale, i2t_bank=setting.bank, t2i_bank=setting.bank)
         if direction == "i2t":
-            ranked = one.image_to_text(fold.similarity, bank.i2t if bank else None)
+            ranked = chosen.image_to_text(fold.similarity, bank.i2t if bank else None)
             ranks = image_to_text_counts(ranked, fold.item_of_text).ranks()
         else:
-            ranked = one.text_to_image(fold.similarity, bank.t2i if bank else None)
+            ranked = chosen.text_to_image(fold.similarity, bank.t2i if bank else None)
             ranks = text_to_image_counts(ranked, fold.item_of_text).ranks()
         total += float(recall_sum(ranks[None], KS)[0])
     return total / len(parts)
 
 
 def _best_pair(tried: Mapping[Direction, Mapping[Setting, float]], bank_seed: int) -> Temperatures:
-    """The best setting of each direction; off where re-ranking gains nothing."""
-    # the first of equals, so OFF; the order of the dictionaries is that of the search
+    """The best setting of each direction; off where re-ranking does not raise its recalls."""
+    # max returns the first of equals, and OFF was tried first
     i2t, t2i = (max(scores, key=lambda setting: scores[setting]) for scores in (tried[d] for d in DIRECTIONS))
     if i2t == t2i == OFF:
         return Temperatures("off")
@@ -304,7 +311,7 @@ def _best_pair(tried: Mapping[Direction, Mapping[Setting, float]], bank_seed: in
 
 
 def _new_study(seed: int) -> optuna.Study:
-    """An in-memory study; quiet, since hundreds of lines of trials would tell nobody anything."""
+    """An in-memory study; its log of one line per trial is switched off."""
     try:
         import optuna
     except ImportError:
