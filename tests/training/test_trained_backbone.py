@@ -107,7 +107,7 @@ def test_pixels_are_those_that_the_model_prepares_from_the_files(pictures: Table
         torch.testing.assert_close(pixels, backbone.preprocess(target_pad(image, 1.1)))
     assert batch["region_mask"].all()  # all regions were to be dropped, and an image keeps them then
     (pictures.image_root / pictures.items["file"][3].as_py()).write_bytes(b"no image")
-    with pytest.raises(DataError, match="no JPEG"):
+    with pytest.raises(DataError, match="not a JPEG"):
         made.read(np.array([3, 0]), None, 0.0)
 
 
