@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from raytrain.data.check.check import check
+from raytrain.data.check.queries import check_queries
+from raytrain.data.problems import Problems
+from raytrain.data.table import Table
 from tests.data.queries import query_table
 
 
@@ -45,3 +48,17 @@ def test_a_changed_byte_of_the_queries_is_found(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     assert any(p.file == str(path) for p in check(table.path, None, images=False))
+
+
+def test_a_table_of_images_and_captions_has_nothing_to_check(table: Table) -> None:
+    problems = Problems()
+    check_queries(table, problems)
+    assert not problems
+
+
+def test_targets_of_other_groups_are_right_where_the_gallery_is_the_whole_split(tmp_path: Path) -> None:
+    targets = [[5], [1], [4], [7], []]
+    for gallery, count in (("group", 4), ("split", 0)):
+        problems = Problems()
+        check_queries(query_table(tmp_path / gallery, gallery, targets=targets), problems)
+        assert problems.counts["query targets group"] == count

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from raytrain.data.load import readers
 from raytrain.data.load.readers import Regions, TokenIds, TokenStates
+from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from tests.tables import make_query_table, make_table
@@ -113,3 +117,50 @@ def test_what_is_held_is_the_split_and_nothing_else(tmp_path: Path) -> None:
         images.load_to_device(split.items).read(other.items, None, 0.0)
     with pytest.raises(AssertionError, match="not there"):
         states.load_to_device(split.texts).read(other.texts, None, 0.0)
+
+
+def test_words_of_a_table_become_their_ids_between_start_and_end(table: Table) -> None:
+    vocabulary = Vocabulary.from_table(table, 1)
+    texts = TokenIds.from_words(table, vocabulary, 64)
+    words = table.texts["tokens"].to_pylist()
+    assert [numbers_of(texts, row) for row in (0, 7)] == [vocabulary.ids(words[row]) for row in (0, 7)]
+    assert texts.longest == max(map(len, words)) + 2
+    assert texts.ordinary == (vocabulary.mask + 1, len(vocabulary))
+
+
+def test_a_transformer_numbers_captions_with_its_own_pieces(bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "TOKENISED_AT_ONCE", 2)
+    table = Mock(texts=pa.table({"text": ["a dog", "cat", "a dog runs on grass ."]}))
+    texts = TokenIds.from_transformer(table, bert, 6)
+    assert [numbers_of(texts, row) for row in range(3)] == [[2, 5, 6, 3], [2, 7, 3], [2, 5, 6, 8, 9, 3]]
+    assert (texts.mask, texts.ordinary) == (4, (5, 12))
+
+
+def test_a_batch_of_captions_is_as_wide_as_its_longest_and_masks_the_rest() -> None:
+    ids = token_ids([[1, 9, 2], [1, 2], [1, 8, 7, 6, 2]])
+    batch = ids.read(np.array([1, 0]), None, 0.0)
+    assert batch["text"].tolist() == [[1, 2, 0], [1, 9, 2]]
+    assert batch["text_mask"].tolist() == [[True, True, False], [True] * 3]
+
+
+def test_without_a_mask_token_chosen_words_are_kept_where_they_would_be_masked() -> None:
+    ids = TokenIds(np.array([1, 10, 11, 2]), np.array([4]), mask=-1, ordinary=(5, 1000), max_words=9)
+    changed = ids.read(
+        np.array([0]), np.array([[0.0, 0.1, 0.9, 0.0]]), 0.5
+    )  # the second in the half, the third not chosen
+    assert changed["text"].tolist() == [[1, 10, 11, 2]]
+
+
+def test_token_states_are_cut_to_the_longest_allowed(table: Table) -> None:
+    states = TokenStates(table, "minilm", 4)
+    batch = states.read(np.arange(5), None, 0.0)
+    assert (states.longest, batch["text"].shape[1]) == (4, 4)
+    offsets = table.offsets("minilm")
+    first = table.array("minilm")[offsets[3] : offsets[3] + 4].astype(np.float32)
+    np.testing.assert_array_equal(batch["text"][3].numpy(), first)
+
+
+def test_features_of_another_kind_or_name_are_refused(table: Table) -> None:
+    for make in (lambda: Regions(table, "minilm"), lambda: TokenStates(table, "lite0", 9), lambda: Regions(table, "x")):
+        with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
+            make()

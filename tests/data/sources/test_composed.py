@@ -47,3 +47,38 @@ def test_composed_groups_are_galleries_and_broken_images_are_counted(tmp_path: P
     table = build("composed", root, tmp_path / "table", allow_missing=0.2)
     assert table.gallery == "group" and table.description["missing"] == ["3.png"]
     assert len(QuerySplit(table, "train")) == 2
+
+
+def test_files_called_after_splits_state_them_and_names_are_made_of_file_and_row(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    own.put_pictures(root / "images", 4)
+    put(root / "train.jsonl", json_lines([{"reference": "0.png", "text": "x", "target": "1.png"}]))
+    put(root / "my_val.jsonl", json_lines([{"reference": "2.png", "text": "x", "target": "3.png"}]))
+    table = build("composed", root, tmp_path / "table")
+    assert table.queries is not None
+    rows = [(row["id"], row["split"]) for row in table.queries.to_pylist()]
+    assert sorted(rows) == [("my_val1", "val"), ("train1", "train")]
+
+
+def test_targets_texts_and_members_that_repeat_are_kept_once(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    own.put_pictures(root / "images", 3)
+    row = {"reference": "0.png", "texts": ["a  b", "a b"], "target": "1.png", "targets": ["./1.png", "2.png"],
+           "subset": ["2.png", "2.png"], "split": "train"}  # fmt: skip
+    put(root / "x.jsonl", json_lines([row]))
+    table = build("composed", root, tmp_path / "table")
+    assert table.queries is not None
+    (query,) = table.queries.to_pylist()
+    assert (query["targets"], query["subset"], query["phrasings"]) == ([1, 2], [2], 1)
+
+
+def test_an_image_is_of_one_split_and_one_group(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    own.put_pictures(root / "images", 2)
+    put(root / "a.jsonl", json_lines([{"image": "0.png", "split": "train"}, {"image": "1.png", "split": "val"}]))
+    put(root / "b.jsonl", json_lines([{"reference": "0.png", "text": "x", "target": "1.png", "split": "val"}]))
+    with pytest.raises(DataError) as caught:
+        build("composed", root, tmp_path / "table")
+    problem = caught.value.problems[0]
+    assert (problem.file, problem.row) == (str(root / "b.jsonl"), 1)
+    assert problem.what == f"image '0.png' is of split 'val', and of 'train' in {root / 'a.jsonl'}, row 1"

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raytrain.data.build import build
+from raytrain.data.problems import Problems
+from raytrain.data.sources.huggingface import shards
 from raytrain.errors import DataError
 from tests.data import own
 from tests.data.own import SPLIT, picture, put, shipped
@@ -68,3 +70,31 @@ def test_a_data_set_that_was_saved_alone_keeps_its_split(tmp_path: Path) -> None
 def test_the_miniature_becomes_exactly_this_table(make: Callable[[Path], Path], tmp_path: Path) -> None:
     ids, files = [str(n) for n in range(8)], [shipped(n) for n in range(8)]
     own.check_miniature("huggingface", make(tmp_path / "root"), tmp_path, ids, files)
+
+
+def test_shards_that_the_names_of_others_count_are_missed(tmp_path: Path) -> None:
+    names = ("train-00000-of-00003.parquet", "train-00002-of-00003-0f9a.parquet", "cache-1.arrow")
+    for name in (*(f"a/{name}" for name in names), "b/train-00000-of-00001.arrow", "c.parquet"):
+        put(tmp_path / name, "x")
+    problems = Problems()
+    files = [(path.relative_to(tmp_path).as_posix(), split) for path, split in shards(tmp_path, problems)]
+    assert files == [
+        ("a/train-00000-of-00003.parquet", "train"), ("a/train-00002-of-00003-0f9a.parquet", "train"),
+        ("b/train-00000-of-00001.arrow", "train"), ("c.parquet", ""),
+    ]  # fmt: skip
+    assert [problem.what for problem in problems.list()] == ["shard train-00001-of-00003 not found"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("dataset_dict.json", '{"splits": []}', "no list of names under 'splits'"),
+        ("state.json", '{"_data_files": []}', "no list under '_data_files'"),
+        ("state.json", '{"_data_files": [{}], "_indices_files": [1]}', "a selection of rows"),
+        ("x.txt", "", "no dataset_dict.json, state.json"),
+    ],
+)
+def test_folders_that_are_no_data_set_are_refused(name: str, content: str, what: str, tmp_path: Path) -> None:
+    put(tmp_path / name, content)
+    with pytest.raises(DataError, match=what):
+        shards(tmp_path, Problems())

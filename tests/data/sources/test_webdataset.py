@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.problems import Problems
-from raytrain.data.sources.webdataset import samples
+from raytrain.data.sources import webdataset
+from raytrain.data.sources.webdataset import samples, shards
 from raytrain.data.table import Table
 from raytrain.errors import DataError
 from tests.data import own
@@ -150,3 +151,35 @@ def test_the_miniature_becomes_exactly_this_table(tmp_path: Path) -> None:
     own.check_miniature(
         "webdataset", root, tmp_path, [f"{n:04d}" for n in range(8)], [shipped(n) for n in range(8)], lines=True
     )
+
+
+def test_a_sample_is_the_members_with_one_name_up_to_its_first_dot(tmp_path: Path) -> None:
+    members = [
+        member("a/0.left.PNG", b"1"), member("a/0.txt", b"x"), member("b/0.json", b'["y"]'), member("a/0.txt", b"z"),
+        member(".png", b"2"),
+    ]  # fmt: skip
+    problems = Problems()
+    read = list(samples(tar(tmp_path / "a.tar", members), problems, Counter()))
+    assert [(part.key, part.place.row, part.images, part.texts, part.facts) for part in read] == [
+        ("a/0", 0, [("a/0.left.PNG", b"1")], ["x"], {}),
+        ("b/0", 2, [], [], {"captions": ["y"]}),
+        ("a/0", 3, [], ["z"], {}),  # members that are apart are two samples
+        ("", 4, [(".png", b"2")], [], {}),
+    ]
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    ("path", "split"),
+    [
+        ("train-0.tar", "train"),
+        ("val/0.tar", "val"),
+        ("dev/train-0.tar", "dev"),
+        ("x/0.tar", ""),
+        ("train-val.tar", ""),
+    ],
+)
+def test_a_shard_is_of_the_split_of_its_folder_or_its_name(path: str, split: str, tmp_path: Path) -> None:
+    put(tmp_path / path, b"")
+    (shard,) = shards(tmp_path)
+    assert webdataset._stated(tmp_path, shard) == split
