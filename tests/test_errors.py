@@ -1,8 +1,60 @@
+"""Errors: how a problem reads, and what travels between processes."""
+
 from __future__ import annotations
 
+import json
 import pickle
 
-from raytrain.errors import DataError, Problem, did_you_mean, no_such_name
+import pytest
+
+from raytrain import errors
+from raytrain.errors import DataError, Problem, RaytrainError, did_you_mean, no_such_name
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (Problem("a.csv", None, "not found", "Put it there."), "a.csv: not found. Put it there."),
+        (Problem("a.csv", 0, "empty caption", "Write one."), "a.csv, row 0: empty caption. Write one."),
+        (Problem("a.csv", 7, "no image", "Fix it.", more=3), "a.csv, row 7: no image (and 3 more like it). Fix it."),
+        (Problem("t", 1, "looks alike", "Look.", level="warning"), "warning: t, row 1: looks alike. Look."),
+    ],
+)
+def test_a_problem_states_its_place_what_is_wrong_and_what_to_do(problem: Problem, text: str) -> None:
+    assert str(problem) == text
+
+
+def test_a_problem_as_a_dict_holds_every_field_as_json() -> None:
+    problem = Problem("a.csv", 7, "no image", "Fix it.", more=3, level="warning")
+    assert Problem(**json.loads(json.dumps(problem.as_dict()))) == problem
+
+
+def test_a_data_error_lists_one_problem_or_many() -> None:
+    one, two = Problem("a", 1, "x", "Fix."), Problem("b", None, "y", "Fix.")
+    assert DataError(one).problems == [one]
+    assert str(DataError([one, two])) == "a, row 1: x. Fix.\nb: y. Fix."
+
+
+def test_a_data_error_keeps_its_problems_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(DataError([Problem("a", 1, "x", "Fix.", more=2)])))
+    assert (type(error), error.problems) == (DataError, [Problem("a", 1, "x", "Fix.", more=2)])
+
+
+def test_each_error_has_the_exit_code_of_the_documentation() -> None:
+    codes = {
+        name: kind.exit_code
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, RaytrainError)
+    }
+    assert codes == {
+        "RaytrainError": 1, "UsageError": 2, "DataError": 3, "RefusedError": 4, "NonFiniteError": 1, "OutOfMemory": 1,
+        "Interrupted": 75, "Stopped": 1, "DiskFullError": 75,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [errors.UsageError, errors.DataError])
+def test_wrong_input_is_a_value_error_too(kind: type[Exception]) -> None:
+    assert issubclass(kind, ValueError)
 
 
 def test_a_wrong_name_gets_the_nearest_and_all_that_exist() -> None:
@@ -12,10 +64,3 @@ def test_a_wrong_name_gets_the_nearest_and_all_that_exist() -> None:
         "no search space 'dvs'; did you mean 'dvse'? Search spaces: dvse, rau."
     )
     assert no_such_name("source", "x", []) == "no source 'x'. Sources: none."
-
-
-def test_a_data_error_keeps_its_problems_on_the_way_from_a_worker() -> None:
-    problem = Problem("a.csv", 3, "no image", "Add it.", more=2)
-    error = pickle.loads(pickle.dumps(DataError(problem)))
-    assert error.problems == [problem]
-    assert str(error) == "a.csv, row 3: no image (and 2 more like it). Add it."

@@ -1,9 +1,10 @@
-"""Folders of one's own data in every layout, made in the test: eight pictures, two captions each."""
+"""Folders of your own data in every layout, made in the test: eight pictures with two captions per picture."""
 
 from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import io
 import json
 import tarfile
@@ -15,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from raytrain.data.build import build
+from raytrain.data.check.check import check
 
 SPLIT = ["train", "train", "train", "train", "val", "val", "test", "test"]
 REGIONS, WIDTH = 3, 4
@@ -34,6 +38,15 @@ def captions_of(number: int) -> list[str]:
     return [f"picture {number}", f"it shows {number}, twice"]
 
 
+TEXTS = [text for number in range(8) for text in captions_of(number)]
+
+
+def shipped(number: int) -> str:
+    """The file name, below a table's images/, of a picture that an archive contained."""
+    digest = hashlib.sha256(picture(number)).hexdigest()
+    return f"{digest[:2]}/{digest[:32]}.png"
+
+
 def put(path: Path, content: bytes | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -50,7 +63,7 @@ def json_lines(rows: Iterable[Any]) -> str:
 
 
 def rows_of_captions() -> list[dict[str, Any]]:
-    """A row a caption."""
+    """One row per caption."""
     return [
         {"image": f"{number}.png", "text": text, "split": SPLIT[number]}
         for number in range(8)
@@ -186,3 +199,37 @@ def butd_tsv(root: Path) -> Path:
     rows = [{"image_id": n, "text": captions_of(n), "split": SPLIT[n]} for n in range(8)]
     put(root / "captions.jsonl", json_lines(rows))
     return root
+
+
+def check_miniature(
+    source: str, root: Path, out: Path, ids: Sequence[str], files: Sequence[str], **options: Any
+) -> None:
+    """Builds the table of a miniature and compares every row, count and picture with what its eight pictures give.
+
+    Args:
+        source: that reads the folder.
+        root: of the miniature.
+        out: folder for the tables.
+        ids, files: of the eight pictures in the table.
+        options: of the source.
+    """
+    table = build(source, root, out / "table", **options)
+    by_id = {row["id"]: row for row in table.items.to_pylist()}
+    assert by_id == {
+        name: {"id": name, "file": file, "split": split, "group": "", "attribution": ""}
+        for name, file, split in zip(ids, files, SPLIT, strict=True)
+    }
+    order = table.items["id"].to_pylist()
+    texts = [(order[row["item"]], row["id"], row["text"]) for row in table.texts.to_pylist()]
+    expected = [
+        (name, f"{name}#{k}", text) for number, name in enumerate(ids) for k, text in enumerate(captions_of(number))
+    ]
+    assert sorted(texts) == sorted(expected)
+    assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
+    facts = table.description["source"]
+    assert table.description["missing"] == []
+    assert [facts[name] for name in ("empty_texts", "repeated_texts", "repeated_images")] == [0, 0, 0]
+    assert check(table.path, None) == []
+    pictures = {row["file"]: (table.image_root / row["file"]).read_bytes() for row in by_id.values()}
+    assert pictures == {file: picture(number) for number, file in enumerate(files)}  # byte for byte
+    assert build(source, root, out / "again", **options).fingerprint == table.fingerprint

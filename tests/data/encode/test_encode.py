@@ -19,8 +19,6 @@ from raytrain.encoders.images import load_image_encoder
 from raytrain.encoders.tokens import TokenStates
 from raytrain.errors import DataError, UsageError
 from tests.data.pictures import entry, karpathy
-from tests.encoders import tiny_models
-from tests.tables import make_table
 
 
 @pytest.fixture
@@ -132,27 +130,6 @@ def test_batches_may_come_back_in_any_order(table: Table, vit: str, bert: str) -
         encode(table.path, backbone, name=reverted, batch_size=2, shard_items=3, progress=None, **reverse)
         opened = Table(table.path)
         assert opened.features[ordered].sha256 == opened.features[reverted].sha256
-
-
-def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Table, tmp_path: Path) -> None:
-    clip = str(tiny_models.clip(tmp_path / "clip"))
-    with pytest.raises(UsageError, match="--kind image or --kind text"):
-        encode(table.path, clip, progress=None)
-    assert encode(table.path, clip, kind="image", name="see", progress=None)["shape"] == [7, 5, 16]
-    assert encode(table.path, clip, kind="text", name="read", progress=None)["shape"][1:] == [12]
-
-
-def test_a_table_of_features_alone_has_nothing_to_encode(tmp_path: Path, vit: str) -> None:
-    import pyarrow as pa
-
-    from raytrain.data.table.writer import TableWriter
-
-    made = make_table(tmp_path / "made")
-    items = made.items.set_column(1, made.items.schema.field(1), pa.array([""] * len(made.items)))
-    with TableWriter(tmp_path / "table", source={"name": "made up"}) as writer:
-        writer.write(items, made.texts)
-    with pytest.raises(UsageError, match="nothing to encode"):
-        encode(tmp_path / "table", vit, progress=None)
 
 
 def test_options_out_of_bounds_are_errors_of_usage(table: Table, vit: str) -> None:

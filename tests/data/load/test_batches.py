@@ -20,6 +20,7 @@ from raytrain.data.load.readers import Batch, Regions, TokenIds, TokenStates
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import UsageError
+from tests.data.load.test_readers import numbers_of
 from tests.tables import make_query_table
 
 
@@ -109,85 +110,6 @@ def test_a_batch_that_does_not_fit_is_refused(table: Table) -> None:
         batches(table, size=80)
     with pytest.raises(UsageError, match="more than the 12 images with captions"):
         batches(table, size=14, unit="image")
-
-
-def test_about_the_asked_share_of_regions_is_dropped_and_never_all(table: Table) -> None:
-    regions = Regions(table, "lite0")
-    draws = np.random.default_rng(0).random((200, 5))
-    mask = regions.read(np.zeros(200, dtype=int), draws, 0.4)["region_mask"]
-    assert 0.5 < mask.float().mean().item() < 0.7
-    assert regions.read(np.zeros(3, dtype=int), np.zeros((3, 5)), 0.4)["region_mask"].all()
-    assert regions.read(np.zeros(3, dtype=int), None, 0.4)["region_mask"].all()
-
-
-def token_ids(captions: list[list[int]], max_words: int = 64) -> TokenIds:
-    """Captions of numbers between 1 and 2; 4 is the mask, words are 5 to 999."""
-    lengths = np.array([len(caption) for caption in captions])
-    return TokenIds(np.concatenate(captions), lengths, mask=4, ordinary=(5, 1000), max_words=max_words)
-
-
-def numbers_of(texts: TokenIds, text: int) -> list[int]:
-    return texts.read(np.array([text]), None, 0.0)["text"][0].tolist()  # type: ignore[no-any-return]
-
-
-def test_of_the_words_chosen_half_are_masked_a_tenth_random_the_rest_removed() -> None:
-    ids = token_ids([[1, *range(10, 20), 2]] * 2000)
-    batch = ids.read(np.arange(2000), np.random.default_rng(0).random((2000, 12)), 0.2)
-    rows = [row[mask].numpy() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)]
-    assert all(row[0] == 1 and row[-1] == 2 for row in rows)
-    assert not batch["text"][~batch["text_mask"]].any()
-    words = np.concatenate([row[1:-1] for row in rows])
-    total = 2000 * 10
-    assert (words == 4).sum() / total == pytest.approx(0.1, abs=0.01)
-    assert (words >= 20).sum() / total == pytest.approx(0.02, abs=0.004)
-    assert 1 - len(words) / total == pytest.approx(0.08, abs=0.01)
-
-
-def changed_by_hand(row: list[int], draw: list[float], drop: float) -> list[int]:
-    """The augmentation of one caption, a word at a time; words are 5 to 999, 4 is the mask."""
-    kept = []
-    for place, (word, number) in enumerate(zip(row, draw, strict=False)):
-        share = np.float32(number) / np.float32(drop)
-        if place in (0, len(row) - 1) or share >= 1:
-            kept.append(word)
-        elif share < 0.5:
-            kept.append(4)
-        elif share < 0.6:
-            kept.append(5 + int((share - np.float32(0.5)) * np.float32(10) * np.float32(995)))
-    return kept
-
-
-def test_captions_are_changed_as_a_loop_over_their_words_changes_them() -> None:
-    random = np.random.default_rng(0)
-    captions = [[1, *random.integers(5, 1000, length).tolist(), 2] for length in (0, 1, 3, 9, 2) * 40]
-    draws = random.random((200, 11), dtype=np.float32)
-    batch = token_ids(captions).read(np.arange(200), draws, 0.8)
-    expected = [changed_by_hand(row, draw, 0.8) for row, draw in zip(captions, draws.tolist(), strict=True)]
-    assert [row[mask].tolist() for row, mask in zip(batch["text"], batch["text_mask"], strict=True)] == expected
-    assert batch["text"].shape[1] == max(map(len, expected))
-
-
-def test_nothing_changes_without_draws_or_with_a_share_of_zero() -> None:
-    ids = token_ids([[1, 10, 11, 2]])
-    assert ids.read(np.array([0]), None, 0.5)["text"].tolist() == [[1, 10, 11, 2]]
-    assert ids.read(np.array([0]), np.zeros((1, 4)), 0.0)["text"].tolist() == [[1, 10, 11, 2]]
-
-
-def test_long_captions_are_cut_and_keep_their_end() -> None:
-    ids = token_ids([[1, 10, 2], [1, 10, 11, 12, 13, 2], [1, 7, 8, 2]], max_words=4)
-    assert [numbers_of(ids, text) for text in range(3)] == [[1, 10, 2], [1, 10, 11, 2], [1, 7, 8, 2]]
-
-
-def test_token_states_keep_their_ends_when_tokens_are_dropped(table: Table) -> None:
-    states = TokenStates(table, "minilm", 64)
-    rows = np.arange(6)
-    plain = states.read(rows, None, 0.5)
-    dropped = states.read(rows, np.zeros((6, states.longest)), 0.5)
-    lengths = plain["text_mask"].sum(1)
-    assert dropped["text_mask"].sum(1).tolist() == [2] * 6
-    assert all(dropped["text_mask"][i, [0, lengths[i] - 1]].all() for i in range(6))
-    first = table.array("minilm")[: int(lengths[0])].astype(np.float32)
-    np.testing.assert_array_equal(plain["text"][0, : lengths[0]].numpy(), first)
 
 
 def test_evaluation_reads_every_row_once_in_order(table: Table) -> None:
@@ -288,14 +210,6 @@ def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path:
     np.testing.assert_array_equal(reference, table.array("lite0")[split.items[split.reference]].astype(np.float32))
     assert read[0]["text"][0].tolist() == numbers_of(texts, split.text[0])
     assert all(batch["reference_mask"].all() and batch["text_mask"].all() for batch in read)
-
-
-def test_the_global_region_alone_can_be_read(tmp_path: Path, table: Table) -> None:
-    composed = make_query_table(tmp_path / "table")
-    alone = Regions(composed, "lite0", "global").read(np.arange(4), None, 0.0)
-    np.testing.assert_array_equal(alone["regions"].numpy(), composed.array("lite0")[:4, 2:].astype(np.float32))
-    with pytest.raises(UsageError, match="global_index"):
-        Regions(table, "lite0", "global")
 
 
 def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Table) -> None:

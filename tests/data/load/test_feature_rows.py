@@ -122,21 +122,6 @@ def test_composed_queries_held_in_memory_give_the_batches_of_the_disk(which: str
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_what_is_held_is_the_split_and_nothing_else(tmp_path: Path) -> None:
-    table = make_table(tmp_path / "table", items=40)
-    split, other = table.split("train"), table.split("val")
-    images, states = Regions(table, "lite0"), TokenStates(table, "minilm", 64)
-    assert len(images.load_to_device(split.items).rows.values) == len(split)
-    assert (
-        images.bytes_of(split.items) == images.load_to_device(split.items).rows.values.nbytes == len(split) * 5 * 16 * 2
-    )
-    assert states.bytes_of(split.texts) == states.load_to_device(split.texts).rows.values.nbytes
-    with pytest.raises(AssertionError, match="not there"):
-        images.load_to_device(split.items).read(other.items, None, 0.0)
-    with pytest.raises(AssertionError, match="not there"):
-        states.load_to_device(split.texts).read(other.texts, None, 0.0)
-
-
 @pytest.mark.gpu
 @gpu
 @pytest.mark.parametrize("held", [False, True])

@@ -10,7 +10,7 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.table import Table
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem
 from tests.data.pictures import entry, karpathy, left_behind
 
 SPLITS = ["train", "restval", "val", "test"]
@@ -156,17 +156,6 @@ def test_a_failed_rebuild_keeps_the_old_table(root: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError):
         build("karpathy", root, tmp_path / "table")
     assert Table(tmp_path / "table").fingerprint == old
-
-
-def test_an_unknown_source_or_option_shows_those_that_exist(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="karpathy, precomp, products"):
-        build("flickr", root, tmp_path / "table")
-    with pytest.raises(UsageError, match="images, allow_missing, texts_per_image"):
-        build("karpathy", root, tmp_path / "table", image="x")
-    with pytest.raises(UsageError, match="takes a number; given: 'many'"):
-        build("karpathy", root, tmp_path / "table", allow_missing="many")
-    with pytest.raises(UsageError, match="--root"):
-        build("karpathy", None, tmp_path / "table")
 
 
 @pytest.mark.parametrize(

@@ -5,46 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from raytrain.data.annotations.items import Item
-from raytrain.data.annotations.records import SourceLocation
-from raytrain.data.annotations.triplets import Query, to_tables
 from raytrain.data.check.check import check
 from raytrain.data.table import QuerySplit, Table
-from raytrain.data.table.schema import QUERIES
-from raytrain.data.table.writer import TableWriter
 from raytrain.errors import RefusedError, UsageError
-
-HERE = SourceLocation("made.json", 0)
-ITEMS = [
-    Item(f"i{n}", f"{n}.jpg", split, group=f"g{n % 2}")
-    for n, split in enumerate(["train"] * 4 + ["val"] * 4 + ["test"] * 2)
-]
-QUERIES_MADE = [
-    Query("q0", "val", "i6", ["redder", "more red"], ["i4"], HERE),
-    Query("q1", "train", "i2", ["bluer"], ["i0"], HERE),
-    Query("q2", "val", "i5", ["larger"], ["i7"], HERE, subset=["i7", "i5"]),
-    Query("q3", "val", "i6", ["smaller"], ["i4"], HERE),
-    Query("q4", "test", "i9", ["rounder"], [], HERE),
-]
-
-
-def made(path: Path, gallery: Any = "group", **changes: list[Any]) -> Table:
-    """The table of the queries above; changes replace columns of queries.arrow."""
-    items, texts, queries = to_tables(ITEMS, QUERIES_MADE)
-    columns = queries.to_pydict() | changes
-    with TableWriter(path, {"name": "made up"}) as writer:
-        writer.write(items, texts, pa.table(columns, schema=QUERIES), gallery)
-    return Table(path)
+from tests.data.queries import query_table
 
 
 def test_queries_read_back_in_their_order_with_texts_grouped_by_reference(tmp_path: Path) -> None:
-    table = made(tmp_path / "t")
+    table = query_table(tmp_path / "t")
     assert table.splits["val"] == {"items": 4, "texts": 4, "queries": 3}
     assert table.texts["id"].to_pylist() == ["q1#0", "q2#0", "q0#0", "q0#1", "q3#0", "q4#0"]
     assert table.texts["item"].to_pylist() == [2, 5, 6, 6, 6, 9]
@@ -62,12 +35,12 @@ def test_queries_read_back_in_their_order_with_texts_grouped_by_reference(tmp_pa
 
 
 def test_a_gallery_that_is_whole_has_one_part(tmp_path: Path) -> None:
-    assert QuerySplit(made(tmp_path / "t", "split"), "val").candidates().sum(1).tolist() == [3, 3, 3]
-    assert made(tmp_path / "u", "group").fingerprint != Table(tmp_path / "t").fingerprint
+    assert QuerySplit(query_table(tmp_path / "t", "split"), "val").candidates().sum(1).tolist() == [3, 3, 3]
+    assert query_table(tmp_path / "u", "group").fingerprint != Table(tmp_path / "t").fingerprint
 
 
 def test_the_test_split_is_closed_and_has_no_targets(tmp_path: Path) -> None:
-    table = made(tmp_path / "t")
+    table = query_table(tmp_path / "t")
     with pytest.raises(RefusedError, match="evaluate --split test"):
         QuerySplit(table, "test")
     test = QuerySplit(table, "test", allow_test=True)
@@ -91,44 +64,8 @@ def test_a_table_of_images_and_captions_has_no_queries_and_its_files_know_nothin
 
 
 def test_the_fingerprint_covers_the_queries(tmp_path: Path) -> None:
-    other = made(tmp_path / "u", targets=[[4], [0], [7], [6], []])
-    assert made(tmp_path / "t").fingerprint != other.fingerprint
-
-
-@pytest.mark.parametrize(
-    ("changes", "row", "what"),
-    [
-        ({"reference": [6, 2, 5, 6, 99]}, 4, "reference points outside"),
-        ({"targets": [[4], [0], [-1], [4], []]}, 2, "targets points outside"),
-        ({"targets": [[4], [4], [7], [4], []]}, 1, "targets in another split"),
-        ({"targets": [[4], [0], [4], [4], []]}, 2, "targets in another part of the gallery"),
-        ({"targets": [[4], [0], [], [4], []]}, 2, "no target, though"),
-        ({"targets": [[6], [0], [7], [4], []]}, 0, "its own target"),
-        ({"subset": [[], [], [7, 2], [], []]}, 2, "subset in another split"),
-        ({"text": [2, 0, 1, 2, 5]}, 3, None),
-        ({"phrasings": [3, 1, 1, 1, 1]}, None, None),
-        ({"phrasings": [2, 1, 1, 0, 1]}, 3, "text points outside"),
-        ({"text": [2, 1, 1, 4, 5]}, 1, "belongs to another reference"),
-        ({"id": ["q0", "q1", "q2", "q1", "q4"]}, 3, "id appears twice"),
-    ],
-)
-def test_wrong_queries_are_found_by_row(
-    changes: dict[str, list[Any]], row: int | None, what: str | None, tmp_path: Path
-) -> None:
-    table = made(tmp_path / "t", **changes)
-    problems = [(p.row, p.what) for p in check(table.path, None, images=False) if p.file.endswith("queries.arrow")]
-    if what is None:  # a text that two queries of one reference share is no fault
-        assert problems == []
-    else:
-        assert (row, True) in [(at, what in message) for at, message in problems]
-
-
-def test_a_changed_byte_of_the_queries_is_found(tmp_path: Path) -> None:
-    table = made(tmp_path / "t")
-    path = table.path / "queries.arrow"
-    content = path.read_bytes()
-    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
-    assert any(p.file == str(path) for p in check(table.path, None, images=False))
+    other = query_table(tmp_path / "u", targets=[[4], [0], [7], [6], []])
+    assert query_table(tmp_path / "t").fingerprint != other.fingerprint
 
 
 def test_offsets_of_lists_survive_several_chunks(tmp_path: Path) -> None:

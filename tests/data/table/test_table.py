@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from raytrain.data.table import Table
 from raytrain.data.table.schema import ITEMS, TEXTS
 from raytrain.data.table.table import open_array
-from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, RefusedError, UsageError
 from tests.tables import make_table
 
@@ -53,27 +51,6 @@ def test_the_fingerprint_names_the_benchmark_and_not_the_encoder(tmp_path: Path)
     assert first.features["lite0"].sha256 != other_features.features["lite0"].sha256
 
 
-def test_an_error_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), TableWriter(tmp_path / "t", source={}):
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_while_replacing_keeps_the_old_table(tmp_path: Path) -> None:
-    before = make_table(tmp_path / "t")
-    with pytest.raises(RuntimeError), TableWriter(tmp_path / "t", source={}):
-        raise RuntimeError
-    assert Table(tmp_path / "t").fingerprint == before.fingerprint
-
-
-def test_a_folder_that_is_no_table_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
-    with pytest.raises(UsageError, match="exists and is no table"), TableWriter(tmp_path / "mine", source={}):
-        pass
-    assert (tmp_path / "mine" / "thesis.txt").exists()
-
-
 @pytest.mark.parametrize("content", [None, "{", '{"schema": 99}'])
 def test_a_folder_without_a_readable_description_is_refused_by_name(content: str | None, tmp_path: Path) -> None:
     if content is not None:
@@ -100,9 +77,3 @@ def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
 def test_a_missing_feature_shows_the_features_there_are(table: Table) -> None:
     with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
         table.feature("butd", "image")
-
-
-def test_the_description_lists_the_hash_of_every_file(table: Table) -> None:
-    description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
-    assert set(description["files"]) == {"items.arrow", "texts.arrow"}
-    assert all(len(feature["sha256"]) == 64 for feature in description["features"].values())

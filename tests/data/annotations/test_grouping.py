@@ -1,0 +1,154 @@
+"""Records grouped by image: splits that are drawn, repeats, and what is left out."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrain.data.annotations.grouping import RecordGroups
+from raytrain.data.annotations.records import Record, Shares, SourceLocation
+from raytrain.data.build import build
+from raytrain.data.problems import Problems
+from raytrain.errors import DataError, UsageError
+from tests.data import own
+from tests.data.own import json_lines, picture, put
+from tests.data.pictures import left_behind
+
+
+def unsplit(root: Path, count: int = 60, **more: Any) -> Path:
+    for number in range(count):
+        put(root / "images" / f"{number}.png", picture(number))
+    rows = [{"image": f"{n}.png", "text": f"number {n}", **{k: f(n) for k, f in more.items()}} for n in range(count)]
+    put(root / "rows.jsonl", json_lines(rows))
+    return root
+
+
+def test_splits_are_drawn_by_the_hash_of_each_image_and_the_table_says_so(tmp_path: Path) -> None:
+    table = build("captions", unsplit(tmp_path / "root"), tmp_path / "table", val=0.2, test=0.1)
+    expected = {}
+    for number in range(60):
+        digest = hashlib.sha256(picture(number)).hexdigest()
+        place = int(hashlib.sha256(digest.encode()).hexdigest()[:16], 16) / 2**64
+        expected[f"{number}.png"] = "test" if place < 0.1 else "val" if place < 0.3 else "train"
+    assert dict(zip(*(table.items[name].to_pylist() for name in ("id", "split")), strict=True)) == expected
+    drawn = table.description["source"]["drawn"]
+    assert (drawn["val"], drawn["test"], drawn["from"]) == (0.2, 0.1, 60)
+    assert drawn["images"] == {name: count["items"] for name, count in table.splits.items()}
+    # an image that joins later changes no other one's split
+    more = build("captions", unsplit(tmp_path / "more", 70), tmp_path / "b", val=0.2, test=0.1)
+    later = dict(zip(*(more.items[name].to_pylist() for name in ("id", "split")), strict=True))
+    assert {name: later[name] for name in expected} == expected
+
+
+def test_a_group_is_drawn_as_a_whole_and_copies_fall_into_one_split(tmp_path: Path) -> None:
+    root = unsplit(tmp_path / "root", group=lambda n: f"g{n % 12}")
+    table = build("captions", root, tmp_path / "table", val=0.3, test=0.2)
+    of_group: dict[str, set[str]] = {}
+    for row in table.items.to_pylist():
+        of_group.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in of_group.values()) and len(table.splits) == 3
+    copies = unsplit(tmp_path / "copies", 30)
+    for number in range(30):
+        put(copies / "images" / f"copy{number}.png", picture(number))
+    rows = [{"image": f"{kind}{n}.png", "text": f"number {n}"} for kind in ("", "copy") for n in range(30)]
+    put(copies / "rows.jsonl", json_lines(rows))
+    built = build("captions", copies, tmp_path / "b", val=0.3, test=0.2)
+    split = dict(zip(*(built.items[name].to_pylist() for name in ("id", "split")), strict=True))
+    assert all(split[f"{n}.png"] == split[f"copy{n}.png"] for n in range(30))
+    assert built.description["source"]["repeated_images"] == 30
+
+
+def test_val_is_drawn_from_a_stated_train_and_never_from_test(tmp_path: Path) -> None:
+    root = unsplit(tmp_path / "root", split=lambda n: "test" if n < 10 else "train")
+    table = build("captions", root, tmp_path / "table", val=0.3)
+    assert table.splits["test"]["items"] == 10
+    assert 5 < table.splits["val"]["items"] < 25
+    with pytest.raises(UsageError, match=r"test=0\.1 draws a split that the data state already"):
+        build("captions", root, tmp_path / "other", val=0.1, test=0.1)
+    for shares in ({"val": 1.0}, {"val": -0.1}, {"val": 0.5, "test": 0.5}, {"allow_missing": 1.5}):
+        with pytest.raises(UsageError):
+            build("captions", root, tmp_path / "other", **shares)
+    assert left_behind(tmp_path) == ["root", "table"]
+
+
+def test_what_is_left_out_is_bounded_counted_and_listed(tmp_path: Path) -> None:
+    root = own.captions(tmp_path / "root")
+    (root / "images" / "0.png").unlink()
+    put(root / "images" / "1.png", b"GIF89a")
+    put(root / "images" / "nobody.png", picture(50))
+    rows = own.rows_of_captions()
+    rows[4]["text"] = rows[5]["text"] = ""  # picture 2 says nothing
+    rows[6]["text"] = " "  # picture 3 keeps one
+    rows += [rows[8], rows[9]]
+    put(root / "captions.csv", own.as_csv(rows))
+    with pytest.raises(DataError) as caught:
+        build("captions", root, tmp_path / "table", allow_missing=0.3)  # 3 of 8 images
+    assert sorted({problem.row for problem in caught.value.problems}) == [2, 4, 6]
+    table = build("captions", root, tmp_path / "table", allow_missing=0.4)
+    assert table.description["missing"] == ["0.png", "1.png", "2.png"]
+    source = table.description["source"]
+    accounts = table.description["accounts"]
+    assert accounts["because"] == {"broken": 1, "no caption": 1, "not found": 1}
+    assert accounts["allow_missing"] == 0.4
+    assert accounts["splits"]["train"] == {
+        "items": {"annotated": 4, "missing": 3}, "texts": {"annotated": 5, "missing": 4},
+    }  # fmt: skip
+    assert (source["empty_texts"], source["repeated_texts"]) == (3, 2)
+    assert (source["rows"], source["unlisted_images"]) == (18, 1)
+    assert table.splits["train"] == {"items": 1, "texts": 1}
+    assert table.splits["val"] == {"items": 2, "texts": 4}
+
+
+def test_a_list_of_captions_may_repeat_itself(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    own.put_pictures(root / "images", 2)
+    rows = [{"image": f"{n}.png", "text": ["a dog", "a dog"], "split": "train"} for n in range(2)]
+    put(root / "rows.jsonl", json_lines(rows))
+    assert len(build("captions", root, tmp_path / "table").texts) == 4
+
+
+def record(row: int, text: str, **fields: Any) -> Record:
+    return Record(SourceLocation("rows.csv", row), [text], **fields)
+
+
+@pytest.mark.parametrize(
+    ("second", "what"),
+    [
+        ({"file": "1.png"}, "image id 'a' has another image in row 0"),
+        ({"split": "val"}, "image 'a' is of split 'val' here and of 'train' in row 0"),
+        ({"group": "h"}, "image 'a' is of group 'h' here and of 'g' in row 0"),
+        ({"split": "holdout"}, "split 'holdout', allowed are train"),
+    ],
+)
+def test_rows_of_an_image_that_contradict_each_other_are_problems(
+    second: dict[str, str], what: str, tmp_path: Path
+) -> None:
+    own.put_pictures(tmp_path, 2)
+    problems = Problems()
+    groups = RecordGroups(problems, tmp_path, tmp_path / "shipped", 0.0)
+    first = {"id": "a", "file": "0.png", "split": "train", "group": "g"}
+    groups.add(record(0, "x", **first))
+    groups.add(record(1, "y", **{**first, **second}))
+    assert [(problem.row, problem.what.startswith(what)) for problem in problems.list()] == [(1, True)]
+
+
+def test_an_image_is_known_by_its_id_its_file_its_content_or_its_row(tmp_path: Path) -> None:
+    own.put_pictures(tmp_path, 1)
+    digest = hashlib.sha256(picture(5)).hexdigest()
+    groups = RecordGroups(Problems(), tmp_path, tmp_path / "shipped", 1.0)
+    for number, fields in enumerate(({"id": "a", "file": "0.png"}, {"file": "./0.png"}, {"data": picture(5)}, {})):
+        groups.add(record(number, "x", split="train", **fields))
+    assert list(groups.images) == ["a", "0.png", digest[:16], "rows.csv#3"]
+
+
+def test_a_picture_without_a_caption_is_not_left_in_the_table(tmp_path: Path) -> None:
+    groups = RecordGroups(Problems(), None, tmp_path / "shipped", 0.5)
+    groups.add(record(0, "x", id="a", data=picture(0), split="train"))
+    groups.add(record(1, " ", id="b", data=picture(1), split="train"))
+    counts = groups.finish(Shares(allow_missing=0.5))
+    assert counts == {"rows": 2, "empty_texts": 1, "repeated_texts": 0, "repeated_images": 0}
+    assert [path.read_bytes() for path in (tmp_path / "shipped").rglob("*.png")] == [picture(0)]
+    assert (groups.missing.ids, dict(groups.missing.because)) == (["b"], {"no caption": 1})
