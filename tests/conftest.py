@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,16 @@ from raytrain.data.table import Table
 from tests.packages import install_example
 from tests.ray_cluster import LocalCluster, shared_cluster
 from tests.tables import make_table
+
+if TYPE_CHECKING:
+    from tests.distributed.two_ranks import TwoRanks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors as small as those of tests are computed in a third of the time by one thread, on a busy machine."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +46,14 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip("no real data here; RAYTRAIN_TEST_DATA names its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> TwoRanks:
+    """What two gloo processes computed, the same ones for every test of the session."""
+    from tests.distributed.two_ranks import compute
+
+    return compute(tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,75 @@
+"""Collectives with gradient: on two gloo processes (tests/distributed/two_ranks.py), and in one process."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from raytrain.distributed import (
+    GlobalBatchNorm1d,
+    any_rank,
+    default_device,
+    gather,
+    padded,
+    rank,
+    synchronise_batch_norm,
+    world_size,
+)
+from tests.distributed.two_ranks import CPU, TwoRanks, batch_norm, rows_of_both_ranks
+
+
+def test_rows_of_different_length_travel_padded_with_zeros(two_ranks: TwoRanks) -> None:
+    expected = torch.zeros(3, 3, 2)
+    expected[0] = 1.0
+    expected[1:, :2] = 2.0
+    for number, results in enumerate(two_ranks.results):
+        everywhere, gradient = results["padded"]
+        torch.testing.assert_close(everywhere, expected)
+        # twice the value, times the number of ranks, whose gradients are averaged
+        torch.testing.assert_close(gradient, torch.full((1 + number, 3 - number, 2), 4.0 * (1 + number)))
+
+
+def test_a_flag_of_one_rank_reaches_all(two_ranks: TwoRanks) -> None:
+    assert [results["any"] for results in two_ranks.results] == [[True, False], [True, False]]
+
+
+def test_batch_norm_over_two_ranks_is_that_of_all_rows(two_ranks: TwoRanks) -> None:
+    """Two and five rows: normalised values, gradients and running statistics are those of the seven."""
+    normal, gradient, mean, variance = batch_norm(torch.cat(rows_of_both_ranks()))
+    first, second = (results["norm"] for results in two_ranks.results)
+    torch.testing.assert_close(torch.cat([first[0], second[0]]), normal)
+    torch.testing.assert_close(torch.cat([first[1], second[1]]), gradient)
+    for statistics in (first[2:], second[2:]):
+        torch.testing.assert_close(statistics, [mean, variance])
+
+
+def test_alone_nothing_is_exchanged() -> None:
+    rows = torch.ones(3, 2, requires_grad=True)
+    assert (rank(), world_size()) == (0, 1)
+    assert gather(rows) is rows
+    assert [any_rank(flag, CPU) for flag in (True, False)] == [True, False]
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    synchronise_batch_norm(model)
+    assert type(model[1]) is nn.BatchNorm1d
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_global_batch_norm_alone_is_torchs_own(training: bool) -> None:
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    ours, theirs = GlobalBatchNorm1d(3).train(training), nn.BatchNorm1d(3).train(training)
+    torch.testing.assert_close(ours(rows), theirs(rows))
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
+def test_padding_is_at_the_end_of_each_dimension_but_the_first() -> None:
+    rows = torch.ones(2, 1, 3)
+    wide = padded(rows, [2, 4])
+    assert wide.shape == (2, 2, 4)
+    assert wide[:, :1, :3].eq(1).all() and wide.sum() == rows.sum()
+    assert padded(rows, [1, 3]) is rows
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_the_device_is_the_cpu() -> None:
+    assert default_device() == CPU
