@@ -95,17 +95,12 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_cost(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.review.accounting import read_journals, sweep_costs
-    from raytrain.review.costs import READING, costs_text, run_costs, runs_text
+    from raytrain.review.costs import run_costs
     from raytrain.review.prices import prices_of
+    from raytrain.review.terminal import print_costs
 
     prices = prices_of(args.storage, args.prices)
     journals = read_journals(Path(args.storage), args.experiment)
     costs, runs = sweep_costs(journals, prices), run_costs(journals, prices)
-    if args.runs:
-        print(f"{runs_text(runs, prices)}\n")
-    print(costs_text(costs))
-    if costs:
-        print(f"\n{READING}")
-    if prices:
-        print(f"Prices in {prices.currency} of {prices.date.isoformat()}.")
+    print_costs(costs, runs if args.runs else None, prices)
     return {"sweeps": [cost.as_dict() for cost in costs], "runs": runs}

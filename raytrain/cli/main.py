@@ -191,13 +191,13 @@ def _add_leaderboard(verbs: Any) -> None:
     )  # fmt: skip
     verb.add_argument("--storage", default="runs", help="folder that holds experiments (default runs)")
     verb.add_argument("--experiment", help="one experiment; default all of them")
-    verb.add_argument("--out", help="folder for leaderboard.md, .csv and .html; default the storage folder")
+    verb.add_argument("--out", help="folder for leaderboard.md, .csv, .tex and .html; default the storage folder")
     verb.add_argument("--prices", help="price table, docs/prices.example.yaml; default prices.yaml in the storage")
 
 
 def _leaderboard(args: argparse.Namespace) -> dict[str, Any]:
-    from raytrain.review.leaderboard import write_leaderboard
     from raytrain.review.prices import prices_of
+    from raytrain.review.write import write_leaderboard
 
     return write_leaderboard(args.storage, args.experiment, args.out, prices_of(args.storage, args.prices))
 
