@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.sweep_model import Cluster, Halving, Rates, Result, Simulation, Trial
 from raytrain.tracking.journal import Journal
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 RECORDED = {"emoji/methods-sweep": 1, "emoji_triplets/rau-sweep": 1, "flickr8k/dvse-sweep": 2}
 """Recorded sweeps, with the trials that ran at a time, each on one CPU."""
 SCENARIOS = {
@@ -220,9 +220,7 @@ def main() -> None:
     actions.add_parser("check")
     actions.add_parser("launch")
     table = actions.add_parser("plan")
-    table.add_argument(
-        "--sweep", default="flickr8k/dvse-sweep", help="folder below docs/results, or any sweep's folder"
-    )
+    table.add_argument("--sweep", default="flickr8k/dvse-sweep", help="folder below results/, or any sweep's folder")
     table.add_argument("--slots", type=int, help="trials at a time in that sweep; default that of a recorded one")
     table.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64, 512])
     table.add_argument("--trials", type=int, default=512)

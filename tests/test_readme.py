@@ -14,7 +14,7 @@ from search_spaces import SPACES
 from tests.command_lines import parse
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -63,6 +63,17 @@ def test_the_readme_shows_the_commands_that_matter() -> None:
         "raytrain evaluate",
         "raytrain submit",
     }
+
+
+def test_the_results_are_narrow_tables_ranked_without_gaps() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = text.partition("<!-- results: made by")[2].partition("<!-- end of results -->")[0]
+    tables = re.findall(r"\*\*(.+)\*\*\n\n((?:\|.*\n)+)", results)
+    assert len(tables) == 2
+    for title, table in tables:
+        header, _, *rows = [line.strip("| \n").split(" | ") for line in table.splitlines()]
+        assert "test" in title and len(header) <= 9
+        assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1))
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

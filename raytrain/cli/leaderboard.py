@@ -20,13 +20,13 @@ def run_leaderboard(
     experiment: Experiment = None,
     out: Annotated[
         str | None,
-        option("--out", OUTPUT, "folder for leaderboard.md, .csv and .html; default the storage", metavar="FOLDER"),
+        option("--out", OUTPUT, "folder for leaderboard.md, .csv, .tex, .html; default the storage", metavar="FOLDER"),
     ] = None,
     prices: Prices = None,
 ) -> dict[str, Any]:
-    """Rank recorded runs, and write the table as Markdown, CSV and HTML."""
-    from raytrain.review.leaderboard import write_leaderboard
+    """Rank recorded runs, and write the table as Markdown, CSV, LaTeX and HTML."""
     from raytrain.review.prices import prices_of
+    from raytrain.review.write import write_leaderboard
 
     return write_leaderboard(storage, experiment, out, prices_of(storage, prices))
 
@@ -40,19 +40,14 @@ def run_cost(
 ) -> dict[str, Any]:
     """Show what each sweep took: seconds, how many of them were busy or lost, money."""
     from raytrain.review.accounting import read_journals, sweep_costs
-    from raytrain.review.costs import READING, costs_text, run_costs, runs_text
+    from raytrain.review.costs import run_costs
     from raytrain.review.prices import prices_of
+    from raytrain.review.terminal import print_costs
 
     price_table = prices_of(storage, prices)
     journals = read_journals(Path(storage), experiment)
     costs, costs_of_runs = sweep_costs(journals, price_table), run_costs(journals, price_table)
-    if runs:
-        print(f"{runs_text(costs_of_runs, price_table)}\n")
-    print(costs_text(costs))
-    if costs:
-        print(f"\n{READING}")
-    if price_table:
-        print(f"Prices in {price_table.currency} of {price_table.date.isoformat()}.")
+    print_costs(costs, costs_of_runs if runs else None, price_table)
     return {"sweeps": [cost.as_dict() for cost in costs], "runs": costs_of_runs}
 
 

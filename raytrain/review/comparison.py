@@ -1,23 +1,25 @@
-"""Rows of a table beside the first of them: how far apart, and whether that could be chance of the queries."""
+"""Rows of a table against the first of them: the difference of rsum, and whether the choice of queries explains it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from raytrain.evaluation.report import read_ranks
 from raytrain.evaluation.significance import holm, paired_recall_differences, permutation_p
+from raytrain.review.board import Comparison, Row, Split
 
 
 def kept_ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str, np.ndarray]] | None:
-    """The ranks that every run of a row kept; None where one is lost or was of other queries."""
-    found = [read_ranks(one) if one else None for one in evaluations]
-    ranks = [one for one in found if one is not None]
-    if len(ranks) < len(found) or not all(_same_queries(ranks[0], one) for one in ranks):
+    """The ranks that each run of a row kept; None where a run's are missing or are of other queries."""
+    ranks = [read_ranks(evaluation) if evaluation else None for evaluation in evaluations]
+    present = [of_run for of_run in ranks if of_run is not None]
+    if len(present) < len(ranks) or not all(_same_queries(present[0], of_run) for of_run in present):
         return None
-    return ranks or None
+    return present or None
 
 
 def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
@@ -26,24 +28,28 @@ def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> b
     )
 
 
-def against_first(rows: Sequence[dict[str, Any]]) -> None:
-    """Write into each row how far its rsum is from the first row's: on test where both were opened there, else on val.
+def compare_with_first(rows: Sequence[Row]) -> list[Comparison | None]:
+    """How far each row's rsum is from the first row's: on test where both were evaluated there, else on validation.
 
-    first: rank of that row; first_split; first_difference with first_low and first_high, in points (95 %, paired
-    bootstrap); first_p of the paired permutation test, by Holm's correction over these rows. None throughout for the
-    first row, and where ranks are missing. The first was chosen on validation: differences there flatter it.
+    The first row was chosen on validation, so differences there flatter it.
+
+    Args:
+        rows: re-ranked alike, best first, with their ranks.
+
+    Returns:
+        One per row: None for the first, and where ranks are missing.
     """
-    told = ("first", "first_split", "first_difference", "first_low", "first_high", "first_p")
-    uncorrected: dict[int, float] = {}  # by place among the rows
-    for place, row in enumerate(rows):
-        row |= dict.fromkeys(told)
-        for split in ("test", "val") if place else ():
-            mine, best = row["ranks"][split], rows[0]["ranks"][split]
+    splits: tuple[Split, ...] = ("test", "val")
+    differences: dict[int, Comparison] = {}  # by place among the rows, p not yet corrected
+    for place, row in enumerate(rows[1:], start=1):
+        for split in splits:
+            mine, best = row.ranks[split], rows[0].ranks[split]
             if mine and best and _same_queries(mine[0], best[0]):
                 change = paired_recall_differences(mine, best)["rsum"]
-                uncorrected[place] = permutation_p(mine, best)["rsum"]
-                values = (rows[0]["rank"], split, change.mean, change.low, change.high)
-                row |= dict(zip(told, values, strict=False))
+                p = permutation_p(mine, best)["rsum"]
+                differences[place] = Comparison(rows[0].rank, split, change.mean, change.low, change.high, p)
                 break
-    for place, p in zip(uncorrected, holm(list(uncorrected.values())).tolist(), strict=True):
-        rows[place]["first_p"] = p
+    corrected = holm([difference.p for difference in differences.values()]).tolist()
+    for (place, difference), p in zip(list(differences.items()), corrected, strict=True):
+        differences[place] = replace(difference, p=p)
+    return [differences.get(place) for place in range(len(rows))]

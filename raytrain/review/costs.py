@@ -1,9 +1,8 @@
-"""What sweeps and runs took: as text for a terminal, as HTML for the leaderboard's page, and in a journal."""
+"""The cost of sweeps and runs: as rows of text, and as a line of a sweep's journal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,26 @@ from raytrain.review.accounting import Events, SweepCost, read_journals, sweep_c
 from raytrain.review.prices import Prices
 from raytrain.tracking.journal import Journal
 
-HEADS = ("sweep", "trials", "wall", "slots", "worker h", "GPU h", "busy", "lost", "waited", "restarts", "money", "held")
+HEADERS = (
+    "sweep", "trials", "wall", "slots", "worker h", "GPU h", "busy", "lost", "waited", "restarts", "money", "held",
+)  # fmt: skip
 READING = (
-    "Busy, lost and waited are shares of the slots over the time that the sweep's driver was there: busy trained what "
-    "was kept, lost was trained again or held through a failure, the rest waited for start-ups and for the last "
-    "trials. Money is of the workers' work and losses, held of every slot over that time."
+    "Busy, lost and waited are shares of the slots' time while the sweep's driver was running: busy trained what was "
+    "kept; lost was trained again or held through a failure; the rest waited for start-ups and for the last trials. "
+    "Money is the price of the workers' work and losses, held that of all slots over that time."
 )
 
 
 def record_sweep_cost(folder: Path, prices: Prices | None = None, tracking_uri: str | None = None) -> SweepCost:
-    """Write a finished sweep's cost into its journal, and to MLflow where there is one; the cost.
+    """Write a finished sweep's cost into its journal, and to MLflow where there is one; returns the cost.
 
     Raises:
-        UsageError: the folder is no sweep's.
+        UsageError: the folder holds no sweep.
     """
     journals = read_journals(folder.parent.parent, folder.parent.name)
-    found = [cost for cost in sweep_costs(journals, prices) if Path(cost.folder) == folder.resolve()]
-    if not found:
+    cost = next((cost for cost in sweep_costs(journals, prices) if Path(cost.folder) == folder.resolve()), None)
+    if cost is None:
         raise UsageError(f"{folder} is no sweep")
-    cost = found[0]
     Journal(folder).write("cost", metrics=cost.metrics(), currency=cost.currency, prices_date=cost.prices_date)
     if tracking_uri:
         from raytrain.tracking.mirror import Mirror
@@ -41,14 +41,14 @@ def record_sweep_cost(folder: Path, prices: Prices | None = None, tracking_uri: 
 
 
 def run_costs(journals: Mapping[Path, Events], prices: Prices | None = None) -> list[dict[str, Any]]:
-    """What each run took, by folder: {"run", "experiment", "sweep" (None for a run of none), ..., "money"}."""
-    first = {folder: next((e for e in events if e["event"] == "start"), {}) for folder, events in journals.items()}
-    sweeps = {start.get("uid"): folder.name for folder, start in first.items() if start.get("kind") == "sweep"}
+    """The cost of each run, by folder: {"run", "experiment", "sweep" (None outside a sweep), ..., "money"}."""
+    starts = {folder: next((e for e in events if e["event"] == "start"), {}) for folder, events in journals.items()}
+    sweeps = {start.get("uid"): folder.name for folder, start in starts.items() if start.get("kind") == "sweep"}
     return [
         {
             "run": folder.name,
             "experiment": folder.parent.name,
-            "sweep": sweeps.get(first[folder].get("parent")),
+            "sweep": sweeps.get(starts[folder].get("parent")),
             **{unit: getattr(used, unit) for unit in ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds")},
             "restarts": used.restarts,
             "device": used.device,
@@ -58,71 +58,67 @@ def run_costs(journals: Mapping[Path, Events], prices: Prices | None = None) -> 
     ]
 
 
-def runs_text(runs: Sequence[Mapping[str, Any]], prices: Prices | None = None) -> str:
-    """Plain columns of `run_costs`."""
-    if not runs:
-        return "No runs."
-    heads = ("run", "sweep", "worker s", "GPU s", "CPU s", "lost s", "restarts", "money")
+def run_lines(runs: Sequence[Mapping[str, Any]], prices: Prices | None = None) -> list[tuple[str, ...]]:
+    """A header and a row per run of `run_costs`."""
     units = ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds", "restarts")
-    lines = [heads]
-    for one in runs:
-        money = "" if one["money"] is None or prices is None else f"{one['money']:.2f} {prices.currency}"
-        lines.append((one["run"], one["sweep"] or "", *(f"{one[unit]:.0f}" for unit in units), money))
-    return columns(lines)
+    lines: list[tuple[str, ...]] = [("run", "sweep", "worker s", "GPU s", "CPU s", "lost s", "restarts", "money")]
+    for run in runs:
+        money = "" if run["money"] is None or prices is None else f"{run['money']:.2f} {prices.currency}"
+        lines.append((run["run"], run["sweep"] or "", *(f"{run[unit]:.0f}" for unit in units), money))
+    return lines
 
 
-def columns(lines: Sequence[tuple[str, ...]]) -> str:
-    """A head and rows, aligned; a column that says nothing is left out."""
-    kept = [i for i in range(len(lines[0])) if any(line[i] for line in lines[1:])]
-    widths = {i: max(len(line[i]) for line in lines) for i in kept}
-    return "\n".join(
-        "  ".join(line[i].ljust(widths[i]) if i < 2 else line[i].rjust(widths[i]) for i in kept).rstrip()
-        for line in lines
-    )
+def cost_lines(costs: Sequence[SweepCost]) -> list[tuple[str, ...]]:
+    """HEADERS and a row per sweep."""
+    return [HEADERS, *(_cells(cost) for cost in costs)]
 
 
-def cells(cost: SweepCost) -> tuple[str, ...]:
-    """A sweep under HEADS."""
-    trials = ", ".join(f"{one['trials']:g} {state}" for state, one in sorted(cost.trials.items()))
+def _cells(cost: SweepCost) -> tuple[str, ...]:
+    trials = ", ".join(f"{of_state['trials']:g} {state}" for state, of_state in sorted(cost.trials.items()))
     waited = max(0.0, 1.0 - cost.busy - cost.lost)
-    again = cost.restarts + cost.driver_restarts
     return (
         cost.sweep, trials, clock(cost.wall_seconds), str(cost.slots), f"{cost.worker_seconds / 3600:.2f}",
-        f"{cost.gpu_seconds / 3600:.2f}", f"{cost.busy:.0%}", f"{cost.lost:.1%}", f"{waited:.0%}", str(again),
-        amount(cost.money, cost), amount(cost.held_money, cost),
+        f"{cost.gpu_seconds / 3600:.2f}", f"{cost.busy:.0%}", f"{cost.lost:.1%}", f"{waited:.0%}",
+        str(cost.restarts + cost.driver_restarts), _amount(cost.money, cost), _amount(cost.held_money, cost),
     )  # fmt: skip
 
 
+def runs_text(runs: Sequence[Mapping[str, Any]], prices: Prices | None = None) -> str:
+    """Plain columns of `run_costs`."""
+    return _aligned(run_lines(runs, prices)) if runs else "No runs."
+
+
 def costs_text(costs: Sequence[SweepCost]) -> str:
-    """Plain columns, and what has no price."""
-    if not costs:
-        return "No sweeps."
-    return "\n".join([columns([HEADS, *(cells(cost) for cost in costs)]), *unpriced(costs)])
+    """Plain columns, and a line for what has no price."""
+    return "\n".join([_aligned(cost_lines(costs)), *unpriced(costs)]) if costs else "No sweeps."
 
 
 def unpriced(costs: Sequence[SweepCost]) -> list[str]:
-    """A line for the devices that the price table does not know; none without a table."""
-    names = sorted({name for cost in costs for name in cost.unpriced})
-    return [f"No price of {', '.join(names)}: fill in the price table."] if names else []
+    """A line for the devices that the price table lacks; none without a price table."""
+    devices = sorted({device for cost in costs for device in cost.unpriced})
+    return [f"No price of {', '.join(devices)}: fill in the price table."] if devices else []
 
 
-def costs_html(costs: Sequence[SweepCost]) -> str:
-    """A section of the page; "" without sweeps."""
-    if not costs:
-        return ""
-    head = "".join(f"<th{' class=left' if i < 2 else ''}>{escape(name)}</th>" for i, name in enumerate(HEADS))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=left' if i < 2 else ''}>{escape(one)}</td>" for i, one in enumerate(cells(cost)))
-        + "</tr>"
-        for cost in costs
+def without_empty_columns(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+    """A header and rows, without the columns in which every row is empty."""
+    kept = [i for i in range(len(lines[0])) if any(line[i] for line in lines[1:])]
+    return [[line[i] for i in kept] for line in lines]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A header and rows as plain columns, the first two to the left."""
+    kept = without_empty_columns(lines)
+    widths = [max(len(line[i]) for line in kept) for i in range(len(kept[0]))]
+    left = 2 if any(line[1] for line in lines[1:]) else 1
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in kept
     )
-    notes = "".join(f"<p>{escape(line)}</p>" for line in [READING, *unpriced(costs)])
-    table = f'<div class="card"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    return f"<h2>What the sweeps took</h2>{table}{notes}"
 
 
-def amount(money: float | None, cost: SweepCost) -> str:
+def _amount(money: float | None, cost: SweepCost) -> str:
     return "" if money is None else f"{money:.2f} {cost.currency}"
 
 

@@ -1,10 +1,10 @@
-"""The leaderboard: rows made from recorded runs, and from nothing else.
+"""The leaderboard's rows, read from recorded runs and from nothing else.
 
 Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
-counts with the share of seeds that answered it. Of a seed that was run twice the later run counts. Rows are ordered
+counts with the share of seeds that answered it. Where a seed was run twice, the later run counts. Rows are ordered
 by validation, never by test. Runs on different data (fingerprints) or test protocols are in different tables.
 Re-ranked results are rows of their own, marked transductive, or inductive where a bank of training queries was used.
-Each row is tested against the first of its table that is re-ranked as it is, or is not.
+Each row is compared with the first row of its table that is re-ranked alike.
 """
 
 from __future__ import annotations
@@ -14,139 +14,59 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from raytrain.config import method_name
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.significance import recall_intervals
-from raytrain.review.accounting import read_journals, sweep_costs
-from raytrain.review.comparison import against_first, kept_ranks
-from raytrain.review.curves import NOT_SETTINGS, Curve, curves_of
+from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row, Scores, Split
+from raytrain.review.comparison import compare_with_first, kept_ranks
+from raytrain.review.curves import NOT_SETTINGS, curves_of
 from raytrain.review.prices import Prices
 from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
 
-Group = tuple[str, tuple[str, ...]]
-IMAGE_TEXT: tuple[Group, ...] = tuple(
-    (title, tuple(f"{direction}/recall_at_{k}" for k in (1, 5, 10)))
-    for direction, title in (("i2t", "image to text"), ("t2i", "text to image"))
-)
-COMPOSED: tuple[Group, ...] = (
-    ("image and text to image", ("recall_at_1", "recall_at_10", "recall_at_50", "map_at_r")),
-)
-"""What a row shows beside its rsum, by what its queries are."""
-METRICS = tuple(name for group in (*IMAGE_TEXT, *COMPOSED) for name in group[1])
-UNTOLD = ("method.kind", "method.views")  # columns of their own
+HAVE_A_COLUMN = ("method.kind", "method.views")
+"""Fields that the settings of a row leave out."""
 
 
-@dataclass(frozen=True)
-class Board:
-    """The rows, best first within each table, how many runs of which status there were, and what one setting does."""
+class RowRuns(NamedTuple):
+    """The runs of one row, one per seed; the test protocol, None where no test split was opened; how re-ranked."""
 
-    rows: list[dict[str, Any]]
-    counts: dict[str, int]
-    curves: list[Curve] = field(default_factory=list)
+    runs: Sequence[RunRecord]
+    protocol: str | None
+    kind: Kind
 
     @property
-    def tables(self) -> list[list[dict[str, Any]]]:
-        """Rows that may be compared with one another."""
-        keys = dict.fromkeys((row["fingerprint"], row["protocol"]) for row in self.rows)
-        return [[row for row in self.rows if (row["fingerprint"], row["protocol"]) == key] for key in keys]
-
-
-def rows(storage: str | os.PathLike[str], experiment: str | None = None) -> list[dict[str, Any]]:
-    """The rows of `read_board`."""
-    return read_board(storage, experiment).rows
+    def fingerprint(self) -> str:
+        """Of the data, 12 digits."""
+        return str(self.runs[0].start.get("fingerprint") or "unknown")[:12]
 
 
 def read_board(storage: str | os.PathLike[str], experiment: str | None = None, prices: Prices | None = None) -> Board:
-    """Rows and counts of an experiment, or of all experiments in a storage.
+    """The leaderboard of an experiment, or of all experiments in a storage.
 
-    A row has: rank, fingerprint (12 digits), protocol, experiment, method, views, settings (what differs between rows
-    of one method), rerank (text or None), transductive, seeds, runs, folders, val/... and test/... METRICS and rsum in
-    percent (None where not every run of the row was evaluated, or the metric is of another kind of query),
-    val/rsum_sd and test/rsum_sd over seeds (None for one), headline (split and metric that stand for a protocol without
-    rsum, such as "val cirr/mean_recall", or None), headline_value and headline_sd, interval_split, rsum_low and
-    rsum_high (95 % over queries), first, first_split, first_difference, first_low, first_high and first_p (see
-    `against_first`), worker_seconds, gpu_seconds, cpu_seconds, lost_seconds and money (mean a run; money is None where
-    a price is not known), currency, epochs, commit. Failed, pruned and unfinished runs are counted and have no row.
+    Failed, pruned and unfinished runs are counted and have no row.
     """
-    runs = read_runs(storage, experiment)
-    groups: dict[str, list[RunRecord]] = {}
-    for run in runs:
+    records = read_runs(storage, experiment)
+    by_setting: dict[str, list[RunRecord]] = {}
+    for run in records:
         if run.status == "finished" and run.val:
-            groups.setdefault(_same_but_seed(run), []).append(run)
-    found = []
-    for same in groups.values():
-        group = _one_a_seed(same)
-        protocols = {e["protocol"] for run in group for e in run.evaluations if e.get("split") == "test" or _named(e)}
-        for protocol in sorted(protocols) or [None]:
-            for kind in KINDS:
-                same_kind = [run for run in group if kind == "plain" or run.evaluation(run.val_protocol, kind)]
-                if same_kind:
-                    found.append(_row(same_kind, protocol, kind) | _costs(same_kind, prices))
-    _name_protocols(found)
-    found.sort(key=lambda row: (row["fingerprint"], row["protocol"], -(row["val/rsum"] or 0), row["runs"]))
-    board = Board(found, dict(Counter(run.status for run in runs)), curves_of(found))
-    for table in board.tables:
-        _tell_settings(table)
-        for rank, row in enumerate(table, start=1):
-            row["rank"] = rank
-        for alike in dict.fromkeys(_reranked(row) for row in table):
-            against_first([row for row in table if _reranked(row) == alike])
-        for row in table:
-            del row["config"], row["ranks"]
-    return board
+            by_setting.setdefault(_setting_key(run), []).append(run)
+    groups = [group for runs in by_setting.values() for group in _row_runs(_latest_per_seed(runs))]
+    rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
+    rows.sort(key=lambda row: (row.fingerprint, row.protocol, -(row.val.rsum or 0), row.runs))
+    board = Board(rows, dict(Counter(run.status for run in records)), curves_of(rows))
+    return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 
-def write_leaderboard(
-    storage: str | os.PathLike[str],
-    experiment: str | None = None,
-    out: str | os.PathLike[str] | None = None,
-    prices: Prices | None = None,
-) -> dict[str, Any]:
-    """Print the table and write leaderboard.md, .csv and .html.
-
-    Args:
-        storage: folder that holds experiments.
-        experiment: one of them; None takes all.
-        out: folder for the files; None takes the storage.
-        prices: of an hour, for money beside the seconds.
-
-    Returns:
-        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...]}
-    """
-    from raytrain.review.page import to_html
-    from raytrain.review.plots import read_sweeps
-    from raytrain.review.tables import to_csv, to_markdown, to_text
-
-    board = read_board(storage, experiment, prices)
-    costs = sweep_costs(read_journals(Path(storage), experiment), prices)
-    print(to_text(board))
-    folder = Path(out if out is not None else storage).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    page = to_html(board, read_sweeps(storage, experiment), costs)
-    for name, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("html", page)):
-        path = folder / f"leaderboard.{name}"
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(text, encoding="utf-8", newline="")
-        os.replace(part, path)
-        paths.append(str(path))
-    return {
-        "rows": board.rows,
-        "counts": board.counts,
-        "sweeps": [cost.as_dict() for cost in costs],
-        "paths": paths,
-    }
-
-
-def _same_but_seed(run: RunRecord) -> str:
+def _setting_key(run: RunRecord) -> str:
+    """Equal for runs that differ by seed alone."""
     settings = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS}
     return json.dumps([run.start.get("fingerprint"), run.start.get("experiment"), settings], sort_keys=True)
 
 
-def _one_a_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
+def _latest_per_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """The latest run of each seed, of those that were evaluated on test where there are any; by seed.
 
     The same run twice is one result, and which of the two counts must not depend on how good it was.
@@ -157,140 +77,161 @@ def _one_a_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [kept[seed] for seed in sorted(kept)]
 
 
-def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[str, Any]:
-    first = group[0]
-    val = [run.evaluation(run.val_protocol, kind) for run in group]
-    test = [run.evaluation(protocol, kind) if protocol else None for run in group]
+def _row_runs(runs: Sequence[RunRecord]) -> Iterable[RowRuns]:
+    """The rows of runs that differ by seed alone: one per test protocol and way of re-ranking."""
+    evaluations = [evaluation for run in runs for evaluation in run.evaluations]
+    protocols = {e["protocol"] for e in evaluations if e.get("split") == "test" or _headline_name(e)}
+    for protocol in sorted(protocols) or [None]:
+        for kind in KINDS:
+            same_kind = [run for run in runs if kind == "plain" or run.evaluation(run.val_protocol, kind)]
+            if same_kind:
+                yield RowRuns(same_kind, protocol, kind)
+
+
+def _protocol_name(group: RowRuns, groups: Sequence[RowRuns]) -> str:
+    """The protocol of its table.
+
+    Rows that never opened the test split stand beside those that did, unless these used several protocols.
+    """
+    if group.protocol is not None:
+        return group.protocol
+    others = {other.protocol for other in groups if other.fingerprint == group.fingerprint} - {None}
+    return str(others.pop()) if len(others) == 1 else "validation only"
+
+
+def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
+    """The row but for what depends on its table: settings, rank and comparison."""
+    runs, protocol, kind = group
+    first = runs[0]
+    val = [run.evaluation(run.val_protocol, kind) for run in runs]
+    test = [run.evaluation(protocol, kind) if protocol else None for run in runs]
     if kind != "plain":  # temperatures may have been searched again since the test was scored
         test = [t if t and v and t.get("rerank") == v.get("rerank") else None for t, v in zip(test, val, strict=True)]
     # without re-ranking the journal knows the best epoch, whether or not an evaluation was written
-    val_metrics = [run.val for run in group] if kind == "plain" else [v["metrics"] if v else None for v in val]
-    row: dict[str, Any] = {
-        "rank": 0,
-        "fingerprint": str(first.start.get("fingerprint") or "unknown")[:12],
-        "protocol": protocol,
-        "experiment": first.start.get("experiment"),
-        "method": _method(first.config),
-        "views": first.config.get("method.views", 1),
-        "composed": "recall_at_1" in first.val,
-        "settings": "",
-        "rerank": None if kind == "plain" else _told({json.dumps(v["rerank"], sort_keys=True) for v in val if v}),
-        "transductive": kind == "transductive",
-        "seeds": sorted(run.seed for run in group),
-        "runs": [run.name for run in group],
-        "folders": [str(run.folder) for run in group],
-        "config": first.config,
+    val_metrics = [run.val for run in runs] if kind == "plain" else [v["metrics"] if v else None for v in val]
+    test_scores = _scores([t["metrics"] if t else None for t in test])
+    ranks: dict[Split, Any] = {
+        "val": kept_ranks(val),
+        "test": kept_ranks(test) if test_scores.rsum is not None else None,
     }
-    for split, metrics in (("val", val_metrics), ("test", [t["metrics"] if t else None for t in test])):
-        row |= _means(split, metrics)
-    row |= _headline(test)
-    row["ranks"] = {"val": kept_ranks(val), "test": kept_ranks(test) if row["test/rsum"] is not None else None}
-    split = "test" if row["test/rsum"] is not None else "val"
-    ranks = row["ranks"][split]
-    low, high = recall_intervals(ranks)["rsum"] if ranks else (None, None)
-    row |= {"interval_split": split if ranks else None, "rsum_low": low, "rsum_high": high}
-    row["epochs"] = max(run.epochs for run in group)
-    row["commit"] = " ".join(sorted({str(run.start.get("commit") or "unknown") for run in group}))
-    return row
+    split: Split = "test" if test_scores.rsum is not None else "val"
+    return Row(
+        fingerprint=group.fingerprint,
+        protocol=protocol_name,
+        experiment=first.start.get("experiment"),
+        method=method_name(first.config),
+        views=first.config.get("method.views", 1),
+        composed="recall_at_1" in first.val,
+        rerank=None if kind == "plain" else _temperatures([v["rerank"] for v in val if v]),
+        transductive=kind == "transductive",
+        seeds=sorted(run.seed for run in runs),
+        runs=[run.name for run in runs],
+        folders=[str(run.folder) for run in runs],
+        val=_scores(val_metrics),
+        test=test_scores,
+        headline=_headline(test),
+        interval=Interval(split, *recall_intervals(ranks[split])["rsum"]) if ranks[split] else None,
+        cost=_cost(runs, prices),
+        epochs=max(run.epochs for run in runs),
+        commit=" ".join(sorted({str(run.start.get("commit") or "unknown") for run in runs})),
+        config=first.config,
+        ranks=ranks,
+    )
 
 
-def _costs(group: Sequence[RunRecord], prices: Prices | None) -> dict[str, Any]:
-    """Means a run; money is None where the price of one is not known."""
-    units = ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds")
-    money = [run.usage.money(prices) for run in group]
-    known = [one for one in money if one is not None]
-    return {unit: statistics.fmean(getattr(run.usage, unit) for run in group) for unit in units} | {
-        "money": statistics.fmean(known) if len(known) == len(money) else None,
-        "currency": prices.currency if prices else None,
-    }
-
-
-def groups(row: Mapping[str, Any]) -> tuple[Group, ...]:
-    """The metrics that a row shows, in groups."""
-    return COMPOSED if row["composed"] else IMAGE_TEXT
-
-
-def _means(split: str, metrics: Sequence[Mapping[str, float] | None]) -> dict[str, Any]:
+def _scores(metrics: Sequence[Mapping[str, float] | None]) -> Scores:
     """Means over the runs of a row, and the spread of rsum; None throughout where a run is missing."""
-    whole = [one for one in metrics if one is not None and "rsum" in one]
-    complete = len(whole) == len(metrics)
-    means: dict[str, Any] = {
-        f"{split}/{name}": statistics.fmean(one[name] for one in whole)
-        if complete and all(name in one for one in whole)
+    present = [of_run for of_run in metrics if of_run is not None and "rsum" in of_run]
+    if len(present) < len(metrics):
+        return Scores(dict.fromkeys(METRICS))
+    means = {
+        name: statistics.fmean(of_run[name] for of_run in present)
+        if all(name in of_run for of_run in present)
         else None
-        for name in (*METRICS, "rsum")
+        for name in METRICS
     }
-    sums = [one["rsum"] for one in whole]
-    return means | {f"{split}/rsum_sd": statistics.stdev(sums) if complete and len(sums) > 1 else None}
+    sums = [of_run["rsum"] for of_run in present]
+    return Scores(means, statistics.fmean(sums), statistics.stdev(sums) if len(sums) > 1 else None)
 
 
-def _named(evaluation: Mapping[str, Any]) -> str | None:
+def _headline_name(evaluation: Mapping[str, Any]) -> str | None:
     """ "val mean_recall": split and metric that stand for a protocol without rsum; None for one that has it."""
-    headline = evaluation.get("headline", "rsum")
-    return None if headline == "rsum" else f"{evaluation.get('split')} {headline}"
+    metric = evaluation.get("headline", "rsum")
+    return None if metric == "rsum" else f"{evaluation.get('split')} {metric}"
 
 
-def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """What stands for the row's protocol where it has no rsum; its mean and spread over the runs."""
-    names = {_named(one) for one in evaluations if one is not None}
+def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> Headline | None:
+    """What stands for the row's protocol where it has no rsum; its value is None where a run lacks it."""
+    names = {_headline_name(evaluation) for evaluation in evaluations if evaluation is not None}
     name = names.pop() if len(names) == 1 else None
-    values = [one["metrics"].get(one["headline"]) for one in evaluations if one is not None and name]
-    complete = bool(values) and len(values) == len(evaluations) and None not in values
-    return {
-        "headline": name,
-        "headline_value": statistics.fmean(values) if complete else None,
-        "headline_sd": statistics.stdev(values) if complete and len(values) > 1 else None,
+    if name is None:
+        return None
+    values = [e["metrics"].get(e["headline"]) for e in evaluations if e is not None]
+    if len(values) < len(evaluations) or None in values:
+        return Headline(name, None, None)
+    return Headline(name, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def _cost(runs: Sequence[RunRecord], prices: Prices | None) -> Cost:
+    money = [run.usage.money(prices) for run in runs]
+    known = [amount for amount in money if amount is not None]
+    return Cost(
+        worker_seconds=statistics.fmean(run.usage.worker_seconds for run in runs),
+        gpu_seconds=statistics.fmean(run.usage.gpu_seconds for run in runs),
+        cpu_seconds=statistics.fmean(run.usage.cpu_seconds for run in runs),
+        lost_seconds=statistics.fmean(run.usage.lost_seconds for run in runs),
+        money=statistics.fmean(known) if len(known) == len(money) else None,
+        currency=prices.currency if prices else None,
+    )
+
+
+def _temperatures(settings: Sequence[Mapping[str, Any]]) -> str:
+    """The re-ranking of a row's runs in words."""
+    words = set()
+    for setting in settings:
+        temperatures = Temperatures.from_dict(setting or {})
+        words.add(temperatures.describe() + ("" if temperatures.transductive else " (inductive)"))
+    if len(words) == 1:
+        return words.pop()
+    return "temperatures of each run" + (" (inductive)" if all("(inductive)" in text for text in words) else "")
+
+
+def _placed(table: Sequence[Row]) -> list[Row]:
+    """The rows of one table with their settings, ranks and comparisons."""
+    rows = [
+        replace(row, rank=rank, settings=settings)
+        for rank, (row, settings) in enumerate(zip(table, _settings(table), strict=True), start=1)
+    ]
+    for alike in dict.fromkeys(row.reranking for row in rows):
+        places = [place for place, row in enumerate(rows) if row.reranking == alike]
+        for place, comparison in zip(places, compare_with_first([rows[place] for place in places]), strict=True):
+            rows[place] = replace(rows[place], comparison=comparison)
+    return rows
+
+
+def _settings(table: Sequence[Row]) -> list[str]:
+    """Of each row the settings in which the rows of its method differ: "margin=0.2, lr=0.001"."""
+    differing = {
+        method: _differing([row for row in table if row.method == method]) for method in {r.method for r in table}
     }
+    return [
+        ", ".join(
+            f"{name.rpartition('.')[2]}={_short(row.config[name])}"
+            for name in differing[row.method]
+            if name in row.config
+        )
+        for row in table
+    ]
 
 
-def _reranked(row: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether a row is re-ranked, and whether with all queries at hand."""
-    return row["rerank"] is not None, row["transductive"]
-
-
-def _method(config: Mapping[str, Any]) -> str:
-    """The method's kind; the baselines of composed retrieval are known by their composition."""
-    kind = str(config.get("method.kind", "unknown"))
-    return f"composed/{config.get('method.composition')}" if kind == "composed" else kind
-
-
-def _told(settings: Iterable[str]) -> str:
-    """Temperatures in a few words."""
-    told = set()
-    for text in settings:
-        one = Temperatures.from_dict(json.loads(text) or {})
-        told.add(one.describe() + ("" if one.transductive else " (inductive)"))
-    if len(told) == 1:
-        return told.pop()
-    return "temperatures of each run" + (" (inductive)" if all("(inductive)" in text for text in told) else "")
-
-
-def _name_protocols(found: Sequence[dict[str, Any]]) -> None:
-    """Rows that never opened the test split stand beside those that did, unless these used several protocols."""
-    for row in found:
-        if row["protocol"] is None:
-            others = {r["protocol"] for r in found if r["fingerprint"] == row["fingerprint"]} - {
-                None,
-                "validation only",
-            }
-            row["protocol"] = next(iter(others)) if len(others) == 1 else "validation only"
-
-
-def _tell_settings(table: Sequence[dict[str, Any]]) -> None:
-    """Write into each row the settings in which its method's rows differ."""
-    for method in {row["method"] for row in table}:
-        mine = [row for row in table if row["method"] == method]
-        names = dict.fromkeys(name for row in mine for name in row["config"])
-        told = [
-            name
-            for name in names
-            if name not in (*NOT_SETTINGS, *UNTOLD) and len({json.dumps(row["config"].get(name)) for row in mine}) > 1
-        ]
-        for row in mine:
-            parts = (
-                f"{name.rpartition('.')[2]}={_short(row['config'][name])}" for name in told if name in row["config"]
-            )
-            row["settings"] = ", ".join(parts)
+def _differing(rows: Sequence[Row]) -> list[str]:
+    """Names of the fields in which rows of one method differ, without those that have a column of their own."""
+    names = dict.fromkeys(name for row in rows for name in row.config)
+    return [
+        name
+        for name in names
+        if name not in (*NOT_SETTINGS, *HAVE_A_COLUMN) and len({json.dumps(row.config.get(name)) for row in rows}) > 1
+    ]
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from raytrain.evaluation.significance import (
     bootstrap_interval,
@@ -40,6 +41,34 @@ def test_the_cluster_bootstrap_agrees_with_drawing_images_one_by_one() -> None:
     hits = (found["t2i"] < 5).astype(float)
     expected = interval_by_loop(hits, owner, samples=4000, seed=1)
     assert bootstrap_interval(hits, owner, samples=4000) == pytest.approx(expected, abs=0.7)
+
+
+def test_the_interval_is_scipys_percentile_bootstrap() -> None:
+    """Queries that each are their own image: both draw 50 of 50, and 4,000 draws leave half a point to chance."""
+    hits = (np.random.default_rng(0).random(50) < 0.3).astype(float)
+    expected = stats.bootstrap(
+        (100 * hits,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert bootstrap_interval(hits, samples=4000) == pytest.approx((expected.low, expected.high), abs=2.1)  # one hit: 2
+    narrow = stats.bootstrap((100 * hits,), np.mean, confidence_level=0.5, method="percentile", rng=2)
+    found = bootstrap_interval(hits, level=0.5, samples=4000)
+    assert found == pytest.approx(tuple(narrow.confidence_interval), abs=2.1)
+
+
+def test_a_cluster_interval_is_scipys_bootstrap_of_whole_images() -> None:
+    """Images of 2, 3 and 4 captions: the mean is a ratio of two sums over the images that are drawn."""
+    generator = np.random.default_rng(3)
+    owner = np.repeat(np.arange(60), generator.integers(2, 5, 60))
+    hits = (generator.random(len(owner)) < 0.2 + 0.6 * (owner % 2)).astype(float)
+    sums, counts = np.bincount(owner, hits), np.bincount(owner)
+
+    def percent(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+        return 100 * sums.sum(axis) / counts.sum(axis)
+
+    expected = stats.bootstrap(
+        (sums, counts), percent, paired=True, n_resamples=4000, method="percentile", rng=np.random.default_rng(4)
+    ).confidence_interval
+    assert bootstrap_interval(hits, owner, samples=4000) == pytest.approx((expected.low, expected.high), abs=0.7)
 
 
 def test_captions_that_agree_within_an_image_widen_the_interval() -> None:
@@ -143,6 +172,33 @@ def test_the_permutation_test_counts_every_swap_of_few_images(seed: int) -> None
     assert 0 < exact <= 1
     drawn = permutation_p(a, b, samples=500, seed=seed)["rsum"]  # fewer than the 512 swaps there are
     assert drawn == pytest.approx(exact, abs=0.1) and drawn != exact
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_p_is_scipys_of_all_swaps_of_paired_images(seed: int) -> None:
+    """Nine images: scipy, too, counts all 512 swaps of the two systems' hits, so that p is the same number."""
+    (a, owner), (b, _) = ranks(9, 3, seed), ranks(9, 3, seed + 20)
+    found = permutation_p(a, b)
+    for side, cluster in (("i2t", np.arange(9)), ("t2i", owner)):
+        for k in (1, 5, 10):
+            hits = [np.bincount(cluster, of[side] < k, minlength=9) for of in (a, b)]
+            expected = stats.permutation_test(
+                hits, lambda x, y, axis: (x - y).sum(axis), permutation_type="samples", n_resamples=np.inf
+            )
+            # scipy doubles the smaller tail, and swaps are symmetric: the tails are equal
+            assert found[f"{side}/recall_at_{k}"] == pytest.approx(min(1.0, expected.pvalue))
+
+
+def test_a_drawn_p_is_scipys_within_its_chance() -> None:
+    """Thirty images have 2 ** 30 swaps: both draw 10,000, and a p near 0.2 has a standard error of 0.004."""
+    (a, _), (b, _) = ranks(30, 2, 5), ranks(30, 2, 1005)
+    hits = [(of["i2t"] < 5).astype(float) for of in (a, b)]
+    expected = stats.permutation_test(
+        hits, lambda x, y, axis: (x - y).sum(axis), permutation_type="samples", n_resamples=10_000, rng=6
+    )
+    found = permutation_p(a, b)["i2t/recall_at_5"]
+    assert 0.05 < found < 1
+    assert found == pytest.approx(expected.pvalue, abs=0.03)
 
 
 def test_equal_systems_have_p_one_and_no_p_is_zero() -> None:

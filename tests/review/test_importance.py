@@ -13,11 +13,7 @@ pytest.importorskip("optuna", reason="importances are Optuna's")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 
-from raytrain.review.importance import bars, importances, read_space
-from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
-from raytrain.review.plots import read_sweeps
-from raytrain.tracking.journal import Journal
+from raytrain.review.importance import importances, read_space
 
 DISTRIBUTIONS = {
     "method.kind": CategoricalDistribution(["dvse", "dive"]),
@@ -25,7 +21,7 @@ DISTRIBUTIONS = {
     "method.margin": FloatDistribution(0.0, 1.0),
     "method.alpha": FloatDistribution(1.0, 100.0, log=True),
 }
-SPACE = {name: json.loads(distribution_to_json(one)) for name, one in DISTRIBUTIONS.items()}
+SPACE = {name: json.loads(distribution_to_json(distribution)) for name, distribution in DISTRIBUTIONS.items()}
 
 
 def trials(number: int = 60) -> list[dict[str, Any]]:
@@ -56,25 +52,15 @@ def test_each_method_is_decided_by_its_own_field() -> None:
         assert max(shares.values()) > 0.6
 
 
-def test_too_few_trials_say_nothing() -> None:
+def test_too_few_trials_have_no_importance() -> None:
     assert importances(trials(12), SPACE) == {}
     assert importances([], {}) == {}
 
 
-def test_the_page_shows_what_decided_a_sweep(tmp_path: Path) -> None:
-    folder = tmp_path / "made" / "s"
-    journal = Journal(folder)
-    journal.write("start", kind="sweep", uid="u", run="s", experiment="made", config={})
-    for trial in trials():
-        journal.write("trial", **trial)
-    (folder / "space.json").write_text(json.dumps({"space": SPACE}))
-    page = to_html(read_board(tmp_path), read_sweeps(tmp_path))
-    assert "What decided sweep made/s, DVSE" in page
-    assert "What decided sweep made/s, DivE" in page
-    (folder / "space.json").write_text("{")
-    assert read_space(folder) == {}
-    assert "What decided" not in to_html(read_board(tmp_path), read_sweeps(tmp_path))
-
-
-def test_names_in_a_chart_are_escaped() -> None:
-    assert "<b>" not in bars({"<b>": 1.0})
+def test_a_space_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+    assert read_space(tmp_path) == {}
+    for text in ("{", "[]", '{"space": []}', '{"other": {}}'):
+        (tmp_path / "space.json").write_text(text)
+        assert read_space(tmp_path) == {}
+    (tmp_path / "space.json").write_text(json.dumps({"space": SPACE}))
+    assert read_space(tmp_path) == SPACE

@@ -1,34 +1,47 @@
-"""The front of a sweep on the page: which trials it has, and what is told of them."""
+"""The front of a sweep: which trials it has, and in what they differ."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
-from raytrain.review.pareto import front, front_chart, front_table, settings
-from raytrain.review.plots import read_sweeps
-from raytrain.tracking.journal import Journal
-
-TRIALS = [
-    {"number": at, "run": f"s-t{at:03d}", "params": {"method.views": views, "optim.lr": 0.001}, "state": state,
-     "value": value, "cost": 256.0 * views}
-    for at, (views, value, state) in enumerate(
-        [(1, 300.0, "complete"), (2, 290.0, "complete"), (4, 310.0, "complete"), (8, 320.0, "pruned")]
-    )
-]  # fmt: skip
+from raytrain.review.pareto import complete_trials, differing, front, settings
 
 
-def test_the_page_of_a_sweep_against_a_cost_has_its_front(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "e" / "s")
-    journal.write("start", uid="u", kind="sweep", options={"cost": "index_bytes"})
-    for trial in TRIALS:
-        journal.write("trial", **trial)
-    assert [one["run"] for one in front(TRIALS)] == ["s-t000", "s-t002"]
-    page = to_html(read_board(tmp_path), read_sweeps(tmp_path))
-    assert "Sweep e/s: value against bytes an image" in page
-    assert '<td class="left">s-t002</td><td class="left">views=4</td><td>1,024</td><td>310.0</td>' in page
-    assert "s-t001: 290.00 at 512 bytes an image" in page  # a point that is not of the front
-    assert "s-t003" not in front_chart(TRIALS, "index_bytes")
-    assert front_table(TRIALS[3:], "index_bytes") == ""
-    assert settings(TRIALS[0]["params"], ["optim.lr", "method.views", "other"]) == "lr=0.001, views=1"  # type: ignore[arg-type]
+def trial(number: int, value: float | None, cost: float | None, **more: Any) -> dict[str, Any]:
+    return {"number": number, "value": value, "cost": cost, "state": "complete", "params": {}} | more
+
+
+def numbers(trials: Any) -> list[int]:
+    return [trial["number"] for trial in trials]
+
+
+def test_the_front_has_the_trials_that_no_other_beats_in_both() -> None:
+    trials = [trial(0, 300.0, 1), trial(1, 290.0, 2), trial(2, 310.0, 4)]
+    assert numbers(front(trials)) == [0, 2]
+    assert numbers(front(trials[::-1])) == [0, 2]  # cheapest first, whatever the order of the trials
+
+
+def test_of_equal_trials_the_earlier_one_is_on_the_front() -> None:
+    assert numbers(front([trial(5, 300.0, 1), trial(3, 300.0, 1), trial(1, 300.0, 2)])) == [3]
+
+
+def test_trials_that_were_stopped_or_lack_a_number_are_no_part_of_it() -> None:
+    stopped = trial(1, 320.0, 1, state="pruned")
+    unknown = {"number": 4, "value": 330.0, "state": "complete", "params": {}}  # from before costs were written
+    trials = [trial(0, 300.0, 2), stopped, trial(2, None, 1), trial(3, 310.0, None), unknown]
+    assert numbers(complete_trials(trials)) == numbers(front(trials)) == [0]
+
+
+def test_settings_are_written_by_their_last_name_where_a_trial_has_them() -> None:
+    params = {"method.views": 4, "optim.lr": 0.0012345, "method.kind": "dvse"}
+    assert settings(params, ["optim.lr", "method.views", "other"]) == "lr=0.00123, views=4"
+    assert settings(params, []) == ""
+
+
+def test_fields_in_which_trials_differ_include_those_that_some_lack() -> None:
+    trials = [
+        trial(0, 1.0, 1, params={"method.views": 4, "optim.lr": 0.1}),
+        trial(1, 1.0, 1, params={"method.views": 8, "optim.lr": 0.1, "method.alpha": 2}),
+    ]
+    assert differing(trials) == ["method.views", "method.alpha"]
+    assert differing([]) == []

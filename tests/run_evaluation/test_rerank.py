@@ -14,7 +14,7 @@ import torch
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
-from raytrain.review.leaderboard import read_board, rows
+from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
 from raytrain.review.plots import temperature_map
 from raytrain.run_evaluation.rerank import read_similarity, rerank_run
@@ -38,7 +38,7 @@ def test_temperatures_are_found_written_and_reproduced(tmp_path: Path) -> None:
     assert event["metrics"]["rerank/val/rsum"] == pytest.approx(found["after"])
     assert "rerank/val/i2t/recall_at_1" in event["metrics"]
     # the end of the run is still its end: the row stays, and has a re-ranked one beside it
-    assert [row["transductive"] for row in rows(tmp_path)] == [True, False]
+    assert [row.transductive for row in read_board(tmp_path).rows] == [True, False]
 
 
 def test_a_search_that_gains_nothing_leaves_no_re_ranked_row_behind(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_search_that_gains_nothing_leaves_no_re_ranked_row_behind(tmp_path: Pa
     found = rerank_run(folder, trials=4)
     assert found["params"]["mode"] == "off"
     assert found["before"] == found["after"] == 600
-    assert [row["transductive"] for row in rows(tmp_path)] == [False]
+    assert [row.transductive for row in read_board(tmp_path).rows] == [False]
 
 
 def test_scores_of_the_test_split_are_refused(tmp_path: Path) -> None:

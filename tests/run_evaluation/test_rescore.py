@@ -15,7 +15,7 @@ from raytrain.data.load.batches import text_batches
 from raytrain.data.table import Table
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.reranking.query_bank import draw
-from raytrain.review.leaderboard import rows
+from raytrain.review.leaderboard import read_board
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.run_evaluation.rerank import read_similarity, rerank_run
 from raytrain.run_evaluation.rescore import Rescore, bank_scores
@@ -102,10 +102,10 @@ def test_both_searches_stand_beside_each_other_down_to_the_leaderboard(folder: P
     assert written["val.inductive.json"]["rerank"]["t2i_bank"] in (6, 12)
     assert evaluate_run(run, "train")["inductive"] is None  # the bank would hold what is ranked
     evaluate_run(run, "test")
-    shown = {row["transductive"]: row for row in rows(folder.parent.parent) if row["rerank"]}
+    shown = {row.transductive: row for row in read_board(folder.parent.parent).rows if row.rerank}
     assert len(shown) == 2
-    assert "inductive" in shown[False]["rerank"]
-    assert shown[False]["test/rsum"] is not None
+    assert "inductive" in shown[False].rerank
+    assert shown[False].test.rsum is not None
     metrics = {name for event in Journal(folder).read() for name in event.get("metrics", {})}
     assert metrics >= {"rerank/val/rsum", "inductive/val/rsum", "inductive/test/rsum"}
 

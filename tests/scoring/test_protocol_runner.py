@@ -122,9 +122,9 @@ def test_cirr_is_evaluated_from_the_command_line(cirr_run: Path, capsys: pytest.
 def test_the_board_shows_the_headline_of_such_a_protocol(cirr_run: Path) -> None:
     value = evaluate_run(cirr_run, "val", "partial/cirr/val")["metrics"]["cirr/mean_recall"]
     board = read_board(cirr_run.parents[1])
-    (row,) = [row for row in board.rows if row["protocol"] == "partial/cirr/val"]
-    assert (row["headline"], row["headline_value"]) == ("val cirr/mean_recall", value)
-    assert row["test/rsum"] is None
+    (row,) = [row for row in board.rows if row.protocol == "partial/cirr/val"]
+    assert (row.headline.name, row.headline.value) == ("val cirr/mean_recall", value)
+    assert row.test.rsum is None
     for text in (to_text(board), to_markdown(board), to_html(board)):
         assert "val cirr/mean_recall" in text
         assert f"{value:.1f}" in text

@@ -54,9 +54,9 @@ def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
     assert [trials[number]["params"]["method.kind"] for number in range(4)] == ["dvse", *METHODS]
     assert all(event["state"] == "complete" for event in trials.values())
     board = read_board(tmp_path / "runs")
-    assert sorted(row["method"] for row in board.rows) == sorted(["dvse", *METHODS])
+    assert sorted(row.method for row in board.rows) == sorted(["dvse", *METHODS])
     assert len(board.tables) == 1  # methods compare with one another
-    told = {row["runs"][0]: row["settings"] for row in board.rows}
+    told = {row.runs[0]: row.settings for row in board.rows}
     assert "margin=" in told["s-t000"]  # what tells two runs of one method apart
     assert told["s-t003"] == ""  # DivE stands alone
     assert main(["leaderboard", "--storage", str(tmp_path / "runs")]) == 0

@@ -73,10 +73,10 @@ def test_a_composed_run_is_evaluated_and_stands_on_the_board(queries: Path, tmp_
 
     board = read_board(tmp_path)
     (row,) = board.rows
-    assert (row["method"], row["composed"], row["seeds"]) == ("composed/sum", True, [0, 1])
-    assert row["test/rsum"] == pytest.approx(sum(row[f"test/recall_at_{k}"] for k in (1, 10, 50)))
-    assert row["rsum_low"] < row["test/rsum"] < row["rsum_high"]
-    assert row["test/i2t/recall_at_1"] is None
+    assert (row.method, row.composed, row.seeds) == ("composed/sum", True, [0, 1])
+    assert row.test.rsum == pytest.approx(sum(row.test.metrics[f"recall_at_{k}"] for k in (1, 10, 50)))
+    assert row.interval.low < row.test.rsum < row.interval.high
+    assert row.test.metrics["i2t/recall_at_1"] is None
     text, page = to_text(board), to_html(board)
     assert "test R@1/10/50 mAP@R" in text
     assert "Sum" in text

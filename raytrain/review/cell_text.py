@@ -1,0 +1,86 @@
+"""The text of the leaderboard's cells."""
+
+from __future__ import annotations
+
+from raytrain.config import method_label
+from raytrain.review.board import Row, Split, Table
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def with_spread(value: float | None, sd: float | None) -> str:
+    """ "346.6 ± 4.2", or "352.8" without a spread."""
+    return number(value) + (f" ± {sd:.1f}" if sd is not None else "")
+
+
+def method_title(row: Row) -> str:
+    return method_label(row.method).title
+
+
+def headline(row: Row) -> str:
+    return with_spread(row.headline.value, row.headline.sd) if row.headline else ""
+
+
+def headline_name(table: Table) -> str:
+    """ "val cirr/mean_recall" of a table whose protocol has no rsum; "" elsewhere."""
+    return next((row.headline.name for row in table if row.headline), "")
+
+
+def interval(row: Row) -> str:
+    """ "[low, high]", with the split where it is not the test."""
+    if row.interval is None:
+        return ""
+    return f"[{row.interval.low:.1f}, {row.interval.high:.1f}]" + _unless_test(row.interval.split)
+
+
+def comparison(row: Row) -> str:
+    """ "-3.2 [-5.9, -0.4] p 0.03", with the split where it is not the test."""
+    if row.comparison is None:
+        return ""
+    bounds = f"[{row.comparison.low:+.1f}, {row.comparison.high:+.1f}]"
+    return f"{difference(row)} {bounds} {p_value(row.comparison.p)}" + _unless_test(row.comparison.split)
+
+
+def difference(row: Row) -> str:
+    return f"{row.comparison.difference:+.1f}" if row.comparison else ""
+
+
+def comparison_bounds(row: Row) -> str:
+    """ "-5.9 to -0.4, p 0.03"."""
+    if row.comparison is None:
+        return ""
+    return f"{row.comparison.low:+.1f} to {row.comparison.high:+.1f}, {p_value(row.comparison.p)}"
+
+
+def _unless_test(split: Split) -> str:
+    return "" if split == "test" else f" {split}"
+
+
+def p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {p:.2g}"
+
+
+def run_names(row: Row) -> str:
+    """ "dvse-s0 and 2 more"."""
+    return row.runs[0] if len(row.runs) == 1 else f"{row.runs[0]} and {len(row.runs) - 1} more"
+
+
+def lost(row: Row) -> str:
+    """Lost seconds where there are any to the nearest second."""
+    return number(row.cost.lost_seconds, 0) if row.cost.lost_seconds >= 0.5 else ""
+
+
+def money(row: Row) -> str:
+    return "" if row.cost.money is None else f"{row.cost.money:.2f} {row.cost.currency}"
+
+
+def short_commit(row: Row) -> str:
+    """Seven digits of each commit, and the "+" of a tree with changes."""
+    return " ".join(commit[:7] + ("+" if commit.endswith("+") else "") for commit in row.commit.split())
+
+
+def short_metric(name: str) -> str:
+    """ "R@10" of "t2i/recall_at_10"."""
+    return "mAP@R" if name == "map_at_r" else f"R@{name.rpartition('_')[2]}"

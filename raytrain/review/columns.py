@@ -1,0 +1,295 @@
+"""The columns of the leaderboard: one list for text, Markdown, LaTeX, CSV, JSON and the HTML page.
+
+To add, remove or change a column, edit COLUMNS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from raytrain.review.board import COMPOSED, IMAGE_TEXT, SPLITS, MetricGroup, Row, Split, Table, main_split
+from raytrain.review.cell_text import (
+    comparison,
+    comparison_bounds,
+    difference,
+    headline,
+    headline_name,
+    interval,
+    lost,
+    method_title,
+    money,
+    number,
+    run_names,
+    short_commit,
+    short_metric,
+    with_spread,
+)
+
+Form = Literal["terminal", "markdown", "brief", "page", "csv", "json"]
+"""Where a column may stand; "brief" tables, at most nine columns wide, are those of LaTeX and of the README."""
+Header = str | Callable[[Table], str]
+Value = Callable[[Row], Any]
+Text = Callable[[Row], str]
+
+DATA: frozenset[Form] = frozenset(("csv", "json"))
+LINES: frozenset[Form] = frozenset(("terminal", "markdown"))
+WIDE: frozenset[Form] = DATA | LINES | {"page"}
+EVERY: frozenset[Form] = WIDE | {"brief"}
+
+
+@dataclass(frozen=True)
+class PageCell:
+    """A column of the HTML page.
+
+    Args:
+        header: above it.
+        group: above that; neighbours of one group share it.
+        key: what the page sorts by; None takes the column's value.
+        text: in the cell; None takes the column's format.
+        detail: in small letters below it.
+        tooltip: where the mouse points at it.
+        macro: how templates/cells.html.j2 draws the cell: "plain", "code", "method", or "bar" of the column's split.
+        left: aligned to the left.
+    """
+
+    header: Header
+    group: str = ""
+    key: Value | None = None
+    text: Text | None = None
+    detail: Text = lambda row: ""
+    tooltip: Text = lambda row: ""
+    macro: str = "plain"
+    left: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the leaderboard.
+
+    Args:
+        name: its key in JSON and header in CSV.
+        header: above it elsewhere; a function of the table may return "", which leaves the column out.
+        value: of a row.
+        format: value of a row -> text of its cell; None writes the value as it is.
+        fields: {name: value} that CSV and JSON give in place of `name` and `value`.
+        forms: where it stands.
+        split: whose scores it shows.
+        both_splits: forms that show it for both splits; the others show it for the table's main split alone.
+        optional: leave it out of a table in which every cell is empty.
+        long: stands after the others where a row is one line.
+        page: how the HTML page shows it, as one column or several; empty makes one of header, value and format.
+    """
+
+    name: str
+    header: Header
+    value: Value
+    format: Text | None = None
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    forms: frozenset[Form] = WIDE
+    split: Split | None = None
+    both_splits: frozenset[Form] = EVERY
+    optional: bool = False
+    long: bool = False
+    page: Sequence[PageCell] = ()
+
+    def text(self, row: Row) -> str:
+        if self.format is not None:
+            return self.format(row)
+        value = self.value(row)
+        return "" if value is None else str(value)
+
+    @property
+    def page_cells(self) -> Sequence[PageCell]:
+        return self.page or (PageCell(self.header),)
+
+    @property
+    def data(self) -> Mapping[str, Value]:
+        """{name: value of a row} for CSV and JSON."""
+        return self.fields or {self.name: self.value}
+
+
+def header_of(column: Column | PageCell, table: Table) -> str:
+    return column.header if isinstance(column.header, str) else column.header(table)
+
+
+def columns_of(table: Table, form: Form) -> list[Column]:
+    """The columns that a table shows in one form, in their order."""
+    shown = [
+        column
+        for column in COLUMNS
+        if form in column.forms
+        and (column.split in (None, main_split(table)) or form in column.both_splits)
+        and header_of(column, table)
+        and (not column.optional or any(column.text(row) for row in table))
+    ]
+    return sorted(shown, key=lambda column: column.long)
+
+
+def data_of(form: Literal["csv", "json"]) -> dict[str, Value]:
+    """{name: value of a row} of every column that CSV or JSON has."""
+    return {name: value for column in COLUMNS if form in column.forms for name, value in column.data.items()}
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """A row as `raytrain leaderboard --json` prints it."""
+    return {name: value(row) for name, value in data_of("json").items()}
+
+
+def _metric_columns(split: Split, groups: Sequence[MetricGroup]) -> Iterator[Column]:
+    """A column per group of metrics: "37.2 / 69.8 / 79.7" on a line, a cell per metric on the page."""
+    for place, (title, names) in enumerate(groups):
+        direction, _, _ = names[0].rpartition("/")
+        ks = "/".join(name.rpartition("_")[2] for name in names if "recall_at_" in name)
+        parts = [split if place == 0 else "", direction, f"R@{ks}", "mAP@R" if "map_at_r" in names else ""]
+        metrics = {name: _metric(split, name) for name in names}
+
+        def values(row: Row, metrics: Mapping[str, Value] = metrics) -> str:
+            numbers = [number(value(row)) for value in metrics.values()]
+            return " / ".join(numbers) if any(numbers) else ""
+
+        yield Column(
+            f"{split} {title}",
+            " ".join(part for part in parts if part),
+            metrics[names[0]],
+            values,
+            fields={f"{split}/{name}": value for name, value in metrics.items()},
+            forms=EVERY,
+            split=split,
+            both_splits=frozenset(("markdown", "page")),
+            optional=True,
+            page=[
+                PageCell(short_metric(name), f"{split} {title}", value, _as_number(value))
+                for name, value in metrics.items()
+            ],
+        )
+
+
+def _metric(split: Split, name: str) -> Value:
+    return lambda row: row.scores(split).metrics[name]
+
+
+def _as_number(value: Value) -> Text:
+    return lambda row: number(value(row))
+
+
+def _rsum_column(split: Split) -> Column:
+    def between(row: Row) -> str:
+        if row.interval is None or row.interval.split != split:
+            return ""
+        return f"{row.interval.low:.1f} to {row.interval.high:.1f}"
+
+    return Column(
+        f"{split}/rsum",
+        f"{split} rsum",
+        lambda row: row.scores(split).rsum,
+        lambda row: with_spread(row.scores(split).rsum, row.scores(split).rsum_sd),
+        fields={
+            f"{split}/rsum": lambda row: row.scores(split).rsum,
+            f"{split}/rsum_sd": lambda row: row.scores(split).rsum_sd,
+        },
+        forms=EVERY,
+        split=split,
+        both_splits=WIDE,
+        optional=True,
+        page=[PageCell("rsum", split, detail=between, macro="bar")],
+    )
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("rank", "#", lambda row: row.rank, forms=EVERY),
+    Column("fingerprint", "data", lambda row: row.fingerprint, forms=DATA),
+    Column("protocol", "protocol", lambda row: row.protocol, forms=DATA),
+    Column("experiment", "experiment", lambda row: row.experiment, forms=DATA),
+    Column(
+        "method", "method", lambda row: row.method, method_title, forms=EVERY,
+        page=[
+            PageCell(
+                "Method", key=method_title, detail=run_names, tooltip=lambda row: ", ".join(row.runs), macro="method",
+                left=True,
+            )
+        ],
+    ),
+    Column("views", "K", lambda row: row.views, forms=EVERY),
+    Column("composed", "composed", lambda row: row.composed, forms=frozenset(("json",))),
+    Column("settings", "settings", lambda row: row.settings, forms=DATA | LINES, optional=True, long=True),
+    Column("rerank", "FR", lambda row: row.rerank, forms=DATA | LINES, optional=True),
+    Column(
+        "transductive", "re-ranked", lambda row: row.transductive, lambda row: row.reranking or "",
+        forms=DATA | {"brief"}, optional=True,
+    ),
+    Column(
+        "seeds", "seeds", lambda row: row.seeds, lambda row: str(len(row.seeds)),
+        page=[
+            PageCell(
+                "Seeds", key=lambda row: len(row.seeds), tooltip=lambda row: f"seeds {', '.join(map(str, row.seeds))}"
+            )
+        ],
+    ),
+    *(
+        column
+        for split in SPLITS
+        for column in (*_metric_columns(split, IMAGE_TEXT), *_metric_columns(split, COMPOSED), _rsum_column(split))
+    ),
+    Column(
+        "headline", headline_name, lambda row: row.headline and row.headline.value, headline, forms=EVERY,
+        fields={
+            "headline": lambda row: row.headline and row.headline.name,
+            "headline_value": lambda row: row.headline and row.headline.value,
+            "headline_sd": lambda row: row.headline and row.headline.sd,
+        },
+        page=[PageCell(headline_name, "protocol")],
+    ),
+    Column(
+        "interval", "interval", lambda row: row.interval and row.interval.low, interval, forms=EVERY - {"page"},
+        fields={
+            "interval_split": lambda row: row.interval and row.interval.split,
+            "rsum_low": lambda row: row.interval and row.interval.low,
+            "rsum_high": lambda row: row.interval and row.interval.high,
+        },
+    ),
+    Column(
+        "comparison", "against first", lambda row: row.comparison and row.comparison.difference, comparison,
+        optional=True,
+        fields={
+            "first": lambda row: row.comparison and row.comparison.rank,
+            "first_split": lambda row: row.comparison and row.comparison.split,
+            "first_difference": lambda row: row.comparison and row.comparison.difference,
+            "first_low": lambda row: row.comparison and row.comparison.low,
+            "first_high": lambda row: row.comparison and row.comparison.high,
+            "first_p": lambda row: row.comparison and row.comparison.p,
+        },
+        page=[
+            PageCell(
+                "rsum", "against first",
+                text=difference,
+                detail=comparison_bounds,
+                tooltip=lambda row: f"to row {row.comparison.rank} on {row.comparison.split}" if row.comparison else "",
+            )
+        ],
+    ),
+    Column(
+        "worker_seconds", "seconds",
+        lambda row: row.cost.worker_seconds, lambda row: number(row.cost.worker_seconds, 0),
+        page=[PageCell("Worker s", "cost per run", detail=lambda row: f"{lost(row)} lost" if lost(row) else "")],
+    ),
+    Column(
+        "gpu_seconds", "GPU s", lambda row: row.cost.gpu_seconds, lambda row: number(row.cost.gpu_seconds, 0),
+        page=[PageCell("GPU s", "cost per run")],
+    ),
+    Column("cpu_seconds", "CPU s", lambda row: row.cost.cpu_seconds, forms=DATA),
+    Column("lost_seconds", "lost s", lambda row: row.cost.lost_seconds, lost, forms=DATA | LINES, optional=True),
+    Column(
+        "money", "money", lambda row: row.cost.money, money, optional=True,
+        fields={"money": lambda row: row.cost.money, "currency": lambda row: row.cost.currency},
+        page=[PageCell("Money", "cost per run")],
+    ),
+    Column("epochs", "epochs", lambda row: row.epochs, forms=DATA),
+    Column(
+        "commit", "commit", lambda row: row.commit, short_commit,
+        page=[PageCell("Commit", tooltip=lambda row: row.commit, macro="code", left=True)],
+    ),
+    Column("runs", "runs", lambda row: row.runs, run_names, forms=DATA | {"brief"}),
+    Column("folders", "folders", lambda row: row.folders, forms=DATA),
+)  # fmt: skip

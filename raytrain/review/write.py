@@ -1,0 +1,58 @@
+"""The leaderboard's files, and its tables in the terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from raytrain.review.accounting import read_journals, sweep_costs
+from raytrain.review.columns import as_dict
+from raytrain.review.leaderboard import read_board
+from raytrain.review.page import to_html
+from raytrain.review.prices import Prices
+from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
+from raytrain.review.trials import read_sweeps
+
+
+def write_leaderboard(
+    storage: str | os.PathLike[str],
+    experiment: str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    prices: Prices | None = None,
+) -> dict[str, Any]:
+    """Print the tables and write leaderboard.md, .csv, .tex and .html.
+
+    Args:
+        storage: folder that holds experiments.
+        experiment: one of them; None takes all.
+        out: folder for the files; None takes the storage.
+        prices: per hour, for money beside the seconds.
+
+    Returns:
+        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...]}
+    """
+    board = read_board(storage, experiment, prices)
+    costs = sweep_costs(read_journals(Path(storage), experiment), prices)
+    print(to_text(board))
+    folder = Path(out if out is not None else storage).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "md": to_markdown(board),
+        "csv": to_csv(board),
+        "tex": to_latex(board),
+        "html": to_html(board, read_sweeps(storage, experiment), costs),
+    }
+    paths = []
+    for suffix, text in files.items():
+        path = folder / f"leaderboard.{suffix}"
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(text, encoding="utf-8", newline="")
+        os.replace(part, path)
+        paths.append(str(path))
+    return {
+        "rows": [as_dict(row) for row in board.rows],
+        "counts": board.counts,
+        "sweeps": [cost.as_dict() for cost in costs],
+        "paths": paths,
+    }

@@ -1,0 +1,74 @@
+"""Rows against the first of their table, on ranks made up in the test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raytrain.evaluation.significance import permutation_p
+from raytrain.review.comparison import compare_with_first, kept_ranks
+from tests.review.made_rows import made_row
+from tests.review.made_runs import make_run
+
+
+def ranks(seed: int, worse: int = 0, images: int = 30) -> dict[str, np.ndarray]:
+    """Ranks of 0 to 11, each `worse` places further back."""
+    generator = np.random.default_rng(seed)
+    return {
+        "i2t": generator.integers(0, 12, images) + worse,
+        "t2i": generator.integers(0, 12, 2 * images) + worse,
+        "item_of_text": np.repeat(np.arange(images), 2),
+    }
+
+
+def row(rank: int, val: Any = None, test: Any = None) -> Any:
+    return made_row(rank=rank, ranks={"val": val, "test": test})
+
+
+def test_the_first_row_has_no_comparison_and_the_others_one_with_it() -> None:
+    best, worse = [ranks(0)], [ranks(0, worse=3)]
+    first, second = compare_with_first([row(4, best, best), row(7, worse, worse)])
+    assert first is None
+    assert second is not None
+    assert (second.rank, second.split) == (4, "test")
+    assert second.low <= second.difference <= second.high < 0
+    assert second.p == permutation_p(worse, best)["rsum"] < 0.05  # one comparison: nothing to correct
+
+
+def test_validation_stands_in_where_one_of_the_two_was_not_evaluated_on_test() -> None:
+    _, second = compare_with_first([row(1, [ranks(0)], [ranks(0)]), row(2, [ranks(1)])])
+    assert second is not None and second.split == "val"
+
+
+def test_rows_without_ranks_or_of_other_queries_are_not_compared() -> None:
+    other = ranks(1) | {"item_of_text": np.repeat(np.arange(30), 2)[::-1]}
+    assert compare_with_first([row(1, [ranks(0)]), row(2), row(3, [other])]) == [None, None, None]
+    assert compare_with_first([row(1), row(2, [ranks(0)])]) == [None, None]
+
+
+def test_p_is_corrected_over_the_rows_that_were_compared() -> None:
+    """Holm: the smaller of two p is doubled, and a row without ranks does not count."""
+    best, near, far = [ranks(0)], [ranks(1)], [ranks(0, worse=6)]
+    _, _, second, third = compare_with_first([row(1, best), row(2), row(3, near), row(4, far)])
+    alone = {name: permutation_p(found, best)["rsum"] for name, found in (("near", near), ("far", far))}
+    assert alone["far"] < alone["near"]
+    assert second is not None and third is not None
+    assert third.p == pytest.approx(2 * alone["far"])
+    assert second.p == pytest.approx(max(alone["near"], third.p))
+
+
+def test_ranks_of_a_row_are_those_of_every_run_or_none(tmp_path: Path) -> None:
+    from raytrain.evaluation.report import read_evaluations
+
+    for seed in (0, 1):
+        make_run(tmp_path / f"s{seed}", seed=seed)
+    evaluations = [next(e for e in read_evaluations(tmp_path / f"s{seed}") if e["split"] == "val") for seed in (0, 1)]
+    found = kept_ranks(evaluations)
+    assert found is not None and [set(of_run) for of_run in found] == [{"i2t", "t2i", "item_of_text"}] * 2
+    assert kept_ranks([evaluations[0], None]) is None
+    assert kept_ranks([]) is None
+    (tmp_path / "s1" / "evaluation" / "val.ranks.npz").unlink()
+    assert kept_ranks(evaluations) is None

@@ -1,0 +1,94 @@
+"""The charts of sweeps, of settings and of re-ranking, by what their points say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from raytrain.review.board import Curve
+from raytrain.review.plots import (
+    front_chart,
+    history,
+    rerank_figure,
+    setting_curve,
+    temperature_curve,
+    temperature_map,
+)
+
+TRIED = {
+    "i2t": [["off", 0.0, 100.0], ["cross", 2.0, 101.0], ["cross", 20.0, 105.0], ["additive", 8.0, 90.0]],
+    "t2i": [["off", 0.0, 90.0], ["cross", 4.0, 95.0], ["mtfn", 5.0, 99.0]],
+}
+
+
+def titles(svg: str) -> list[str]:
+    return re.findall(r"<title>(.*?)</title>", svg)
+
+
+def trial(number: int, value: float | None, **more: Any) -> dict[str, Any]:
+    return {"number": number, "run": f"s-t{number}", "params": {}, "state": "complete", "value": value} | more
+
+
+def test_a_history_has_no_point_for_a_failed_trial() -> None:
+    svg = history([trial(0, 300.0), trial(1, None, state="failed"), trial(2, 320.0, state="pruned"), trial(3, 310.0)])
+    assert titles(svg) == ["s-t0: 300.00, complete", "s-t2: 320.00, pruned", "s-t3: 310.00, complete"]
+    assert history([trial(0, None)]) == ""
+
+
+def test_a_sweep_over_methods_has_a_colour_and_a_title_per_method() -> None:
+    kinds = ("dvse", "dive", "dvse", "own")
+    svg = history([trial(n, 300.0 + n, params={"method.kind": kind}) for n, kind in enumerate(kinds)])
+    assert re.findall(r'y="205">(.*?)</text>', svg)[:3] == ["DVSE", "DivE", "own"]
+
+
+def test_the_front_is_drawn_apart_from_the_other_complete_trials() -> None:
+    trials = [trial(0, 300.0, cost=100), trial(1, 290.0, cost=200), trial(2, 320.0, cost=50, state="pruned")]
+    svg = front_chart(trials, "index_bytes")
+    assert titles(svg) == ["s-t0: 300.00 at 100 bytes per image", "s-t1: 290.00 at 200 bytes per image"]
+    assert front_chart(trials[2:], "index_bytes") == ""
+
+
+def test_a_setting_over_two_decades_has_a_log_axis() -> None:
+    wide = setting_curve(Curve("dvse", "optim.lr", [(1e-4, 300.0, 1), (1e-3, 310.0, 2), (1e-2, 305.0, 1)]))
+    assert titles(wide)[1] == "optim.lr = 0.001: 310.00 (2 seeds)"
+    xs = [float(x) for x in re.findall(r'cx="([\d.]+)"', wide)]
+    assert xs[1] - xs[0] == xs[2] - xs[1]
+    near = setting_curve(Curve("dvse", "method.views", [(1, 300.0, 1), (2, 310.0, 1), (8, 305.0, 1)]))
+    xs = [float(x) for x in re.findall(r'cx="([\d.]+)"', near)]
+    assert xs[1] - xs[0] < xs[2] - xs[1]
+
+
+def test_temperatures_of_a_run_are_those_of_its_search(tmp_path: Path) -> None:
+    assert temperature_curve(tmp_path, "i2t") == temperature_map(tmp_path) == ""
+    (tmp_path / "rerank.json").write_text(json.dumps({"tried": TRIED}))
+    assert titles(temperature_curve(tmp_path, "i2t")) == ["cross 2: 101.00", "cross 20: 105.00", "additive 8: 90.00"]
+    # the best mode of each direction; MTFN has no scale
+    assert titles(temperature_map(tmp_path)) == ["i2t 2, t2i 4: 196.00", "i2t 20, t2i 4: 200.00"]
+    (tmp_path / "rerank.json").write_text("[")
+    assert temperature_curve(tmp_path, "i2t") == ""
+
+
+def test_a_map_of_many_scales_keeps_the_best_of_them(tmp_path: Path) -> None:
+    tried = {side: [["cross", 1.0 + n, 100.0 - abs(n - 51)] for n in range(100)] for side in ("i2t", "t2i")}
+    (tmp_path / "rerank.json").write_text(json.dumps({"tried": tried}))
+    scales = {title.partition(",")[0] for title in titles(temperature_map(tmp_path))}
+    assert "i2t 52" in scales
+    assert 20 < len(scales) < 35
+
+
+def test_banks_of_several_sizes_are_series_of_their_own(tmp_path: Path) -> None:
+    tried = {"i2t": [["cross", 2.0, 100.0, 500], ["cross", 2.0, 101.0, 1000]], "t2i": []}
+    (tmp_path / "rerank.json").write_text(json.dumps({"tried": tried}))
+    assert titles(temperature_curve(tmp_path, "i2t")) == ["cross 500 2: 100.00", "cross 1000 2: 101.00"]
+    assert temperature_map(tmp_path) == ""  # one direction has no search
+
+
+def test_the_figure_is_one_svg_with_its_drawings_below_each_other() -> None:
+    root = ElementTree.fromstring(rerank_figure({"tried": TRIED}))
+    svg = "{http://www.w3.org/2000/svg}svg"
+    assert [child.attrib["y"] for child in root.findall(svg)] == ["0", "222", "444"]
+    assert root.attrib["viewBox"] == "0 0 520 802"
+    assert rerank_figure({"tried": {}}).count("<svg") == 1

@@ -1,0 +1,43 @@
+"""The files of the leaderboard, and what is printed beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raytrain.review.write import write_leaderboard
+from raytrain.tracking.journal import Journal
+from tests.review.made_runs import make_run
+from tests.review.made_sweeps import PRICES, small_sweep
+
+
+def test_four_files_are_written_and_the_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "runs" / "e" / "a")
+    answer = write_leaderboard(tmp_path / "runs", None, tmp_path / "out")
+    names = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html"}
+    assert {Path(path).name for path in answer["paths"]} == names
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names  # and no unfinished part
+    assert json.loads(json.dumps(answer))["rows"][0]["runs"] == ["a"]
+    printed = capsys.readouterr().out
+    assert "DVSE" in printed
+    assert f"{answer['rows'][0]['test/rsum']:.1f}" in printed
+
+
+def test_sweeps_stand_on_the_page_alone(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a")
+    journal = Journal(tmp_path / "e" / "search")
+    journal.write("start", uid="s", kind="sweep", run="search", experiment="e", config={})
+    journal.write("trial", number=0, run="t0", params={}, state="complete", value=300.0, epochs=1)
+    write_leaderboard(tmp_path, "e")
+    assert "Sweep e/search" in (tmp_path / "leaderboard.html").read_text(encoding="utf-8")
+    for suffix in ("csv", "md", "tex"):
+        assert "search" not in (tmp_path / f"leaderboard.{suffix}").read_text(encoding="utf-8")
+
+
+def test_costs_of_sweeps_are_part_of_the_answer_and_of_the_page(tmp_path: Path) -> None:
+    small_sweep(tmp_path)
+    answer = write_leaderboard(tmp_path, "e", tmp_path / "out", PRICES)
+    assert answer["sweeps"][0]["money"] == pytest.approx(0.32)
+    assert "0.80 EUR" in (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
