@@ -11,7 +11,7 @@ from raytrain.cli.main import main
 def test_a_leaderboard_is_of_the_storage_and_experiment_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     monkeypatch.setattr("raytrain.review.prices.prices_of", lambda *given: given)
-    monkeypatch.setattr("raytrain.review.leaderboard.write_leaderboard", lambda *given: calls.append(given) or {})
+    monkeypatch.setattr("raytrain.review.write.write_leaderboard", lambda *given: calls.append(given) or {})
     assert main(["leaderboard"]) == 0
     assert main(["leaderboard", "--storage", "s", "--experiment", "e", "--out", "o", "--prices", "p.yaml"]) == 0
     assert calls == [("runs", None, None, ("runs", None)), ("s", "e", "o", ("s", "p.yaml"))]

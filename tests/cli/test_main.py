@@ -75,7 +75,7 @@ def test_rerank_then_evaluate_gives_both_rows_and_counts_the_openings(
     assert {event["test_openings"] for event in opened} == {1, 2}
     assert main(["leaderboard", "--storage", str(folder), "--json"]) == 0
     assert last_json(capsys)["rows"]
-    assert {path.suffix for path in folder.glob("leaderboard.*")} == {".md", ".csv", ".html"}
+    assert {path.suffix for path in folder.glob("leaderboard.*")} == {".md", ".csv", ".tex", ".html"}
 
 
 def test_evaluation_refuses_a_table_that_changed(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("raytrain.review.leaderboard.write_leaderboard", interrupted)
+    monkeypatch.setattr("raytrain.review.write.write_leaderboard", interrupted)
     assert main(["leaderboard"]) == 130
 
 
@@ -265,7 +265,7 @@ def test_a_bug_is_no_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("raytrain.review.leaderboard.write_leaderboard", broken)
+    monkeypatch.setattr("raytrain.review.write.write_leaderboard", broken)
     with pytest.raises(ZeroDivisionError):
         main(["leaderboard"])
 
