@@ -97,7 +97,7 @@ def _data_build(args: argparse.Namespace) -> dict[str, Any]:
         "items": len(table.items),
         "texts": len(table.texts),
         "queries": len(table.texts if table.queries is None else table.queries),
-        "missing": len(table.description["missing"]),
+        "missing": len(table.description.missing),
         "splits": table.splits,
     }
     parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())

@@ -10,20 +10,20 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import DataError
 from raytrain.review.tables import METHOD_NAMES
+from raytrain.tracking.sweep_record import SearchIdentity
 
-SPACE = "space.json"
 LEAST_TRIALS = 8
 TOP_SHARE = 0.25  # of the trials, whose settings are compared with all of them
 
 
 def read_space(sweep: str | os.PathLike[str]) -> dict[str, Any]:
-    """{field: Optuna distribution as JSON} of a sweep's folder; {} where it is not told."""
+    """{field: Optuna distribution as JSON} of a sweep's folder; {} where it has no readable space.json."""
     try:
-        found = json.loads((Path(sweep) / SPACE).read_text(encoding="utf-8"))["space"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return SearchIdentity.read(Path(sweep)).space
+    except (FileNotFoundError, DataError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, dict[str, float]]:

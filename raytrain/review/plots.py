@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -11,6 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raytrain.errors import DataError
+from raytrain.evaluation.reranking import record as rerank_record
 from raytrain.review.curves import Curve
 from raytrain.review.importance import read_space
 from raytrain.review.tables import METHOD_NAMES
@@ -96,9 +97,8 @@ def temperature_map(folder: str | os.PathLike[str]) -> str:
     return _map(_tried(folder))
 
 
-def rerank_figure(document: Mapping[str, Any]) -> str:
-    """Both curves and the map of a `rerank.json`, as one SVG file that needs nothing else."""
-    tried = document["tried"]
+def rerank_figure(tried: Mapping[str, Sequence[Sequence[Any]]]) -> str:
+    """Both curves and the map of what a `RerankRecord` tried, as one SVG file that needs nothing else."""
     drawn = [one for one in (_curve(tried, "i2t"), _curve(tried, "t2i"), _map(tried)) if one]
     y, parts = 0.0, []
     for one in drawn:
@@ -112,12 +112,11 @@ def rerank_figure(document: Mapping[str, Any]) -> str:
 
 
 def _tried(folder: str | os.PathLike[str]) -> dict[str, list[list[Any]]]:
-    """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a search."""
+    """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a readable search."""
     try:
-        tried = json.loads((Path(folder) / "rerank.json").read_text(encoding="utf-8"))["tried"]
-    except (OSError, ValueError, KeyError):
+        return rerank_record.RerankRecord.read(Path(folder) / rerank_record.NAME).tried
+    except (FileNotFoundError, DataError):
         return {}
-    return tried if isinstance(tried, dict) else {}
 
 
 def _curve(tried: Mapping[str, Sequence[Sequence[Any]]], direction: str) -> str:

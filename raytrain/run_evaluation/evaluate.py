@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from raytrain.evaluation.protocols.cirr import submissions, write_submissions
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.methods.base import Method
 from raytrain.run_evaluation.diagnose import diagnose
 from raytrain.run_evaluation.rescore import bank_scores, pool_views_by
@@ -114,7 +114,7 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
     """
     opened = _open_run(folder, split)
     rows = open_split(opened.table, split, allow_test=True)
-    source = opened.table.description["source"].get("name")
+    source = opened.table.description.source.get("name")
     if not isinstance(rows, QuerySplit) or source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
     scored = opened.embed(rows)
@@ -212,10 +212,11 @@ def _rescored(opened: _Opened, scored: Scored, temperatures: Temperatures | None
 
 def searched_temperatures(folder: Path) -> list[Temperatures]:
     """What `rerank` found on validation for this run: over the queries, over a bank of training queries, or both."""
-    found: dict[bool, Temperatures] = {}
-    for name in ("rerank.json", "rerank.inductive.json"):
+    by_kind: dict[bool, Temperatures] = {}
+    for name in (NAME, BANK_NAME):
         path = folder / name
         if path.exists():
-            one = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
-            found |= {one.transductive: one} if one.active else {}  # a row of each kind
-    return list(found.values())
+            temperatures = RerankRecord.read(path).temperatures
+            if temperatures.active:
+                by_kind[temperatures.transductive] = temperatures  # a row of each kind
+    return list(by_kind.values())

@@ -45,7 +45,7 @@ def test_a_table_of_images_in_a_store_is_encoded_as_one_of_a_folder(store: Any, 
     here = build("captions", local, tmp_path / "here")
     there = build("captions", far, tmp_path / "there", images="memory://photos")
     file = build("captions", far, tmp_path / "file", images=f"file://{local}/images")
-    assert there.description["image_root"] == "memory://photos"
+    assert there.description.image_root == "memory://photos"
     assert isinstance(file.image_root, Path)
     for table in (here, there, file):
         encode(table.path, vit, progress=None)
@@ -96,7 +96,7 @@ def test_missing_and_broken_images_of_a_store_are_listed(store: Any, tmp_path: P
     with pytest.raises(DataError, match=r"memory://photos/gone\.png not found"):
         build("captions", *code_args, images="memory://photos")
     table = build("captions", *code_args, images="memory://photos", allow_missing=0.4)
-    assert table.description["missing"] == ["gone.png"]
+    assert table.description.missing == ["gone.png"]
     with pytest.raises(DataError) as caught:
         encode(table.path, str(tiny_models.vit(tmp_path / "vit")), progress=None)
     assert [(problem.file, problem.row) for problem in caught.value.problems] == [("memory://photos/3.png", 1)]

@@ -67,7 +67,7 @@ def test_the_page_shows_what_decided_a_sweep(tmp_path: Path) -> None:
     journal.write("start", kind="sweep", uid="u", run="s", experiment="made", config={})
     for trial in trials():
         journal.write("trial", **trial)
-    (folder / "space.json").write_text(json.dumps({"space": SPACE}))
+    (folder / "space.json").write_text(json.dumps({"space": SPACE, "base": {}, "data": "f", "search": {}}))
     page = to_html(read_board(tmp_path), read_sweeps(tmp_path))
     assert "What decided sweep made/s, DVSE" in page
     assert "What decided sweep made/s, DivE" in page

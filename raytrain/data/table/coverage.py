@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from raytrain.data.problems import Problems
+from raytrain.data.table.description import Accounts
 from raytrain.data.table.table import Table
 from raytrain.errors import Problem, UsageError
 
@@ -52,7 +52,7 @@ class Missing:
         """A composed query whose images are not there, and the texts that ask it."""
         self.splits.setdefault(split, Counter()).update(queries=1, texts=texts)
 
-    def accounts(self, kept: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    def accounts(self, kept: Mapping[str, Mapping[str, int]]) -> Accounts:
         """What table.json says of it.
 
         Args:
@@ -66,7 +66,7 @@ class Missing:
                 for what in ("items", "texts", "queries")
                 if what in here or gone[what]
             }
-        return {"allow_missing": self.allowed, "because": dict(sorted(self.because.items())), "splits": splits}
+        return Accounts(allow_missing=self.allowed, because=dict(sorted(self.because.items())), splits=splits)
 
 
 def exceeds(count: int, total: int, share: float) -> bool:
@@ -76,19 +76,20 @@ def exceeds(count: int, total: int, share: float) -> bool:
 
 def annotated(table: Table) -> dict[str, dict[str, int]]:
     """{"items", "texts", "queries": {"annotated", "missing"}} over all splits; {} of a table without accounts."""
-    found: dict[str, Counter[str]] = {}
-    for split in _accounts(table).get("splits", {}).values():
+    accounts = table.description.accounts
+    totals: dict[str, Counter[str]] = {}
+    for split in accounts.splits.values() if accounts else ():
         for what, numbers in split.items():
-            found.setdefault(what, Counter()).update(numbers)
-    return {what: {name: numbers[name] for name in ("annotated", "missing")} for what, numbers in found.items()}
+            totals.setdefault(what, Counter()).update(numbers)
+    return {what: {name: numbers[name] for name in ("annotated", "missing")} for what, numbers in totals.items()}
 
 
 def notes(table: Table, split: str) -> list[str]:
     """What goes with every result on a split: what is missing of what was annotated, and features that are zeros."""
-    said = []
-    if table.description.get("missing"):
-        accounts, whole = _accounts(table), annotated(table)
-        own = accounts.get("splits", {}).get(split, {})
+    lines = []
+    if table.description.missing:
+        accounts, whole = table.description.accounts, annotated(table)
+        own = accounts.splits.get(split, {}) if accounts else {}
         parts = []
         asked = ("queries", "queries") if "queries" in whole else ("texts", "captions")
         for what, word in (("items", "images"), asked):
@@ -96,21 +97,23 @@ def notes(table: Table, split: str) -> list[str]:
                 here = own.get(what, {"annotated": 0, "missing": 0})
                 counts = f"{whole[what]['missing']:,} of {whole[what]['annotated']:,} annotated {word}"
                 parts.append(f"{counts} ({here['missing']:,} of {here['annotated']:,} in {split})")
-        lacks = " and ".join(parts) or f"{len(table.description['missing']):,} annotated images"
+        lacks = " and ".join(parts) or f"{len(table.description.missing):,} annotated images"
         why = "built by an earlier version, which kept no accounts"
         if accounts:
-            because = ", ".join(f"{number:,} {reason}" for reason, number in accounts["because"].items())
-            why = f"{because}; it was built with allow_missing={accounts['allow_missing']}"
-        said.append(f"the table lacks {lacks}: {why}")
+            because = ", ".join(f"{number:,} {reason}" for reason, number in accounts.because.items())
+            why = f"{because}; it was built with allow_missing={accounts.allow_missing}"
+        lines.append(f"the table lacks {lacks}: {why}")
     for feature in table.features.values():
         if zeros := feature.encoder.get("missing"):
-            said.append(f"feature {feature.name} is zeros for {len(zeros):,} unreadable of {feature.shape[0]:,} images")
-    return said
+            lines.append(
+                f"feature {feature.name} is zeros for {len(zeros):,} unreadable of {feature.shape[0]:,} images"
+            )
+    return lines
 
 
 def check_accounts(table: Table, problems: Problems) -> None:
     """Adds what contradicts itself in a table's accounts."""
-    file, missing = str(table.path / "table.json"), list(table.description.get("missing", ()))
+    file, missing = str(table.path / "table.json"), table.description.missing
 
     def bad(what: str) -> None:
         problems.add("accounts", Problem(file, None, what, _AGAIN))
@@ -119,17 +122,13 @@ def check_accounts(table: Table, problems: Problems) -> None:
         bad(f"image {both[0]!r} is listed as missing, and is in the table")
     if len(set(missing)) < len(missing):
         bad("an image is listed as missing twice")
-    accounts, images = _accounts(table), annotated(table).get("items", {"annotated": 0, "missing": 0})
+    accounts, images = table.description.accounts, annotated(table).get("items", {"annotated": 0, "missing": 0})
     if not accounts:
         bad("no accounts of what was annotated: built by an earlier version")
         return
-    if not images["missing"] == len(missing) == sum(accounts["because"].values()):
+    if not images["missing"] == len(missing) == sum(accounts.because.values()):
         bad(f"{len(missing)} images are listed as missing, the accounts count {images['missing']}")
     if images["annotated"] - images["missing"] != len(table.items):
         bad(f"{images['annotated']} images annotated, {images['missing']} missing, and {len(table.items)} in the table")
-    if exceeds(len(missing), images["annotated"], accounts["allow_missing"]):
-        bad(f"{len(missing)} of {images['annotated']} images are missing, allowed was {accounts['allow_missing']}")
-
-
-def _accounts(table: Table) -> dict[str, Any]:
-    return dict(table.description.get("accounts", {}))
+    if exceeds(len(missing), images["annotated"], accounts.allow_missing):
+        bad(f"{len(missing)} of {images['annotated']} images are missing, allowed was {accounts.allow_missing}")

@@ -1,10 +1,10 @@
 """The one on-disk form of every data set: a folder that is written once, then memory-mapped and never loaded whole.
 
     table.json            schema, source, counts, what is missing, features, sha256 of every file
-    items.arrow           one row an image: id, file, split, group, attribution
-    texts.arrow           one row a caption: id, item (row of items), text, tokens
-    queries.arrow         composed retrieval only, one row a query (raytrain/data/table/queries.py)
-    features/<name>.npy   (N, R, F) regions an image, or (sum T, F) token states beside <name>.offsets.npy (M + 1)
+    items.arrow           one row per image: id, file, split, group, attribution
+    texts.arrow           one row per caption: id, item (row of items), text, tokens
+    queries.arrow         composed retrieval only, one row per query (raytrain/data/table/queries.py)
+    features/<name>.npy   (N, R, F) regions per image, or (sum T, F) token states beside <name>.offsets.npy (M + 1)
     images/               only where the source ships its own graphics
 
 Texts are grouped by item, in item order. The fingerprint covers items, texts and queries, so it names the gallery, the
@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,34 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.data.storage import Root, root_of
+from raytrain.data.table.description import Feature, TableDescription
 from raytrain.data.table.local_copy import local_copy
-from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, TEXTS, Gallery
+from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS, Gallery
 from raytrain.data.table.test_guard import refuse_test
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.files import sha256
-
-
-@dataclass(frozen=True)
-class Feature:
-    """What table.json says of one feature array.
-
-    Args:
-        name: its name and file name.
-        kind: "image" (rows are items) or "text" (rows are token states of texts, found through offsets).
-        shape: of the .npy file: (N, R, F) or (sum T, F).
-        dtype: "float16" or "float32".
-        encoder: what made it: name, weights' sha256, pixels, layout; facts for the reader and for `retrieval`.
-        sha256: of the .npy file.
-        offsets_sha256: of the offsets of a text feature that was encoded; empty elsewhere.
-    """
-
-    name: str
-    kind: Literal["image", "text"]
-    shape: tuple[int, ...]
-    dtype: str
-    encoder: dict[str, Any]
-    sha256: str
-    offsets_sha256: str = ""
 
 
 class Table:
@@ -72,31 +49,12 @@ class Table:
     def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(path).expanduser().resolve()
         self.local = None if local is None else Path(local).expanduser()
-        description = self.path / "table.json"
-        try:
-            self.description: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(
-                Problem(str(description), None, "not found", "Build the table with `raytrain data build`.")
-            ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DataError(
-                Problem(str(description), None, f"not readable: {error}", "Build the table again.")
-            ) from None
-        if self.description.get("schema") != SCHEMA_VERSION:
-            raise DataError(
-                Problem(
-                    str(description),
-                    None,
-                    f"schema {self.description.get('schema')!r}, this version reads {SCHEMA_VERSION}",
-                    "Build the table again.",
-                )
-            )
+        self.description = TableDescription.read(self.path)
 
     @property
     def fingerprint(self) -> str:
         """sha256 over items, texts and queries, 64 hex digits."""
-        return str(self.description["fingerprint"])
+        return self.description.fingerprint
 
     def refuse_other(self, fingerprint: str) -> None:
         """Raises RefusedError: this is not the table of a fingerprint, with which the caller began."""
@@ -112,21 +70,21 @@ class Table:
         Raises:
             RefusedError: they are not those that table.json describes.
         """
-        composed = {name: self.description[name] for name in ("gallery",) if name in self.description}
+        composed = {} if self.description.gallery is None else {"gallery": self.description.gallery}
         try:
-            found = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
+            now = fingerprint_of({name: sha256(self.path / name) for name in self.description.files}, composed)
         except OSError as error:
             raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
-        if found != self.fingerprint:
+        if now != self.fingerprint:
             raise RefusedError(
-                f"{self.path} has been changed since it was built: its rows are those of fingerprint {found[:12]}, "
+                f"{self.path} has been changed since it was built: its rows are those of fingerprint {now[:12]}, "
                 f"table.json says {self.fingerprint[:12]}. Build it again; `raytrain data check` says which file it is"
             )
 
     @property
     def image_root(self) -> Root:
         """Folder, or URL, that items' files are relative to."""
-        return root_of(self.description["image_root"], self.path)
+        return root_of(self.description.image_root, self.path)
 
     @cached_property
     def items(self) -> pa.Table:
@@ -139,19 +97,16 @@ class Table:
     @cached_property
     def queries(self) -> pa.Table | None:
         """Composed queries in the columns of QUERIES; None for a table of images and captions."""
-        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description["files"] else None
+        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description.files else None
 
     @property
     def gallery(self) -> Gallery:
         """What a composed query is ranked against: its whole "split", or the items of its reference's "group" there."""
-        return "group" if self.description.get("gallery") == "group" else "split"
+        return self.description.gallery or "split"
 
     @property
     def features(self) -> dict[str, Feature]:
-        return {
-            name: Feature(name, **{**value, "shape": tuple(value["shape"])})
-            for name, value in self.description["features"].items()
-        }
+        return {name: Feature(name=name, **dict(entry)) for name, entry in self.description.features.items()}
 
     def feature(self, name: str, kind: Literal["image", "text"]) -> Feature:
         """The named feature; an error shows the names that exist."""
@@ -179,7 +134,7 @@ class Table:
     @property
     def splits(self) -> dict[str, dict[str, int]]:
         """{"train": {"items": 6000, "texts": 30000}, ...}"""
-        return dict(self.description["splits"])
+        return dict(self.description.splits)
 
     def split(self, name: str, allow_test: bool = False) -> Split:
         """The rows of one split.

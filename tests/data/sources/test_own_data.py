@@ -64,8 +64,8 @@ def test_a_miniature_of_each_layout_becomes_exactly_this_table(
     ]
     assert sorted(said) == sorted(expected)
     assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
-    facts = table.description["source"]
-    assert table.description["missing"] == []
+    facts = table.description.source
+    assert table.description.missing == []
     assert [facts[name] for name in ("empty_texts", "repeated_texts", "repeated_images")] == [0, 0, 0]
     assert check(table.path, None) == []
     pictures = {row["file"]: (table.image_root / row["file"]).read_bytes() for row in by_id.values()}
@@ -137,7 +137,7 @@ def test_splits_are_drawn_by_the_hash_of_each_image_and_the_table_says_so(tmp_pa
         place = int(hashlib.sha256(digest.encode()).hexdigest()[:16], 16) / 2**64
         expected[f"{number}.png"] = "test" if place < 0.1 else "val" if place < 0.3 else "train"
     assert dict(zip(*(table.items[name].to_pylist() for name in ("id", "split")), strict=True)) == expected
-    drawn = table.description["source"]["drawn"]
+    drawn = table.description.source["drawn"]
     assert (drawn["val"], drawn["test"], drawn["from"]) == (0.2, 0.1, 60)
     assert drawn["images"] == {name: count["items"] for name, count in table.splits.items()}
     # an image that joins later changes no other one's split
@@ -161,7 +161,7 @@ def test_a_group_is_drawn_as_a_whole_and_copies_fall_into_one_split(tmp_path: Pa
     built = build("captions", copies, tmp_path / "b", val=0.3, test=0.2)
     split = dict(zip(*(built.items[name].to_pylist() for name in ("id", "split")), strict=True))
     assert all(split[f"{n}.png"] == split[f"copy{n}.png"] for n in range(30))
-    assert built.description["source"]["repeated_images"] == 30
+    assert built.description.source["repeated_images"] == 30
 
 
 def test_val_is_drawn_from_a_stated_train_and_never_from_test(tmp_path: Path) -> None:
@@ -191,12 +191,13 @@ def test_what_is_left_out_is_bounded_counted_and_listed(tmp_path: Path) -> None:
         build("captions", root, tmp_path / "table", allow_missing=0.3)  # 3 of 8 images
     assert sorted({problem.row for problem in caught.value.problems}) == [2, 4, 6]
     table = build("captions", root, tmp_path / "table", allow_missing=0.4)
-    assert table.description["missing"] == ["0.png", "1.png", "2.png"]
-    said = table.description["source"]
-    accounts = table.description["accounts"]
-    assert accounts["because"] == {"broken": 1, "no caption": 1, "not found": 1}
-    assert accounts["allow_missing"] == 0.4
-    assert accounts["splits"]["train"] == {
+    assert table.description.missing == ["0.png", "1.png", "2.png"]
+    said = table.description.source
+    accounts = table.description.accounts
+    assert accounts is not None
+    assert accounts.because == {"broken": 1, "no caption": 1, "not found": 1}
+    assert accounts.allow_missing == 0.4
+    assert accounts.splits["train"] == {
         "items": {"annotated": 4, "missing": 3}, "texts": {"annotated": 5, "missing": 4},
     }  # fmt: skip
     assert (said["empty_texts"], said["repeated_texts"]) == (3, 2)
@@ -251,7 +252,7 @@ def test_a_split_column_beats_the_name_of_the_file(tmp_path: Path) -> None:
 def test_a_data_set_that_was_saved_alone_keeps_its_split(tmp_path: Path) -> None:
     root = own.saved(tmp_path / "root") / "train"
     table = build("huggingface", root, tmp_path / "table", val=0.5)
-    assert table.description["source"]["drawn"]["from"] == 4
+    assert table.description.source["drawn"]["from"] == 4
     state = json.loads((root / "state.json").read_text())
     put(root / "state.json", json.dumps(state | {"_split": "validation"}))
     assert build("huggingface", root, tmp_path / "b").splits == {"val": {"items": 4, "texts": 8}}
@@ -271,10 +272,10 @@ def test_members_that_are_not_read_are_counted_and_whole_texts_stay_whole(tmp_pa
     own.tar(root / "train.tar", members)
     table = build("webdataset", root, tmp_path / "table")
     assert table.texts["text"].to_pylist() == ["two lines", "x"]
-    assert table.description["source"]["ignored_members"] == {".cls": 1, ".pyd": 1}
+    assert table.description.source["ignored_members"] == {".cls": 1, ".pyd": 1}
     assert table.items["file"].to_pylist()[0].endswith(".jpg")
     again = build("webdataset", root, tmp_path / "b", text="note", allow_missing=0.5)
-    assert (again.texts["text"].to_pylist(), again.description["missing"]) == (["elsewhere"], ["a/1"])
+    assert (again.texts["text"].to_pylist(), again.description.missing) == (["elsewhere"], ["a/1"])
     assert [path.is_file() for path in again.image_root.glob("*/*")] == [True]  # the other picture is not shipped
 
 
@@ -309,7 +310,7 @@ def test_composed_groups_are_galleries_and_broken_images_are_counted(tmp_path: P
     with pytest.raises(DataError, match=r"triplets\.jsonl, row 2: image .*3\.png: no JPEG, PNG or WEBP image"):
         build("composed", root, tmp_path / "table")
     table = build("composed", root, tmp_path / "table", allow_missing=0.2)
-    assert table.gallery == "group" and table.description["missing"] == ["3.png"]
+    assert table.gallery == "group" and table.description.missing == ["3.png"]
     assert len(QuerySplit(table, "train")) == 2
 
 
@@ -319,7 +320,7 @@ def test_a_tsv_of_base64_features_becomes_the_array_of_its_captions(tmp_path: Pa
     assert table.items["split"].to_pylist() == SPLIT
     assert table.texts["text"].to_pylist() == TEXTS
     np.testing.assert_array_equal(table.array("butd"), np.stack([own.features_of(n) for n in range(8)]))
-    assert table.description["source"]["features_without_captions"] == 1
+    assert table.description.source["features_without_captions"] == 1
     assert check(table.path, None) == []
     half = build("butd_tsv", tmp_path / "root", tmp_path / "half", progress=None, texts_per_image=1)
     assert half.array("butd").dtype == np.float16 and len(half.texts) == 8
@@ -341,7 +342,7 @@ def test_a_tsv_goes_with_karpathys_json_too(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no features of image '7'"):
         build("butd_tsv", root, tmp_path / "b", progress=None)
     less = build("butd_tsv", root, tmp_path / "b", progress=None, allow_missing=0.2)
-    assert (less.description["missing"], less.array("butd").shape) == (["7"], (7, own.REGIONS, own.WIDTH))
+    assert (less.description.missing, less.array("butd").shape) == (["7"], (7, own.REGIONS, own.WIDTH))
 
 
 def test_a_failed_rebuild_keeps_the_table_with_its_pictures(tmp_path: Path) -> None:
