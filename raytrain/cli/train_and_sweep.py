@@ -75,7 +75,7 @@ def add_verbs(subparsers: Any) -> None:
 def run_train(args: argparse.Namespace) -> dict[str, Any]:
     from raytrain.cluster.connect import connect, in_submitted_job, placed
     from raytrain.tracking.follow import Follower
-    from raytrain.tracking.progress import progress
+    from raytrain.tracking.run_record import read_run
     from raytrain.training.run import named, train
 
     if args.dry_run:
@@ -99,7 +99,7 @@ def run_train(args: argparse.Namespace) -> dict[str, Any]:
     elif int(os.environ.get("RANK", "0")) == 0:
         with Follower(config, _tracking(args, config.storage)):
             train(config)
-        done = progress(config.folder, config.evaluation.select)
+        done = read_run(config.folder)
     else:  # torchrun's other ranks: the first one speaks
         train(config)
         return {}

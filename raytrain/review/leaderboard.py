@@ -24,7 +24,7 @@ from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.comparison import against_first, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, Curve, curves_of
 from raytrain.review.prices import Prices
-from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
+from raytrain.review.runs import KINDS, Kind, ReviewedRun, read_runs
 
 Group = tuple[str, tuple[str, ...]]
 IMAGE_TEXT: tuple[Group, ...] = tuple(
@@ -72,7 +72,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     a price is not known), currency, epochs, commit. Failed, pruned and unfinished runs are counted and have no row.
     """
     runs = read_runs(storage, experiment)
-    groups: dict[str, list[RunRecord]] = {}
+    groups: dict[str, list[ReviewedRun]] = {}
     for run in runs:
         if run.status == "finished" and run.val:
             groups.setdefault(_same_but_seed(run), []).append(run)
@@ -141,23 +141,23 @@ def write_leaderboard(
     }
 
 
-def _same_but_seed(run: RunRecord) -> str:
+def _same_but_seed(run: ReviewedRun) -> str:
     settings = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS}
     return json.dumps([run.start.get("fingerprint"), run.start.get("experiment"), settings], sort_keys=True)
 
 
-def _one_a_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
+def _one_a_seed(runs: Sequence[ReviewedRun]) -> list[ReviewedRun]:
     """The latest run of each seed, of those that were evaluated on test where there are any; by seed.
 
     The same run twice is one result, and which of the two counts must not depend on how good it was.
     """
-    kept: dict[int, RunRecord] = {}
+    kept: dict[int, ReviewedRun] = {}
     for run in sorted(runs, key=lambda run: (any(e.get("split") == "test" for e in run.evaluations), run.started)):
         kept[run.seed] = run
     return [kept[seed] for seed in sorted(kept)]
 
 
-def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[str, Any]:
+def _row(group: Sequence[ReviewedRun], protocol: str | None, kind: Kind) -> dict[str, Any]:
     first = group[0]
     val = [run.evaluation(run.val_protocol, kind) for run in group]
     test = [run.evaluation(protocol, kind) if protocol else None for run in group]
@@ -194,7 +194,7 @@ def _row(group: Sequence[RunRecord], protocol: str | None, kind: Kind) -> dict[s
     return row
 
 
-def _costs(group: Sequence[RunRecord], prices: Prices | None) -> dict[str, Any]:
+def _costs(group: Sequence[ReviewedRun], prices: Prices | None) -> dict[str, Any]:
     """Means a run; money is None where the price of one is not known."""
     units = ("worker_seconds", "gpu_seconds", "cpu_seconds", "lost_seconds")
     money = [run.usage.money(prices) for run in group]

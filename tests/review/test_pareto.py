@@ -1,8 +1,11 @@
-"""The front of a sweep on the page: which trials it has, and what is told of them."""
+"""The front of a sweep: which trials it has, against brute force, and what the page shows of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
@@ -32,3 +35,29 @@ def test_the_page_of_a_sweep_against_a_cost_has_its_front(tmp_path: Path) -> Non
     assert "s-t003" not in front_chart(TRIALS, "index_bytes")
     assert front_table(TRIALS[3:], "index_bytes") == ""
     assert settings(TRIALS[0]["params"], ["optim.lr", "method.views", "other"]) == "lr=0.001, views=1"  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["complete", "pruned"])), max_size=9))
+def test_the_front_is_what_nothing_beats(drawn: list[tuple[int, int, str]]) -> None:
+    trials = [
+        {"number": at, "value": float(value), "cost": float(cost), "state": state}
+        for at, (value, cost, state) in enumerate(drawn)
+    ]
+    whole = [one for one in trials if one["state"] == "complete"]
+    kept = []
+    for one in whole:
+        beaten = any(
+            other["value"] >= one["value"]  # type: ignore[operator]
+            and other["cost"] <= one["cost"]  # type: ignore[operator]
+            and ((other["value"], other["cost"]) != (one["value"], one["cost"]) or other["number"] < one["number"])  # type: ignore[operator]
+            for other in whole
+            if other is not one
+        )
+        kept += [] if beaten else [one]
+    assert front(trials) == sorted(kept, key=lambda one: one["cost"])  # type: ignore[arg-type, return-value]
+
+
+def test_a_trial_without_a_value_or_a_cost_is_no_part_of_a_front() -> None:
+    whole = {"number": 0, "state": "complete", "value": 1.0, "cost": 2.0}
+    lacking = {"number": 3, "state": "complete", "value": 9.0}
+    assert front([{**whole, "value": None}, {**whole, "cost": None}, lacking]) == []
