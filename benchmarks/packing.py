@@ -30,6 +30,7 @@ from raytrain.config import (
     override,
     to_yaml,
 )
+from raytrain.data.table import Table
 from raytrain.tracking.journal import Journal
 from tests.tables import make_table
 
@@ -134,9 +135,11 @@ def finish(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def worker(recipe: Path, share: float) -> int:
     """What each process runs: a trial as in a sweep, with this share of a GPU; on the CPU where it is 0."""
-    from raytrain.sweeps.single_worker import train_alone
+    from raytrain.sweeps.single_worker import train_single_worker
 
-    train_alone(from_yaml(recipe), {"CPU": 1.0, "GPU": share}, None, lambda metrics: None)
+    config = from_yaml(recipe)
+    fingerprint = Table(config.data.table).fingerprint
+    train_single_worker(config, {"CPU": 1.0, "GPU": share}, None, fingerprint, lambda metrics: None)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""File operations: atomic writes, sha256 hashes, locks, and errors that explain a full disk."""
+"""File operations: atomic writes, JSON files as models, sha256 hashes, locks, and errors that explain a full disk."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from raytrain.errors import DiskFullError
+from pydantic import BaseModel, ValidationError
+
+from raytrain.errors import DataError, DiskFullError, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -37,6 +41,36 @@ def write_json(path: Path, value: Any) -> Path:
         os.fsync(file.fileno())
     os.replace(part, path)
     return path
+
+
+def read_model(path: Path, kind: type[Model], fix: str) -> Model:
+    """A JSON file as a pydantic model.
+
+    Args:
+        fix: what to do about a damaged file, in a sentence.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: the file cannot be read, or is no such model; each problem names the file and the field.
+    """
+    try:
+        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise
+    except ValidationError as error:
+        raise DataError(
+            [
+                Problem(
+                    str(path),
+                    None,
+                    f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: {detail['msg']}",
+                    fix,
+                )
+                for detail in error.errors(include_url=False)
+            ]
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+        raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
 
 
 def sync(path: Path) -> None:

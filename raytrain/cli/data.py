@@ -66,7 +66,7 @@ def run_build(
         "items": len(table.items),
         "texts": len(table.texts),
         "queries": len(table.texts if table.queries is None else table.queries),
-        "missing": len(table.description["missing"]),
+        "missing": len(table.description.missing),
         "splits": table.splits,
     }
 

@@ -72,7 +72,7 @@ def run_train(
     """Train one run of a recipe, with --workers on a Ray cluster."""
     from raytrain.cluster.connect import connect, in_submitted_job, placed
     from raytrain.tracking.follow import Follower
-    from raytrain.tracking.progress import progress
+    from raytrain.tracking.run_record import read_run
     from raytrain.training.run import named, train
 
     if dry_run:
@@ -96,7 +96,7 @@ def run_train(
     elif int(os.environ.get("RANK", "0")) == 0:
         with Follower(config, tracking_uri(tracking, config.storage)):
             train(config)
-        done = progress(config.folder, config.evaluation.select)
+        done = read_run(config.folder)
     else:  # torchrun's other ranks: the first one speaks
         train(config)
         return {}

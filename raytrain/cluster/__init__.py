@@ -1,1 +1,1 @@
-"""Everything that knows Ray: training under Ray Train, sweeps under Ray Tune, connecting and checking a cluster."""
+"""What runs on Ray: joining and checking a cluster, training, encoding and evaluating on it, submitting jobs to it."""

@@ -1,4 +1,4 @@
-"""Reaching a Ray cluster, or starting one on this machine that nobody without its token can use."""
+"""Joining a Ray cluster, or starting one on this machine that nobody without its token can use."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from raytrain.cluster import compat
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
 
-LOCAL_OBJECT_STORE_BYTES = 1 << 30  # features are memory-mapped from the table: only metrics and encoding pass through
+LOCAL_OBJECT_STORE_BYTES = 1 << 30
+"""Of a cluster that is started here. Features are memory-mapped from the table: only metrics and encoding pass it."""
 
 
 def connect(address: str | None = None) -> dict[str, Any]:
     """Connect to a cluster, or start one here, with token authentication; a no-op when already connected.
 
     Args:
-        address: "auto" for the cluster this machine belongs to, "host:port", or None: RAY_ADDRESS where that is set
-            (it is inside a submitted job), otherwise a cluster of this process alone, which ends with it.
+        address: "auto" for the cluster that this machine belongs to, or "host:port". None takes RAY_ADDRESS, which is
+            set inside a submitted job, and where that is not set starts a cluster that ends with this process.
 
     Returns:
         Facts for a log: {"address": ..., "started": bool}.
@@ -33,10 +35,10 @@ def connect(address: str | None = None) -> dict[str, Any]:
         UsageError: nothing answers at `address`, or the token is wrong.
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
-    # before Ray is imported: its core reads these once
+    # before Ray is imported, since its core reads these once
     if address is None:
         ensure_token()
-    # workers stay in the driver's directory: a folder for each trial would give relative paths another meaning
+    # workers stay in the driver's directory: with a folder per trial, relative paths would mean something else
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     import ray
@@ -54,7 +56,7 @@ def connect(address: str | None = None) -> dict[str, Any]:
                     dashboard_host="127.0.0.1",
                     include_dashboard=True,  # without it Ray's cleaner floods the log
                     object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-                    _temp_dir=str(Path(tempfile.gettempdir()) / f"raytrain-{os.getuid()}"),  # short: it holds sockets
+                    **compat.temp_dir(Path(tempfile.gettempdir()) / f"raytrain-{os.getuid()}"),  # short: for sockets
                     **quiet,
                 )
     except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
@@ -69,17 +71,17 @@ def connect(address: str | None = None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _known_address(ip: str) -> Iterator[None]:
-    """While a cluster starts here: its address in the environment that its workers inherit.
+    """Inside, the environment that workers inherit holds the address of the cluster that is started here.
 
-    Ray's own helpers ask for "the" cluster of a machine. Beside another one they would fail, and the CPUs of a trial
-    that was stopped early would never be given back.
+    Ray's own helpers ask for "the" cluster of a machine. Where there are two they would fail, and the CPUs of a trial
+    that was stopped early would never be freed.
     """
     with socket.socket() as free:
         free.bind((ip, 0))
         port = free.getsockname()[1]
-    known = {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ip}:{port}"}
-    before = {name: os.environ.get(name) for name in known}
-    os.environ.update(known)
+    variables = {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ip}:{port}"}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -27,8 +27,11 @@ from raytrain.errors import RaytrainError, UsageError
 def encode_on_ray(table_path: str | os.PathLike[str], backbone: str, workers: int, **options: Any) -> dict[str, Any]:
     """As raytrain.data.encode.encode.encode, over `workers` actors.
 
-    Connects to the cluster of RAY_ADDRESS, or starts one on this machine. Where the cluster has as many GPUs each actor
-    takes one, and one CPU otherwise, unless `device` says "cpu".
+    Connects to the cluster of RAY_ADDRESS, or starts one on this machine. Each actor takes a GPU where the cluster has
+    one for each and `device` is not "cpu", and a CPU otherwise.
+
+    Raises:
+        UsageError: fewer than one worker, or more workers than the cluster has CPUs or requested GPUs.
     """
     if workers < 1:
         raise UsageError(f"workers is at least 1; given: {workers}")
@@ -57,7 +60,7 @@ def _takes_gpus(workers: int, device: str | None) -> bool:
 class RayData:
     """A Mapper over Ray Data: a block of its data set is a shard, and its batches stream back one by one.
 
-    File names and texts of all shards lie in Ray's object store; features only while they pass through.
+    Ray's object store holds file names and texts of all shards; features only until the driver has written them.
 
     Args:
         workers: actors, each with its own copy of the backbone.
@@ -102,9 +105,9 @@ class RayData:
 def _own(error: BaseException | None) -> RaytrainError | None:
     """The worker's own error inside Ray's wrappers, if it is one of ours."""
     while error is not None:
-        found = getattr(error, "cause", None) or error
-        if isinstance(found, RaytrainError):
-            return found
+        cause = getattr(error, "cause", None) or error
+        if isinstance(cause, RaytrainError):
+            return cause
         error = error.__cause__ or error.__context__
     return None
 

@@ -57,8 +57,8 @@ def evaluate_by_shards(
     if shards < 1:
         raise UsageError(f"shards is at least 1; given: {shards}")
     name = protocol or f"split/{split}"
-    asked = find_protocol(name)
-    if asked.folds > 1 or asked.relevance != "own":
+    definition = find_protocol(name)
+    if definition.folds > 1 or definition.relevance != "own":
         raise UsageError(f"{name} ranks a gallery that any machine holds: leave --shards out")
     connect()
     return evaluate_run(folder, split, protocol, ranker=RayRanker(shards), diagnostics=diagnostics)
@@ -116,17 +116,17 @@ def rank_by_shards(
     """
     shares = [share for share in share_images(len(split), len(workers)) if share.stop > share.start]
     workers = workers[: len(shares)]
-    wide = get([call(worker, "embed_images", share) for worker, share in zip(workers, shares, strict=True)])
+    image_shapes = get([call(worker, "embed_images", share) for worker, share in zip(workers, shares, strict=True)])
     pieces = [slice(n, min(n + PIECE, len(split.texts))) for n in range(0, len(split.texts), PIECE)]
     takers = [workers[n % len(workers)] for n in range(len(pieces))]
     sent = [call(taker, "embed_texts", piece) for taker, piece in zip(takers, pieces, strict=True)]
-    # local features are as long as the longest of their batch: what a pair costs is known once all are there
-    long = get([call(taker, "shape", [each]) for taker, each in zip(takers, sent, strict=True)])
-    sizes = [[max(each) for each in zip(*shapes, strict=True)] for shapes in (long, wide)]
+    # local features are as long as the longest of their batch, so that the cost of a pair depends on all of them
+    text_shapes = get([call(taker, "shape", [piece]) for taker, piece in zip(takers, sent, strict=True)])
+    sizes = [[max(size) for size in zip(*shapes, strict=True)] for shapes in (text_shapes, image_shapes)]
     get([call(worker, "open", pieces, *sizes) for worker in workers])
 
     owns = get([call(worker, "own", sent) for worker in workers])
-    own = torch.from_numpy(np.nanmax(owns, axis=0))  # each caption's image is with one of them
+    own = torch.from_numpy(np.nanmax(owns, axis=0))  # each caption's image is in one worker's share
     positives = Positives.of(own, torch.from_numpy(split.item_of_text), len(split))
     return merge(get([call(worker, "count", sent, own.numpy()) for worker in workers]), positives)
 
@@ -185,13 +185,13 @@ class Shard:
 
     def own(self, sent: Sequence[Any]) -> np.ndarray:
         """(M,) score of each caption with its image; NaN where that is elsewhere."""
-        found = torch.full((len(self.split.texts),), torch.nan)
+        own_score = torch.full((len(self.split.texts),), torch.nan)
         for number, rows in enumerate(self.rows):
             if any(len(self.plan.own_pairs(part, some)[0]) for part in rows for some in self.columns):
                 with self._tiles(sent[number], rows) as scores:
                     part = own_scores(scores, rows=rows).cpu()
-                found = torch.where(part.isnan(), found, part)
-        return found.numpy()
+                own_score = torch.where(part.isnan(), own_score, part)
+        return own_score.numpy()
 
     def count(self, sent: Sequence[Any], own: np.ndarray) -> dict[Direction, Counts]:
         """Counts of all captions among its images, and of its images among all captions."""
@@ -201,7 +201,7 @@ class Shard:
             with self._tiles(sent[number], rows) as scores:
                 parts.append(count(scores, positives, rows=rows))
                 parts = [total(parts)]
-        return {way: Counts(*(each.cpu() for each in counts)) for way, counts in parts[0].items()}
+        return {way: Counts(*(values.cpu() for values in counts)) for way, counts in parts[0].items()}
 
     @contextlib.contextmanager
     def _tiles(self, promise: Any, rows: Sequence[slice]) -> Iterator[Scores]:

@@ -1,4 +1,4 @@
-"""How many trials fit a cluster at once: computed before anything starts, since Ray would only wait for ever."""
+"""How many trials fit a cluster at a time; computed before anything starts, since Ray would wait for ever."""
 
 from __future__ import annotations
 
@@ -7,53 +7,55 @@ from collections.abc import Mapping, Sequence
 from raytrain.errors import UsageError
 from raytrain.tracking.follow import say
 
-HEAD = "node:__internal_head__"
 
-
-def per_worker(use_gpu: bool, asked: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Resources of one training worker: one CPU, one GPU where GPUs are used, and what was asked for."""
-    found = {"CPU": 1.0, "GPU": 1.0, **(asked or {})}
-    return found if use_gpu else {name: need for name, need in found.items() if name != "GPU"}
+def per_worker(use_gpu: bool, requested: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Resources of one training worker: one CPU, one GPU where GPUs are used, or what was requested instead."""
+    needs = {"CPU": 1.0, "GPU": 1.0, **(requested or {})}
+    return needs if use_gpu else {name: need for name, need in needs.items() if name != "GPU"}
 
 
 def room(
     nodes: Sequence[Mapping[str, float]],
     workers: int,
     use_gpu: bool | None,
-    asked: Mapping[str, float] | None = None,
+    requested: Mapping[str, float] | None = None,
     concurrent: int | None = None,
 ) -> tuple[bool, dict[str, float], int]:
-    """Whether workers take GPUs, the resources of one, and how many trials fit at a time.
+    """Whether workers take GPUs, the resources of one worker, and the number of trials that fit at a time.
 
     Args:
-        use_gpu: None takes GPUs where a trial fits on them, and otherwise CPUs.
+        nodes: resources of each live node.
+        workers: of a trial.
+        use_gpu: None takes GPUs where a trial fits on them, and CPUs otherwise.
+        requested: resources of a worker, as in `per_worker`.
+        concurrent: most trials at a time; None takes all that fit.
 
     Raises:
         UsageError: not even one trial fits.
     """
     if use_gpu is None:
         try:
-            worker = per_worker(True, asked)
+            worker = per_worker(True, requested)
             return True, worker, concurrency(nodes, workers, worker, concurrent)
         except UsageError:
             if any(node.get("GPU", 0.0) for node in nodes):
                 say(f"{workers} workers with a GPU each do not fit this cluster: training on CPUs")
-    worker = per_worker(bool(use_gpu), asked)
+    worker = per_worker(bool(use_gpu), requested)
     return bool(use_gpu), worker, concurrency(nodes, workers, worker, concurrent)
 
 
 def concurrency(
-    nodes: Sequence[Mapping[str, float]], workers: int, worker: Mapping[str, float], asked: int | None = None
+    nodes: Sequence[Mapping[str, float]], workers: int, worker: Mapping[str, float], most: int | None = None
 ) -> int:
-    """Trials that can train at the same time.
+    """Number of trials that can train at the same time.
 
     A trial's driver takes no CPU (it only waits), so it never starves the workers it waits for.
 
     Args:
-        nodes: resources of each live node; a worker cannot straddle two.
+        nodes: resources of each live node; a worker cannot use those of two.
         workers: of a trial.
         worker: resources of one worker.
-        asked: an upper bound from the user; None takes all that fit.
+        most: an upper bound from the user; None takes all that fit.
 
     Raises:
         UsageError: not even one trial fits.
@@ -70,7 +72,7 @@ def concurrency(
             f"a trial of {workers} workers ({need} each) does not fit the cluster, which has {have} on {len(nodes)} "
             f"nodes and room for {slots} such workers. Start more nodes, or lower --workers."
         )
-    return min(fits, asked) if asked else fits
+    return min(fits, most) if most else fits
 
 
 def _slots(node: Mapping[str, float], worker: Mapping[str, float]) -> int:

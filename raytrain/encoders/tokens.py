@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders import compat
 from raytrain.errors import UsageError
 
 
@@ -122,10 +123,8 @@ def weight_files(path: str) -> list[Path]:
     """Files whose hash identifies the weights: the safetensors of a folder, or of the local cache for a hub name."""
     if Path(path).is_dir():
         return sorted(Path(path).glob("*.safetensors"))
-    from transformers.utils import cached_file
-
-    cached = cached_file(path, "model.safetensors", _raise_exceptions_for_missing_entries=False)
-    return [Path(cached)] if cached else []
+    weights = compat.cached_weights(path)
+    return [weights] if weights else []
 
 
 def settings(model: Any, preparation: str) -> dict[str, str]:
@@ -135,7 +134,7 @@ def settings(model: Any, preparation: str) -> dict[str, str]:
         model: of transformers.
         preparation: the whole image processor or tokenizer, serialised.
     """
-    revision = getattr(model.config, "_commit_hash", None)
+    revision = compat.hub_revision(model.config)
     digest = hashlib.sha256((model.config.to_json_string() + preparation).encode()).hexdigest()
     return {"settings_sha256": digest, **({"revision": revision} if revision else {})}
 

@@ -1,4 +1,4 @@
-"""What runs and sweeps took and what was lost, from their journals alone, so that old runs can be told too.
+"""What runs and sweeps took and what was lost, from their journals alone, so that it is known of old runs too.
 
 A run has lives: from "start" or "resume" to the "end", or to where it was killed. Its `cost/worker_seconds` grows with
 each epoch and goes back to the checkpoint at a resumption, so the last epoch's is what the result rests on. Lost is
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.review.prices import Prices
-from raytrain.tracking.journal import NAME, Journal
+from raytrain.tracking.journal import Journal, run_folders
+from raytrain.tracking.run_record import first_start
 
 Events = Sequence[Mapping[str, Any]]
 Span = tuple[float, float]  # seconds since 1970, from and to
@@ -121,16 +122,15 @@ class SweepCost:
 
 def read_journals(root: Path, experiment: str | None = None) -> dict[Path, list[dict[str, Any]]]:
     """{folder: events} of every run and sweep under `<root>/<experiment>/`."""
-    paths = sorted(root.expanduser().resolve().glob(f"{experiment or '*'}/*/{NAME}"))
-    return {path.parent: Journal(path.parent).read() for path in paths}
+    return {folder: Journal(folder).read() for folder in run_folders(root, experiment)}
 
 
 def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
-    """The usage of each run; sweeps are left out. Trials are told by what their sweep's journal knows."""
+    """The usage of each run, without the sweeps; resources of a trial's worker come from its sweep's journal."""
     by_uid: dict[str, Path] = {}
     children: dict[str, list[Path]] = {}
     for folder, events in journals.items():
-        start = _start(events)
+        start = first_start(events)
         if start.get("kind") == "sweep":
             by_uid[str(start.get("uid"))] = folder
         elif start:
@@ -140,7 +140,7 @@ def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
         worker: Mapping[str, float] = {}
         there = None
         if parent in by_uid:
-            worker = (_start(journals[by_uid[parent]]).get("options") or {}).get("resources_per_worker") or {}
+            worker = (first_start(journals[by_uid[parent]]).get("options") or {}).get("resources_per_worker") or {}
             there = attended(journals[by_uid[parent]], [journals[folder] for folder in folders])
         found |= {folder: usage(journals[folder], worker, there) for folder in folders}
     return found
@@ -155,7 +155,7 @@ def usage(events: Events, worker: Mapping[str, float] | None = None, there: Sequ
         there: when the driver of its sweep was there; None for a run of no sweep, where a life without an end counts
             as held until the next one.
     """
-    start = _start(events)
+    start = first_start(events)
     if not start:
         return Usage()
     workers = int(start.get("workers") or 1)
@@ -215,9 +215,9 @@ def sweep_costs(journals: Mapping[Path, Events], prices: Prices | None = None) -
     used = usages(journals)
     found = []
     for folder, events in journals.items():
-        start = _start(events)
+        start = first_start(events)
         if start.get("kind") == "sweep":
-            runs = {run: used[run] for run in used if _start(journals[run]).get("parent") == start.get("uid")}
+            runs = {run: used[run] for run in used if first_start(journals[run]).get("parent") == start.get("uid")}
             found.append(_sweep_cost(folder, events, {run: journals[run] for run in runs}, runs, prices))
     return found
 
@@ -273,7 +273,7 @@ def _by_state(events: Events, runs: Mapping[Path, Usage]) -> dict[str, dict[str,
 
 def _slots(events: Events, journals: Mapping[Path, Events]) -> int:
     """Workers at a time, for a journal that does not tell: the trials asked for, or that ever trained at once."""
-    start = _start(events)
+    start = first_start(events)
     asked = (start.get("options") or {}).get("concurrent")
     steps = []
     for run in journals.values():
@@ -291,7 +291,3 @@ def _slots(events: Events, journals: Mapping[Path, Events]) -> int:
         at_once += step
         most = max(most, at_once)
     return max(1, int(asked or most)) * int(start.get("workers") or 1)
-
-
-def _start(events: Events) -> Mapping[str, Any]:
-    return next((event for event in events if event["event"] == "start"), {})

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SPACE = "space.json"
+from raytrain.errors import DataError
+from raytrain.tracking.sweep_record import SearchIdentity
+
 LEAST_TRIALS = 8
 TOP_SHARE = 0.25
 """Share of the trials, the best ones, whose settings are compared with those of all trials."""
@@ -18,10 +20,9 @@ TOP_SHARE = 0.25
 def read_space(sweep: str | os.PathLike[str]) -> dict[str, Any]:
     """{field: Optuna distribution as JSON} of a sweep's folder; {} where its space.json cannot be read."""
     try:
-        space = json.loads((Path(sweep) / SPACE).read_text(encoding="utf-8"))["space"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return SearchIdentity.read(Path(sweep)).space
+    except (FileNotFoundError, DataError):
         return {}
-    return space if isinstance(space, dict) else {}
 
 
 def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -24,7 +24,7 @@ from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row,
 from raytrain.review.comparison import compare_with_first, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, curves_of
 from raytrain.review.prices import Prices
-from raytrain.review.runs import KINDS, Kind, RunRecord, read_runs
+from raytrain.review.runs import KINDS, Kind, ReviewedRun, read_runs
 
 HAVE_A_COLUMN = ("method.kind", "method.views")
 """Fields that the settings of a row leave out."""
@@ -33,7 +33,7 @@ HAVE_A_COLUMN = ("method.kind", "method.views")
 class RowRuns(NamedTuple):
     """The runs of one row, one per seed; the test protocol, None where no test split was opened; how re-ranked."""
 
-    runs: Sequence[RunRecord]
+    runs: Sequence[ReviewedRun]
     protocol: str | None
     kind: Kind
 
@@ -49,7 +49,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     Failed, pruned and unfinished runs are counted and have no row.
     """
     records = read_runs(storage, experiment)
-    by_setting: dict[str, list[RunRecord]] = {}
+    by_setting: dict[str, list[ReviewedRun]] = {}
     for run in records:
         if run.status == "finished" and run.val:
             by_setting.setdefault(_setting_key(run), []).append(run)
@@ -60,24 +60,24 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 
-def _setting_key(run: RunRecord) -> str:
+def _setting_key(run: ReviewedRun) -> str:
     """Equal for runs that differ by seed alone."""
     settings = {name: value for name, value in run.config.items() if name not in NOT_SETTINGS}
     return json.dumps([run.start.get("fingerprint"), run.start.get("experiment"), settings], sort_keys=True)
 
 
-def _latest_per_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
+def _latest_per_seed(runs: Sequence[ReviewedRun]) -> list[ReviewedRun]:
     """The latest run of each seed, of those that were evaluated on test where there are any; by seed.
 
     The same run twice is one result, and which of the two counts must not depend on how good it was.
     """
-    kept: dict[int, RunRecord] = {}
+    kept: dict[int, ReviewedRun] = {}
     for run in sorted(runs, key=lambda run: (any(e.get("split") == "test" for e in run.evaluations), run.started)):
         kept[run.seed] = run
     return [kept[seed] for seed in sorted(kept)]
 
 
-def _row_runs(runs: Sequence[RunRecord]) -> Iterable[RowRuns]:
+def _row_runs(runs: Sequence[ReviewedRun]) -> Iterable[RowRuns]:
     """The rows of runs that differ by seed alone: one per test protocol and way of re-ranking."""
     evaluations = [evaluation for run in runs for evaluation in run.evaluations]
     protocols = {e["protocol"] for e in evaluations if e.get("split") == "test" or _headline_name(e)}
@@ -172,7 +172,7 @@ def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> Headline | Non
     return Headline(name, statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
 
-def _cost(runs: Sequence[RunRecord], prices: Prices | None) -> Cost:
+def _cost(runs: Sequence[ReviewedRun], prices: Prices | None) -> Cost:
     money = [run.usage.money(prices) for run in runs]
     known = [amount for amount in money if amount is not None]
     return Cost(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import method_label
+from raytrain.errors import DataError
+from raytrain.evaluation.reranking import record as rerank_record
 from raytrain.review.board import Curve
 from raytrain.review.drawings import WIDTH, Drawing, MapAxis, Point, chart, rsum_map
 from raytrain.review.pareto import UNITS, complete_trials, front
@@ -78,9 +79,8 @@ def temperature_map(folder: str | os.PathLike[str]) -> str:
     return _svg(_map(_tried(folder)))
 
 
-def rerank_figure(document: Mapping[str, Any]) -> str:
-    """Both curves and the map of a `rerank.json`, as one SVG file that needs nothing else."""
-    tried = document["tried"]
+def rerank_figure(tried: Mapping[str, Sequence[Sequence[Any]]]) -> str:
+    """Both curves and the map of what a `RerankRecord` tried, as one SVG file that needs nothing else."""
     drawings = [drawing for drawing in (_curve(tried, "i2t"), _curve(tried, "t2i"), _map(tried)) if drawing]
     tops = [sum(drawing.height + GAP for drawing in drawings[:place]) for place in range(len(drawings) + 1)]
     return render(
@@ -97,12 +97,11 @@ def _svg(drawing: Drawing | None) -> str:
 
 
 def _tried(folder: str | os.PathLike[str]) -> dict[str, list[list[Any]]]:
-    """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a search."""
+    """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a readable search."""
     try:
-        tried = json.loads((Path(folder) / "rerank.json").read_text(encoding="utf-8"))["tried"]
-    except (OSError, ValueError, KeyError):
+        return rerank_record.RerankRecord.read(Path(folder) / rerank_record.NAME).tried
+    except (FileNotFoundError, DataError):
         return {}
-    return tried if isinstance(tried, dict) else {}
 
 
 def _curve(tried: Mapping[str, Sequence[Sequence[Any]]], direction: str) -> Drawing | None:

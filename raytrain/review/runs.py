@@ -1,18 +1,17 @@
-"""Runs as their folders tell them: the journal, and the evaluation files beside it. No tracker is asked."""
+"""Runs as their folders record them: the journal, and the evaluation files beside it. No tracker is asked."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from raytrain.config import completed
 from raytrain.evaluation.report import read_evaluations
 from raytrain.review.accounting import Usage, read_journals, usages
-from raytrain.tracking.replay import ending
+from raytrain.tracking.run_record import RunRecord, run_record
 
 Kind = Literal["plain", "transductive", "inductive"]
 """Whether scores were re-ranked, and if so over the queries themselves or over a bank of training queries."""
@@ -20,30 +19,52 @@ KINDS: tuple[Kind, ...] = ("plain", "transductive", "inductive")
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """One run.
+class ReviewedRun:
+    """One run, with what a review adds to its journal.
 
     Attributes:
-        folder: of the run.
-        start: the journal's first "start".
-        config: flat, by dotted names.
-        status: "finished", "pruned", "failed", "interrupted", "killed", or "open" where the journal has no end.
-        val: {"i2t/recall_at_1": ..., "rsum": ...} of the epoch that the config selects; empty before the first epoch.
-        step: at which that epoch ended, which names its checkpoint.
+        record: the run as its journal records it.
         usage: what it took, up to the last epoch, and what was lost.
-        epochs: done.
         evaluations: the evaluation files, as `read_evaluations` gives them.
     """
 
-    folder: Path
-    start: dict[str, Any]
-    config: dict[str, Any]
-    status: str
-    val: dict[str, float]
-    step: int | None
+    record: RunRecord
     usage: Usage
-    epochs: int
     evaluations: list[dict[str, Any]]
+
+    @property
+    def folder(self) -> Path:
+        return self.record.folder
+
+    @property
+    def start(self) -> Mapping[str, Any]:
+        """The journal's first "start"."""
+        return self.record.start
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Flat, by dotted names."""
+        return self.record.config
+
+    @property
+    def status(self) -> str:
+        """As in the journal's "end", or "open" where it has none."""
+        return self.record.status or "open"
+
+    @property
+    def val(self) -> dict[str, float]:
+        """{"i2t/recall_at_1": ..., "rsum": ...} of the best epoch; empty before the first epoch."""
+        metrics = self.record.best_metrics.items()
+        return {
+            name.removeprefix("val/"): float(value)
+            for name, value in metrics
+            if name.startswith("val/") and value is not None
+        }
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done."""
+        return self.record.epochs
 
     @property
     def name(self) -> str:
@@ -55,6 +76,7 @@ class RunRecord:
 
     @property
     def started(self) -> float:
+        """Seconds since 1970."""
         return float(self.start.get("time") or 0.0)
 
     @property
@@ -64,44 +86,24 @@ class RunRecord:
 
     def evaluation(self, protocol: str, kind: Kind = "plain") -> dict[str, Any] | None:
         """The evaluation file of a protocol, of this run's best checkpoint on its own data."""
-        for one in self.evaluations:
+        for evaluation in self.evaluations:
             if (
-                one.get("protocol") == protocol
-                and _kind(one) == kind
-                and one.get("fingerprint") == self.start.get("fingerprint")
-                and _step(one.get("checkpoint")) == self.step
+                evaluation.get("protocol") == protocol
+                and _kind(evaluation) == kind
+                and evaluation.get("fingerprint") == self.start.get("fingerprint")
+                and _step(evaluation.get("checkpoint")) == self.record.best_step
             ):
-                return one
+                return evaluation
         return None
 
 
-def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[RunRecord]:
+def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[ReviewedRun]:
     """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
     journals = read_journals(Path(storage), experiment)
-    return [_run(folder, journals[folder], used) for folder, used in sorted(usages(journals).items())]
-
-
-def _run(folder: Path, events: Sequence[dict[str, Any]], used: Usage) -> RunRecord:
-    start = next(event for event in events if event["event"] == "start")
-    config = completed(start.get("config") or {})
-    lines = {int(event["epoch"]): event for event in events if event["event"] == "epoch"}
-    epochs = {epoch: line.get("metrics") or {} for epoch, line in sorted(lines.items())}
-    select = config.get("evaluation.select", "val/rsum")
-    scored = [epoch for epoch, metrics in epochs.items() if isinstance(metrics.get(select), (int, float))]
-    chosen = max(scored, key=lambda epoch: float(epochs[epoch][select]), default=None)
-    best = epochs[chosen] if chosen is not None else {}
-    end = ending(events)
-    return RunRecord(
-        folder,
-        start,
-        config,
-        str(end["status"]) if end else "open",
-        {name.removeprefix("val/"): float(v) for name, v in best.items() if name.startswith("val/") and v is not None},
-        lines[chosen].get("step") if chosen is not None else None,
-        used,
-        max(epochs, default=0),
-        read_evaluations(folder),
-    )
+    return [
+        ReviewedRun(run_record(folder, journals[folder]), usage, read_evaluations(folder))
+        for folder, usage in sorted(usages(journals).items())
+    ]
 
 
 def _kind(evaluation: Mapping[str, Any]) -> Kind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from raytrain.evaluation.protocols.cirr import submissions, write_submissions
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.methods.base import Method
 from raytrain.run_evaluation.diagnose import diagnose
 from raytrain.run_evaluation.rescore import bank_scores, pool_views_by
@@ -124,7 +124,7 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
     """
     run = _open_run(folder, split)
     queries = open_split(run.table, split, allow_test=True)
-    source = run.table.description["source"].get("name")
+    source = run.table.description.source.get("name")
     if not isinstance(queries, QuerySplit) or source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
     scored = run.embed(queries)
@@ -241,10 +241,10 @@ def searched_temperatures(folder: Path) -> list[Temperatures]:
     There is at most one of each kind. A search that gained nothing has none.
     """
     kinds: dict[bool, Temperatures] = {}
-    for name in ("rerank.json", "rerank.inductive.json"):
+    for name in (NAME, BANK_NAME):
         path = folder / name
         if path.exists():
-            temperatures = Temperatures.from_dict(json.loads(path.read_text(encoding="utf-8"))["params"])
+            temperatures = RerankRecord.read(path).temperatures
             if temperatures.active:
                 kinds[temperatures.transductive] = temperatures
     return list(kinds.values())

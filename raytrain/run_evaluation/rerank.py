@@ -22,12 +22,12 @@ from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
+from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures
-from raytrain.files import sha256, write_json
+from raytrain.files import sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
 
-NAME, BANK_NAME = "rerank.json", "rerank.inductive.json"
 AGAIN = "Train the run again with evaluation.keep_similarity=true."
 
 Rescore = Callable[[str | None, int, int, str], tuple[Tensor, QueryBank | None]]
@@ -52,11 +52,12 @@ def rerank_run(
 
     Args:
         folder: of the run.
-        trials: settings that TPE draws in each direction, beside the grid.
+        trials: settings that TPE draws in each direction, in addition to the grid.
         seed: of the sampler, and of the bank's draw.
-        modes: what may be chosen.
-        bank_sizes: how many training queries to normalise over, each tried; () normalises over the queries themselves.
-        poolings: of a method's view scores, tried beside the run's own.
+        modes: of which one is chosen.
+        bank_sizes: numbers of training queries to normalise over, each tried; () normalises over the queries
+            themselves.
+        poolings: of a method's view scores, tried in addition to the run's own.
         rescore: makes the scores that banks and poolings need.
 
     Returns:
@@ -86,7 +87,7 @@ def rerank_run(
             scores, item_of_text, trials, seed, facts["protocol"], modes, bank, bank_sizes
         )
     # the first of equals, so the run's own pooling
-    pooling = max(searches, key=lambda one: searches[one].after.metrics["rsum"])
+    pooling = max(searches, key=lambda key: searches[key].after.metrics["rsum"])
     chosen, before = searches[pooling], searches[None].before
     best = replace(chosen.best, pooling=pooling)
     after = replace(chosen.after, rerank=best) if best.active else before
@@ -95,47 +96,43 @@ def rerank_run(
     split = str(facts["split"])
     for earlier in (folder / "evaluation").glob(f"{split}*.{kind}.json"):  # with temperatures of another search
         earlier.unlink()
-    known = {"split": split, "fingerprint": facts["fingerprint"], "checkpoint": facts["checkpoint"]}
-    known |= {"seed": start.get("seed"), "commit": start.get("commit")}
+    origin = {"split": split, "fingerprint": facts["fingerprint"], "checkpoint": facts["checkpoint"]}
+    origin |= {"seed": start.get("seed"), "commit": start.get("commit")}
     for result in (before, after) if best.active else (before,):
-        write_evaluation(folder, result, known)
+        write_evaluation(folder, result, origin)
 
-    answer = {
-        "params": best.as_dict(),
-        "before": before.metrics["rsum"],
-        "after": after.metrics["rsum"],
-        "settings_tried": sum(one.settings_tried for one in searches.values()),
-        "seconds": round(sum(one.seconds for one in searches.values()), 3),
-    }
-    document = {
-        **answer,
-        **known,
-        "protocol": facts["protocol"],
-        "transductive": best.transductive,
-        "trials": trials,
-        "search_seed": seed,
-        "bank_sizes": list(bank_sizes),
-        "poolings": {str(one or "as trained"): found.after.metrics["rsum"] for one, found in searches.items()},
-        "before_metrics": dict(before.metrics),
-        "after_metrics": dict(after.metrics),
-        # each direction's (mode, scale, sum of its recalls[, bank size]), for a curve
-        "tried": {direction: _listed(scores) for direction, scores in chosen.tried.items()},
-    }
-    write_json(folder / name, document)
+    record = RerankRecord(
+        params=best.as_dict(),
+        before=before.metrics["rsum"],
+        after=after.metrics["rsum"],
+        settings_tried=sum(search.settings_tried for search in searches.values()),
+        seconds=round(sum(search.seconds for search in searches.values()), 3),
+        **origin,
+        protocol=facts["protocol"],
+        transductive=best.transductive,
+        trials=trials,
+        search_seed=seed,
+        bank_sizes=list(bank_sizes),
+        poolings={str(key or "as trained"): search.after.metrics["rsum"] for key, search in searches.items()},
+        before_metrics=dict(before.metrics),
+        after_metrics=dict(after.metrics),
+        tried={direction: _listed(scores) for direction, scores in chosen.tried.items()},
+    )
+    record.write(folder / name)
     figure = folder / name.replace(".json", ".svg")
     part = figure.with_name(f"{figure.name}.part")
-    part.write_text(rerank_figure(document), encoding="utf-8")
+    part.write_text(rerank_figure(record.tried), encoding="utf-8")
     os.replace(part, figure)
     metrics = {f"{kind}/{split}/{key}": value for key, value in after.metrics.items()}
-    journal.write(
-        "rerank", params=answer["params"], metrics=metrics, settings_tried=answer["settings_tried"], kind=kind
-    )
-    return answer
+    journal.write("rerank", params=record.params, metrics=metrics, settings_tried=record.settings_tried, kind=kind)
+    return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds"})
 
 
 def _listed(scores: Mapping[Setting, float]) -> list[list[Any]]:
+    """[mode, scale, sum of recalls, and the bank size where there is one] of each setting, for a curve."""
     return sorted(
-        [one.mode, one.scale, round(score, 4), *([one.bank] if one.bank else [])] for one, score in scores.items()
+        [setting.mode, setting.scale, round(score, 4), *([setting.bank] if setting.bank else [])]
+        for setting, score in scores.items()
     )
 
 
@@ -143,7 +140,7 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     """The facts, (M, N) float32 scores and (M,) owners that a run kept of its best epoch's validation.
 
     The scores are mapped, not read: the file is gone through once for its hash, and what it holds is in memory only
-    where it is being looked at.
+    where it is being read.
 
     Raises:
         UsageError: there are none.

@@ -199,5 +199,5 @@ def _check_source(split: AnySplit, protocol: str) -> None:
 
 
 def _source(split: AnySplit) -> Mapping[str, Any]:
-    source: Mapping[str, Any] = split.table.description.get("source", {})
+    source: Mapping[str, Any] = split.table.description.source
     return source

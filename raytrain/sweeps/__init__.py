@@ -1,1 +1,1 @@
-"""Sweeps: Ray Tune runs the trials, an Optuna study draws them, journals say what happened."""
+"""Sweeps: Ray Tune runs the trials, an Optuna study draws them, journals record them."""

@@ -1,11 +1,11 @@
 """Asking an autoscaling cluster for the nodes that a sweep could use.
 
 A sweep starts no trial that has no room, so the autoscaler would never see a reason to add a node. Where `--concurrent`
-says how many trials should train at a time, room for that many (or for the trials that are left, where they are fewer)
-is asked for. A cluster keeps one request of `ray.autoscaler.sdk.request_resources`, which stands until it is
-overwritten, by Ray Train too; so we ask where Ray's own libraries do, an actor that adds up what each asks for and
-forgets what is not asked for again. A driver that was killed thus leaves nothing behind, and two sweeps do not undo
-each other's requests. On a cluster that cannot grow nothing comes of it.
+gives the number of trials at a time, the sweep asks for room for that many, or for the trials that are left where they
+are fewer. `ray.autoscaler.sdk.request_resources` keeps one request per cluster, which stands until somebody overwrites
+it, and Ray Train does. So we ask as Ray's own libraries do, through an actor that adds up all requests and forgets
+those that are not renewed: a driver that was killed leaves nothing behind, and two sweeps do not undo each other's
+requests. On a cluster that cannot grow, a request changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXPIRES_S = 180.0
 RENEW_S = 45.0
 
 Ask = Callable[[list[dict[str, float]], float], None]
-"""Called with the bundles that should fit the cluster and how many seconds this is wanted for."""
+"""Called with the bundles of resources that should fit the cluster, and the seconds after which to forget them."""
 
 
 class AutoscalerRequest:
@@ -28,7 +28,7 @@ class AutoscalerRequest:
     Args:
         workers: of a trial.
         worker: resources of one worker.
-        concurrent: how many trials should train at a time; None asks for nothing.
+        concurrent: number of trials that should train at a time; None asks for nothing.
         ask: default Ray's coordinator of requests.
         clock: seconds.
     """
@@ -46,19 +46,19 @@ class AutoscalerRequest:
         self.asked, self.asked_at = 0, -RENEW_S
 
     def update(self, left: int, running: int, room: int) -> None:
-        """Ask for room for the trials to come, again from time to time; nothing is asked while there is enough.
+        """Ask for room for the trials to come, and renew the request in time; do nothing while there is enough room.
 
         Args:
-            left: trials that have not ended.
-            running: of them, those that train.
-            room: trials that the cluster can train at a time now.
+            left: number of trials that have not ended.
+            running: number of those that are training.
+            room: number of trials that the cluster can train at a time now.
         """
         if self.concurrent is None:
             return
         wanted = min(left, self.concurrent)
         if wanted <= room and not self.asked:
             return
-        # Ray Train asks for its own workers; those of trials of one worker are not known to it
+        # Ray Train asks for its own workers, but trials of one worker do not go through it
         bundles = (wanted if self.workers == 1 else max(0, wanted - running)) * self.workers
         if bundles != self.asked or self.clock() - self.asked_at >= RENEW_S:
             self.asked, self.asked_at = bundles, self.clock()
@@ -72,7 +72,7 @@ class AutoscalerRequest:
 
 
 class _Coordinator:
-    """Ray's own, reached once there is something to ask for: it is a process on the cluster."""
+    """Ray's coordinator of requests; an actor on the cluster, reached once there is something to ask for."""
 
     def __init__(self) -> None:
         self.name = f"raytrain-{uuid.uuid4().hex[:8]}"
@@ -80,11 +80,9 @@ class _Coordinator:
 
     def __call__(self, bundles: list[dict[str, float]], seconds: float) -> None:
         if self.client is None:
-            from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
-                DefaultAutoscalingCoordinator,
-            )
+            from raytrain.sweeps import compat
 
-            self.client = DefaultAutoscalingCoordinator(self.name)
+            self.client = compat.autoscaling_coordinator(self.name)
         if bundles:
             self.client.request_resources(bundles, seconds)
         else:

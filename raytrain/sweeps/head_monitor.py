@@ -1,7 +1,7 @@
-"""Whether the cluster's head is still there.
+"""Watching whether the cluster's head is still there.
 
-Ray ends a driver that has not reached its head for a minute, with exit code 1 and a line about its own parts. Until
-then every call of its waits, and the trials' drivers, which ran on the head, look as if each had failed by itself.
+Ray ends a driver that has not reached the head for a minute, with exit code 1 and a line about Ray's own parts. Until
+then every call to Ray waits, and each trial whose driver ran on the head looks as if it had failed by itself.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 LOOK_EVERY_S = 2.0
 PATIENCE = "RAYTRAIN_HEAD_TIMEOUT_S"
 """Environment variable: seconds without an answer after which the head is given up."""
-DEFAULT_PATIENCE_S = 30.0  # well below Ray's minute, after which nothing of ours is asked any more
-SETTLE_S = 2.0  # processes of a head that goes do not go in the same moment
+DEFAULT_PATIENCE_S = 30.0  # well below Ray's minute, after which Ray ends this process
+SETTLE_S = 2.0  # the processes of a head that is lost do not end in the same moment
 
 
 class HeadMonitor:
-    """Watches the head from a thread of its own; a context manager.
+    """Watches the head in a thread of its own; a context manager.
 
     Args:
         address: host:port of its control service.
@@ -38,26 +38,26 @@ class HeadMonitor:
         settle_s: float = SETTLE_S,
     ) -> None:
         host, _, port = address.rpartition(":")
-        self.place = (host.strip("[]"), int(port))
+        self.host_and_port = (host.strip("[]"), int(port))
         self.gone, self.every_s, self.settle_s = gone, every_s, settle_s
         self.patience_s = float(os.environ.get(PATIENCE, DEFAULT_PATIENCE_S)) if patience_s is None else patience_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune saves its scheduler, which holds this, for a restoration that is never asked for."""
+        """Nothing: Tune saves its scheduler, which holds this, for a restoration that never happens."""
         return {}
 
     def answers(self) -> bool:
         """Whether something listens there now."""
         try:
-            socket.create_connection(self.place, timeout=self.every_s).close()
+            socket.create_connection(self.host_and_port, timeout=self.every_s).close()
         except OSError:
             return False
         return True
 
     def settled(self) -> None:
-        """Returns once the head is known to be there; while it is not, what looks lost may only be cut off."""
+        """Wait until the head certainly answers: while it does not, a trial that seems lost may only be cut off."""
         time.sleep(self.settle_s)
         while not self.answers():
             time.sleep(self.every_s)

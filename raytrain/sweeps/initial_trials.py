@@ -1,5 +1,4 @@
-"""The trials that a search does not draw: the recipe itself, every point of a grid, each method in turn, the best of
-earlier sweeps."""
+"""Trials that a search does not draw: the recipe itself, the best of earlier sweeps, each method in turn, a grid."""
 
 from __future__ import annotations
 
@@ -21,33 +20,33 @@ LARGEST_GRID = 10_000
 def first_trials(
     space: Space, base: RunConfig, *, grid: bool, each_method: int, warm_start: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """What is tried before the sampler draws: values of some or all names, none twice, the recipe first.
+    """Values of some or all names of the space, per trial that comes before the sampler draws; the recipe first.
 
     Args:
-        grid: whether every combination of the space's choices is tried.
-        each_method: trials of each method.
-        warm_start: folders of earlier sweeps.
+        grid: whether to try every combination of the space's choices.
+        each_method: number of trials of each method.
+        warm_start: folders of earlier sweeps, whose best settings are tried.
 
     Raises:
         UsageError: the recipe, the grid or an earlier sweep does not fit the space.
     """
-    wanted = [paper_trial(space, base)]
+    trials = [paper_trial(space, base)]
     for folder in warm_start:
-        wanted += best_of(space, base, folder)
-    wanted += even_start(space, each_method)
+        trials += best_of(space, base, folder)
+    trials += even_start(space, each_method)
     if grid:
-        wanted += grid_points(space)
-    # trials of which only the method is settled are alike, and still differ
-    return [one for at, one in enumerate(wanted) if one not in wanted[:at] or list(one) == ["method.kind"]]
+        trials += grid_points(space)
+    # none twice; but trials that fix the method alone are equal here and differ in what the sampler draws
+    return [values for at, values in enumerate(trials) if values not in trials[:at] or list(values) == ["method.kind"]]
 
 
 def paper_trial(space: Space, base: RunConfig) -> dict[str, Any]:
-    """The recipe's own values of the names the space asks for along the recipe's branch: trial 0.
+    """Trial 0: the recipe's own values of the names that the space asks for along the recipe's branch.
 
     Raises:
         UsageError: a name the recipe does not have, or a value of it that the space could never draw.
     """
-    distributions(space)  # bounds that differ by branch are an error wherever the recipe stands
+    distributions(space)  # bounds that differ between branches are an error, whichever branch the recipe is on
     walker = _Recipe(flatten(base))
     space(walker)  # type: ignore[arg-type]
     if walker.outside:
@@ -63,30 +62,30 @@ def paper_trial(space: Space, base: RunConfig) -> dict[str, Any]:
     return walker.answers
 
 
-def even_start(space: Space, each: int) -> list[dict[str, Any]]:
-    """`each` trials of every method in turn, of which only the method is settled: the sampler draws the rest.
+def even_start(space: Space, each_method: int) -> list[dict[str, Any]]:
+    """`each_method` trials of every method in turn, which fix the method alone: the sampler draws the rest.
 
     Raises:
         UsageError: the space does not draw the method.
     """
-    if not each:
+    if not each_method:
         return []
-    known = distributions(space)
-    if "method.kind" not in known:
+    by_name = distributions(space)
+    if "method.kind" not in by_name:
         raise UsageError("--each-method is for a space that draws method.kind, such as image_text")
-    return [{"method.kind": kind} for _ in range(each) for kind in known["method.kind"].choices]
+    return [{"method.kind": kind} for _ in range(each_method) for kind in by_name["method.kind"].choices]
 
 
 def best_of(space: Space, base: RunConfig, folder: str) -> list[dict[str, Any]]:
-    """The best settings that an earlier sweep found, as far as this space can draw them: they are trained again here.
+    """The best settings of an earlier sweep, as far as this space can draw them; they are trained again here.
 
-    Nothing is assumed of the values they had: data, budget and recipe may have been others.
+    The values that they reached are not taken over: data, budget and recipe may have been others.
 
     Args:
         folder: of the sweep.
 
     Raises:
-        UsageError: no sweep, or none of its trials fits the space.
+        UsageError: the folder is no sweep's, or none of its trials fits the space.
     """
     events = [event for event in Journal(Path(folder).expanduser()).read() if event["event"] == "trial"]
     scored = sorted(
@@ -95,27 +94,27 @@ def best_of(space: Space, base: RunConfig, folder: str) -> list[dict[str, Any]]:
     )
     if not scored:
         raise UsageError(f"--warm-start {folder}: no sweep with a trial that has a value")
-    found, why = [], ""
+    settings, why = [], ""
     for event in scored:
         walker = _Recipe({**flatten(base), **event["params"]})
         space(walker)  # type: ignore[arg-type]
         if walker.outside or walker.unknown:
             why = "; ".join([*walker.outside, *(f"no value of {name}" for name in walker.unknown)])
         else:
-            found.append(walker.answers)
-        if len(found) == WARM_BEST:
+            settings.append(walker.answers)
+        if len(settings) == WARM_BEST:
             break
-    if not found:
+    if not settings:
         raise UsageError(f"--warm-start {folder}: this space could have drawn none of its trials ({why})")
-    say(f"warm start: the best {len(found)} of {len(scored)} trials of {Path(folder).name} are tried again")
-    return found
+    say(f"warm start: the best {len(settings)} of {len(scored)} trials of {Path(folder).name} are tried again")
+    return settings
 
 
 def grid_points(space: Space) -> list[dict[str, Any]]:
     """Every combination that the space can draw, in its order.
 
     Raises:
-        UsageError: a field without steps, or more combinations than anybody waits for.
+        UsageError: a field has no steps, or there are more than LARGEST_GRID combinations.
     """
     points: list[dict[str, Any]] = []
     todo: list[dict[str, Any]] = [{}]
@@ -126,7 +125,7 @@ def grid_points(space: Space) -> list[dict[str, Any]]:
         open_names = [name for name in walker.asked if name not in given]
         if not open_names:
             points.append(given)
-        else:  # one name at a time: what is asked for next may depend on it
+        else:  # one name at a time: which name the space asks for next may depend on it
             todo += [{**given, open_names[0]: value} for value in _values(open_names[0], walker.asked[open_names[0]])]
         if len(points) + len(todo) > LARGEST_GRID:
             raise UsageError(f"a grid of this space has more than {LARGEST_GRID:,} points; narrow it")
@@ -148,17 +147,17 @@ def _values(name: str, distribution: Any) -> list[Any]:
 class _Recipe(Walker):
     """Answers with a recipe's values; notes names that it lacks and values that the space cannot draw."""
 
-    def __init__(self, own: Mapping[str, Any]) -> None:
+    def __init__(self, recipe: Mapping[str, Any]) -> None:
         super().__init__({})
-        self.own = own
+        self.recipe = recipe
         self.unknown: list[str] = []
         self.outside: list[str] = []
 
     def _answer(self, name: str, distribution: Any, values: tuple[Any, ...]) -> Any:
-        if name not in self.own:
+        if name not in self.recipe:
             self.unknown.append(name)
             return super()._answer(name, distribution, values)
-        value, choices = self.own[name], getattr(distribution, "choices", None)
+        value, choices = self.recipe[name], getattr(distribution, "choices", None)
         if value in choices if choices is not None else distribution.low <= value <= distribution.high:
             values = (value,)
         else:

@@ -1,4 +1,4 @@
-"""How a sweep is run: everything that the command line can say of it beside space, recipe and name."""
+"""How a sweep is run: every option of the command line but the space, the recipe and the name."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class SweepOptions:
     Args:
         trials: in all, over every resumption.
         workers: processes of each trial.
-        concurrent: upper bound of trials at a time, and what an autoscaling cluster is asked to make room for; the
-            cluster's room bounds it too, as nodes come and go.
-        hours: no trial starts once this call has run so long.
-        gpu_hours: no trial starts once the sweep, over every resumption, has spent so much.
+        concurrent: most trials at a time, and what an autoscaling cluster is asked to make room for; the cluster's
+            room bounds it too, as nodes come and go.
+        hours: no trial starts after this call has run for this long.
+        gpu_hours: no trial starts after the sweep, over every resumption, has spent this many.
         seed: of the search.
         sampler: grouped multivariate TPE, a Gaussian process, NSGA-II, random draws, or every point of a grid.
-        cost: a cost to keep low beside the selection metric: index_bytes, gpu_seconds or worker_seconds. Nothing is
+        cost: a cost to keep low beside the selection metric: index_bytes, gpu_seconds or worker_seconds. No trial is
             stopped early then, and the Pareto front of the trials is the result.
-        each_method: how many of the first trials each method gets, of a space that draws `method.kind`.
+        each_method: number of first trials of each method, in a space that draws `method.kind`.
         warm_start: folders of earlier sweeps, whose best settings are tried right after the recipe.
-        grace_epochs: that no early stop cuts; default a quarter of the epochs.
-        reduction: one trial of so many passes each rung of ASHA.
-        rerank_trials: settings of stage two, the re-ranking temperatures on the best run's validation similarities; 0
-            leaves it out.
+        grace_epochs: epochs before a trial may be stopped early; default a quarter of the epochs.
+        reduction: ASHA keeps the best 1/reduction of the trials at each rung.
+        rerank_trials: settings tried in stage two, which searches re-ranking temperatures on the best run's validation
+            similarities; 0 leaves it out.
         use_gpu: None uses GPUs where a trial fits on them.
         resources_per_worker: beyond one CPU (and one GPU); {"GPU": 0.25} puts four workers on a GPU.
         max_failures: worker groups lost before a trial fails.
-        repeat_best: how many of the best trials are trained again with `repeat_seeds` further seeds before one is
-            chosen by its mean.
+        repeat_best: number of best trials that are trained again with `repeat_seeds` further seeds, before one of them
+            is chosen by its mean.
         repeat_seeds: see `repeat_best`.
 
     Raises:
@@ -77,21 +77,28 @@ class SweepOptions:
         if any(budget is not None and budget <= 0 for budget in (self.hours, self.gpu_hours)):
             raise UsageError("--hours and --gpu-hours are above 0")
 
-    def search(self, num_epochs: int) -> dict[str, Any]:
-        """What decides which trials there are and when they stop, and must not change when a sweep is resumed.
+    def grace(self, num_epochs: int) -> int:
+        """Epochs before a trial of `num_epochs` may be stopped early: `grace_epochs`, or a quarter, rounded up."""
+        return self.grace_epochs or max(1, -(-num_epochs // 4))
 
-        Options that came later are told only where they are used, so that older sweeps can still be resumed.
+    def search(self, num_epochs: int) -> dict[str, Any]:
+        """The settings that decide which trials there are and when they stop; a resumed sweep must have the same ones.
+
+        Options that were added later are listed only where they are used, so that older sweeps can still be resumed.
         """
-        grace = self.grace_epochs or max(1, -(-num_epochs // 4))
-        found: dict[str, Any] = {"seed": self.seed, "grace_epochs": grace, "reduction": self.reduction}
+        settings: dict[str, Any] = {
+            "seed": self.seed,
+            "grace_epochs": self.grace(num_epochs),
+            "reduction": self.reduction,
+        }
         if self.sampler != "tpe":
-            found["sampler"] = self.sampler
+            settings["sampler"] = self.sampler
         for name in ("cost", "each_method"):
             if getattr(self, name):
-                found[name] = getattr(self, name)
+                settings[name] = getattr(self, name)
         if self.warm_start:
-            found["warm_start"] = list(self.warm_start)
-        return found
+            settings["warm_start"] = list(self.warm_start)
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """For a journal."""

@@ -1,10 +1,9 @@
-"""A sweep's folder and the driver that may write to it: one at a time, for one search, after the former one is gone."""
+"""Who may write to a sweep's folder: one driver at a time, for one search, once the former one's workers are gone."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import re
 import time
 import uuid
@@ -14,23 +13,23 @@ from typing import Any
 
 from raytrain.config import RunConfig, flatten, recorded_plugins
 from raytrain.errors import RefusedError, UsageError
-from raytrain.files import write_json
 from raytrain.sweeps.space import refuse_other
 from raytrain.tracking.journal import Journal, has_writer
+from raytrain.tracking.sweep_record import NAME, SearchIdentity
 
 
 @contextlib.contextmanager
 def claim(folder: Path, resume: bool) -> Iterator[None]:
-    """Hold the sweep's folder for this driver; the lock goes with the process, however it ends.
+    """Keep other drivers out of the sweep's folder while inside; the lock goes with the process, however it ends.
 
     Raises:
         UsageError: there is nothing to resume.
         RefusedError: the folder is taken, or another driver holds it.
     """
-    started = (folder / "space.json").exists()
+    started = (folder / NAME).exists()
     if resume and not started:
-        known = sorted(path.parent.name for path in folder.parent.glob("*/space.json"))
-        raise UsageError(f"no sweep '{folder.name}' in {folder.parent}. Sweeps there: {', '.join(known) or 'none'}.")
+        sweeps = sorted(path.parent.name for path in folder.parent.glob(f"*/{NAME}"))
+        raise UsageError(f"no sweep '{folder.name}' in {folder.parent}. Sweeps there: {', '.join(sweeps) or 'none'}.")
     if not resume and (started or Journal(folder).last("start")):
         raise RefusedError(f"{folder} exists; go on with it by --resume {folder.name}, or choose another name")
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,24 +41,33 @@ def claim(folder: Path, resume: bool) -> Iterator[None]:
         yield
 
 
-def identify(folder: Path, now: dict[str, Any]) -> None:
-    """Write what is searched, or compare it with what was."""
-    path = folder / "space.json"
-    if path.exists():
-        refuse_other(json.loads(path.read_text(encoding="utf-8")), now, folder.name)
+def identify(folder: Path, now: SearchIdentity) -> None:
+    """Write what is searched; in a folder that has been searched before, compare.
+
+    Raises:
+        RefusedError: the sweep was started as another search.
+    """
+    try:
+        before = SearchIdentity.read(folder)
+    except FileNotFoundError:
+        now.write(folder)
     else:
-        write_json(path, now)
+        refuse_other(before, now, folder.name)
 
 
 def open_journal(
     folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], options: Mapping[str, Any], slots: int
 ) -> str:
-    """Write the sweep's start, or its resumption once the former driver's workers are gone; its uid.
+    """Write the sweep's start, or its resumption once the former driver's workers are gone.
 
     Args:
+        fingerprint: of the table.
         search: settings that a resumed sweep must share.
-        options: every setting of `sweep`, which a resumption takes where it is not told otherwise.
+        options: every option of `sweep`, which a resumption takes over unless it is given others.
         slots: workers that the cluster has room for now.
+
+    Returns:
+        The uid of the sweep.
     """
     import ray
 
@@ -97,14 +105,21 @@ def open_journal(
 
 
 def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float = 180.0) -> None:
-    """Wait until Ray has ended what a killed driver left, so that no run has two writers.
+    """Wait until Ray has ended what a killed driver left behind, so that no run has two writers.
 
-    A driver of this cluster is known by its actors. What one of another cluster left is known by the journals that it
-    holds open: nodes whose head is gone train on for a minute or two.
+    A former driver of this cluster is recognised by its actors, and one of another cluster by the journals that its
+    workers hold open: nodes whose head is gone go on training for a minute or two.
+
+    Args:
+        journal: of the sweep.
+        here: {"job", "node"} of this driver.
+
+    Raises:
+        RefusedError: something is still there after `timeout_s` seconds.
     """
     deadline = time.monotonic() + timeout_s
-    last = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
-    while left := [*_actors(last, here), *writers(journal.path.parent)]:
+    former = next((event["ray"] for event in reversed(journal.read()) if event.get("ray")), None)
+    while left := [*_actors(former, here), *writers(journal.path.parent)]:
         if time.monotonic() > deadline:
             raise RefusedError(
                 f"{len(left)} processes of a former driver of this sweep are still there after {timeout_s:g} s: "
@@ -113,23 +128,23 @@ def wait_for_former(journal: Journal, here: Mapping[str, str], timeout_s: float 
         time.sleep(1.0)
 
 
-def _actors(last: Mapping[str, str] | None, here: Mapping[str, str]) -> list[str]:
-    """Actors of the former driver's Ray job, where it ran in this cluster."""
+def _actors(former: Mapping[str, str] | None, here: Mapping[str, str]) -> list[str]:
+    """Actors of the former driver's Ray job, in words, where that driver ran in this cluster."""
     import ray
     from ray.util.state import list_actors
 
     live = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    if last is None or last["node"] not in live or last["job"] == here["job"]:
+    if former is None or former["node"] not in live or former["job"] == here["job"]:
         return []
     address = ray.get_runtime_context().gcs_address  # a machine may have several clusters
-    found = list_actors(address, filters=[("job_id", "=", last["job"])], limit=1000, detail=True)
-    # Ray's own detached helpers outlive the job that happened to start them, one of them as long as the cluster
-    left = [actor.class_name for actor in found if actor.state != "DEAD" and not actor.is_detached]
-    return [f"{name} of Ray job {last['job']}" for name in left]
+    actors = list_actors(address, filters=[("job_id", "=", former["job"])], limit=1000, detail=True)
+    # Ray's own detached helpers outlive the job that happened to start them, one of them for as long as the cluster
+    left = [actor.class_name for actor in actors if actor.state != "DEAD" and not actor.is_detached]
+    return [f"{name} of Ray job {former['job']}" for name in left]
 
 
 def writers(sweep: Path) -> list[str]:
-    """Runs of a sweep that a process still writes to."""
+    """Names of a sweep's runs that a process still writes to."""
     name = re.compile(rf"{re.escape(sweep.name)}-t\d+(-s\d+)?")
     runs = (path for path in sorted(sweep.parent.iterdir()) if name.fullmatch(path.name))
     return [path.name for path in runs if has_writer(path)]

@@ -1,6 +1,6 @@
 """Random search whose draws depend on the seed, the trial's number and the field alone.
 
-So trial 17 has the same settings whatever ran beside it, and however often the sweep was resumed before it.
+So trial 17 has the same settings whatever trained beside it, and however often the sweep was resumed before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import optuna
 
 
 class RandomByNumber(optuna.samplers.RandomSampler):
-    """Uniform draws, as RandomSampler's, each from a seed of its own.
+    """Uniform draws as those of Optuna's RandomSampler, each from a seed of its own.
 
     Args:
         seed: of the search.
@@ -31,5 +31,5 @@ class RandomByNumber(optuna.samplers.RandomSampler):
         param_distribution: optuna.distributions.BaseDistribution,
     ) -> Any:
         words = np.random.SeedSequence([self.seed, trial.number, zlib.crc32(param_name.encode())]).generate_state(1)
-        own = optuna.samplers.RandomSampler(seed=int(words[0]))
-        return own.sample_independent(study, trial, param_name, param_distribution)
+        sampler = optuna.samplers.RandomSampler(seed=int(words[0]))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)

@@ -1,8 +1,8 @@
-"""A trial of one worker: trained in the very process that Tune started for it, and in turn the next one.
+"""A trial of one worker: the process that Tune started for it trains it, and then the next trial.
 
-Ray Train would start six processes more for each trial (its controller, four helpers and the worker) to give what one
-worker does not need, a process group. What it gives besides comes from here and from Tune: a lost process is started
-again wherever there is room, and goes on from the run's newest checkpoint.
+Ray Train would start six more processes per trial (its controller, four helpers and the worker) to provide a process
+group, which one worker does not need. Restarts come from Tune: it starts a lost process again wherever there is room,
+and the run goes on from its newest checkpoint.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from raytrain.config import RunConfig
 from raytrain.errors import Interrupted, RefusedError, Stopped
 from raytrain.files import room_in
 from raytrain.sweeps.objectives import COSTS
-from raytrain.tracking.progress import Progress, close, progress
+from raytrain.tracking.run_record import RunRecord, close_run, read_run
 
 if TYPE_CHECKING:
     import torch
 
-LET_GO_S = 60.0  # of a stopped trial: longer than any step, and a checkpoint
-FORMER_S = 120.0  # a worker on a host that was cut off writes to the run until its own Ray gives up
+LET_GO_S = 60.0
+"""A stopped trial has this long to end; any step and the writing of a checkpoint take less."""
+FORMER_S = 120.0
+"""How long to wait for a former worker: one on a host that was cut off writes to the run until its own Ray gives up."""
 
 
-def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, fingerprint: str) -> None:
-    """Train a trial here, and tell Tune of each epoch. Runs in Tune's process of the trial.
+def run_single_worker(config: RunConfig, worker: Mapping[str, float], parent: str, fingerprint: str) -> None:
+    """Train a trial in this process, the one that Tune started for it, and report each epoch to Tune.
 
-    An error that a restart would only repeat is told as the trial's end, with "error" and without a value: Tune would
-    try any exception again. All others are raised.
+    An error that a restart would only repeat is reported as the trial's end, with "error" and without a value, since
+    Tune would retry any exception. All other errors are raised.
 
     Args:
         config: a named run.
@@ -43,8 +45,9 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
     """
     from ray import tune
 
-    # the next trial in this process waits until this one has let go; Tune would lose it, were that to take too long,
-    # and with it a slot for ever: sooner the process ends, whose trial Tune hands to another
+    # Tune starts the next trial in this process once the thread of this one has ended. Where that takes longer than
+    # Tune waits, it loses the next trial, and a slot for ever. So Tune is made to wait longer than LET_GO_S, after
+    # which this process ends itself and Tune gives the next trial to another process.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(10 * int(LET_GO_S))
     too_long = threading.Timer(LET_GO_S, os._exit, (1,))
     too_long.daemon = True
@@ -58,42 +61,41 @@ def run_alone(config: RunConfig, worker: Mapping[str, float], parent: str, finge
             raise Stopped(f"{config.name} was stopped") from None
 
     try:
-        done = train_alone(config, worker, parent, fingerprint, report)
-        # a trial resumed after its last epoch has reported nothing yet
-        if done.best is not None:
-            report({**done.metrics, "best": done.best, "epoch": done.epochs})
+        record = train_single_worker(config, worker, parent, fingerprint, report)
+        # a trial that was resumed after its last epoch has reported nothing yet
+        if record.best is not None:
+            report({**record.metrics, "best": record.best, "epoch": record.epochs})
         return
     except Stopped:
-        raise SystemExit(0) from None  # back to Tune: it waits for another report of a function that returns
+        raise SystemExit(0) from None  # back to Tune, which would wait for another report if this function returned
     except (RefusedError, Interrupted):
         raise  # they end the sweep, once Tune has tried them again in vain
     except FINAL as error:
-        why = f"{type(error).__name__}: {error}"  # told below, where nothing holds the run's memory any more
+        reason = f"{type(error).__name__}: {error}"  # reported below, where nothing holds the run's memory any more
     finally:
         too_long.cancel()
-    epochs = progress(config.folder, config.evaluation.select).epochs
-    untold = dict.fromkeys(("best", *COSTS.values()), math.nan)
-    tune.report({**untold, "epoch": max(1, epochs), "error": why, "done": True})
+    no_values = dict.fromkeys(("best", *COSTS.values()), math.nan)
+    tune.report({**no_values, "epoch": max(1, read_run(config.folder).epochs), "error": reason, "done": True})
 
 
-def train_alone(
+def train_single_worker(
     config: RunConfig,
     worker: Mapping[str, float],
-    parent: str,
+    parent: str | None,
     fingerprint: str,
     report: Callable[[Mapping[str, float]], None],
-) -> Progress:
-    """Train a named run in this process, from its newest checkpoint where it has one, and return how it went.
+) -> RunRecord:
+    """Train a named run in this process, from its newest checkpoint where it has one; its record afterwards.
 
     Args:
         config: a named run.
         worker: resources of this process.
-        parent: uid of the sweep the run belongs to.
+        parent: uid of the sweep that the run belongs to.
         fingerprint: that the run's table must have.
         report: called with the metrics of each epoch; what it raises ends the run.
 
     Raises:
-        RaytrainError: as `fit`; the run's journal says so too.
+        RaytrainError: as `fit`; it is in the run's journal too.
     """
     import torch
 
@@ -105,7 +107,7 @@ def train_alone(
     device = device_of(share)
     if "OMP_NUM_THREADS" not in os.environ or not share:
         torch.set_num_threads(max(1, int(worker.get("CPU", 1))))
-    gc.collect()  # what the trial before left
+    gc.collect()  # what the trial before this one left
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -124,13 +126,13 @@ def train_alone(
     except Exception as error:
         if not isinstance(error, Stopped):
             with room_in(config.folder, "the run", "go on"):
-                close(config.folder, "failed", f"{type(error).__name__}: {error}")
+                close_run(config.folder, "failed", f"{type(error).__name__}: {error}")
         raise
-    return progress(config.folder, config.evaluation.select)
+    return read_run(config.folder)
 
 
 def device_of(share: float) -> torch.device:
-    """The GPU of a process that Ray gave one or a part of one, otherwise the CPU."""
+    """The GPU, where Ray gave this process one or a share of one, otherwise the CPU."""
     import torch
 
     return torch.device("cuda", 0) if share else torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What a define-by-run search space can draw, found by walking it, and what makes two sweeps the same search."""
+"""What a define-by-run search space can draw, found out by walking it, and what makes two sweeps the same search."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytrain.config import RunConfig, changes_nothing, flatten
 from raytrain.errors import RefusedError, UsageError
+from raytrain.tracking.sweep_record import SearchIdentity
 
 if TYPE_CHECKING:
     import optuna
@@ -17,15 +18,15 @@ Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
 
 NAMES = ("name", "experiment")
 JUDGED_BY = ("data.table", "data.train_split", "data.val_split", "evaluation.", "experiment", "storage")
-"""What makes trials comparable, and says where they lie: a search draws none of it."""
+"""Fields by which trials are compared, or which say where they lie: a search draws none of them."""
 
 
 class Walker:
-    """Stands in for a trial: answers with chosen values and notes what was asked for.
+    """Stands in for an Optuna trial: answers with chosen values and notes what was asked for.
 
     Args:
-        given: values to answer with; names that are not in it get their lowest or first value.
-        high: answer the unknown names with their highest or last value.
+        given: values to answer with; other names get their lowest or first value.
+        high: answer the other names with their highest or last value.
         number: of the trial.
     """
 
@@ -59,12 +60,12 @@ class Walker:
 
 
 def walk(space: Space) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Visits of the space that together see each name, each bound and each choice of a category at least once.
+    """Visits of the space that together meet each name, each bound and each choice of a category at least once.
 
-    A name that shows only under one combination of two choices, neither of which leads to the other, can be missed.
+    A name that appears only under one combination of two choices, neither of which leads to the other, can be missed.
 
     Returns:
-        (distributions by name, answers by name, changes of the RunConfig) a visit.
+        (distributions by name, answers by name, changes of the RunConfig) per visit.
     """
     visits = []
     todo: list[tuple[dict[str, Any], bool]] = [({}, False), ({}, True)]
@@ -93,27 +94,32 @@ def drawn(space: Space, params: Mapping[str, Any], number: int = 0) -> dict[str,
 
 def refuse_to_judge_anew(changes: Mapping[str, Any]) -> None:
     """Raises RefusedError: a trial would be judged on something else than the sweep it belongs to."""
-    drawn = [name for name in changes if name.startswith(JUDGED_BY)]
-    if drawn:
+    forbidden = [name for name in changes if name.startswith(JUDGED_BY)]
+    if forbidden:
         raise RefusedError(
-            f"a search may not draw {', '.join(drawn)}: its trials are compared on one table, its splits and one metric"
+            f"a search may not draw {', '.join(forbidden)}: its trials are compared on one table, its splits and one "
+            "metric"
         )
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """{name: Optuna distribution}, of every name the space can ask for."""
-    found: dict[str, Any] = {}
+    """{name: Optuna distribution} of every name that the space can ask for.
+
+    Raises:
+        UsageError: a name has different bounds on different branches.
+    """
+    by_name: dict[str, Any] = {}
     for asked, _, _ in walk(space):
         for name, distribution in asked.items():
-            if found.setdefault(name, distribution) != distribution:
+            if by_name.setdefault(name, distribution) != distribution:
                 raise UsageError(
                     f"the search space gives {name} different bounds on different branches; name them apart"
                 )
-    return found
+    return by_name
 
 
-def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What must not change between the start of a sweep and its resumption, as JSON.
+def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[str, Any]) -> SearchIdentity:
+    """What must not change between the start of a sweep and its resumption.
 
     Args:
         fingerprint: of the table.
@@ -121,21 +127,27 @@ def identity(space: Space, base: RunConfig, fingerprint: str, settings: Mapping[
     """
     from optuna.distributions import distribution_to_json
 
-    drawn = {name: json.loads(distribution_to_json(each)) for name, each in sorted(distributions(space).items())}
+    drawn = {
+        name: json.loads(distribution_to_json(distribution))
+        for name, distribution in sorted(distributions(space).items())
+    }
     fields = flatten(base).items()
     config = {name: value for name, value in fields if name not in NAMES and not changes_nothing(name)}
     # through JSON, so that what is read back compares equal
     value = {"space": drawn, "base": config, "data": fingerprint, "search": dict(settings)}
-    return json.loads(json.dumps(value))  # type: ignore[no-any-return]
+    return SearchIdentity.model_validate(json.loads(json.dumps(value)))
 
 
-def refuse_other(before: Mapping[str, Any], now: Mapping[str, Any], sweep: str) -> None:
-    """Raises:
-    RefusedError: naming each field in which the resumed sweep differs from the one that was started.
+def refuse_other(before: SearchIdentity, now: SearchIdentity, sweep: str) -> None:
+    """Refuse a resumption that would be another search than the sweep was started as.
+
+    Raises:
+        RefusedError: the two differ; each field that does is named.
     """
+    parts_before, parts_now = before.model_dump(), now.model_dump()
     lines = []
-    for part in sorted({*before, *now}):
-        old, new = before.get(part), now.get(part)
+    for part in sorted({*parts_before, *parts_now}):
+        old, new = parts_before.get(part), parts_now.get(part)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             lines += [
                 f"{part} {name}: was {old.get(name, 'absent')}, is {new.get(name, 'absent')}"

@@ -1,4 +1,4 @@
-"""Optuna's journal file, of whole lines even where a disk was full. At module level, as Tune pickles it."""
+"""Optuna's journal file, kept to whole lines even where the disk is full."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from optuna.storages.journal import JournalFileBackend
 
 
 class WholeLines(JournalFileBackend):
-    """Takes back what a full disk took of a line, which the next one would run into.
+    """Removes the part of a line that was written before the disk was full; the next line would be appended to it.
+
+    At module level, since Tune pickles the study's storage.
 
     Args:
         path: of the file; the sweep's lock keeps other writers away.

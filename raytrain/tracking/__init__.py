@@ -1,1 +1,1 @@
-"""What is written down about a run: the journal is the truth, MLflow mirrors it."""
+"""What is recorded about a run: the journal is the truth, and MLflow mirrors it."""

@@ -1,4 +1,4 @@
-"""Follows a run from its journal while others train it: prints its epochs, and mirrors it to MLflow."""
+"""Following a run from its journal while other processes train it: prints its epochs, and mirrors it to MLflow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from raytrain.tracking.mirror import Mirror
 
 
 def say(line: str) -> None:
-    """A line of progress, on stderr: stdout is for results."""
+    """Print a line of progress, to stderr: stdout is for results."""
     print(line, file=sys.stderr, flush=True)
 
 
 class Follower:
-    """Prints a run's epochs while it trains elsewhere, and keeps its mirror up to date; a context manager."""
+    """Prints a run's epochs while it trains elsewhere, and keeps its mirror up to date; a context manager.
+
+    Args:
+        config: of the run.
+        tracking_uri: of the MLflow store; None mirrors nothing.
+        interval_s: seconds between two looks at the journal.
+    """
 
     def __init__(self, config: RunConfig, tracking_uri: str | None, interval_s: float = 0.5) -> None:
         self.config, self.interval_s = config, interval_s
@@ -54,7 +60,7 @@ class Follower:
 
 
 def describe(config: RunConfig, event: dict[str, object]) -> str:
-    """A journal event as a line."""
+    """A journal event as a line of text."""
     clock = time.strftime("%H:%M:%S", time.localtime(float(str(event["time"]))))
     line = f"{clock} {config.name} {event['event']}"
     metrics = event.get("metrics")

@@ -1,4 +1,4 @@
-"""A run's own record: journal.jsonl in the run's folder, one JSON object a line, only ever appended to.
+"""A run's own record: journal.jsonl in the run's folder, one JSON object per line, only ever appended to.
 
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
@@ -10,9 +10,9 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
-    room        (sweeps) slots: workers that fit the cluster from now on, as nodes came or went
+    room        (sweeps) slots: workers that fit the cluster from now on, after nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
-    cost        metrics, currency, prices_date: what it took, as `review.accounting` reads it from the lines above
+    cost        metrics, currency, prices_date: what it took, as `review.accounting` computes it from the lines above
     end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
 """
 
@@ -34,8 +34,8 @@ NAME = "journal.jsonl"
 class Journal:
     """Appends to a run's journal; a line is on disk when `write` returns.
 
-    From its first line on, a writer holds a shared lock on the file until it is closed; the kernel lets go of it
-    however the process ends, so `has_writer` tells a run that trains slowly from one that was killed.
+    From its first line on, a writer holds a shared lock on the file until it is closed. The kernel releases the lock
+    however the process ends, so that `has_writer` distinguishes a run that trains slowly from one that was killed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -46,7 +46,7 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"event": event, "time": round(time.time(), 3), **_plain(fields)}, ensure_ascii=False)
         with open(self.path, "ab") as file:
-            # a writer that was killed in a line leaves no newline: close that line, so that only it is lost
+            # a writer that was killed within a line leaves no newline: end that line, so that no other one is lost
             if file.tell() and not _ends_with_newline(self.path):
                 file.write(b"\n")
             file.write(line.encode() + b"\n")
@@ -58,13 +58,13 @@ class Journal:
                 fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def close(self) -> None:
-        """Let go of the lock: this writer is done."""
+        """Release the lock: this writer is done."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def read(self) -> list[dict[str, Any]]:
-        """Every complete line; one that a killed writer left torn is skipped."""
+        """The events of all complete lines; a line that a killed writer left torn is skipped."""
         if not self.path.exists():
             return []
         events = []
@@ -78,16 +78,23 @@ class Journal:
         return events
 
     def is_of(self, life: str) -> bool:
-        """Whether the run's last start or resumption is that of a life: one that was cut off writes no more."""
-        begun = [entry for entry in self.read() if entry["event"] in ("start", "resume")]
-        return bool(begun) and begun[-1].get("life") == life
+        """Whether the run's last start or resumption is that of this life; a life that was replaced writes no more."""
+        lives = [entry for entry in self.read() if entry["event"] in ("start", "resume")]
+        return bool(lives) and lives[-1].get("life") == life
 
     def last(self, event: str) -> dict[str, Any] | None:
+        """The last event of this kind; None where there is none."""
         return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)
 
 
+def run_folders(storage: str | os.PathLike[str], experiment: str | None = None) -> list[Path]:
+    """Folders of all runs and sweeps of an experiment (None: of all experiments) that have a journal, by name."""
+    root = Path(storage).expanduser().resolve()
+    return sorted(path.parent for path in root.glob(f"{experiment or '*'}/*/{NAME}"))
+
+
 def has_writer(folder: str | os.PathLike[str]) -> bool:
-    """Whether a process that wrote to this run's journal still lives (and can write more)."""
+    """Whether a process that wrote to this run's journal is still alive, and can write more."""
     try:
         with open(Path(folder) / NAME, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""A thread that keeps MLflow up to journals while runs train. It never blocks a run, and never fails one."""
+"""A thread that keeps MLflow up to date with the journals of runs that train. It never blocks a run, nor fails one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raytrain.tracking import mlflow
 class Mirror:
     """Mirrors run folders whenever they are due; a context manager.
 
-    A server that is away is named once, as a warning. What it missed is replayed as soon as it takes anything again, or
+    A server that is away leads to one warning. What it missed is replayed as soon as it accepts anything again, or
     later by `raytrain track sync`.
 
     Args:
@@ -27,7 +27,7 @@ class Mirror:
         self._missed: dict[Path, None] = {}
         self._wake = threading.Condition()
         self._closing = self._warned = False
-        # MLflow's own defaults, seven tries of two minutes, would hold up the end of a sweep; here a later try makes up
+        # MLflow's own defaults, seven tries of two minutes, would delay the end of a sweep; here a later try follows
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         self._thread = threading.Thread(target=self._work, name="mlflow mirror", daemon=True)
@@ -35,7 +35,7 @@ class Mirror:
             self._thread.start()
 
     def due(self, folder: str | os.PathLike[str]) -> None:
-        """The folder's journal has new lines: mirror them soon. Asking twice before that is asking once."""
+        """Mirror the new lines of a folder's journal soon; a second call before that changes nothing."""
         if self.uri:
             with self._wake:
                 self._due[Path(folder)] = None
@@ -44,7 +44,7 @@ class Mirror:
     def close(self, timeout_s: float = 60.0) -> bool:
         """Mirror what is left; False where that did not succeed in `timeout_s` and is left to a later sync.
 
-        A server that takes nothing is asked twice more, and not for each folder.
+        A server that accepts nothing is tried twice more in all, and not once per folder.
         """
         with self._wake:
             self._due |= self._missed
@@ -72,9 +72,9 @@ class Mirror:
                     return
                 folder = next(iter(self._due))
                 del self._due[folder]
-            taken = self._sync(folder)
+            accepted = self._sync(folder)
             with self._wake:
-                if taken:
+                if accepted:
                     refused = 0
                     self._due |= self._missed
                     self._missed = {}
@@ -86,7 +86,7 @@ class Mirror:
                         return
 
     def _sync(self, folder: Path) -> bool:
-        """Whether MLflow has taken what is new."""
+        """Whether MLflow has accepted what is new."""
         assert self.uri
         try:
             mlflow.sync(folder, self.uri)
@@ -95,8 +95,8 @@ class Mirror:
                 self._warned = True
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
                 warnings.warn(
-                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; what "
-                    "is missing when it has ended is brought in by `raytrain track sync`.",
+                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; after "
+                    "the run, `raytrain track sync` brings in what is missing.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -1,7 +1,8 @@
 """MLflow mirrors the journals. Training writes its journal and nothing else; `sync` replays what MLflow has not seen.
 
 So a tracking server that was away, slow or restarted costs nothing: the next `sync` brings it to the same state. A run
-is found by the uid its journal starts with, never by name, and is opened again after a restart, never a second time.
+is identified by the uid in its journal's start, never by its name; after a restart its MLflow run is opened again, and
+no second one is made.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from raytrain.errors import UsageError
-from raytrain.tracking.journal import NAME, Journal, has_writer
-from raytrain.tracking.replay import TAG_CHARACTERS, ending, ms, replay, set_status, text
+from raytrain.tracking.journal import NAME, Journal, has_writer, run_folders
+from raytrain.tracking.replay import TAG_CHARACTERS, ms, replay, set_status, text
+from raytrain.tracking.run_record import first_start, read_run, run_record
 
 UID, LINES, CLOSED = "raytrain.uid", "raytrain.journal_lines", "raytrain.closed"
 PARENT = "mlflow.parentRunId"
@@ -33,8 +35,8 @@ class SyncResult:
     Attributes:
         folder: the run's folder.
         run_id: in MLflow; None where the journal has no start yet.
-        lines: lines of the journal that MLflow has now.
-        new_lines: how many of them this call brought.
+        lines: number of the journal's lines that MLflow has now.
+        new_lines: number of them that this call added.
         status: the run's status in MLflow.
     """
 
@@ -69,10 +71,10 @@ def check_uri(uri: str) -> str:
 
 
 def prepare_store(uri: str) -> None:
-    """Create a sqlite store with its tables; nothing for a server, which may come later.
+    """Create a sqlite store with its tables; do nothing for a server, which may be started later.
 
     Processes that open a fresh store together would fail: those of one machine take turns here, and a driver calls
-    this before anything fans out to others.
+    this before it starts processes on others.
 
     Raises:
         UsageError: a URI that names no lasting store, or MLflow is not installed.
@@ -86,7 +88,7 @@ def prepare_store(uri: str) -> None:
 
 
 def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
-    """Bring one run (or sweep) of MLflow up to its journal; a second call changes nothing.
+    """Bring MLflow's copy of one run or sweep up to date with its journal; a second call changes nothing.
 
     Args:
         folder: of the run.
@@ -102,8 +104,9 @@ def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
     client = _client(uri)
     with _one_at_a_time(folder):
         events = Journal(folder).read()
-        start = next((event for event in events if event["event"] == "start"), None)
-        if start is None:
+        record = run_record(folder, events)
+        start = record.start
+        if not start:
             return SyncResult(folder, None, 0, 0, None)
         run = _find(client, start) or _create(client, start)
         if start.get("parent") and PARENT not in run.data.tags:
@@ -114,8 +117,8 @@ def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
         if seen >= len(events):
             return SyncResult(folder, run.info.run_id, seen, 0, run.info.status)
         replay(client, run, events, seen)
-        status = set_status(client, run, events)
-        # last, so that whatever a kill cut short is replayed; MLflow keeps one of two equal metrics
+        status = set_status(client, run, record.end)
+        # last, so that what a kill interrupts is replayed; MLflow keeps one of two equal metrics
         client.set_tag(run.info.run_id, LINES, str(len(events)))
         return SyncResult(folder, run.info.run_id, len(events), len(events) - seen, status)
 
@@ -126,16 +129,16 @@ def sync_tree(
     uri: str,
     stale_after_s: float = 600.0,
 ) -> list[SyncResult]:
-    """`sync` every run of an experiment (None: of all), and close in MLflow what nobody will end any more.
+    """`sync` every run of an experiment (None: of all), and close in MLflow the runs that nobody will end any more.
 
     A run whose journal has no end is closed as KILLED when its sweep has ended, or when its last line is older than
-    `stale_after_s` and no process that wrote it lives. Should it go on after all, the next `sync` opens it again.
+    `stale_after_s` and no process that wrote it is alive. If it goes on after all, the next `sync` opens it again.
     """
     check_uri(uri)
-    root = Path(storage).expanduser().resolve()
-    folders = sorted(path.parent for path in root.glob(f"{experiment or '*'}/*/{NAME}"))
+    folders = run_folders(storage, experiment)
     results = [sync(folder, uri) for folder in folders]
-    ended = {start["uid"] for folder in folders if (start := _start(folder)) and ending(Journal(folder).read())}
+    records = [read_run(folder) for folder in folders]
+    ended = {record.start["uid"] for record in records if record.start and record.end}
     client = _client(uri)
     for index, result in enumerate(results):
         if result.status == "RUNNING" and (reason := _stale(result.folder, ended, stale_after_s)):
@@ -146,12 +149,12 @@ def sync_tree(
 
 
 def _stale(folder: Path, ended: set[str], stale_after_s: float) -> str | None:
-    """Why an open run has to be closed; None for one that may go on."""
+    """Why an open run has to be closed; None of a run that may go on."""
     events = Journal(folder).read()
-    start = _start(folder)
-    if ending(events):
+    record = run_record(folder, events)
+    if record.end:
         return None
-    if start and start.get("parent") in ended:
+    if record.start and record.start.get("parent") in ended:
         return "its sweep has ended"
     age_s = time.time() - float(events[-1]["time"])
     if age_s > stale_after_s and not has_writer(folder):
@@ -165,8 +168,8 @@ def _find(client: Any, start: Mapping[str, Any]) -> Any:
     if experiment is None:
         return None
     uid = re.sub(r"[^A-Za-z0-9._-]", "", str(start["uid"]))  # it goes into a filter expression
-    found = client.search_runs([experiment.experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)
-    return found[0] if found else None
+    runs = client.search_runs([experiment.experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)
+    return runs[0] if runs else None
 
 
 def _create(client: Any, start: Mapping[str, Any]) -> Any:
@@ -194,19 +197,14 @@ def _create(client: Any, start: Mapping[str, Any]) -> Any:
 
 
 def _parent_run(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> str | None:
-    """MLflow's id of the sweep a run belongs to; the sweep, a folder beside the run's, is brought in if need be."""
-    found = _find(client, {"experiment": start["experiment"], "uid": start["parent"]})
-    if found is not None:
-        return str(found.info.run_id)
+    """MLflow's id of the sweep that a run belongs to; the sweep, in a folder beside it, is mirrored if need be."""
+    parent = _find(client, {"experiment": start["experiment"], "uid": start["parent"]})
+    if parent is not None:
+        return str(parent.info.run_id)
     for path in sorted(folder.parent.glob(f"*/{NAME}")):
-        other = _start(path.parent)
-        if path.parent != folder and other and other.get("uid") == start["parent"]:
+        if path.parent != folder and first_start(Journal(path.parent).read()).get("uid") == start["parent"]:
             return sync(path.parent, uri).run_id
     return None
-
-
-def _start(folder: Path) -> dict[str, Any] | None:
-    return next((event for event in Journal(folder).read() if event["event"] == "start"), None)
 
 
 def _client(uri: str) -> Any:
@@ -214,14 +212,14 @@ def _client(uri: str) -> Any:
         from mlflow import MlflowClient
     except ImportError:
         raise UsageError("mirroring runs needs MLflow: pip install '.[mlflow]'") from None
-    for noisy in ("alembic", "mlflow.store.db.utils"):  # every table of a new store would be a line
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name in ("alembic", "mlflow.store.db.utils"):  # they log a line per table of a new store
+        logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(uri)
 
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two processes that mirror one run, or make one store, take turns; a file system without locks is trusted."""
+    """Inside, no other process mirrors this run or makes this store; on a file system without locks we go ahead."""
     with open(folder / ".mlflow.lock", "a") as file:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)

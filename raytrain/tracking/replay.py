@@ -1,4 +1,4 @@
-"""A journal's lines as MLflow's params, metrics, tags and status."""
+"""The lines of a journal as params, metrics, tags and status of MLflow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "killed": "KILLED"}
-METRICS_A_BATCH, PARAMS_A_BATCH, TAGS_A_BATCH = 1000, 100, 100
+METRICS_PER_BATCH, PARAMS_PER_BATCH, TAGS_PER_BATCH = 1000, 100, 100
 PARAM_CHARACTERS, TAG_CHARACTERS = 500, 5000  # older servers cut or refuse more
 
 
 def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int) -> None:
-    """Write the lines from `seen` on: params of the first start, metrics by epoch, what became of the run as tags."""
+    """Write the lines from number `seen` on: params of the first start, metrics by epoch, tags for the run's end."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics: list[Any] = []
@@ -48,16 +48,20 @@ def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int
             tags["raytrain.status"] = str(event.get("status"))
             if event.get("error"):
                 tags["raytrain.error"] = text(event["error"], TAG_CHARACTERS)
-    for part in _batches([Param(name, value) for name, value in params.items()], PARAMS_A_BATCH):
+    for part in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
         client.log_batch(run.info.run_id, params=part)
-    for part in _batches(metrics, METRICS_A_BATCH):
+    for part in _batches(metrics, METRICS_PER_BATCH):
         client.log_batch(run.info.run_id, metrics=part)
-    for part in _batches([RunTag(_name(name), value) for name, value in tags.items()], TAGS_A_BATCH):
+    for part in _batches([RunTag(_name(name), value) for name, value in tags.items()], TAGS_PER_BATCH):
         client.log_batch(run.info.run_id, tags=part)
 
 
-def set_status(client: Any, run: Any, events: Sequence[Mapping[str, Any]]) -> str:
-    end = ending(events)
+def set_status(client: Any, run: Any, end: Mapping[str, Any] | None) -> str:
+    """Set the status that MLflow shows, and return it.
+
+    Args:
+        end: the "end" event of the run; None of one that goes on.
+    """
     if end is None:
         if run.info.status != "RUNNING":
             client.update_run(run.info.run_id, status="RUNNING")
@@ -67,25 +71,19 @@ def set_status(client: Any, run: Any, events: Sequence[Mapping[str, Any]]) -> st
     return status
 
 
-def ending(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The "end" of a run that was not started again after it."""
-    for event in reversed(events):
-        if event["event"] in ("start", "resume", "end"):
-            return event if event["event"] == "end" else None
-    return None
-
-
 def _name(name: str) -> str:
     """MLflow allows letters, digits and `_-./ :`."""
     return re.sub(r"[^A-Za-z0-9_\-./ :]", "_", name.replace("@", "_at_"))
 
 
 def text(value: Any, most: int) -> str:
+    """A value as text of at most `most` characters; a longer one ends in three dots."""
     whole = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return whole if len(whole) <= most else whole[: most - 3] + "..."
 
 
 def ms(event: Mapping[str, Any]) -> int:
+    """The time of an event in milliseconds since 1970."""
     return round(float(event["time"]) * 1000)
 
 

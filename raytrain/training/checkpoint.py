@@ -5,10 +5,12 @@
       config.yaml         the RunConfig, so that a path is enough to evaluate
       vocabulary.json     where captions are words
       state.pt            optimizer, scaler, averaged weights, position; loads with weights_only
-      manifest.json       sha256 of each file, epoch, step and metrics; written last
+      manifest.json       schema, version of raytrain, sha256 of each file, epoch, step and metrics; written last
 
 Written under a temporary name, synced, then renamed. Nothing random needs saving: batches, augmentation and dropout
 are functions of the seed and the step.
+
+A manifest that was written by an earlier schema is read through MIGRATIONS; the files beside it stay as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,22 +28,40 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import raytrain
 from raytrain.config import RunConfig, from_yaml, to_yaml
 from raytrain.data.load.words import Vocabulary
 from raytrain.errors import DataError, Problem
 from raytrain.files import room_in, sha256, sync, write_json
+from raytrain.tracking.run_record import best_of
 
 PREFIX = "checkpoint_"
+SCHEMA_VERSION = 2
+"""Of what `save` writes; a change that older code cannot read raises it and adds a migration."""
+
+
+Manifest = dict[str, Any]
+"""schema, raytrain (the version that wrote it), files {name: sha256}, epoch, step, metrics of an epoch that ended,
+selected (the selection metric, None within an epoch), world_size, fingerprint (of the table)."""
+
+
+def _from_1(manifest: Manifest) -> Manifest:
+    """Schema 1 has all fields of schema 2 but its own number and the version that wrote it."""
+    return {**manifest, "schema": 2, "raytrain": None}
+
+
+MIGRATIONS: dict[int, Callable[[Manifest], Manifest]] = {1: _from_1}
+"""{schema: the function that makes a manifest of the next schema}. A manifest without a number is of schema 1."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and verified."""
+    """A checkpoint that was read and verified; its manifest is of the current schema."""
 
     path: Path
     config: RunConfig
     weights: dict[str, Tensor]
-    manifest: dict[str, Any]
+    manifest: Manifest
     vocabulary: Vocabulary | None
 
     def state(self) -> dict[str, Any]:
@@ -49,7 +70,7 @@ class Checkpoint:
 
 
 def name_of(step: int) -> str:
-    """Name of the folder of the checkpoint after `step` steps."""
+    """The folder name of the checkpoint after `step` steps."""
     return f"{PREFIX}{step:08d}"
 
 
@@ -64,10 +85,9 @@ def save(
     """Write `root/checkpoint_<step>` and return it.
 
     Args:
-        weights: {name: tensor} of the model.
-        state: optimizer and position; anything that torch.load(weights_only=True) reads.
-        facts: epoch, step, metrics and what else the manifest holds.
-        vocabulary: of the captions; None unless they are words.
+        weights: of the model.
+        state: whatever torch.load(weights_only=True) reads.
+        facts: epoch, step, metrics and the like, kept in the manifest.
 
     Raises:
         DiskFullError: nothing is written; earlier checkpoints are as they were.
@@ -93,14 +113,15 @@ def _save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part / "model.safetensors"
         )
         (part / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-        with open(part / "state.pt", "wb") as file:  # given a path, torch would hide why it cannot write
+        with open(part / "state.pt", "wb") as file:  # given a path, torch would not say why it cannot write
             torch.save(state, file)
         if vocabulary is not None:
             write_json(part / "vocabulary.json", vocabulary.to_json())
         files = {path.name: sha256(path) for path in sorted(part.iterdir())}
         for name in files:
             sync(part / name)
-        write_json(part / "manifest.json", {"files": files, **facts})
+        document = {"schema": SCHEMA_VERSION, "raytrain": raytrain.__version__, "files": files, **facts}
+        write_json(part / "manifest.json", document)
         sync(part)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(part, final)
@@ -115,7 +136,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """A checkpoint whose files match its manifest.
 
     Raises:
-        DataError: a file is missing or damaged.
+        DataError: a file is missing or damaged, or a newer version of raytrain wrote the checkpoint.
     """
     path = Path(path)
     manifest = _manifest(path)
@@ -149,39 +170,51 @@ def latest(folder: Path) -> Path | None:
 
 def best(folder: Path) -> Path | None:
     """The checkpoint with the best selection metric; the earlier one of equals."""
-    scored = [(path, facts["selected"]) for path, facts in _described(folder) if facts.get("selected") is not None]
-    return max(scored, key=lambda checkpoint: checkpoint[1], default=(None, None))[0]
+    return best_of((path, manifest["selected"]) for path, manifest in _described(folder))
 
 
 def within_epochs(folder: Path) -> list[Path]:
-    """The finished checkpoints written inside an epoch, which have no metrics, oldest first."""
-    return [path for path, facts in _described(folder) if facts.get("selected") is None]
+    """The finished checkpoints that no metric selects, oldest first."""
+    return [path for path, manifest in _described(folder) if manifest["selected"] is None]
 
 
-def _described(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def _described(folder: Path) -> list[tuple[Path, Manifest]]:
     """Finished checkpoints with their manifests, oldest first; one that Ray removes at this moment is left out."""
-    checkpoints = []
+    described = []
     for path in folder.glob(f"{PREFIX}*"):
         try:
-            checkpoints.append((path, _manifest(path)))
+            described.append((path, _manifest(path)))
         except DataError:
             if (path / "manifest.json").exists():
                 raise
-    return sorted(checkpoints, key=lambda checkpoint: (checkpoint[1]["step"], checkpoint[0].name))
+    return sorted(described, key=lambda pair: (pair[1]["step"], pair[0].name))
 
 
 def keep_best_and_last(folder: Path) -> None:
-    """Remove all checkpoints of a run but the best and the latest."""
+    """Remove every other checkpoint of a run."""
     kept = {best(folder), latest(folder)}
     for path in complete(folder):
         if path not in kept:
             shutil.rmtree(path)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _manifest(path: Path) -> Manifest:
+    """The manifest of a checkpoint, in the current schema."""
+    file = path / "manifest.json"
     try:
-        return json.loads((path / "manifest.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
+        manifest: Manifest = {"schema": 1, **json.loads(file.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(
-            Problem(str(path / "manifest.json"), None, f"not readable: {error}", "Give a finished checkpoint folder.")
+            Problem(str(file), None, f"not readable: {error}", "Give a finished checkpoint folder.")
         ) from None
+    schema = manifest["schema"]
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA_VERSION:
+        needed = f"raytrain {manifest['raytrain']} or later" if manifest.get("raytrain") else "a newer raytrain"
+        what = f"schema {schema!r}; raytrain {raytrain.__version__} reads up to schema {SCHEMA_VERSION}"
+        raise DataError(Problem(str(file), None, what, f"Use {needed}, which wrote this checkpoint."))
+    for number in range(schema, SCHEMA_VERSION):
+        manifest = MIGRATIONS[number](manifest)
+    if missing := [name for name in ("files", "epoch", "step", "selected", "fingerprint") if name not in manifest]:
+        what = f"no field {', '.join(missing)}"
+        raise DataError(Problem(str(file), None, what, "Use another checkpoint of the run."))
+    return manifest

@@ -22,8 +22,8 @@ def test_gpus_bound_what_cpus_would_allow() -> None:
 
 def test_the_users_bound_only_lowers_it() -> None:
     nodes = [{"CPU": 8.0}]
-    assert concurrency(nodes, 2, per_worker(False), asked=3) == 3
-    assert concurrency(nodes, 2, per_worker(False), asked=9) == 4
+    assert concurrency(nodes, 2, per_worker(False), most=3) == 3
+    assert concurrency(nodes, 2, per_worker(False), most=9) == 4
 
 
 def test_tenths_are_counted_exactly() -> None:
@@ -53,17 +53,3 @@ def test_trials_that_share_a_gpu_are_of_one_worker() -> None:
     with pytest.raises(UsageError, match="cannot share a GPU"):
         concurrency([{"CPU": 8.0, "GPU": 1.0}], 2, quarter)
     assert per_worker(False, {"GPU": 0.25}) == {"CPU": 1.0}
-
-
-def test_a_run_out_of_memory_ends_with_what_to_do_and_is_not_tried_again() -> None:
-    import torch
-
-    from raytrain.cluster.ray_train import FINAL, within_memory
-    from raytrain.errors import OutOfMemory
-    from raytrain.sweeps.study import OWN_FAULTS
-
-    told = pytest.raises(OutOfMemory, match=r"tried to allocate.*optim\.batch_size")
-    with told, within_memory(torch.device("cpu"), 0.5):
-        raise torch.OutOfMemoryError("tried to allocate 3 GiB\nmore")
-    assert OutOfMemory in FINAL
-    assert "OutOfMemory" in OWN_FAULTS

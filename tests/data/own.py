@@ -226,8 +226,8 @@ def check_miniature(
     ]
     assert sorted(texts) == sorted(expected)
     assert table.splits == {name: {"items": n, "texts": 2 * n} for name, n in (("train", 4), ("val", 2), ("test", 2))}
-    facts = table.description["source"]
-    assert table.description["missing"] == []
+    facts = table.description.source
+    assert table.description.missing == []
     assert [facts[name] for name in ("empty_texts", "repeated_texts", "repeated_images")] == [0, 0, 0]
     assert check(table.path, None) == []
     pictures = {row["file"]: (table.image_root / row["file"]).read_bytes() for row in by_id.values()}

@@ -45,7 +45,7 @@ def test_a_table_of_images_in_a_store_is_encoded_as_one_of_a_folder(store: Any, 
     local_table = build("captions", local, tmp_path / "here")
     store_table = build("captions", remote, tmp_path / "there", images="memory://photos")
     url_table = build("captions", remote, tmp_path / "file", images=f"file://{local}/images")
-    assert store_table.description["image_root"] == "memory://photos"
+    assert store_table.description.image_root == "memory://photos"
     assert isinstance(url_table.image_root, Path)
     for table in (local_table, store_table, url_table):
         encode(table.path, vit, progress=None)
@@ -96,7 +96,7 @@ def test_missing_and_broken_images_of_a_store_are_listed(store: Any, tmp_path: P
     with pytest.raises(DataError, match=r"memory://photos/gone\.png not found"):
         build("captions", *code_args, images="memory://photos")
     table = build("captions", *code_args, images="memory://photos", allow_missing=0.4)
-    assert table.description["missing"] == ["gone.png"]
+    assert table.description.missing == ["gone.png"]
     with pytest.raises(DataError) as caught:
         encode(table.path, str(tiny_models.vit(tmp_path / "vit")), progress=None)
     assert [(problem.file, problem.row) for problem in caught.value.problems] == [("memory://photos/3.png", 1)]

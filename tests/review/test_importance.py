@@ -62,5 +62,5 @@ def test_a_space_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"space": []}', '{"other": {}}'):
         (tmp_path / "space.json").write_text(text)
         assert read_space(tmp_path) == {}
-    (tmp_path / "space.json").write_text(json.dumps({"space": SPACE}))
+    (tmp_path / "space.json").write_text(json.dumps({"space": SPACE, "base": {}, "data": "f", "search": {}}))
     assert read_space(tmp_path) == SPACE

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from raytrain.review.pareto import complete_trials, differing, front, settings
 
 
@@ -45,3 +48,17 @@ def test_fields_in_which_trials_differ_include_those_that_some_lack() -> None:
     ]
     assert differing(trials) == ["method.views", "method.alpha"]
     assert differing([]) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from(["complete", "pruned"])), max_size=9))
+def test_the_front_is_what_nothing_beats(drawn: list[tuple[int, int, str]]) -> None:
+    trials = [trial(at, float(value), float(cost), state=state) for at, (value, cost, state) in enumerate(drawn)]
+    complete = [each for each in trials if each["state"] == "complete"]
+
+    def beats(other: dict[str, Any], beaten: dict[str, Any]) -> bool:
+        differs = (other["value"], other["cost"]) != (beaten["value"], beaten["cost"])
+        at_least = other["value"] >= beaten["value"] and other["cost"] <= beaten["cost"]
+        return bool(at_least and (differs or other["number"] < beaten["number"]))
+
+    kept = [each for each in complete if not any(beats(other, each) for other in complete if other is not each)]
+    assert front(trials) == sorted(kept, key=lambda each: float(each["cost"]))

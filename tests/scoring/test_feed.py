@@ -26,7 +26,7 @@ def test_a_method_learns_which_region_is_the_whole_image_from_the_table(text: An
     assert open_feed(config, table).inputs.global_region is None
     with pytest.raises(UsageError, match=r"method\.image=mean"):
         build_method(config, open_feed(config, table))
-    table.description["features"]["lite0"]["encoder"]["global_index"] = 4
+    table.description.features["lite0"].encoder["global_index"] = 4
     assert open_feed(config, table).inputs.global_region == 4
     build_method(config, open_feed(config, table))
 

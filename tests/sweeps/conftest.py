@@ -10,9 +10,12 @@ import torch
 import torch.distributed as dist
 
 from raytrain.config import override, to_yaml
+from raytrain.sweeps.ledger import Ledger
+from raytrain.tracking.mirror import Mirror
 from search_spaces import SPACES
 from tests.runs import small_run
 from tests.sweeps.in_process import Place, TrainsHere, honest, trials_here
+from tests.sweeps.small_sweep import SIX
 
 
 @pytest.fixture
@@ -32,3 +35,11 @@ def here(monkeypatch: pytest.MonkeyPatch, no_cluster: None, tmp_path: Path) -> I
     (tmp_path / "run.yaml").write_text(to_yaml(override(small_run(tmp_path), {"optim.max_steps": 1})))
     yield place
     dist.destroy_process_group()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Of a sweep "s" of six trials, none of which has begun."""
+    base = override(small_run(tmp_path), {"name": "s"})
+    base.folder.mkdir(parents=True)
+    return Ledger(base, "s", SIX, Mirror(None))

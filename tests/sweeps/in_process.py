@@ -9,6 +9,7 @@ from typing import Any
 
 from raytrain.cli.main import main
 from raytrain.sweeps.trial import run_trial
+from raytrain.sweeps.tune_trials import OpenSweep
 
 
 @dataclass
@@ -46,14 +47,15 @@ class TrainsHere:
         self.work()
 
 
-def trials_here(study: Any, space: Any, ledger: Any, job: Any, samples: int, again: list[int], *rest: Any) -> None:
-    """In place of Tune; `again` are the numbers of interrupted trials."""
+def trials_here(sweep: OpenSweep, samples: int, interrupted: list[int]) -> None:
+    """In place of Tune; `interrupted` are the numbers of trials in the study that go on."""
     from optuna import Trial
 
+    study, ledger = sweep.study, sweep.ledger
     for at in range(samples):
-        trial = Trial(study, again[at]) if at < len(again) else study.ask()
-        changes = {**(space(trial) or {}), **trial.params}
+        trial = Trial(study, interrupted[at]) if at < len(interrupted) else study.ask()
+        changes = {**(sweep.space(trial) or {}), **trial.params}
         ledger.started(trial.number, changes)
-        run_trial({"number": trial.number, "changes": changes}, job)
+        run_trial({"number": trial.number, "changes": changes}, sweep.job)
         ledger.ended(trial.number, changes)
         study.tell(trial, ledger.recorded[trial.number]["value"])

@@ -58,7 +58,7 @@ def test_each_look_at_the_cluster_tells() -> None:
     heard: list[int] = []
     now = [0.0]
     capacity = Capacity(
-        SweepOptions(), False, lambda: 0.0, lambda: [{"CPU": 3.0}], lambda: now[0], looked_at=heard.append
+        SweepOptions(), False, lambda: 0.0, lambda: [{"CPU": 3.0}], lambda: now[0], on_look=heard.append
     )  # fmt: skip
     for _ in range(3):
         capacity.room()

@@ -11,8 +11,9 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.config import RunConfig, override
 from raytrain.errors import UsageError
-from raytrain.sweeps.initial_trials import best_of, first_trials, grid_points
+from raytrain.sweeps.initial_trials import best_of, even_start, first_trials, grid_points
 from raytrain.tracking.journal import Journal
+from search_spaces import SPACES
 from tests.runs import small_run
 
 
@@ -81,3 +82,9 @@ def test_a_warm_start_from_nothing_is_refused(base: RunConfig, tmp_path: Path) -
     folder = write_trials(tmp_path / "other", (80.0, "complete", {"optim.lr": 5e-2}))
     with pytest.raises(UsageError, match=r"none of its trials .*optim\.lr=0\.05"):
         best_of(rate, base, folder)
+
+
+def test_an_even_start_is_of_spaces_that_draw_the_method() -> None:
+    assert even_start(SPACES["dvse"], 0) == []
+    with pytest.raises(UsageError, match=r"--each-method is for a space that draws method\.kind"):
+        even_start(SPACES["dvse"], 2)

@@ -17,13 +17,14 @@ tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
 from raytrain.config import RunConfig, override
 from raytrain.data.table import Table
 from raytrain.errors import RefusedError, Stopped
+from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.options import SweepOptions
-from raytrain.sweeps.single_worker import run_alone
+from raytrain.sweeps.single_worker import run_single_worker
 from raytrain.sweeps.study import outcome
-from raytrain.sweeps.trial import Ledger, recorder, trial_config
+from raytrain.sweeps.trial import trial_config
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.tracking.mirror import Mirror
-from raytrain.tracking.progress import progress
+from raytrain.tracking.run_record import read_run
 from raytrain.training.run import train
 from tests.runs import small_run
 
@@ -60,7 +61,7 @@ def test_trials_of_one_process_train_as_runs_of_their_own(base: RunConfig, monke
     listener = Listener(monkeypatch)
     first, second = trial(base), trial(base, 1, **{"optim.lr": 3e-3})
     for config in (first, second):
-        run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+        run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     for config in (first, second):
         apart = override(config, {"name": f"{config.name}-apart"})
         train(apart)
@@ -79,13 +80,13 @@ def test_an_early_stop_lets_go_of_the_run_and_leaves_its_end_to_the_ledger(
     Listener(monkeypatch, stop_after=2)
     config = trial(base)
     with pytest.raises(SystemExit) as ended:  # Tune waits for ever for one that returns
-        run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+        run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     assert ended.value.code == 0
     assert not has_writer(config.folder)
     assert [event["event"] for event in Journal(config.folder).read()] == ["start", "epoch", "epoch"]
     ledger = Ledger(base, "alone", SweepOptions(), Mirror(None))
     ledger.ended(0, {})
-    assert progress(config.folder, ledger.select).status == "pruned"
+    assert read_run(config.folder).status == "pruned"
     assert ledger.recorded[0]["state"] == "pruned"
 
 
@@ -105,10 +106,10 @@ def test_a_stopped_trial_that_does_not_let_go_ends_its_process(
         if ended.wait(60):
             raise Ended
 
-    monkeypatch.setattr("raytrain.sweeps.single_worker.train_alone", hangs)
+    monkeypatch.setattr("raytrain.sweeps.single_worker.train_single_worker", hangs)
     Listener(monkeypatch, stop_after=1)
     with pytest.raises(Ended):
-        run_alone(trial(base), {"CPU": 1.0}, "the sweep", "")
+        run_single_worker(trial(base), {"CPU": 1.0}, "the sweep", "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_an_error_that_a_restart_would_repeat_ends_the_trial_without_a_value(
     listener = Listener(monkeypatch)
     config = trial(base, **change)
     # raises nothing, which Tune would try again
-    run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+    run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     told = listener.heard[-1]
     assert told["done"] and math.isnan(told["best"])
     ledger = Ledger(base, "alone", SweepOptions(), Mirror(None))
@@ -135,9 +136,9 @@ def test_a_refusal_is_raised_for_it_ends_the_sweep(base: RunConfig, monkeypatch:
     listener = Listener(monkeypatch)
     config = trial(base)
     with pytest.raises(RefusedError, match="not the table that this began with"):
-        run_alone(config, {"CPU": 1.0}, "the sweep", "another table")
+        run_single_worker(config, {"CPU": 1.0}, "the sweep", "another table")
     assert not listener.heard
-    assert outcome(progress(config.folder, config.evaluation.select)) is None  # it goes on with the sweep
+    assert outcome(read_run(config.folder)) is None  # it goes on with the sweep
 
 
 def test_a_lost_process_goes_on_from_the_newest_checkpoint(base: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,43 +149,11 @@ def test_a_lost_process_goes_on_from_the_newest_checkpoint(base: RunConfig, monk
     config = trial(base)
     monkeypatch.setattr(tune, "report", lambda metrics: (_ for _ in ()).throw(Lost))
     with pytest.raises(Lost):  # Tune tries it again
-        run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+        run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     monkeypatch.setattr(tune, "report", listener.report)
-    run_alone(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
+    run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     events = Journal(config.folder).read()
     assert [event["epoch"] for event in events if event["event"] == "resume"] == [1]
     apart = override(config, {"name": "apart"})
     train(apart)
     assert losses(config) == losses(apart)
-
-
-def test_a_trial_whose_process_was_lost_before_it_began_is_handed_out_once_more(base: RunConfig) -> None:
-    pytest.importorskip("optuna")
-    from optuna.trial import TrialState
-
-    from raytrain.sweeps.capacity import Capacity
-    from raytrain.sweeps.study import open_study, searcher
-
-    def space(trial: Any) -> None:
-        trial.suggest_float("method.margin", 0.1, 0.3)
-
-    options = SweepOptions(trials=1)
-    ledger = Ledger(base, "alone", options, Mirror(None))
-    ledger.folder.mkdir(parents=True)
-    study = open_study(ledger.folder, "alone", options)
-    capacity = Capacity(options, False, lambda: 0.0, lambda: [{"CPU": 1.0}])
-    changes = []
-    for again in (False, True):
-        search = searcher(study, space, [0] if again else [], capacity, never_began=ledger.never_began)
-        config = search.suggest("a")
-        changes.append(config)
-        ledger.started(0, config["changes"])
-        search.on_trial_complete("a", error=True)
-        recorder(ledger).on_trial_error(1, [], SimpleNamespace(config=config, error_file=None))
-        assert ledger.running == {}
-        if not again:
-            assert ledger.recorded == {} and ledger.again == {0}
-            assert study.get_trials()[0].state == TrialState.RUNNING
-    assert changes[0] == changes[1]
-    assert study.get_trials()[0].state == TrialState.FAIL
-    assert ledger.recorded[0]["state"] == "failed"

@@ -12,6 +12,7 @@ from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
 from raytrain.sweeps.initial_trials import paper_trial
 from raytrain.sweeps.space import distributions, drawn, identity, refuse_other, walk
+from raytrain.tracking.sweep_record import SearchIdentity
 from tests.runs import small_run
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
@@ -86,7 +87,11 @@ SEARCH = {"seed": 0, "grace_epochs": 1, "reduction": 3}
 
 def test_the_same_search_is_itself_after_json(base: RunConfig) -> None:
     now = identity(branching, base, "f" * 64, SEARCH)
-    refuse_other(json.loads(json.dumps(now)), identity(branching, base, "f" * 64, SEARCH), "s")
+    refuse_other(
+        SearchIdentity.model_validate(json.loads(json.dumps(now.model_dump()))),
+        identity(branching, base, "f" * 64, SEARCH),
+        "s",
+    )
 
 
 def test_where_a_run_is_stored_does_not_change_the_search(base: RunConfig) -> None:

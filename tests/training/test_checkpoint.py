@@ -1,12 +1,17 @@
+"""Checkpoints: whole or absent, the best by one rule, of any schema up to ours, and unable to run code."""
+
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import raytrain
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import Table
 from raytrain.errors import DataError, DiskFullError
@@ -62,6 +67,65 @@ def test_a_half_written_folder_is_no_checkpoint(table: Table, tmp_path: Path) ->
     path = write(tmp_path, table, 1)
     (path / "manifest.json").unlink()
     assert checkpoint.latest(tmp_path) is None
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a manifest as another version of raytrain would have written it."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_manifest_says_its_schema_and_the_version_that_wrote_it(table: Table, tmp_path: Path) -> None:
+    manifest = json.loads((write(tmp_path, table, 1) / "manifest.json").read_text())
+    assert (manifest["schema"], manifest["raytrain"]) == (checkpoint.SCHEMA_VERSION, raytrain.__version__)
+
+
+def test_a_checkpoint_of_before_there_were_schemas_is_read_as_one_of_today(table: Table, tmp_path: Path) -> None:
+    path = write(tmp_path, table, 3, 10.0)
+    today = checkpoint.load(path).manifest
+    rewrite(path, lambda manifest: [manifest.pop(name) for name in ("schema", "raytrain")])
+    old = checkpoint.load(path)
+    assert old.manifest == today | {"raytrain": None}
+    assert checkpoint.best(tmp_path) == checkpoint.latest(tmp_path) == path
+    assert torch.equal(old.weights["a"], torch.arange(3.0))
+
+
+def test_every_schema_up_to_ours_has_its_migration() -> None:
+    assert sorted(checkpoint.MIGRATIONS) == list(range(1, checkpoint.SCHEMA_VERSION))
+    for schema, migrate in checkpoint.MIGRATIONS.items():
+        migrated = migrate({"schema": schema, "step": 3})
+        assert (migrated["schema"], migrated["step"]) == (schema + 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("later", "fix"),
+    [
+        ({"schema": 99, "raytrain": "7.1.0"}, "Use raytrain 7.1.0 or later"),
+        ({"schema": 99, "raytrain": None}, "Use a newer raytrain, which wrote"),
+        ({"schema": "two"}, "Use raytrain"),
+    ],
+)
+def test_a_checkpoint_of_a_newer_version_says_which_one_is_needed(
+    later: dict[str, Any], fix: str, table: Table, tmp_path: Path
+) -> None:
+    path = write(tmp_path, table, 1, 10.0)
+    rewrite(path, lambda manifest: manifest.update(later))
+    for read in (lambda: checkpoint.load(path), lambda: checkpoint.best(tmp_path), lambda: checkpoint.latest(tmp_path)):
+        with pytest.raises(DataError) as caught:
+            read()
+        (problem,) = caught.value.problems
+        assert problem.file == str(path / "manifest.json")
+        assert f"schema {later['schema']!r}; raytrain {raytrain.__version__} reads up to schema" in problem.what
+        assert problem.fix.startswith(fix)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "7", '{"schema": 2}'])
+def test_a_damaged_manifest_is_named(content: str, table: Table, tmp_path: Path) -> None:
+    path = write(tmp_path, table, 1)
+    (path / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"manifest\.json: (not readable|no field files, epoch)"):
+        checkpoint.load(path)
 
 
 def test_a_state_that_could_run_code_is_refused(table: Table, tmp_path: Path) -> None:

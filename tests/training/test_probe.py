@@ -116,8 +116,9 @@ def test_a_margin_of_a_tenth_is_left() -> None:
 def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
     from raytrain.sweeps import single_worker
+    from raytrain.sweeps.ledger import Ledger, recorder
     from raytrain.sweeps.options import SweepOptions
-    from raytrain.sweeps.trial import Ledger, recorder, trial_config
+    from raytrain.sweeps.trial import trial_config
     from raytrain.tracking.mirror import Mirror
 
     heard: list[dict[str, object]] = []
@@ -126,7 +127,9 @@ def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, mo
     monkeypatch.setattr(probe, "CudaMeter", lambda device: Scale(300))
     base = override(small_run(tmp_path), {"name": "packed"})
     config = trial_config(base, "packed", 0, {})
-    single_worker.run_alone(config, {"CPU": 1.0, "GPU": 0.25}, "the sweep", Table(config.data.table).fingerprint)
+    single_worker.run_single_worker(
+        config, {"CPU": 1.0, "GPU": 0.25}, "the sweep", Table(config.data.table).fingerprint
+    )
     ledger = Ledger(base, "packed", SweepOptions(), Mirror(None))
     ended = SimpleNamespace(config={"number": 0, "changes": {}}, last_result=heard[-1])
     recorder(ledger).on_trial_complete(1, [], ended)
@@ -139,15 +142,16 @@ def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, mo
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_share_of_a_gpu_holds_what_was_estimated(tmp_path: Path) -> None:
-    from raytrain.sweeps.single_worker import train_alone
+    from raytrain.sweeps.single_worker import train_single_worker
 
     base = small_run(tmp_path)
     fits, large = (override(base, {"name": name}) for name in ("fits", "large"))
-    train_alone(fits, {"CPU": 1.0, "GPU": 0.25}, None, lambda metrics: None)
+    fingerprint = Table(base.data.table).fingerprint
+    train_single_worker(fits, {"CPU": 1.0, "GPU": 0.25}, "the sweep", fingerprint, lambda metrics: None)
     start = Journal(fits.folder).last("start")
     assert start is not None
     device = torch.device("cuda", 0)
     assert 0 < start["memory"]["needed_bytes"] < start["memory"]["allowed_bytes"]
     assert torch.cuda.max_memory_reserved(device) <= start["memory"]["needed_bytes"] * 1.1 + (64 << 20)
     with pytest.raises(OutOfMemory, match="share of a GPU"):
-        train_alone(large, {"CPU": 1.0, "GPU": 1e-4}, None, lambda metrics: None)
+        train_single_worker(large, {"CPU": 1.0, "GPU": 1e-4}, "the sweep", fingerprint, lambda metrics: None)

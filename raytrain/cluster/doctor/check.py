@@ -13,10 +13,10 @@ class Check:
     """One finding.
 
     Args:
-        name: what was looked at.
+        name: what was checked.
         state: "ok"; "absent", which limits what can be done; "failed"; "refused", which must not be used as it is.
         found: what is there.
-        fix: what to do about it; empty where nothing is.
+        fix: what to do about it; empty where nothing needs to be done.
     """
 
     name: str

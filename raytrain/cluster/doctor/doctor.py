@@ -1,4 +1,4 @@
-"""Checks what a sweep will lean on, before it does: versions, nodes, authentication, storage, GPUs, MLflow."""
+"""Checks what a sweep depends on, before it runs: versions, nodes, authentication, storage, GPUs, MLflow."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from raytrain.cluster import compat
 from raytrain.cluster.doctor.check import PACKAGES, Check
 from raytrain.errors import RaytrainError
 
@@ -19,7 +20,7 @@ LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
 
 
 def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking_uri: str | None = None) -> list[Check]:
-    """Every check, none of which stops the others.
+    """All checks; one that fails does not stop the others.
 
     Args:
         storage: folder that runs are written to.
@@ -33,8 +34,8 @@ def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking
         if checks[-1].name != "cluster":  # it could be joined
             from raytrain.cluster.doctor.nodes import check_nodes
 
-            found, hosts = check_nodes(storage)
-            checks += found
+            node_checks, hosts = check_nodes(storage)
+            checks += node_checks
     else:
         checks.append(
             Check("cluster", "absent", "none named: train and sweep start one of their own, for as long as they run",
@@ -45,6 +46,7 @@ def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking
 
 
 def versions() -> list[Check]:
+    """One check per package, with its version."""
     checks = []
     for package in PACKAGES:
         try:
@@ -57,6 +59,7 @@ def versions() -> list[Check]:
 
 
 def check_storage(storage: str | os.PathLike[str]) -> Check:
+    """Whether the storage can be written to and has LEAST_FREE_GB free."""
     path = Path(storage).expanduser().resolve()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -73,7 +76,7 @@ def check_storage(storage: str | os.PathLike[str]) -> Check:
 
 
 def token_file() -> Check:
-    """The token that this machine would show to a cluster: nobody else may read it."""
+    """Whether nobody else can read the token that this machine would show to a cluster."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return Check("token", "ok", "in RAY_AUTH_TOKEN; a file shows in fewer places")
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
@@ -88,6 +91,7 @@ def token_file() -> Check:
 
 
 def gpu() -> Check:
+    """The GPUs of this machine."""
     import torch
 
     if not torch.cuda.is_available():
@@ -97,7 +101,11 @@ def gpu() -> Check:
 
 
 def cluster(address: str) -> list[Check]:
-    """Reachable, of our Ray version, authenticated, and its dashboard closed to strangers."""
+    """Whether the cluster can be joined and asks for a token, and its dashboard too.
+
+    Raises:
+        UsageError: the cluster cannot be joined.
+    """
     from raytrain.cluster.connect import connect
     from raytrain.cluster.resources import live_nodes
 
@@ -112,18 +120,11 @@ def cluster(address: str) -> list[Check]:
             Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches it runs code on it",
                   "Start every node with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.")
         )  # fmt: skip
-    return [*checks, dashboard(dashboard_address())]
-
-
-def dashboard_address() -> str | None:
-    """host:port of the connected cluster's dashboard; None where it has none."""
-    import ray
-
-    return ray._private.worker.get_dashboard_url() or None  # no public name tells it after init
+    return [*checks, dashboard(compat.dashboard_url())]
 
 
 def dashboard(address: str | None) -> Check:
-    """Asks the dashboard for its jobs without a token: it must not answer."""
+    """Whether the dashboard at host:port (None: there is none) refuses to list its jobs to one who has no token."""
     if not address:
         return Check("dashboard", "absent", "none", "Ray's cleaner floods the log without it; leave it on.")
     url = f"http://{address.removeprefix('http://')}/api/jobs/"
@@ -147,6 +148,12 @@ def dashboard(address: str | None) -> Check:
 
 
 def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -> Check:
+    """Whether the MLflow store fits the number of hosts, and its server answers.
+
+    Raises:
+        UsageError: a store that would not last.
+        OSError: the server does not answer.
+    """
     from raytrain.tracking.mlflow import check_uri, default_uri
 
     uri = check_uri(uri or default_uri(storage))
@@ -162,6 +169,7 @@ def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -
 
 
 def _guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:
+    """The checks that a function makes, or a failed one named `name` where it raises."""
     try:
         return check()
     except RaytrainError as error:

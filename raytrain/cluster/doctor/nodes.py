@@ -24,7 +24,11 @@ def probe_node(storage: str, probe: str) -> dict[str, Any]:
 
     Args:
         storage: folder of the runs.
-        probe: name of a file that the driver has put there.
+        probe: name, and content, of a file that the driver has put there.
+
+    Returns:
+        {"host", "versions": {package: version or None}, "storage_seen", "storage_writable", "time": seconds since 1970,
+        "cuda": torch's CUDA version or None, "interface": of gloo or None, "shm_gb": size of /dev/shm or None}
     """
     versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -53,7 +57,7 @@ def probe_node(storage: str, probe: str) -> dict[str, Any]:
 
 
 def check_nodes(storage: str | os.PathLike[str]) -> tuple[list[Check], int]:
-    """A finding for each node of the connected cluster, and how many hosts they are on."""
+    """A check per node of the connected cluster and one of their network, and the number of hosts that they are on."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -61,28 +65,28 @@ def check_nodes(storage: str | os.PathLike[str]) -> tuple[list[Check], int]:
     probe = f".doctor-{uuid.uuid4().hex}"
     (folder / probe).write_text(probe, encoding="utf-8")
     live = [node for node in ray.nodes() if node["Alive"]]
-    asked = ray.remote(probe_node)
+    remote_probe = ray.remote(probe_node)
     checks, hosts, interfaces = [], set(), set()
     try:
         mine = probe_node(str(folder), probe)
         calls = []
         for node in live:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            # it waits for no CPU: a busy cluster answers too
-            options = {"num_cpus": 0, "scheduling_strategy": there, "max_retries": 0}
-            calls.append((node, time.time(), asked.options(**options).remote(str(folder), probe)))
+            on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            # without a CPU of its own, so that a busy cluster answers too
+            options = {"num_cpus": 0, "scheduling_strategy": on_node, "max_retries": 0}
+            calls.append((node, time.time(), remote_probe.options(**options).remote(str(folder), probe)))
         for node, sent, call in calls:
             name = f"node {node['NodeManagerAddress']}"
             try:
-                found = ray.get(call, timeout=TIMEOUT_S)
+                facts = ray.get(call, timeout=TIMEOUT_S)
             except Exception as error:
                 reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
                 checks.append(Check(name, "failed", f"it cannot run our code: {reason}",
                                     "Install raytrain there as here, from constraints.txt."))  # fmt: skip
                 continue
-            hosts.add(found["host"])
-            interfaces.add(found["interface"])
-            checks.append(judge(name, found, mine, node["Resources"].get("GPU", 0.0), (sent, time.time())))
+            hosts.add(facts["host"])
+            interfaces.add(facts["interface"])
+            checks.append(check_node(name, facts, mine, node["Resources"].get("GPU", 0.0), (sent, time.time())))
     finally:
         (folder / probe).unlink(missing_ok=True)
     if len(hosts) > 1 and None in interfaces:
@@ -93,33 +97,37 @@ def check_nodes(storage: str | os.PathLike[str]) -> tuple[list[Check], int]:
     return checks, len(hosts)
 
 
-def judge(name: str, found: dict[str, Any], mine: dict[str, Any], gpus: float, asked: tuple[float, float]) -> Check:
-    """The worst that is wrong with a node.
+def check_node(
+    name: str, facts: dict[str, Any], mine: dict[str, Any], gpus: float, called: tuple[float, float]
+) -> Check:
+    """The worst that is wrong with a node, or that nothing is.
 
     Args:
-        found: what `probe_node` said there.
-        mine: what it said here.
+        facts: of the node, as `probe_node` returns them.
+        mine: those of this machine.
         gpus: that Ray counts on the node.
-        asked: when it was asked, and when it had answered, on this machine's clock.
+        called: when `probe_node` was called and when it had returned, on this machine's clock.
     """
     other = {
         package: (version, mine["versions"][package])
-        for package, version in found["versions"].items()
+        for package, version in facts["versions"].items()
         if version != mine["versions"][package]
     }
     if other:
         pairs = ((package, there or "absent", here or "absent") for package, (there, here) in other.items())
-        told = ", ".join(f"{package} {there} (here {here})" for package, there, here in pairs)
-        return Check(name, "failed", f"other versions: {told}", "Use one image or constraints.txt on every node.")
-    if not (found["storage_seen"] and found["storage_writable"]):
-        what = "is another folder there" if not found["storage_seen"] else "cannot be written to"
+        differences = ", ".join(f"{package} {there} (here {here})" for package, there, here in pairs)
+        return Check(
+            name, "failed", f"other versions: {differences}", "Use one image or constraints.txt on every node."
+        )
+    if not (facts["storage_seen"] and facts["storage_writable"]):
+        what = "is another folder there" if not facts["storage_seen"] else "cannot be written to"
         return Check(name, "failed", f"the storage {what}", "Mount it at the same path on every node.")
-    skew = max(asked[0] - found["time"], found["time"] - asked[1], 0.0)
+    skew = max(called[0] - facts["time"], facts["time"] - called[1], 0.0)
     if skew > MOST_SKEW_S:
         return Check(name, "failed", f"its clock is {skew:.0f} s off", "Run a time service on every node.")
-    if gpus and found["cuda"] is None:
+    if gpus and facts["cuda"] is None:
         return Check(name, "failed", f"{gpus:g} GPUs, and a torch that knows none", "Install torch's CUDA build there.")
-    if found["shm_gb"] is not None and found["shm_gb"] < LEAST_SHM_GB:
-        return Check(name, "absent", f"/dev/shm has {found['shm_gb']:.2f} GB: Ray's objects go to the disk",
+    if facts["shm_gb"] is not None and facts["shm_gb"] < LEAST_SHM_GB:
+        return Check(name, "absent", f"/dev/shm has {facts['shm_gb']:.2f} GB: Ray's objects go to the disk",
                      "docker run --shm-size=16g, or an emptyDir of medium Memory.")  # fmt: skip
-    return Check(name, "ok", f"{found['host']}, {gpus:g} GPUs, our versions, the storage, the clock")
+    return Check(name, "ok", f"{facts['host']}, {gpus:g} GPUs, our versions, the storage, the clock")

@@ -1,20 +1,20 @@
-"""What a working directory would send to a cluster: the files that Ray takes, their size, and a hash of them all."""
+"""The files of a working directory that Ray would send to a cluster, their sizes, and one hash over all of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raytrain.cluster import compat
 from raytrain.errors import UsageError
 from raytrain.files import sha256
 
-ALWAYS_LEFT = [".git", ".venv", "venv", "__pycache__", "*.egg-info", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
-"""Never sent, whether or not an ignore file names them."""
-NAMED = 5  # largest files that an error lists
+NEVER_SENT = [".git", ".venv", "venv", "__pycache__", "*.egg-info", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
+"""Whether or not an ignore file names them."""
+LARGEST_NAMED = 5  # number of files that an error lists
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Package:
         return sum(self.sizes.values())
 
     def digest(self) -> str:
-        """64 hex digits over the names and contents, the same wherever and whenever the files were written."""
-        told = [[name, sha256(self.root / name)] for name in self.sizes]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        """64 hex digits over the names and contents, whatever machine and time they were written on."""
+        contents = [[name, sha256(self.root / name)] for name in self.sizes]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def refuse_above(self, megabytes: float) -> None:
-        """Nothing where it is small enough.
+        """Refuse more than `megabytes` (of 10^6 bytes).
 
         Raises:
-            UsageError: it is not; the largest files are named.
+            UsageError: the files are larger; the largest ones are named.
         """
         if self.bytes <= megabytes * 1e6:
             return
-        largest = sorted(self.sizes.items(), key=lambda one: (-one[1], one[0]))[:NAMED]
+        largest = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))[:LARGEST_NAMED]
         named = "".join(f"\n  {size / 1e6:9.1f} MB  {name}" for name, size in largest)
         raise UsageError(
             f"{self.root} would send {self.bytes / 1e6:.1f} MB in {len(self.sizes)} files, more than {megabytes:g} MB. "
@@ -55,30 +55,27 @@ class Package:
 
 
 def list_package(root: Path) -> Package:
-    """The files that Ray would send, by its own rules: .gitignore and .rayignore of each folder, and ALWAYS_LEFT.
+    """The files that Ray would send, by its own rules: .gitignore and .rayignore of each folder, and NEVER_SENT.
 
     Raises:
         UsageError: there is no such folder, or nothing in it would be sent.
     """
-    from ray._private.runtime_env import packaging  # its rules have no public name
-
     root = root.expanduser().resolve()
     if not root.is_dir():
         raise UsageError(f"working directory {root} is no folder")
-    found: dict[str, int] = {}
-    quiet = logging.getLogger(__name__)  # its own tells of every ignore file
+    sizes: dict[str, int] = {}
 
-    def visit(folder: Path, left: list[Callable[[Path], bool]]) -> None:
-        rules = [*left, *packaging.get_excludes_from_ignore_files(folder, include_gitignore=True, logger=quiet)]
+    def visit(folder: Path, outer_rules: Sequence[compat.Rule]) -> None:
+        rules = [*outer_rules, *compat.ignore_file_rules(folder)]
         for path in sorted(folder.iterdir()):
             if any(rule(path) for rule in rules):
                 continue
             if path.is_dir():
                 visit(path, rules)
             elif path.is_file():
-                found[path.relative_to(root).as_posix()] = path.stat().st_size
+                sizes[path.relative_to(root).as_posix()] = path.stat().st_size
 
-    visit(root, [packaging._get_excludes(root, ALWAYS_LEFT)])
-    if not found:
+    visit(root, [compat.ignore_rule(root, NEVER_SENT)])
+    if not sizes:
         raise UsageError(f"working directory {root} holds no file that is not ignored")
-    return Package(root, dict(sorted(found.items())))
+    return Package(root, dict(sorted(sizes.items())))

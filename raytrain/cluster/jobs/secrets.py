@@ -1,4 +1,4 @@
-"""Names and shapes of secrets: what a job carries is shown in dashboards and logs, and none may be in it."""
+"""Secrets recognised by their names and shapes: dashboards and logs show what a job carries, so none may be in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 PLAIN_NAME = re.compile(r"[_.-](path|file|dir|mode|name|type|uri|url|parallelism)$", re.IGNORECASE)
-"""A name that ends so tells where a secret is, or how one is used, and is none."""
+"""Endings of names that say where a secret lies or how it is used, and hold no secret themselves."""
 SHAPES = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "an AWS access key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
@@ -31,14 +31,14 @@ SECRET_FILES = re.compile(
     r"(^|/)(\.env(\..+)?|\.netrc|\.pypirc|id_(rsa|dsa|ecdsa|ed25519)|credentials(\.json|\.csv)?|kubeconfig"
     r"|(ray_)?auth_token|[^/]+\.(pem|p12|pfx|key))$"
 )
-READ_BYTES = 256 * 1024  # a larger file is data, not a note with a key in it
+READ_BYTES = 256 * 1024  # a larger file is data, and no note with a key in it
 
 
 def in_text(text: str, own: Iterable[str] = ()) -> str | None:
-    """What secret a text holds, in words that do not repeat it; None where it holds none.
+    """The kind of secret that a text holds, in words that do not repeat it; None where it holds none.
 
     Args:
-        own: secrets that are known, such as the cluster's token.
+        own: secrets to look for by their value: the cluster's token.
     """
     if any(secret and secret in text for secret in own):
         return "this cluster's token"
@@ -48,49 +48,50 @@ def in_text(text: str, own: Iterable[str] = ()) -> str | None:
 def in_values(place: str, value: Any, own: Iterable[str] = ()) -> list[str]:
     """Findings in nested values, "place: what", by names and by shapes."""
     if isinstance(value, Mapping):
-        found = []
+        findings = []
         for name, part in value.items():
             where = f"{place}.{name}"
             if isinstance(part, str) and part and is_secret_name(str(name)):
-                found.append(f"{where}: its name is that of a secret")
+                findings.append(f"{where}: its name is that of a secret")
             else:
-                found += in_values(where, part, own)
-        return found
+                findings += in_values(where, part, own)
+        return findings
     if isinstance(value, (list, tuple)):
-        return [one for i, part in enumerate(value) for one in in_values(f"{place}[{i}]", part, own)]
+        return [finding for i, part in enumerate(value) for finding in in_values(f"{place}[{i}]", part, own)]
     what = in_text(value, own) if isinstance(value, str) else None
     return [f"{place}: it holds {what}"] if what else []
 
 
 def in_words(words: Iterable[str], own: Iterable[str] = ()) -> list[str]:
-    """Findings in a command: NAME=VALUE and --name VALUE of a secret's name, and shapes anywhere."""
-    found, own = [], list(own)
+    """Findings in a command: NAME=VALUE and --name VALUE where the name is a secret's, and shapes anywhere."""
+    findings, own = [], list(own)
     words = list(words)
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
         flag = before.lstrip("-") if before.startswith("--") and "=" not in before else ""
         if equals and value and is_secret_name(name.lstrip("-")):
-            found.append(f"entry point, {name}: its name is that of a secret")
+            findings.append(f"entry point, {name}: its name is that of a secret")
         elif flag and is_secret_name(flag) and not word.startswith("-"):
-            found.append(f"entry point, --{flag}: its name is that of a secret")
+            findings.append(f"entry point, --{flag}: its name is that of a secret")
         elif what := in_text(word, own):
-            found.append(f"entry point, word {words.index(word) + 1}: it holds {what}")
-    return found
+            findings.append(f"entry point, word {words.index(word) + 1}: it holds {what}")
+    return findings
 
 
 def in_files(root: Path, names: Iterable[str], own: Iterable[str] = ()) -> list[str]:
-    """Findings in files below `root`: by their names, and by what small ones hold."""
-    found, own = [], list(own)
+    """Findings in files below `root`: by their names, and by the contents of those up to READ_BYTES."""
+    findings, own = [], list(own)
     for name in names:
         if SECRET_FILES.search(name):
-            found.append(f"{name}: a file of this name holds a secret")
+            findings.append(f"{name}: a file of this name holds a secret")
             continue
         path = root / name
         if path.stat().st_size <= READ_BYTES:
             what = in_text(path.read_bytes().decode("utf-8", errors="replace"), own)
-            found += [f"{name}: it holds {what}"] if what else []
-    return found
+            findings += [f"{name}: it holds {what}"] if what else []
+    return findings
 
 
 def is_secret_name(name: str) -> bool:
+    """Whether a variable, field or option of this name would hold a secret."""
     return bool(SECRET_NAME.search(name)) and not PLAIN_NAME.search(name)

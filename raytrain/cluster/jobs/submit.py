@@ -1,4 +1,4 @@
-"""Submitting a job to a cluster: checked before it is sent, never run twice by accident, followed to its exit code."""
+"""Submitting a job to a cluster: it is checked, never run twice by accident, and followed to its exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raytrain.tracking.follow import say
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_ATTEMPTS = 100
-STOPPED = 75  # as a sweep that was interrupted: it can be resumed
+STOPPED = 75  # the exit code of a sweep that was interrupted: it can be resumed
 
 
 def submit(
@@ -38,9 +38,9 @@ def submit(
 ) -> dict[str, Any]:
     """Send a working directory and a command to a cluster, follow its output here, and return how it ended.
 
-    The submission's id is made of the command, the environment and the content of the files. A job of that id that is
-    waiting, running or done is joined and not started again; after one that failed or was stopped a new attempt is
-    made, `<id>-2` and so on.
+    The submission's id is a hash of the command, the environment and the content of the files. A job of that id that
+    is waiting, running or done is joined and not started again; after one that failed or was stopped there is a new
+    attempt, `<id>-2` and so on.
 
     Args:
         words: the command.
@@ -51,7 +51,7 @@ def submit(
         max_mb: most megabytes to send.
         again: run it even where it has succeeded before.
         wait: follow the job; otherwise return once it is submitted.
-        plain_http: put up with a token that travels unencrypted to another host.
+        plain_http: allow the token to be sent unencrypted to another host.
 
     Returns:
         {"submission_id", "status", "joined": whether it was there already, "exit_code", "files", "bytes"}
@@ -63,35 +63,35 @@ def submit(
     if not words:
         raise UsageError("give the command after --: raytrain submit -- python jobs/sweep.py dvse --recipe dvse_emoji")
     address = reachable(address, plain_http)
-    package_ = package.list_package(Path(working_dir))
-    package_.refuse_above(max_mb)
+    sent = package.list_package(Path(working_dir))
+    sent.refuse_above(max_mb)
     environment = {**(runtime_env or {})}
-    given = {**environment.get("env_vars", {}), **(env or {})}
-    refuse_secrets(words, {**environment, "env_vars": given}, package_)
-    identity = [list(words), {**environment, "env_vars": given}, package_.digest()]
+    variables = {**environment.get("env_vars", {}), **(env or {})}
+    refuse_secrets(words, {**environment, "env_vars": variables}, sent)
+    identity = [list(words), {**environment, "env_vars": variables}, sent.digest()]
     base = "raytrain-" + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     environment |= {
-        "working_dir": str(package_.root),
-        "excludes": [*environment.get("excludes", []), *package.ALWAYS_LEFT],
-        "env_vars": {**_commit(package_.root), **given},
+        "working_dir": str(sent.root),
+        "excludes": [*environment.get("excludes", []), *package.NEVER_SENT],
+        "env_vars": {**_commit(sent.root), **variables},
     }
     client = _client(address)
     job, joined = _start(client, base, shlex.join(words), environment, again)
-    told = {"submission_id": job, "joined": joined, "files": len(package_.sizes), "bytes": package_.bytes}
-    say(f"{job} {'is there already: joined' if joined else 'submitted'} ({len(package_.sizes)} files, "
-        f"{package_.bytes / 1e6:.1f} MB); stop it by: ray job stop {job}")  # fmt: skip
+    answer = {"submission_id": job, "joined": joined, "files": len(sent.sizes), "bytes": sent.bytes}
+    say(f"{job} {'is there already: joined' if joined else 'submitted'} ({len(sent.sizes)} files, "
+        f"{sent.bytes / 1e6:.1f} MB); stop it by: ray job stop {job}")  # fmt: skip
     if not wait:
-        return {**told, "status": client.get_job_info(job).status.value, "exit_code": 0}
+        return {**answer, "status": client.get_job_info(job).status.value, "exit_code": 0}
     info = follow(client, job)
     say(f"{job} {info.status.value.lower()}" + (f": {info.message}" if info.message else ""))
-    return {**told, "status": info.status.value, "exit_code": exit_code(info)}
+    return {**answer, "status": info.status.value, "exit_code": exit_code(info)}
 
 
 def reachable(address: str | None, plain_http: bool) -> str:
-    """The dashboard's address, which the token may be sent to; sets what Ray's client reads from the environment.
+    """The dashboard's address, checked to be one that the token may be sent to, and set in the environment for Ray.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no address is given, here or in the environment.
         RefusedError: authentication is turned off, or the address is plain HTTP on another host.
     """
     address = (address or os.environ.get("RAY_API_SERVER_ADDRESS") or "").rstrip("/")
@@ -108,29 +108,29 @@ def reachable(address: str | None, plain_http: bool) -> str:
             f"{address} is plain HTTP on another host: the token could be read on the way. Reach the dashboard through "
             "a tunnel (`ray dashboard`, ssh -L, kubectl port-forward) or HTTPS; inside a trusted network --plain-http."
         )
-    os.environ["RAY_API_SERVER_ADDRESS"] = address  # it would overrule the address that the client is given
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray's client prefers it to its argument
     return address
 
 
 def refuse_secrets(words: Sequence[str], environment: Mapping[str, Any], sent: package.Package) -> None:
-    """Nothing where no secret travels.
+    """Refuse to send a secret.
 
     Raises:
-        RefusedError: every place where one does, without the secret.
+        RefusedError: naming every place that holds one, without the secret.
     """
     own = [os.environ.get("RAY_AUTH_TOKEN", "")]
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
     with contextlib.suppress(OSError):
         own.append(path.read_text(encoding="utf-8").strip())
-    found = [
+    findings = [
         *secrets.in_words(words, own),
         *secrets.in_values("runtime_env", environment, own),
         *secrets.in_files(sent.root, sent.sizes, own),
     ]
-    if found:
+    if findings:
         raise RefusedError(
             "a job's environment, command and files can be read by all who see the dashboard; secrets were found in\n  "
-            + "\n  ".join(found)
+            + "\n  ".join(findings)
             + "\nPut a secret into a file on the nodes (file_mounts, a Kubernetes Secret) and name its path, as in "
             "HF_TOKEN_PATH=/run/secrets/hf; leave files out by .rayignore."
         )
@@ -176,7 +176,7 @@ def follow(client: Any, job: str, pause_s: float = 1.0, patience_s: float = 300.
     try:
         while True:
             try:
-                # asked before the log is read: what was written last may come after the end was told
+                # the state before the log: a job that has ended by now writes no more
                 info = client.get_job_info(job)
                 asyncio.run(_tail(client, job, printed))
                 if info.status.is_terminal():
@@ -193,7 +193,7 @@ def follow(client: Any, job: str, pause_s: float = 1.0, patience_s: float = 300.
 
 
 async def _tail(client: Any, job: str, printed: list[int]) -> None:
-    """Print what comes after the first `printed[0]` characters, which is kept up to date."""
+    """Print what comes after the first `printed[0]` characters, and add it to their number."""
     read = 0
     async for text in client.tail_job_logs(job):
         sys.stdout.write(text[max(0, printed[0] - read) :])
@@ -203,7 +203,7 @@ async def _tail(client: Any, job: str, printed: list[int]) -> None:
 
 
 def exit_code(info: Any) -> int:
-    """Of the job's own process where it told one."""
+    """Exit code of the job's own process, where Ray knows it; otherwise by the job's status."""
     if info.driver_exit_code is not None and info.driver_exit_code >= 0:
         return int(info.driver_exit_code)
     return {"SUCCEEDED": 0, "STOPPED": STOPPED}.get(info.status.value, 1)
@@ -228,5 +228,5 @@ def _commit(root: Path) -> dict[str, str]:
     """The commit of the files that are sent, which a job could not find out itself."""
     from raytrain.training.provenance import commit
 
-    found = commit(root)
-    return {"RAYTRAIN_COMMIT": found} if found else {}
+    name = commit(root)
+    return {"RAYTRAIN_COMMIT": name} if name else {}

@@ -73,7 +73,7 @@ def check(
 
 
 def _hashes(table: Table, problems: Problems) -> None:
-    for name, expected in table.description["files"].items():
+    for name, expected in table.description.files.items():
         _hash(table.path / name, str(expected), _FIX, problems)
 
 
@@ -107,7 +107,7 @@ def _references(table: Table, problems: Problems) -> None:
 
 def _caption_counts(table: Table, owner: np.ndarray, problems: Problems) -> None:
     """Checks the captions per image against the source's texts_per_image: more are an error, fewer a warning."""
-    stated = table.description["source"].get("texts_per_image")
+    stated = table.description.source.get("texts_per_image")
     if not isinstance(stated, int):
         return
     counts = np.bincount(owner[owner >= 0], minlength=len(table.items))[: len(table.items)]
@@ -146,7 +146,7 @@ def _splits(table: Table, problems: Problems) -> None:
         if file and split[other] != split[row]:
             shared.append((row, f"file {file!r} is in {split[row]} and, row {other}, in {split[other]}"))
     # a benchmark published with such images is built unchanged, and its source counts them
-    if len(shared) != table.description["source"].get("shared_files", 0):
+    if len(shared) != table.description.source.get("shared_files", 0):
         for row, what in shared:
             problems.add("overlap", Problem(items, row, what, "Keep an image in one split and build again."))
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from raytrain.data.problems import Problems
+from raytrain.data.table.description import Accounts
 from raytrain.data.table.table import Table
 from raytrain.errors import Problem, UsageError
 
@@ -62,7 +62,7 @@ class Missing:
         """Counts a composed query whose images are missing, and its number of texts."""
         self.splits.setdefault(split, Counter()).update(queries=1, texts=texts)
 
-    def accounts(self, kept: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    def accounts(self, kept: Mapping[str, Mapping[str, int]]) -> Accounts:
         """The value of "accounts" in table.json.
 
         Args:
@@ -76,7 +76,7 @@ class Missing:
                 for what in ("items", "texts", "queries")
                 if what in kept_counts or missing_counts[what]
             }
-        return {"allow_missing": self.allowed, "because": dict(sorted(self.because.items())), "splits": splits}
+        return Accounts(allow_missing=self.allowed, because=dict(sorted(self.because.items())), splits=splits)
 
 
 def exceeds(count: int, total: int, share: float) -> bool:
@@ -86,8 +86,9 @@ def exceeds(count: int, total: int, share: float) -> bool:
 
 def annotated(table: Table) -> dict[str, dict[str, int]]:
     """{"items", "texts", "queries": {"annotated", "missing"}} over all splits; {} for a table without accounts."""
+    accounts = table.description.accounts
     totals: dict[str, Counter[str]] = {}
-    for split in _accounts(table).get("splits", {}).values():
+    for split in accounts.splits.values() if accounts else ():
         for what, numbers in split.items():
             totals.setdefault(what, Counter()).update(numbers)
     return {what: {name: numbers[name] for name in ("annotated", "missing")} for what, numbers in totals.items()}
@@ -96,9 +97,9 @@ def annotated(table: Table) -> dict[str, dict[str, int]]:
 def notes(table: Table, split: str) -> list[str]:
     """Sentences for every result on a split: how much of the annotations is missing, and which features are zeros."""
     result = []
-    if table.description.get("missing"):
-        accounts, totals = _accounts(table), annotated(table)
-        split_accounts = accounts.get("splits", {}).get(split, {})
+    if table.description.missing:
+        accounts, totals = table.description.accounts, annotated(table)
+        split_accounts = accounts.splits.get(split, {}) if accounts else {}
         parts = []
         texts_or_queries = ("queries", "queries") if "queries" in totals else ("texts", "captions")
         for what, word in (("items", "images"), texts_or_queries):
@@ -106,11 +107,11 @@ def notes(table: Table, split: str) -> list[str]:
                 split_numbers = split_accounts.get(what, {"annotated": 0, "missing": 0})
                 counts = f"{totals[what]['missing']:,} of {totals[what]['annotated']:,} annotated {word}"
                 parts.append(f"{counts} ({split_numbers['missing']:,} of {split_numbers['annotated']:,} in {split})")
-        lacks = " and ".join(parts) or f"{len(table.description['missing']):,} annotated images"
+        lacks = " and ".join(parts) or f"{len(table.description.missing):,} annotated images"
         why = "built by an earlier version, which kept no accounts"
         if accounts:
-            because = ", ".join(f"{number:,} {reason}" for reason, number in accounts["because"].items())
-            why = f"{because}; it was built with allow_missing={accounts['allow_missing']}"
+            because = ", ".join(f"{number:,} {reason}" for reason, number in accounts.because.items())
+            why = f"{because}; it was built with allow_missing={accounts.allow_missing}"
         result.append(f"the table lacks {lacks}: {why}")
     for feature in table.features.values():
         if zeros := feature.encoder.get("missing"):
@@ -121,7 +122,7 @@ def notes(table: Table, split: str) -> list[str]:
 
 def check_accounts(table: Table, problems: Problems) -> None:
     """Adds the contradictions between a table's accounts and its contents."""
-    file, missing = str(table.path / "table.json"), list(table.description.get("missing", ()))
+    file, missing = str(table.path / "table.json"), table.description.missing
 
     def add_problem(what: str) -> None:
         problems.add("accounts", Problem(file, None, what, _FIX))
@@ -130,19 +131,14 @@ def check_accounts(table: Table, problems: Problems) -> None:
         add_problem(f"image {both[0]!r} is listed as missing, and is in the table")
     if len(set(missing)) < len(missing):
         add_problem("an image is listed as missing twice")
-    accounts, images = _accounts(table), annotated(table).get("items", {"annotated": 0, "missing": 0})
+    accounts, images = table.description.accounts, annotated(table).get("items", {"annotated": 0, "missing": 0})
     if not accounts:
         add_problem("no accounts of what was annotated: built by an earlier version")
         return
-    if not images["missing"] == len(missing) == sum(accounts["because"].values()):
+    if not images["missing"] == len(missing) == sum(accounts.because.values()):
         add_problem(f"{len(missing)} images are listed as missing, the accounts count {images['missing']}")
-    total, allowed = images["annotated"], accounts["allow_missing"]
+    total, allowed = images["annotated"], accounts.allow_missing
     if total - images["missing"] != len(table.items):
         add_problem(f"{total} images annotated, {images['missing']} missing, and {len(table.items)} in the table")
     if exceeds(len(missing), total, allowed):
         add_problem(f"{len(missing)} of {total} images are missing, allowed was {allowed}")
-
-
-def _accounts(table: Table) -> dict[str, Any]:
-    """The accounts in table.json; {} for a table of an earlier version."""
-    return dict(table.description.get("accounts", {}))

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,34 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.data.storage import Root, root_of
+from raytrain.data.table.description import Feature, TableDescription
 from raytrain.data.table.local_copy import local_copy
-from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, TEXTS, Gallery
+from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS, Gallery
 from raytrain.data.table.test_guard import refuse_test
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.files import sha256
-
-
-@dataclass(frozen=True)
-class Feature:
-    """The description of a feature array in table.json.
-
-    Args:
-        name: of the feature and, without suffix, of its file.
-        kind: "image" (rows are items) or "text" (rows are token states of texts, found through offsets).
-        shape: of the .npy file: (N, R, F) or (sum T, F).
-        dtype: "float16" or "float32".
-        encoder: how it was made: name, sha256 of the weights, pixels, layout and further facts.
-        sha256: of the .npy file.
-        offsets_sha256: of the offsets, for a text feature of `data encode`; else empty.
-    """
-
-    name: str
-    kind: Literal["image", "text"]
-    shape: tuple[int, ...]
-    dtype: str
-    encoder: dict[str, Any]
-    sha256: str
-    offsets_sha256: str = ""
 
 
 class Table:
@@ -72,31 +49,12 @@ class Table:
     def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(path).expanduser().resolve()
         self.local = None if local is None else Path(local).expanduser()
-        description = self.path / "table.json"
-        try:
-            self.description: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(
-                Problem(str(description), None, "not found", "Build the table with `raytrain data build`.")
-            ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DataError(
-                Problem(str(description), None, f"not readable: {error}", "Build the table again.")
-            ) from None
-        if self.description.get("schema") != SCHEMA_VERSION:
-            raise DataError(
-                Problem(
-                    str(description),
-                    None,
-                    f"schema {self.description.get('schema')!r}, this version reads {SCHEMA_VERSION}",
-                    "Build the table again.",
-                )
-            )
+        self.description = TableDescription.read(self.path)
 
     @property
     def fingerprint(self) -> str:
         """sha256 over items, texts and queries, 64 hex digits."""
-        return str(self.description["fingerprint"])
+        return self.description.fingerprint
 
     def refuse_other(self, fingerprint: str) -> None:
         """Raises RefusedError if this is not the table with the fingerprint that a run began with."""
@@ -113,9 +71,9 @@ class Table:
             DataError: a file is not readable.
             RefusedError: a file has been changed.
         """
-        composed = {name: self.description[name] for name in ("gallery",) if name in self.description}
+        composed = {} if self.description.gallery is None else {"gallery": self.description.gallery}
         try:
-            actual = fingerprint_of({name: sha256(self.path / name) for name in self.description["files"]}, composed)
+            actual = fingerprint_of({name: sha256(self.path / name) for name in self.description.files}, composed)
         except OSError as error:
             raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
         if actual != self.fingerprint:
@@ -127,7 +85,7 @@ class Table:
     @property
     def image_root(self) -> Root:
         """Folder or URL that the items' files are relative to."""
-        return root_of(self.description["image_root"], self.path)
+        return root_of(self.description.image_root, self.path)
 
     @cached_property
     def items(self) -> pa.Table:
@@ -142,20 +100,17 @@ class Table:
     @cached_property
     def queries(self) -> pa.Table | None:
         """Composed queries in the columns of QUERIES; None if the table holds images and captions."""
-        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description["files"] else None
+        return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description.files else None
 
     @property
     def gallery(self) -> Gallery:
         """What a composed query is ranked against: all items of its "split", or those of its reference's "group"."""
-        return "group" if self.description.get("gallery") == "group" else "split"
+        return self.description.gallery or "split"
 
     @property
     def features(self) -> dict[str, Feature]:
         """{name: description} of all feature arrays."""
-        return {
-            name: Feature(name, **{**value, "shape": tuple(value["shape"])})
-            for name, value in self.description["features"].items()
-        }
+        return {name: Feature(name=name, **dict(entry)) for name, entry in self.description.features.items()}
 
     def feature(self, name: str, kind: Literal["image", "text"]) -> Feature:
         """The named feature; UsageError with the names that exist if there is none."""
@@ -183,7 +138,7 @@ class Table:
     @property
     def splits(self) -> dict[str, dict[str, int]]:
         """Counts per split: {"train": {"items": 6000, "texts": 30000}, ...}."""
-        return dict(self.description["splits"])
+        return dict(self.description.splits)
 
     def split(self, name: str, allow_test: bool = False) -> Split:
         """The rows of one split.

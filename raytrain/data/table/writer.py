@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +17,11 @@ import pyarrow as pa
 
 from raytrain.data.storage import Root
 from raytrain.data.table.coverage import Missing
+from raytrain.data.table.description import FeatureEntry, TableDescription
 from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, TEXTS, Gallery
 from raytrain.data.table.table import Table, fingerprint_of, open_array
 from raytrain.errors import RefusedError, UsageError
-from raytrain.files import locked, sha256, sync, write_json
+from raytrain.files import locked, sha256, sync
 
 
 class TableWriter:
@@ -63,7 +63,7 @@ class TableWriter:
         for remains in (*self.path.iterdir(), *([self.old] if self.old.exists() else [])):  # of a killed build
             shutil.rmtree(remains) if remains.is_dir() else remains.unlink()
         (self.path / "features").mkdir()
-        self.features: dict[str, dict[str, Any]] = {}
+        self.features: dict[str, FeatureEntry] = {}
         return self
 
     def write(
@@ -80,13 +80,13 @@ class TableWriter:
         owner = texts["item"].to_numpy()
         assert items.schema == ITEMS and texts.schema == TEXTS
         assert (np.diff(owner) >= 0).all() and (len(owner) == 0 or 0 <= owner[0] <= owner[-1] < len(items))
-        self.splits = {}
+        self.splits: dict[str, dict[str, int]] = {}
         names = items["split"].to_numpy()
         for name in SPLITS:
             if (names == name).any():
                 self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
         self.tables = {"items.arrow": items, "texts.arrow": texts}
-        self.composed: dict[str, Any] = {}
+        self.composed: dict[str, Gallery] = {}
         if queries is not None:
             assert queries.schema == QUERIES
             self.tables["queries.arrow"] = queries
@@ -145,19 +145,19 @@ class TableWriter:
 
     def _finish(self) -> None:
         files = {name: sha256(self.path / name) for name in self.tables}
-        description = {
-            "schema": SCHEMA_VERSION,
-            "source": self.source,
-            "image_root": self.image_root,
-            "splits": self.splits,
-            "missing": self.missing.ids,
-            "accounts": self.missing.accounts(self.splits),
+        description = TableDescription(
+            schema=SCHEMA_VERSION,
+            source=self.source,
+            image_root=self.image_root,
+            splits=self.splits,
+            missing=self.missing.ids,
+            accounts=self.missing.accounts(self.splits),
             **self.composed,
-            "features": self.features,
-            "files": files,
-            "fingerprint": fingerprint_of(files, self.composed),
-        }
-        write_json(self.path / "table.json", description)
+            features=self.features,
+            files=files,
+            fingerprint=fingerprint_of(files, self.composed),
+        )
+        description.write(self.path)
         if self.out.exists():
             self.out.rename(self.old)
             self.path.rename(self.out)
@@ -201,27 +201,31 @@ def add_feature(
     folder = table.path / "features"
     entry = feature_entry(files[".npy"], kind, encoder)
     if ".offsets.npy" in files:
-        entry["offsets_sha256"] = sha256(files[".offsets.npy"])
+        described = entry.model_dump(exclude_unset=True)
+        entry = FeatureEntry(**described, offsets_sha256=sha256(files[".offsets.npy"]))
     with locked(table.path / "items.arrow"):  # a file that is never rewritten, so it serves as the table's lock
-        description = json.loads((table.path / "table.json").read_text(encoding="utf-8"))
-        if description["features"].pop(name, None) is not None:
-            write_json(table.path / "table.json", description)
+        description = TableDescription.read(table.path)
+        others = {other: feature for other, feature in description.features.items() if other != name}
+        if name in description.features:
+            description.with_features(others).write(table.path)
         for suffix, path in sorted(files.items(), reverse=True):  # the array last
             os.replace(path, folder / f"{name}{suffix}")
         sync(folder)
-        description["features"][name] = entry
-        write_json(table.path / "table.json", description)
+        description = description.with_features({**others, name: entry})
+        description.write(table.path)
     table.description = description
 
 
-def feature_entry(path: Path, kind: str, encoder: Mapping[str, Any]) -> dict[str, Any]:
+def feature_entry(path: Path, kind: Literal["image", "text"], encoder: Mapping[str, Any]) -> FeatureEntry:
     """The description of an array for table.json; hashes its file."""
     rows = open_array(path)
     return _entry(kind, rows.shape, str(rows.dtype), encoder, sha256(path))
 
 
-def _entry(kind: str, shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    return {"kind": kind, "shape": list(shape), "dtype": dtype, "encoder": dict(encoder), "sha256": digest}
+def _entry(
+    kind: Literal["image", "text"], shape: tuple[int, ...], dtype: str, encoder: Mapping[str, Any], digest: str
+) -> FeatureEntry:
+    return FeatureEntry(kind=kind, shape=shape, dtype=dtype, encoder=dict(encoder), sha256=digest)
 
 
 @contextmanager

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
-from raytrain.cluster.doctor.doctor import check_storage, token_file, tracking
-from raytrain.cluster.doctor.nodes import judge, probe_node
-
-HERE = {
-    "host": "a", "versions": {"python": "3.11.9", "torch": "2.13.0", "ray": "2.60.0"}, "storage_seen": True,
-    "storage_writable": True, "time": 1000.0, "cuda": "12.6", "interface": "eth0", "shm_gb": 16.0,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "gpus", "state", "told"),
-    [
-        ({}, 1.0, "ok", "a, 1 GPUs"),
-        ({"versions": HERE["versions"] | {"torch": "2.12.0"}}, 0.0, "failed", r"torch 2\.12\.0 \(here 2\.13\.0\)"),
-        ({"versions": HERE["versions"] | {"ray": None}}, 0.0, "failed", r"ray absent \(here 2\.60\.0\)"),
-        ({"storage_seen": False}, 0.0, "failed", "another folder"),
-        ({"storage_writable": False}, 0.0, "failed", "cannot be written"),
-        ({"time": 1060.0}, 0.0, "failed", "58 s off"),
-        ({"time": 940.0}, 0.0, "failed", "60 s off"),
-        ({"cuda": None}, 8.0, "failed", "8 GPUs, and a torch that knows none"),
-        ({"cuda": None}, 0.0, "ok", "0 GPUs"),
-        ({"shm_gb": 0.064}, 0.0, "absent", "/dev/shm has 0.06 GB"),
-    ],
-)
-def test_a_node_is_judged_by_the_worst_that_is_wrong(
-    change: dict[str, Any], gpus: float, state: str, told: str
-) -> None:
-    check = judge("node a", HERE | change, HERE, gpus, asked=(1000.0, 1002.0))
-    assert check.state == state
-    assert re.search(told, check.found)
-    assert bool(check.fix) == (state != "ok")
-
-
-def test_a_node_sees_the_storage_by_what_the_driver_wrote(tmp_path: Path) -> None:
-    (tmp_path / "probe").write_text("probe")
-    assert probe_node(str(tmp_path), "probe")["storage_seen"]
-    assert not probe_node(str(tmp_path), "another")["storage_seen"]
-    assert probe_node(str(tmp_path), "probe")["versions"]["torch"]
+from raytrain.cluster.doctor.doctor import check_storage, dashboard, doctor, token_file, tracking
+from raytrain.errors import UsageError
 
 
 def test_a_token_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,3 +39,40 @@ def test_a_sqlite_file_does_not_serve_several_hosts(tmp_path: Path) -> None:
     assert tracking(tmp_path, None).state == "ok"
     check = tracking(tmp_path, None, hosts=3)
     assert check.state == "failed" and "serves one host, and the cluster has 3" in check.found
+
+
+def test_one_check_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: str) -> None:
+        raise UsageError("no Ray cluster could be joined")
+
+    monkeypatch.setattr("raytrain.cluster.connect.connect", refuse)
+    checks = {check.name: check for check in doctor(tmp_path, "nowhere:1", "sqlite:///relative.db")}
+    assert (checks["cluster"].state, checks["mlflow"].state) == ("failed", "failed")
+    assert checks["storage"].state == "ok" and checks["torch"].found == torch.__version__
+    alone = {check.name: check for check in doctor(tmp_path)}
+    assert alone["cluster"].state == "absent" and "raytrain doctor --address auto" in alone["cluster"].fix
+
+
+def test_a_dashboard_that_answers_strangers_is_refused() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        status = 200
+
+        def do_GET(self) -> None:
+            self.send_response(self.status)
+            self.end_headers()
+
+        def log_message(self, *given: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"127.0.0.1:{server.server_port}"
+    try:
+        for status, state in ((200, "refused"), (401, "ok"), (500, "failed")):
+            Handler.status = status
+            assert dashboard(address).state == state
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert dashboard(address).state == "failed"
+    assert dashboard(None).state == "absent"

@@ -12,28 +12,11 @@ from typing import Any
 
 import pytest
 
-from raytrain.cluster.jobs import package, secrets, submit
+from raytrain.cluster.jobs import submit
 from raytrain.errors import RefusedError, UsageError
 
 pytest.importorskip("ray", reason="Ray is not installed")
 LOCAL = "http://127.0.0.1:8265"
-
-
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.setenv(name, "")  # so that what the code sets is undone afterwards
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    root = tmp_path / "tree"
-    for name, text in {
-        "job.py": "print('hello')", "part/code.py": "x = 1", "part/data.npy": "0" * 3000, ".git/config": "g",
-        "runs/big.bin": "1" * 5000, ".rayignore": "/runs/\n", "part/.gitignore": "*.npy\n",
-        "__pycache__/job.pyc": "c",
-    }.items():  # fmt: skip
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
 
 
 class Cluster:
@@ -71,28 +54,6 @@ def send(
 ) -> Any:
     monkeypatch.setattr(submit, "_client", lambda address: cluster)
     return submit.submit(words.split(), address=LOCAL, working_dir=str(tree), **more)
-
-
-def test_the_files_are_those_that_ray_would_send(tree: Path, tmp_path: Path) -> None:
-    """Ray's own package of the same folder holds the same files."""
-    import zipfile
-
-    from ray._private.runtime_env import packaging
-
-    found = package.list_package(tree)
-    assert set(found.sizes) == {"job.py", "part/code.py", ".rayignore", "part/.gitignore"}
-    packaging.create_package(str(tree), tmp_path / "p.zip", include_gitignore=True, excludes=package.ALWAYS_LEFT)
-    assert set(zipfile.ZipFile(tmp_path / "p.zip").namelist()) == set(found.sizes)
-
-
-def test_too_large_a_folder_names_its_largest_files(tree: Path) -> None:
-    (tree / "model.pt").write_bytes(b"0" * 2_000_000)
-    (tree / "more.bin").write_bytes(b"0" * 1_000_000)
-    with pytest.raises(
-        UsageError, match=r"(?s)3.0 MB in 6 files, more than 1 MB.*2.0 MB  model.pt\n.*1.0 MB  more.bin"
-    ):
-        package.list_package(tree).refuse_above(1)
-    package.list_package(tree).refuse_above(3.1)
 
 
 def test_the_id_follows_the_content_and_nothing_else(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,22 +143,6 @@ def test_the_clusters_own_token_never_travels(tree: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
     with pytest.raises(RefusedError, match="this cluster's token"):
         send(Cluster(), tree, monkeypatch, env={"X": "0123456789abcdef" * 4})
-
-
-@pytest.mark.parametrize(
-    "name", ["TOKENIZERS_PARALLELISM", "HF_TOKEN_PATH", "RAY_AUTH_MODE", "data.max_words", "tokens", "keyboard", "lr"]
-)
-def test_ordinary_names_pass(name: str) -> None:
-    assert not secrets.is_secret_name(name)
-
-
-def test_this_repository_can_be_sent() -> None:
-    root = Path(__file__).resolve().parents[3]
-    sent = package.list_package(root)
-    assert "jobs/sweep.py" in sent.sizes and "raytrain/sweeps/sweep.py" in sent.sizes
-    assert not [name for name in sent.sizes if name.startswith(("docs/", "tests/", "runs/"))]
-    assert sent.bytes < 5e6
-    assert secrets.in_files(root, sent.sizes) == []
 
 
 def test_the_token_is_not_sent_over_plain_http_to_another_host(tree: Path) -> None:

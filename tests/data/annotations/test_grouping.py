@@ -34,7 +34,7 @@ def test_splits_are_drawn_by_the_hash_of_each_image_and_the_table_says_so(tmp_pa
         place = int(hashlib.sha256(digest.encode()).hexdigest()[:16], 16) / 2**64
         expected[f"{number}.png"] = "test" if place < 0.1 else "val" if place < 0.3 else "train"
     assert dict(zip(*(table.items[name].to_pylist() for name in ("id", "split")), strict=True)) == expected
-    drawn = table.description["source"]["drawn"]
+    drawn = table.description.source["drawn"]
     assert (drawn["val"], drawn["test"], drawn["from"]) == (0.2, 0.1, 60)
     assert drawn["images"] == {name: count["items"] for name, count in table.splits.items()}
     # an image that joins later changes no other one's split
@@ -58,7 +58,7 @@ def test_a_group_is_drawn_as_a_whole_and_copies_fall_into_one_split(tmp_path: Pa
     built = build("captions", copies, tmp_path / "b", val=0.3, test=0.2)
     split = dict(zip(*(built.items[name].to_pylist() for name in ("id", "split")), strict=True))
     assert all(split[f"{n}.png"] == split[f"copy{n}.png"] for n in range(30))
-    assert built.description["source"]["repeated_images"] == 30
+    assert built.description.source["repeated_images"] == 30
 
 
 def test_val_is_drawn_from_a_stated_train_and_never_from_test(tmp_path: Path) -> None:
@@ -88,12 +88,13 @@ def test_what_is_left_out_is_bounded_counted_and_listed(tmp_path: Path) -> None:
         build("captions", root, tmp_path / "table", allow_missing=0.3)  # 3 of 8 images
     assert sorted({problem.row for problem in caught.value.problems}) == [2, 4, 6]
     table = build("captions", root, tmp_path / "table", allow_missing=0.4)
-    assert table.description["missing"] == ["0.png", "1.png", "2.png"]
-    source = table.description["source"]
-    accounts = table.description["accounts"]
-    assert accounts["because"] == {"broken": 1, "no caption": 1, "not found": 1}
-    assert accounts["allow_missing"] == 0.4
-    assert accounts["splits"]["train"] == {
+    assert table.description.missing == ["0.png", "1.png", "2.png"]
+    source = table.description.source
+    accounts = table.description.accounts
+    assert accounts is not None
+    assert accounts.because == {"broken": 1, "no caption": 1, "not found": 1}
+    assert accounts.allow_missing == 0.4
+    assert accounts.splits["train"] == {
         "items": {"annotated": 4, "missing": 3}, "texts": {"annotated": 5, "missing": 4},
     }  # fmt: skip
     assert (source["empty_texts"], source["repeated_texts"]) == (3, 2)

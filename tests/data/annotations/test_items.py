@@ -74,7 +74,7 @@ def test_more_absent_images_than_allowed_are_all_listed(root: Path) -> None:
 def test_the_table_holds_the_items_whose_image_is_there(root: Path, tmp_path: Path) -> None:
     missing = Missing(allowed=0.7)
     table = write_items(tmp_path / "t", {"name": "made up"}, items()[:3], PLACES, root, missing, Problems())
-    assert (table.items["id"].to_pylist(), table.description["missing"]) == (["a"], ["b", "c"])
+    assert (table.items["id"].to_pylist(), table.description.missing) == (["a"], ["b", "c"])
     assert check(table.path, None) == []
 
 

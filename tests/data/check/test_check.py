@@ -119,10 +119,10 @@ def test_captions_are_counted_against_what_the_source_was_built_with(tmp_path: P
     assert {(p.row, p.level) for p in problems_of(table.path)} == {(row, "warning") for row in range(3)}
 
 
-def test_what_is_no_table_is_one_problem(tmp_path: Path) -> None:
+def test_what_is_no_table_is_said_once_for_each_field(tmp_path: Path) -> None:
     assert "not found" in problems_of(tmp_path)[0].what
     (tmp_path / "table.json").write_text('{"schema": 1}')
-    assert "not the description of a table" in problems_of(tmp_path)[0].what
+    assert problems_of(tmp_path)[0].what == "field source: Field required"
 
 
 def test_images_are_decoded_and_named_by_row(tmp_path: Path) -> None:

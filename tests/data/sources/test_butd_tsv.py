@@ -25,7 +25,7 @@ def test_a_tsv_of_base64_features_becomes_the_array_of_its_captions(tmp_path: Pa
     assert table.items["split"].to_pylist() == SPLIT
     assert table.texts["text"].to_pylist() == TEXTS
     np.testing.assert_array_equal(table.array("butd"), np.stack([own.features_of(n) for n in range(8)]))
-    assert table.description["source"]["features_without_captions"] == 1
+    assert table.description.source["features_without_captions"] == 1
     assert check(table.path, None) == []
     half = build("butd_tsv", tmp_path / "root", tmp_path / "half", progress=None, texts_per_image=1)
     assert half.array("butd").dtype == np.float16 and len(half.texts) == 8
@@ -47,7 +47,7 @@ def test_a_tsv_goes_with_karpathys_json_too(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no features for image '7'"):
         build("butd_tsv", root, tmp_path / "b", progress=None)
     less = build("butd_tsv", root, tmp_path / "b", progress=None, allow_missing=0.2)
-    assert (less.description["missing"], less.array("butd").shape) == (["7"], (7, own.REGIONS, own.WIDTH))
+    assert (less.description.missing, less.array("butd").shape) == (["7"], (7, own.REGIONS, own.WIDTH))
 
 
 def test_a_header_and_blank_lines_are_no_images(tmp_path: Path) -> None:

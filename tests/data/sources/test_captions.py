@@ -45,6 +45,6 @@ def test_files_that_are_named_are_read_and_no_others(tmp_path: Path) -> None:
     put(root / "other.csv", "image,text,split\n0.png,not this one,train\n")
     table = build("captions", root, tmp_path / "table", file="captions.csv")
     assert len(table.texts) == 16 and "not this one" not in table.texts["text"].to_pylist()
-    assert table.description["source"]["files"] == ["captions.csv"]
+    assert table.description.source["files"] == ["captions.csv"]
     both = build("captions", root, tmp_path / "both")
-    assert both.description["source"]["files"] == ["captions.csv", "other.csv"]
+    assert both.description.source["files"] == ["captions.csv", "other.csv"]

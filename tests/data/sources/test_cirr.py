@@ -42,7 +42,7 @@ def test_test1_keeps_its_pairids_and_the_query_without_a_caption(tmp_path: Path)
     assert table.queries is not None
     assert [table.queries["id"][row].as_py() for row in test.rows] == ["20", "21"]
     assert [table.texts["text"][row].as_py() for row in test.text] == ["three bottles", "."]
-    assert table.description["source"]["empty_captions"] == 1
+    assert table.description.source["empty_captions"] == 1
 
 
 def test_a_split_whose_captions_are_absent_can_be_left_out(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_query_with_a_missing_member_is_left_out_and_counted(tmp_path: Path) -
     root = cirr(tmp_path / "root")
     (root / "img_raw" / "dev" / "val-6-img0.png").unlink()  # a member of the first subset alone
     table = build("cirr", root, tmp_path / "table", allow_missing=0.1)
-    assert table.description["missing"] == ["val-6-img0"]
-    assert table.description["source"]["missing_queries"] == ["10"]
+    assert table.description.missing == ["val-6-img0"]
+    assert table.description.source["missing_queries"] == ["10"]
     assert QuerySplit(table, "val").reference.tolist() == [0]
 
 

@@ -32,7 +32,7 @@ def test_lists_of_caption_ids_make_the_splits_in_their_own_order(tmp_path: Path)
     }  # fmt: skip
     texts = [(row["id"], row["text"]) for row in table.texts.to_pylist()]
     assert texts[:2] == [("2009", "2 of 9"), ("9", "0 of 9")]
-    assert table.description["source"]["lists"] == ["train", "restval", "dev", "test"]
+    assert table.description.source["lists"] == ["train", "restval", "dev", "test"]
     assert check(table.path, progress=None) == []
 
 

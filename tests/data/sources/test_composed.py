@@ -45,7 +45,7 @@ def test_composed_groups_are_galleries_and_broken_images_are_counted(tmp_path: P
     with pytest.raises(DataError, match=r"triplets\.jsonl, row 2: image .*3\.png: not a JPEG, PNG or WEBP image"):
         build("composed", root, tmp_path / "table")
     table = build("composed", root, tmp_path / "table", allow_missing=0.2)
-    assert table.gallery == "group" and table.description["missing"] == ["3.png"]
+    assert table.gallery == "group" and table.description.missing == ["3.png"]
     assert len(QuerySplit(table, "train")) == 2
 
 

@@ -98,8 +98,8 @@ def test_all_training_species_train_but_for_their_seen_test_photos(layout: Any, 
     # the fifth photo of a species is the one the small list names, and the one the rule takes
     assert [row["file"] for row in table.items.to_pylist() if row["split"] == "val"] == SEEN
     assert table.splits["train"] == {"items": 24, "texts": 48}
-    assert table.description["source"]["seen_left_out"] == 0
-    assert table.description["source"]["classes"] == {"train": 6, "val": 6, "test": 2}
+    assert table.description.source["seen_left_out"] == 0
+    assert table.description.source["classes"] == {"train": 6, "val": 6, "test": 2}
     assert check(table.path) == []
 
 
@@ -111,7 +111,7 @@ def test_a_fold_validates_on_species_that_neither_train_nor_test(layout: Any, fo
     assert species_of(table, "val") == dict.fromkeys(VAL[fold], EACH)
     assert species_of(table, "train") == dict.fromkeys(rest, EACH - 1)
     assert species_of(table, "test") == dict.fromkeys(TEST, EACH)
-    assert table.description["source"]["seen_left_out"] == len(rest)
+    assert table.description.source["seen_left_out"] == len(rest)
     assert not set(SEEN) & {row["file"] for row in table.items.to_pylist() if row["split"] == "train"}
 
 
@@ -192,7 +192,7 @@ def test_missing_photos_are_refused_counted_and_allowed_by_share(tmp_path: Path)
     assert len(problems) == 2
     assert "allow_missing=SHARE" in problems[0].fix
     table = build("cub", root, tmp_path / "tables" / "made", allow_missing=0.05)
-    assert table.description["missing"] == ["001.Auk/p0.jpg", "001.Auk/p1.jpg"]
+    assert table.description.missing == ["001.Auk/p0.jpg", "001.Auk/p1.jpg"]
     assert species_of(table, "train")["001.Auk"] == 2
 
 

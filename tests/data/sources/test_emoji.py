@@ -79,7 +79,7 @@ def test_the_table_is_credited_and_no_family_is_in_two_splits(
     assert min(count["counts"] for count in per_item) >= 2
     assert table.image_root.is_relative_to(table.path)
     assert "CC BY 4.0" in capsys.readouterr().err
-    assert len(table.description["source"]["attributions"]) == 3
+    assert len(table.description.source["attributions"]) == 3
     assert build("emoji", None, tmp_path / "again").fingerprint == table.fingerprint
 
 

@@ -46,10 +46,10 @@ def test_each_category_is_a_gallery_of_its_own(tmp_path: Path) -> None:
 
 def test_an_image_that_two_categories_publish_in_two_splits_is_counted(tmp_path: Path) -> None:
     table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
-    assert table.description["source"]["shared_files"] == 1
+    assert table.description.source["shared_files"] == 1
     assert check(table.path, None) == []
     dress_only = build("fashion_iq", tmp_path / "root", tmp_path / "one", categories="dress")
-    assert "shared_files" not in dress_only.description["source"]
+    assert "shared_files" not in dress_only.description.source
     assert dress_only.splits["train"] == {"items": 3, "texts": 5, "queries": 2}
 
 
@@ -60,8 +60,8 @@ def test_missing_images_are_counted(tmp_path: Path) -> None:
         build("fashion_iq", root, tmp_path / "table")
     assert left_behind(tmp_path) == ["root"]
     table = build("fashion_iq", root, tmp_path / "table", allow_missing=0.1)
-    assert table.description["missing"] == ["dress/dval0"]
-    assert table.description["source"]["missing_queries"] == ["dress-val0", "dress-val1"]
+    assert table.description.missing == ["dress/dval0"]
+    assert table.description.source["missing_queries"] == ["dress-val0", "dress-val1"]
     assert table.splits["val"]["queries"] == 4
 
 

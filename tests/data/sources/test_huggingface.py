@@ -57,7 +57,7 @@ def test_a_split_column_beats_the_name_of_the_file(tmp_path: Path) -> None:
 def test_a_data_set_that_was_saved_alone_keeps_its_split(tmp_path: Path) -> None:
     root = own.saved(tmp_path / "root") / "train"
     table = build("huggingface", root, tmp_path / "table", val=0.5)
-    assert table.description["source"]["drawn"]["from"] == 4
+    assert table.description.source["drawn"]["from"] == 4
     state = json.loads((root / "state.json").read_text())
     put(root / "state.json", json.dumps(state | {"_split": "validation"}))
     assert build("huggingface", root, tmp_path / "b").splits == {"val": {"items": 4, "texts": 8}}

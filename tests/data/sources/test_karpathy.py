@@ -124,7 +124,7 @@ def test_missing_images_are_refused_counted_and_allowed_by_share(root: Path, tmp
     assert caught.value.problems[0].row == 1
     assert not (tmp_path / "table").exists()
     table = build("karpathy", root, tmp_path / "table", allow_missing=0.25)
-    assert table.description["missing"] == ["1.jpg"]
+    assert table.description.missing == ["1.jpg"]
     assert table.splits["train"] == {"items": 1, "texts": 2}
 
 
@@ -172,4 +172,4 @@ def test_real_data_have_their_counts(
         pytest.skip(f"no {folder} here")
     table = build("karpathy", real_data / folder, tmp_path / "table")
     assert table.splits == {name: {"items": items, "texts": texts} for name, (items, texts) in counts.items()}
-    assert table.description["missing"] == []
+    assert table.description.missing == []

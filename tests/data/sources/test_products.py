@@ -62,8 +62,8 @@ def test_missing_images_are_counted_and_their_queries_listed(tmp_path: Path) -> 
         build("products", root, tmp_path / "table")
     assert [p.row for p in error.value.problems] == [4, 11]
     table = build("products", root, tmp_path / "table", allow_missing=0.2)
-    assert table.description["missing"] == ["val-0", "test-3"]
-    assert table.description["source"]["missing_queries"] == ["val0"]
+    assert table.description.missing == ["val-0", "test-3"]
+    assert table.description.source["missing_queries"] == ["val0"]
     assert table.splits["val"] == {"items": 3, "texts": 1, "queries": 1}
     assert QuerySplit(table, "test", allow_test=True).relevant().sum(1).tolist() == [1, 1]
     assert check(table.path, None) == []

@@ -32,7 +32,7 @@ def test_the_miniature_becomes_the_table_one_expects(tmp_path: Path) -> None:
     assert check(table.path, progress=None) == []
     (root / "images" / "dev2014" / "101.jpg").unlink()
     less = build("vse_images", root, tmp_path / "less", allow_missing=0.12, **OPTIONS)
-    assert less.description["missing"] == ["101"]
+    assert less.description.missing == ["101"]
 
 
 def test_it_is_detected_beside_the_arrays(tmp_path: Path) -> None:

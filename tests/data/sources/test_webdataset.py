@@ -37,10 +37,10 @@ def test_members_that_are_not_read_are_counted_and_whole_texts_stay_whole(tmp_pa
     own.tar(root / "train.tar", members)
     table = build("webdataset", root, tmp_path / "table")
     assert table.texts["text"].to_pylist() == ["two lines", "x"]
-    assert table.description["source"]["ignored_members"] == {".cls": 1, ".pyd": 1}
+    assert table.description.source["ignored_members"] == {".cls": 1, ".pyd": 1}
     assert table.items["file"].to_pylist()[0].endswith(".jpg")
     again = build("webdataset", root, tmp_path / "b", text="note", allow_missing=0.5)
-    assert (again.texts["text"].to_pylist(), again.description["missing"]) == (["elsewhere"], ["a/1"])
+    assert (again.texts["text"].to_pylist(), again.description.missing) == (["elsewhere"], ["a/1"])
     assert [path.is_file() for path in again.image_root.glob("*/*")] == [True]  # the other picture is not shipped
 
 

@@ -13,6 +13,7 @@ from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing, annotated, exceeds, notes
+from raytrain.data.table.description import FeatureEntry
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
 
@@ -30,8 +31,9 @@ def root(tmp_path: Path) -> Path:
 
 def test_missing_images_are_counted_by_reason_and_split_with_their_captions(root: Path, tmp_path: Path) -> None:
     table = build("karpathy", root, tmp_path / "table", allow_missing=0.2)
-    assert table.description["missing"] == ["1.jpg", "5.jpg"]
-    assert table.description["accounts"] == {
+    assert table.description.missing == ["1.jpg", "5.jpg"]
+    assert table.description.accounts is not None
+    assert table.description.accounts.model_dump() == {
         "allow_missing": 0.2,
         "because": {"broken": 1, "not found": 1},
         "splits": {
@@ -64,14 +66,16 @@ def test_a_table_that_lacks_nothing_has_nothing_to_say(tmp_path: Path) -> None:
     entries = [entry(n, "train") for n in range(3)]
     table = build("karpathy", karpathy(tmp_path / "root", entries), tmp_path / "table", allow_missing=0.5)
     assert notes(table, "train") == []
-    assert table.description["accounts"]["allow_missing"] == 0.5
+    assert table.description.accounts is not None
+    assert table.description.accounts.allow_missing == 0.5
 
 
 def test_features_that_are_zeros_are_told(tmp_path: Path) -> None:
     table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(3)]), tmp_path / "table")
     encoder = {"missing": ["1.jpg"]}
-    feature = {"kind": "image", "shape": [3, 1, 4], "dtype": "float16", "encoder": encoder, "sha256": ""}
-    table.description["features"]["lite0"] = feature
+    table.description.features["lite0"] = FeatureEntry(
+        kind="image", shape=(3, 1, 4), dtype="float16", encoder=encoder, sha256=""
+    )
     assert notes(table, "train") == ["feature lite0 is zeros for 1 unreadable of 3 images"]
 
 
@@ -84,7 +88,7 @@ def test_a_share_that_is_met_exactly_is_not_exceeded(count: int, total: int, sha
 def test_images_whose_split_was_to_be_drawn_are_counted_apart() -> None:
     missing = Missing(0.5)
     missing.add_image("a", "", 1, "not found")
-    splits = missing.accounts({"train": {"items": 3, "texts": 6}})["splits"]
+    splits = missing.accounts({"train": {"items": 3, "texts": 6}}).splits
     assert splits["unknown"] == {"items": {"annotated": 1, "missing": 1}, "texts": {"annotated": 1, "missing": 1}}
     assert splits["train"]["items"] == {"annotated": 3, "missing": 0}
     with pytest.raises(UsageError, match=r"a share in \[0, 1\]"):
@@ -97,7 +101,7 @@ def test_images_whose_split_was_to_be_drawn_are_counted_apart() -> None:
         ({"missing": ["1.jpg", "0.jpg"]}, "'0.jpg' is listed as missing, and is in the table"),
         ({"missing": ["1.jpg", "1.jpg"]}, "listed as missing twice"),
         ({"missing": []}, "0 images are listed as missing, the accounts count 2"),
-        ({"accounts": {}}, "no accounts of what was annotated"),
+        ({"accounts": None}, "no accounts of what was annotated"),
         ({"allow_missing": 0.1}, "2 of 10 images are missing, allowed was 0.1"),
         ({"annotated": 9}, "15 images annotated, 2 missing, and 8 in the table"),
     ],

@@ -1,75 +1,20 @@
-"""MLflow shows what the journals say: once, after restarts, after the server was away, and closed when abandoned."""
+"""MLflow shows what the journals say: once, after restarts, and closed when abandoned."""
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+pytest.importorskip("mlflow", reason="the mirror needs MLflow")
+
 from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.mlflow import CLOSED, LINES, PARENT, check_uri, default_uri, prepare_store, sync, sync_tree
-
-pytest.importorskip("mlflow", reason="the mirror needs MLflow")
-CONFIG = {"method.kind": "dvse", "optim.lr": 5e-4, "data.text_features": None, "long": "x" * 9000}
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One store for all tests here: making one takes seconds. Each test has an experiment of its own."""
-    address = default_uri(tmp_path_factory.mktemp("store") / "deeper")
-    prepare_store(address)
-    return address
-
-
-@pytest.fixture(autouse=True)
-def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-def client(uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
-
-
-def runs_of(uri: str, experiment: str) -> list[Any]:
-    found = client(uri).get_experiment_by_name(experiment)
-    return list(client(uri).search_runs([found.experiment_id], order_by=["attributes.start_time"])) if found else []
-
-
-def start(folder: Path, parent: str | None = None, kind: str = "run", **more: Any) -> Journal:
-    journal = Journal(folder)
-    journal.write(
-        "start",
-        uid=f"uid-{folder.parent.name}-{folder.name}",
-        kind=kind,
-        run=folder.name,
-        experiment=folder.parent.name,
-        parent=parent,
-        config=CONFIG | more,
-        commit="abc123",
-        fingerprint="f" * 64,
-        seed=7,
-    )
-    return journal
-
-
-def epoch(journal: Journal, number: int, rsum: float) -> None:
-    journal.write("epoch", epoch=number, step=number * 10, metrics={"val/rsum": rsum, "train/loss": None})
-
-
-def history(uri: str, run: Any, metric: str) -> list[tuple[int, float]]:
-    return [(m.step, m.value) for m in client(uri).get_metric_history(run.info.run_id, metric)]
+from tests.tracking.mirrored import CONFIG, client, epoch, history, runs_of, start
 
 
 def test_a_run_appears_once_with_params_tags_metrics_and_status(uri: str, tmp_path: Path) -> None:
@@ -149,33 +94,6 @@ def test_a_trial_brings_its_sweep_along_and_hangs_under_it(uri: str, tmp_path: P
     assert history(uri, runs["z-sweep"], "sweep/best") == [(0, 300), (1, 300)]
 
 
-def test_what_a_server_missed_is_replayed_to_the_same_state(uri: str, tmp_path: Path, away: str) -> None:
-    missed, seen = tmp_path / "away" / "missed", tmp_path / "away" / "seen"
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        mirrors = [Mirror(away), Mirror(uri)]
-        for folder, mirror in zip((missed, seen), mirrors, strict=True):
-            journal = start(folder)
-            mirror.due(folder)
-            for number in range(1, 4):
-                epoch(journal, number, number)
-                mirror.due(folder)
-            journal.write("end", status="finished", error=None, metrics={})
-            mirror.due(folder)
-        assert [mirror.close(60) for mirror in mirrors] == [False, True]
-    told = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
-    assert len(told) == 1
-    assert "raytrain track sync" in told[0]
-    assert [run.info.run_name for run in runs_of(uri, "away")] == ["seen"]
-
-    sync(missed, uri)
-    runs = {run.info.run_name: run for run in runs_of(uri, "away")}
-    for name in ("val/rsum",):
-        assert history(uri, runs["missed"], name) == history(uri, runs["seen"], name) == [(1, 1), (2, 2), (3, 3)]
-    assert runs["missed"].data.params == runs["seen"].data.params
-    assert runs["missed"].info.status == runs["seen"].info.status == "FINISHED"
-
-
 def test_abandoned_runs_are_closed_and_live_ones_are_not(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,16 +124,6 @@ def test_a_folder_without_a_start_is_no_run(uri: str, tmp_path: Path) -> None:
     assert sync(tmp_path, uri).run_id is None
     Journal(tmp_path / "x" / "y").write("epoch", epoch=1, metrics={})
     assert sync(tmp_path / "x" / "y", uri).run_id is None
-
-
-@pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An address on this machine that refuses at once: the port is taken, and nobody listens."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.mark.parametrize(
@@ -249,19 +157,3 @@ def test_the_default_store_is_absolute_and_the_environment_goes_first(
     assert check_uri(default_uri("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host:5000")
     assert default_uri("runs") == "https://host:5000"
-
-
-def test_a_mirror_without_mlflow_warns_and_lets_the_run_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mlflow", None)
-    start(tmp_path / "x" / "a")
-    with (
-        pytest.warns(RuntimeWarning, match=r"\.\[mlflow\]"),
-        Mirror("http://host") as mirror,
-    ):
-        mirror.due(tmp_path / "x" / "a")
-
-
-def test_a_mirror_of_nothing_does_nothing(tmp_path: Path) -> None:
-    with Mirror(None) as mirror:
-        mirror.due(tmp_path)
-    assert os.listdir(tmp_path) == []

@@ -1,0 +1,167 @@
+"""Letting Ray Tune run the trials of a sweep: with early stops, and an end at errors that every trial would meet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from raytrain.errors import Interrupted, RefusedError
+from raytrain.sweeps.capacity import Capacity
+from raytrain.sweeps.head_monitor import HeadMonitor
+from raytrain.sweeps.ledger import Ledger, recorder
+from raytrain.sweeps.space import Space
+from raytrain.sweeps.study import outcome, searcher
+from raytrain.sweeps.trial import TrialJob, reserved, run_trial
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class OpenSweep:
+    """A sweep whose trials can run.
+
+    Args:
+        study: draws their settings.
+        space: what it draws from.
+        ledger: records them.
+        job: what they have in common.
+        capacity: says when another one may start.
+        head: says whether the cluster's head is there.
+    """
+
+    study: optuna.Study
+    space: Space
+    ledger: Ledger
+    job: TrialJob
+    capacity: Capacity
+    head: HeadMonitor
+
+
+def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> None:
+    """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from.
+
+    Args:
+        interrupted: numbers of trials in the study that go on.
+
+    Raises:
+        RefusedError, Interrupted: of a trial; the other trials are stopped and go on when the sweep is resumed.
+    """
+    from ray import tune
+
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # our own handler records what it stops
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    ledger, job = sweep.ledger, sweep.job
+    scratch = Path(tempfile.mkdtemp(prefix="raytrain-tune-"))
+    search = searcher(sweep.study, sweep.space, interrupted, sweep.capacity, ledger.options.cost, ledger.never_began)
+    # trials of several workers have the restarts of Ray Train, and processes of their own
+    max_failures = job.max_failures if job.single_worker else 0
+    try:
+        tune.Tuner(
+            tune.with_resources(tune.with_parameters(run_trial, job=job), reserved(job)),
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=early_stopping(ledger, sweep.head),
+                num_samples=samples,
+                reuse_actors=job.single_worker,
+            ),
+            run_config=tune.RunConfig(
+                name=ledger.sweep,
+                storage_path=str(scratch),
+                failure_config=tune.FailureConfig(max_failures=max_failures),
+                callbacks=[recorder(ledger)],
+                verbose=0,
+            ),
+        ).fit()
+    except Exception as error:
+        if (fatal := fatal_error(error)) is not None:  # Tune wraps what a scheduler raises
+            raise fatal from None
+        sweep.head.settled()
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    # a trial that Tune dropped without a word would be missing otherwise
+    for trial in sweep.study.get_trials(deepcopy=False):
+        if trial.number not in ledger.recorded and trial.number in ledger.running:
+            ledger.ended(trial.number, ledger.running[trial.number], "Tune ended without a result of it")
+
+
+def early_stopping(ledger: Ledger, head: HeadMonitor) -> Any:
+    """ASHA on the best value so far, which knows the trials of earlier lives of the sweep.
+
+    No trial stops early where there are no more epochs than the grace, nor where a cost is kept low: a cheap trial must
+    not be stopped for being a little worse.
+    """
+    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+    epochs = ledger.base.optim.num_epochs
+    grace = ledger.options.grace(epochs)
+    if grace >= epochs or ledger.options.cost:
+        return stops_at_fatal_error(FIFOScheduler, ledger, head)()
+
+    class RunningBest(stops_at_fatal_error(ASHAScheduler, ledger, head)):  # type: ignore[misc]
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
+            # after its last epoch a trial ends by itself; stopping it would record it as stopped early
+            if result["epoch"] >= epochs:
+                return TrialScheduler.CONTINUE
+            return super().on_trial_result(tune_controller, trial, result)
+
+    scheduler = RunningBest(
+        time_attr="epoch",
+        metric="best",
+        mode="max",
+        max_t=epochs,
+        grace_period=grace,
+        reduction_factor=ledger.options.reduction,
+    )
+    for number, event in ledger.recorded.items():
+        if event["state"] != "failed":
+            past = SimpleNamespace(trial_id=event["run"])
+            scheduler.on_trial_add(None, past)
+            for epoch, best in ledger.run(number).history:
+                scheduler.on_trial_result(None, past, {"epoch": epoch, "best": best})
+    return scheduler
+
+
+def stops_at_fatal_error(scheduler: Any, ledger: Ledger, head: HeadMonitor) -> Any:
+    """A scheduler class that ends the sweep at an error which the other trials would only meet too.
+
+    Tune asks the scheduler before the study and the ledger hear of the error, so that this trial too goes on with the
+    sweep. A trial whose driver was lost with the cluster's head has not failed either: nothing is recorded until the
+    head answers.
+
+    Args:
+        scheduler: the class of Tune's that decides otherwise.
+    """
+
+    class StopsAtFatalError(scheduler):  # type: ignore[misc]
+        def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+            from raytrain.sweeps import compat
+
+            if (fatal := fatal_error(compat.trial_error(trial))) is not None:
+                raise fatal
+            if outcome(ledger.run(trial.config["number"])) != "failed":
+                head.settled()
+            super().on_trial_error(tune_controller, trial)
+
+    return StopsAtFatalError
+
+
+def fatal_error(error: BaseException | None) -> RefusedError | Interrupted | None:
+    """The refusal, or the interruption such as a full disk, behind an error of a trial or of Tune; None of any other.
+
+    Such an error ends the sweep, with the error's own message and exit code.
+    """
+    while error is not None:
+        cause = getattr(error, "cause", None)  # what Ray's wrapper holds
+        error = cause if isinstance(cause, BaseException) else error
+        if isinstance(error, (RefusedError, Interrupted)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,44 @@
+"""space.json of a sweep: what is searched, from which recipe, on which data. A resumed sweep must have the same one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from raytrain.files import read_model, write_json
+
+NAME = "space.json"
+
+
+class SearchIdentity(BaseModel):
+    """What makes two sweeps the same search. Parts that a newer version has added are kept, and compared.
+
+    Args:
+        space: {field of the config: its Optuna distribution, as that package writes it to JSON}.
+        base: the recipe's settings by dotted names, without those that no result depends on.
+        data: fingerprint of the table.
+        search: settings of the search: seed, early stopping and the like.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    space: dict[str, dict[str, Any]]
+    base: dict[str, Any]
+    data: str
+    search: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> SearchIdentity:
+        """What the sweep in `folder` searches.
+
+        Raises:
+            FileNotFoundError: the folder is no sweep's.
+            DataError: the file is damaged; each problem names the field.
+        """
+        return read_model(folder / NAME, cls, "Start a new sweep under another name.")
+
+    def write(self, folder: Path) -> None:
+        """Write space.json into `folder`, atomically."""
+        write_json(folder / NAME, self.model_dump())

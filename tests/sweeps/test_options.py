@@ -1,0 +1,40 @@
+"""Options of a sweep: which make none, and which decide its trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raytrain.errors import UsageError
+from raytrain.sweeps.options import SweepOptions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"sampler": "best"}, "no sampler 'best'"),
+        ({"cost": "money"}, "no cost 'money'"),
+        ({"cost": "index_bytes", "repeat_best": 2}, "leave one out"),
+        ({"trials": 0}, "at least one trial"),
+        ({"hours": 0.0}, "above 0"),
+        ({"reduction": 1}, "at least 2"),
+    ],
+)
+def test_options_that_make_no_sweep_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SweepOptions(**wrong)
+
+
+def test_what_decides_the_trials_reads_as_in_older_sweeps() -> None:
+    assert SweepOptions(trials=9).search(10) == {"seed": 0, "grace_epochs": 3, "reduction": 3}
+    more = SweepOptions(sampler="gp", cost="gpu_seconds", each_method=2, warm_start=("a",), grace_epochs=1).search(10)
+    assert {name: more[name] for name in ("sampler", "cost", "each_method", "warm_start", "grace_epochs")} == {
+        "sampler": "gp", "cost": "gpu_seconds", "each_method": 2, "warm_start": ["a"], "grace_epochs": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(1, 1), (4, 1), (5, 2), (30, 8)])
+def test_the_grace_is_a_quarter_of_the_epochs_rounded_up_unless_it_is_given(epochs: int, expected: int) -> None:
+    assert SweepOptions().grace(epochs) == expected
+    assert SweepOptions(grace_epochs=7).grace(epochs) == 7

@@ -1,0 +1,34 @@
+"""MLflow stores, and journals to mirror."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One store for all tests here: making one takes seconds. Each test has an experiment of its own."""
+    pytest.importorskip("mlflow", reason="the mirror needs MLflow")
+    from raytrain.tracking.mlflow import default_uri, prepare_store
+
+    address = default_uri(tmp_path_factory.mktemp("store") / "deeper")
+    prepare_store(address)
+    return address
+
+
+@pytest.fixture(autouse=True)
+def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address on this machine that refuses at once: the port is taken, and nobody listens."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

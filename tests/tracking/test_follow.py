@@ -1,0 +1,37 @@
+"""Following a run that trains elsewhere: each new event is one line, and a later follower repeats none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raytrain.config import override
+from raytrain.tracking.follow import Follower, describe
+from raytrain.tracking.journal import Journal
+from tests.runs import small_run
+
+
+def test_a_follower_prints_what_is_new_and_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = override(small_run(tmp_path), {"name": "run"})
+    journal = Journal(config.folder)
+    journal.write("start", uid="u")
+    with Follower(config, None, interval_s=0.01):
+        journal.write("epoch", epoch=1, metrics={"val/rsum": 12.345})
+        journal.write("end", status="finished", error=None)
+    lines = [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["run epoch 1/3 val/rsum 12.35", "run end: finished"]
+    with Follower(config, None, interval_s=0.01):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_events_are_described_with_what_matters_of_them(tmp_path: Path) -> None:
+    config = override(small_run(tmp_path), {"name": "run"})
+
+    def line(**event: object) -> str:
+        return describe(config, {"time": 0.0, **event}).split(" ", 1)[1]
+
+    assert line(event="epoch", epoch=2, metrics={"val/rsum": None}) == "run epoch 2/3 val/rsum none"
+    assert line(event="resume", epoch=2) == "run resume after epoch 2"
+    assert line(event="end", status="failed", error="NonFiniteError: x") == "run end: failed (NonFiniteError: x)"
