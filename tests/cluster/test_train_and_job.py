@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.config import override, to_yaml
-from raytrain.review.leaderboard import write_leaderboard
+from raytrain.review.write import write_leaderboard
 from raytrain.tracking.journal import Journal
 from raytrain.training.checkpoint import complete, load
 from tests.packages import installed

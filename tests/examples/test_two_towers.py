@@ -19,7 +19,7 @@ from raytrain.errors import UsageError
 from raytrain.methods import METHODS
 from raytrain.methods.base import StepContext
 from raytrain.recipes import RECIPES
-from raytrain.review.leaderboard import write_leaderboard
+from raytrain.review.write import write_leaderboard
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
