@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from raytrain.tracking.run_record import RunRecord
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # help and completion read COSTS, and need no config
+    from raytrain.tracking.run_record import RunRecord
 
 COSTS = {"index_bytes": "cost/index_bytes", "gpu_seconds": "cost/gpu_seconds", "worker_seconds": "cost/worker_seconds"}
 """{name: the metric of a run}. Bytes are those of one image's embedding as float32: K views cost K vectors."""

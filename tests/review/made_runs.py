@@ -12,6 +12,8 @@ from torch import Tensor
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.record import NAME as RERANK_FILE
+from raytrain.evaluation.reranking.record import RerankRecord
 from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
 
@@ -86,3 +88,12 @@ def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: st
         "sha256": sha256(path),
     }
     write_json(path.with_suffix(".json"), facts)
+
+
+def write_search(folder: Path, tried: dict[str, list[list[Any]]]) -> None:
+    """Writes the rerank.json of a search that tried these settings."""
+    RerankRecord(
+        params={"i2t": None, "t2i": None}, before=300.0, after=310.0, settings_tried=4, seconds=1.0, split="val",
+        fingerprint=DATA, checkpoint="checkpoint_00000002", seed=0, commit=None, protocol="split/val", trials=0,
+        search_seed=0, before_metrics={"rsum": 300.0}, after_metrics={"rsum": 310.0}, tried=tried,
+    ).write(folder / RERANK_FILE)  # fmt: skip

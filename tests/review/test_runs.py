@@ -16,7 +16,7 @@ def test_metrics_are_those_of_the_epoch_that_validation_selects(tmp_path: Path) 
     metrics = make_run(tmp_path / "e" / "a")  # its second epoch of three is the best
     (run,) = read_runs(tmp_path)
     assert run.val == pytest.approx(metrics)
-    assert (run.step, run.epochs, run.usage.worker_seconds) == (2, 3, 30.0)
+    assert (run.record.best_step, run.epochs, run.usage.worker_seconds) == (2, 3, 30.0)
 
 
 def test_another_metric_selects_another_epoch(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_another_metric_selects_another_epoch(tmp_path: Path) -> None:
     make_run(folder, **{"evaluation.select": "val/t2i/recall_at_1"})
     Journal(folder).write("epoch", epoch=4, step=44, metrics={"val/t2i/recall_at_1": 100.0, "val/rsum": 1.0})
     (run,) = read_runs(tmp_path)
-    assert (run.step, run.val["rsum"]) == (44, 1.0)
+    assert (run.record.best_step, run.val["rsum"]) == (44, 1.0)
 
 
 @pytest.mark.parametrize("status", ["finished", "pruned", "failed", None])
@@ -37,7 +37,7 @@ def test_a_run_is_open_until_its_journal_ends(tmp_path: Path, status: str | None
 def test_a_run_without_an_epoch_has_no_metrics(tmp_path: Path) -> None:
     Journal(tmp_path / "e" / "a").write("start", uid="a", kind="run", config={})
     (run,) = read_runs(tmp_path)
-    assert (run.val, run.step, run.epochs, run.evaluations) == ({}, None, 0, [])
+    assert (run.val, run.record.best_step, run.epochs, run.evaluations) == ({}, None, 0, [])
     assert (run.name, run.seed) == ("a", 0)
 
 

@@ -135,8 +135,8 @@ def test_arguments_without_a_meaning_say_so(folder: Path, capsys: pytest.Capture
         (["--bank", "many"], "whole numbers"),
         (["--bank", "0"], "numbers of training queries"),
         (["--modes", "sinkhorn"], "cross, product, additive, mtfn"),
-        (["--modes", "mtfn", "--bank", "5"], "leave it out"),
-        (["--trials", "-1"], "none or more"),
+        (["--modes", "mtfn", "--bank", "5"], "leave mtfn out, or the bank"),
+        (["--trials", "-1"], "give 0 or more"),
     ):
         assert main(["rerank", str(folder), *arguments]) == 2
         assert message in capsys.readouterr().err

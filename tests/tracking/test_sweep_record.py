@@ -45,7 +45,7 @@ def test_a_folder_without_one_is_no_sweep(tmp_path: Path) -> None:
 
 
 def test_recorded_sweeps_open_and_would_be_written_as_they_are(tmp_path: Path) -> None:
-    files = sorted((ROOT / "docs" / "results").rglob(NAME))
+    files = sorted((ROOT / "results").rglob(NAME))
     assert files
     for file in files:
         SearchIdentity.read(file.parent).write(tmp_path)
