@@ -31,6 +31,15 @@ def table(tmp_path: Path) -> Path:
     ).path
 
 
+@pytest.fixture(scope="module")
+def undisturbed(vit: str, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """sha256 of the features of the same eleven images, encoded without a stop."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    made = build("karpathy", karpathy(home / "root", [entry(n, "train") for n in range(11)]), home / "table")
+    encode(made.path, vit, **OPTIONS)
+    return Table(made.path).features["vit"].sha256
+
+
 class Stop(Exception):
     """What a test throws in place of a kill; tests/faults/test_kill_data.py kills."""
 
@@ -120,8 +129,9 @@ def test_another_model_in_the_same_place_is_another_encoding(table: Path, tmp_pa
 
 
 @pytest.mark.parametrize("harm", ["rows", "line", "foreign", "torn"])
-def test_a_shard_that_is_not_what_its_line_says_is_encoded_again(table: Path, vit: str, harm: str) -> None:
-    encode(table, vit, name="whole", **OPTIONS)
+def test_a_shard_that_is_not_what_its_line_says_is_encoded_again(
+    table: Path, vit: str, undisturbed: str, harm: str
+) -> None:
     stopped(table, vit, 5)
     journal = lines(table, "vit")
     first, second = journal.read_text().splitlines()
@@ -139,11 +149,10 @@ def test_a_shard_that_is_not_what_its_line_says_is_encoded_again(table: Path, vi
         journal.write_text(f"{second}\n{first[:-9]}")
     assert encode(table, vit, **OPTIONS)["taken_up"] == 4
     features = Table(table).features
-    assert features["vit"].sha256 == features["whole"].sha256
+    assert features["vit"].sha256 == undisturbed
 
 
-def test_a_shard_with_a_repaired_image_is_encoded_again(table: Path, vit: str) -> None:
-    encode(table, vit, name="whole", **OPTIONS)
+def test_a_shard_with_a_repaired_image_is_encoded_again(table: Path, vit: str, undisturbed: str) -> None:
     root = Table(table).image_root
     (root / "1.jpg").write_text("no picture")  # type: ignore[union-attr]
     stopped(table, vit, 5, allow_missing=0.1)
@@ -154,7 +163,7 @@ def test_a_shard_with_a_repaired_image_is_encoded_again(table: Path, vit: str) -
     write_image(root / "1.jpg", 1)  # type: ignore[operator]
     assert encode(table, vit, **OPTIONS)["taken_up"] == 4
     features = Table(table).features
-    assert features["vit"].sha256 == features["whole"].sha256
+    assert features["vit"].sha256 == undisturbed
     assert features["vit"].encoder["missing"] == []
 
 
@@ -169,12 +178,11 @@ def test_broken_images_do_not_cost_the_shards_before_them(table: Path, vit: str)
 
 @pytest.mark.parametrize("moment", ["before", "between", "after"])
 def test_a_kill_while_the_array_moves_into_the_table(
-    table: Path, vit: str, moment: str, monkeypatch: pytest.MonkeyPatch
+    table: Path, vit: str, undisturbed: str, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from raytrain.data.encode import encode as encoding
     from raytrain.data.table import writer
 
-    encode(table, vit, name="whole", **OPTIONS)
     write, add = writer.write_json, encoding.add_feature
 
     def no_writing(path: Path, value: Any) -> Path:
@@ -200,7 +208,7 @@ def test_a_kill_while_the_array_moves_into_the_table(
     encode(table, vit, map_batches=counting, **OPTIONS)
     assert counting.rows == []  # every shard was there
     features = Table(table).features
-    assert features["vit"].sha256 == features["whole"].sha256
+    assert features["vit"].sha256 == undisturbed
     assert not (table / "encoding").exists()
 
 

