@@ -29,3 +29,11 @@ def small_run(root: Path, num_epochs: int = 3, batch_size: int = 12) -> RunConfi
     table = Table(folder) if folder.exists() else make_table(folder)
     changes = {"name": "", "experiment": "small", "encoder__dim": 16}
     return tiny(table, root / "runs", **changes, optim__batch_size=batch_size, optim__num_epochs=num_epochs)
+
+
+def fit_here(config: RunConfig, **options: Any) -> dict[str, float]:
+    """`fit` on the config's own tables, in this process."""
+    from raytrain.training.fit import fit
+    from raytrain.training.run import open_tables
+
+    return fit(config, open_tables(config), **options)

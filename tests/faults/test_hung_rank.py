@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
-from raytrain.training.watchdog import TIMEOUT, Watchdog
+from raytrain.training.watchdog import TIMEOUT
 from tests.ray_cluster import ROOT
 from tests.runs import small_run
 
@@ -49,19 +48,3 @@ def test_a_hung_rank_ends_the_run_which_then_goes_on_from_its_checkpoint(tmp_pat
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert [event["epoch"] for event in events if event["event"] == "resume"] == [1]
     assert events[-1]["status"] == "finished"
-
-
-def test_a_run_that_goes_on_leaves_no_trace_of_its_watchdog(tmp_path: Path) -> None:
-    with Watchdog(tmp_path, 0, 60.0) as watchdog:
-        watchdog.beat()
-        assert (tmp_path / "stacks-rank0.txt").exists()
-    assert list(tmp_path.iterdir()) == []
-    with Watchdog(tmp_path, 0, 0.0) as watchdog:
-        watchdog.beat()
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_a_wrong_time_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TIMEOUT, "soon")
-    with pytest.raises(UsageError, match=f"{TIMEOUT}=soon"):
-        Watchdog(tmp_path, 0)

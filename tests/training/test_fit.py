@@ -1,10 +1,11 @@
+"""The loop: what a run learns, writes and leaves, where it stops, and that resumed equals uninterrupted."""
+
 from __future__ import annotations
 
-import itertools
-import json
 import os
+import shutil
 import signal
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,30 @@ import numpy as np
 import pytest
 import torch
 
-from raytrain.config import RunConfig, flatten, override
+from raytrain.config import RunConfig, override
 from raytrain.data.table import Table
-from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, RefusedError
+from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, RefusedError, Stopped
+from raytrain.methods.base import StepContext
+from raytrain.scoring.feed import open_feed
 from raytrain.tracking.journal import Journal
-from raytrain.training import checkpoint, stop
-from raytrain.training.fit import fit
-from raytrain.training.run import open_tables, resumable, train
-from tests.runs import tiny
-from tests.tables import make_table
+from raytrain.training import checkpoint
+from raytrain.training import fit as loop
+from raytrain.training.build import build_method, open_batches
+from raytrain.training.fit import fit, train_epoch, train_step
+from raytrain.training.memory import Estimate
+from raytrain.training.run import open_tables
+from raytrain.training.train_state import TrainState
+from tests.runs import fit_here, tiny
+from tests.tables import make_query_table, make_table
 
-DIVE: dict[str, Any] = {"method.kind": "dive", "method.head_dim": 4, "method.iterations": 2, "optim.batch_size": 4}
-
-
-def run(config: RunConfig, **more: Any) -> dict[str, float]:
-    return fit(config, open_tables(config), **more)
+CPU = torch.device("cpu")
+DIVE: dict[str, Any] = {
+    "method__kind": "dive", "method__head_dim": 4, "method__iterations": 2, "optim__batch_size": 4,
+}  # fmt: skip
+COMPOSED: dict[str, Any] = {
+    "encoder__dim": 16, "encoder__pooling": "mean", "optim__batch_size": 30, "optim__lr": 1e-2, "method__dropout": 0.0,
+    "data__word_drop": 0.0,
+}  # fmt: skip
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -35,28 +45,52 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return checkpoint.load(path).weights
 
 
+def epochs(config: RunConfig) -> list[dict[str, Any]]:
+    return [event for event in Journal(config.folder).read() if event["event"] == "epoch"]
+
+
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    return make_table(tmp_path_factory.mktemp("sixty") / "table", items=60)
+
+
 @pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
-def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, tmp_path: Path) -> None:
-    table = make_table(tmp_path / "table", items=60)
-    config = tiny(
-        table, tmp_path, method__kind=method, encoder__text__kind=text, optim__num_epochs=6, optim__lr=5e-3,
-        data__word_drop=0.0,
-    )  # fmt: skip
+def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, sixty: Table, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"method__kind": method, "optim__num_epochs": 6, "optim__lr": 5e-3}
     if method == "dive":
-        rates = {"optim.lr": 3e-3, "method.image_lr_scale": 1.0, "method.set_lr_scale": 1.0}
-        config = override(config, DIVE | rates | {"optim.num_epochs": 12})
+        rates = {"optim__lr": 3e-3, "method__image_lr_scale": 1.0, "method__set_lr_scale": 1.0}
+        changes = DIVE | rates | {"optim__num_epochs": 8}
     reported: list[dict[str, float]] = []
-    run(config, report=lambda metrics, _: reported.append(metrics))
+    config = tiny(sixty, tmp_path, encoder__text__kind=text, data__word_drop=0.0, **changes)
+    fit_here(config, report=lambda metrics, _: reported.append(metrics))
     assert reported[-1]["train/loss"] < reported[1]["train/loss"] / 1.2
     if text == "tokens":  # the words of the table are random: only the token states tell of the image
-        assert reported[-1]["best"] > 450 > 100
+        assert reported[-1]["best"] > 450  # chance is about 100
+
+
+@pytest.fixture(scope="module")
+def queries(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    return make_query_table(tmp_path_factory.mktemp("queries") / "table")
+
+
+@pytest.mark.parametrize("kind", ["composed", "rau"])
+def test_both_halves_of_the_query_are_learned_and_neither_is_enough(kind: str, queries: Table, tmp_path: Path) -> None:
+    best = {}
+    for composition in ("fusion", "image", "text"):
+        changes = {"name": composition, "method__kind": kind, "method__composition": composition}
+        reported: list[dict[str, float]] = []
+        config = tiny(queries, tmp_path, **COMPOSED, **changes, optim__num_epochs=12)
+        fit_here(config, report=lambda metrics, _, reported=reported: reported.append(metrics))
+        best[composition] = reported[-1]["best"]
+    assert best["fusion"] > 260
+    assert best["fusion"] > 60 + max(best["image"], best["text"])
 
 
 def test_the_run_folder_holds_its_whole_story(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path)
     reported: list[tuple[dict[str, float], Path | None]] = []
-    run(config, report=lambda metrics, path: reported.append((metrics, path)))
+    fit_here(config, report=lambda metrics, path: reported.append((metrics, path)))
     events = Journal(config.folder).read()
     assert [event["event"] for event in events] == ["start", "epoch", "epoch", "end"]
     assert events[0]["config"]["method.views"] == 2
@@ -73,10 +107,26 @@ def test_the_run_folder_holds_its_whole_story(table: Table, tmp_path: Path) -> N
 
 @pytest.mark.filterwarnings("ignore:tiny")
 def test_a_run_of_sets_journals_their_variance(table: Table, tmp_path: Path) -> None:
-    metrics = run(override(tiny(table, tmp_path, method__kind="dive"), DIVE))
+    metrics = fit_here(tiny(table, tmp_path, **DIVE))
     assert metrics["diagnostics/set_log_variance"] < 0
     assert metrics["diagnostics/query_set_log_variance"] < 0
     assert 0 <= metrics["train/collapsed"] <= 1
+
+
+def test_a_rau_run_journals_its_uncertainty(queries: Table, tmp_path: Path) -> None:
+    config = tiny(queries, tmp_path, **COMPOSED, method__kind="rau", method__theta=0.5, method__theta_mode="quantile")
+    fit_here(config)
+    first, second = (event["metrics"] for event in epochs(config))
+    assert first["train/further_positives"] == 0  # theta waits for the second epoch
+    assert 0.2 < second["train/further_positives"] < 0.8
+    assert second["train/sigma"] > 0
+    assert -1 <= second["diagnostics/uncertainty_rank_correlation"] <= 1
+
+
+@pytest.mark.parametrize("kind", ["pcme", "pcmepp"])
+def test_probabilistic_image_text_runs_journal_their_uncertainty(kind: str, table: Table, tmp_path: Path) -> None:
+    metrics = fit_here(tiny(table, tmp_path, method__kind=kind))
+    assert -1 <= metrics["diagnostics/uncertainty_rank_correlation"] <= 1
 
 
 def test_a_collapse_that_lasts_an_epoch_is_told(tmp_path: Path) -> None:
@@ -84,43 +134,66 @@ def test_a_collapse_that_lasts_an_epoch_is_told(tmp_path: Path) -> None:
     for name in ("lite0", "minilm"):  # images and captions that nothing tells apart
         features = np.load(table.path / "features" / f"{name}.npy", mmap_mode="r+")
         features[...] = 1.0
-    changes = {"optim.lr": 1e-7, "method.mean_warmup_epochs": 1, "method.dropout": 0.0}
-    config = override(tiny(table, tmp_path, method__kind="dive"), DIVE | changes)
-    with pytest.warns(UserWarning, match="tiny: in every step of epoch 2 .*mean_warmup_epochs") as told:
-        run(config)
-    assert len(told) == 1
+    changes = {"optim__lr": 1e-7, "method__mean_warmup_epochs": 1, "method__dropout": 0.0}
+    with pytest.warns(UserWarning, match="tiny: in every step of epoch 2 .*mean_warmup_epochs") as warned:
+        fit_here(tiny(table, tmp_path, **DIVE, **changes))
+    assert len(warned) == 1
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """A whole run, and one that ended in its second epoch after a checkpoint within it.
+
+    Args:
+        whole: config of the run that nothing stopped.
+        parts: config of the run that was stopped.
+        first, inside: checkpoints after its first epoch and within its second.
+    """
+
+    whole: RunConfig
+    parts: RunConfig
+    first: Path
+    inside: Path
 
 
 class StopHere(Exception):
     """Ends a run from its report."""
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, {"method__kind": "dive"}, {"method__kind": "pcme"}],
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, DIVE, {"method__kind": "pcme"}],
+    ids=["plain", "average", "accumulation", "images", "pcme"],  # dive: batches of images, dropout drawn by step
 )
-@pytest.mark.parametrize("place", ["epoch", "step"])
-def test_resumed_equals_uninterrupted_bit_for_bit(
-    place: str, changes: dict[str, Any], table: Table, tmp_path: Path
-) -> None:
-    if changes.get("method__kind") == "dive":  # batches of images, dropout drawn by step
-        changes = {name.replace(".", "__"): value for name, value in DIVE.items()} | changes
-    whole = tiny(table, tmp_path / "whole", optim__num_epochs=3, **changes)
-    run(whole)
+def interruption(
+    request: pytest.FixtureRequest, table: Table, tmp_path_factory: pytest.TempPathFactory
+) -> Interruption:
+    root = tmp_path_factory.mktemp("interrupted")
+    whole = tiny(table, root / "whole", optim__num_epochs=3, **request.param)
+    fit_here(whole)
 
     def stop(metrics: dict[str, float], path: Path | None) -> None:
         if metrics["epoch"] == 2:
             raise StopHere
 
-    parts = tiny(table, tmp_path / "parts", optim__num_epochs=3, optim__checkpoint_steps=4, **changes)
+    parts = tiny(table, root / "parts", optim__num_epochs=3, optim__checkpoint_steps=4, **request.param)
     with pytest.raises(StopHere):
-        run(parts, report=stop, checkpoint_root=tmp_path / "kept")
-    first, inside, _ = checkpoint.complete(tmp_path / "kept")  # after 3 steps, 4 (or 5: the next update), and 6
-    run(parts, resume_from=first if place == "epoch" else inside)
-    for name, value in weights(whole.folder).items():
-        assert torch.equal(value, weights(parts.folder)[name]), name
-    last = [[e["metrics"] for e in Journal(c.folder).read() if e["event"] == "epoch"][-1] for c in (whole, parts)]
-    ours, theirs = ({k: v for k, v in metrics.items() if not k.startswith("cost")} for metrics in last)
+        fit_here(parts, report=stop, checkpoint_root=root / "kept")
+    first, inside, _ = checkpoint.complete(root / "kept")  # after 3 steps, 4 (or 5: the next update), and 6
+    return Interruption(whole, parts, first, inside)
+
+
+@pytest.mark.parametrize("place", ["first", "inside"])
+def test_resumed_equals_uninterrupted_bit_for_bit(place: str, interruption: Interruption, tmp_path: Path) -> None:
+    whole, parts = interruption.whole, override(interruption.parts, {"storage": str(tmp_path)})
+    shutil.copytree(interruption.parts.folder, parts.folder)
+    fit_here(parts, resume_from=getattr(interruption, place))
+    expected = weights(whole.folder)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(parts.folder).items())
+    ours, theirs = (
+        {name: value for name, value in epochs(config)[-1]["metrics"].items() if not name.startswith("cost")}
+        for config in (parts, whole)
+    )
     assert ours == theirs
     resumed = Journal(parts.folder).last("resume")
     assert resumed is not None
@@ -133,7 +206,7 @@ def test_a_nan_feature_stops_the_run_naming_step_and_term(tmp_path: Path) -> Non
     features[0] = np.nan
     config = tiny(table, tmp_path)
     with pytest.raises(NonFiniteError, match=r"step \d \(epoch 1\): view_triplet is nan"):
-        run(config)
+        fit_here(config)
     end = Journal(config.folder).last("end")
     assert end is not None
     assert end["status"] == "failed"
@@ -150,7 +223,7 @@ def test_sigterm_writes_a_checkpoint_and_says_resumable(table: Table, tmp_path: 
             killed.append(True)
 
     with pytest.raises(Interrupted) as error:
-        run(config, report=kill)
+        fit_here(config, report=kill)
     assert killed
     assert error.value.exit_code == 75
     latest = checkpoint.latest(config.folder)
@@ -161,37 +234,7 @@ def test_sigterm_writes_a_checkpoint_and_says_resumable(table: Table, tmp_path: 
     assert end["status"] == "interrupted"
 
 
-def test_a_run_that_trains_elsewhere_is_asked_to_stop_through_its_folder(table: Table, tmp_path: Path) -> None:
-    config = tiny(table, tmp_path, name="a", optim__num_epochs=3, optim__lr=1e-4)
-
-    def ask(metrics: dict[str, float], path: Path | None) -> None:
-        stop.ask(config.folder)
-        time.sleep(stop.LOOK_EVERY_S)
-
-    with pytest.raises(Interrupted, match="stopped at step 4"):
-        fit(config, open_tables(config), ask)
-    train(config)
-    journal = Journal(config.folder).read()
-    assert [event["epoch"] for event in journal if event["event"] == "epoch"] == [1, 2, 3]
-    assert [event["status"] for event in journal if event["event"] == "end"] == ["interrupted", "finished"]
-
-
-def test_an_epoch_whose_line_a_kill_prevented_is_told_on_resuming(table: Table, tmp_path: Path) -> None:
-    config = tiny(table, tmp_path)
-    kept = tmp_path / "kept"
-    run(config, checkpoint_root=kept)
-    journal = config.folder / "journal.jsonl"
-    start, first, *_ = journal.read_text().splitlines(keepends=True)
-    journal.write_text(start)  # the first checkpoint is complete, its line was never written
-    run(config, resume_from=checkpoint.complete(kept)[0])
-    events = Journal(config.folder).read()
-    assert [(e["event"], e.get("epoch")) for e in events][1:] == [
-        ("resume", 1), ("epoch", 1), ("epoch", 2), ("end", None),
-    ]  # fmt: skip
-    assert events[2]["metrics"] == json.loads(first)["metrics"]
-
-
-def test_a_run_stopped_at_its_very_last_step_is_judged_on_resuming(table: Table, tmp_path: Path) -> None:
+def test_a_run_stopped_at_its_very_last_step_is_validated_on_resuming(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, optim__max_steps=4)
 
     def stop(metrics: dict[str, float], path: Path | None) -> None:
@@ -199,28 +242,13 @@ def test_a_run_stopped_at_its_very_last_step_is_judged_on_resuming(table: Table,
             os.kill(os.getpid(), signal.SIGTERM)  # noticed after step 4, the last
 
     with pytest.raises(Interrupted):
-        run(config, report=stop)
+        fit_here(config, report=stop)
     latest = checkpoint.latest(config.folder)
     assert latest is not None
     assert checkpoint.load(latest).manifest["step"] == 4
-    metrics = run(config, resume_from=latest)
+    metrics = fit_here(config, resume_from=latest)
     assert metrics["val/rsum"] > 0
-    assert [e["step"] for e in Journal(config.folder).read() if e["event"] == "epoch"] == [3, 4]
-
-
-def test_a_run_that_another_process_trains_is_refused(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    clock = itertools.count(0.0, 5.0)
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    config = tiny(table, tmp_path)
-    other = Journal(config.folder)
-    other.write("start", config=flatten(config), uid="u")
-    with pytest.raises(RefusedError, match="another process is training"):
-        resumable(config)
-    other.close()
-    assert resumable(config) is None
+    assert [event["step"] for event in epochs(config)] == [3, 4]
 
 
 def test_a_run_that_went_on_elsewhere_is_written_to_no_more_from_here(table: Table, tmp_path: Path) -> None:
@@ -232,26 +260,159 @@ def test_a_run_that_went_on_elsewhere_is_written_to_no_more_from_here(table: Tab
         journal.write("resume", uid="u", life="another", epoch=1, checkpoint=checkpoint and checkpoint.name)
 
     with pytest.raises(RaytrainError, match="another process has gone on with this run"):
-        fit(config, open_tables(config), cut_off)
+        fit_here(config, report=cut_off)
     assert [event["event"] for event in journal.read()] == ["start", "epoch", "resume"]  # no second epoch, no end
     assert len(list(config.folder.glob("checkpoint_*"))) == 1
 
 
 def test_max_steps_ends_a_dry_run_early(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, optim__max_steps=1)
-    run(config)
+    fit_here(config)
     assert [path.name for path in checkpoint.complete(config.folder)] == ["checkpoint_00000001"]
 
 
 def test_only_the_best_and_the_last_checkpoint_are_kept(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, optim__num_epochs=5)
     seen: list[float] = []
-    run(config, report=lambda metrics, _: seen.append(metrics["val/rsum"]))
+    fit_here(config, report=lambda metrics, _: seen.append(metrics["val/rsum"]))
     kept = [checkpoint.load(path).manifest["epoch"] for path in checkpoint.complete(config.folder)]
     assert kept == sorted({seen.index(max(seen)) + 1, 5})
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(table: Table, tmp_path: Path) -> None:
-    found = [run(tiny(table, tmp_path / name, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1))]
-    assert found[0]["train/loss"] == found[1]["train/loss"]
-    assert found[0]["train/loss"] != found[2]["train/loss"]
+    first, same, other = (
+        fit_here(tiny(table, tmp_path / name, seed=seed)) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first["train/loss"] == same["train/loss"]
+    assert first["train/loss"] != other["train/loss"]
+
+
+def test_a_test_split_and_the_table_of_another_checkpoint_are_refused(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path)
+    tables = open_tables(config)
+    with pytest.raises(RefusedError, match="the test split is closed while a run trains"):
+        fit(config, {**tables, "val": table.split("test", allow_test=True)})
+    assert not config.folder.exists()
+    fit_here(override(config, {"optim.max_steps": 1}))
+    other = make_table(tmp_path / "other", seed=1)
+    moved = tiny(other, tmp_path)
+    with pytest.raises(RefusedError, match="fingerprint"):
+        fit_here(moved, resume_from=checkpoint.latest(config.folder))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Stopped("enough"), None), (KeyboardInterrupt(), "interrupted"), (OSError("?"), "failed")]
+)
+def test_what_a_report_raises_ends_the_run(
+    error: BaseException, status: str | None, table: Table, tmp_path: Path
+) -> None:
+    config = tiny(table, tmp_path, optim__max_steps=1)
+
+    def raises(metrics: dict[str, float], path: Path | None) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        fit_here(config, report=raises)
+    end = Journal(config.folder).last("end")
+    assert (end and end["status"]) == status
+
+
+def test_a_run_that_is_expected_not_to_fit_trains_no_step(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "train_step", lambda *given: pytest.fail("it trained"))
+    config = tiny(table, tmp_path)
+    with pytest.raises(RaytrainError, match="share of a GPU"):
+        fit_here(config, memory=Estimate(100, 100))
+    start, end = Journal(config.folder).read()
+    assert start["memory"] == {"needed_bytes": 100, "allowed_bytes": 100, "ran_out": False}
+    assert end["status"] == "failed"
+
+
+def state_and_batches(table: Table, storage: Path, **changes: Any) -> tuple[TrainState, Any]:
+    config = tiny(table, storage, **changes)
+    feed = open_feed(config, table)
+    torch.manual_seed(config.seed)
+    state = TrainState(config, build_method(config, feed), CPU)
+    return state, open_batches(config, table.split("train"), feed, state.model.noise_shape)
+
+
+def test_a_step_adds_to_the_gradient_and_changes_weights_where_it_is_told_to(table: Table, tmp_path: Path) -> None:
+    """The gradient of two steps is the sum of theirs; after an update it is gone."""
+    state, batches = state_and_batches(table, tmp_path)
+    first, second = (next(batches.epoch(epoch)) for epoch in range(2))
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    parts = []
+    for batch in (first, second):
+        state.optimizer.zero_grad()
+        train_step(state, batch, StepContext(), update=False)
+        parts.append([parameter.grad.clone() for parameter in state.model.parameters() if parameter.grad is not None])
+    state.optimizer.zero_grad()
+    train_step(state, first, StepContext(), update=False)
+    train_step(state, second, StepContext(), update=False)
+    summed = [parameter.grad for parameter in state.model.parameters() if parameter.grad is not None]
+    for together, one, other in zip(summed, *parts, strict=True):
+        torch.testing.assert_close(together, one + other)
+    assert all(torch.equal(value, before[name]) for name, value in state.model.named_parameters())
+    train_step(state, first, StepContext())
+    assert not all(torch.equal(value, before[name]) for name, value in state.model.named_parameters())
+    assert all(parameter.grad is None for parameter in state.model.parameters())
+
+
+def test_a_step_moves_the_average_by_its_decay(table: Table, tmp_path: Path) -> None:
+    state, batches = state_and_batches(table, tmp_path, optim__ema_decay=0.75)
+    assert state.average is not None
+    before = {name: value.clone() for name, value in state.average.items()}
+    train_step(state, next(batches.epoch(0)), StepContext())
+    for name, value in state.model.state_dict().items():
+        expected = 0.75 * before[name] + 0.25 * value if value.is_floating_point() else value
+        torch.testing.assert_close(state.average[name], expected)
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm(table: Table, tmp_path: Path) -> None:
+    """Without clipping, AdamW's second moments after one step are (1 - beta) times the squared gradient."""
+
+    def squared_norm(clip_norm: float) -> float:
+        state, batches = state_and_batches(table, tmp_path, optim__clip_norm=clip_norm)
+        train_step(state, next(batches.epoch(0)), StepContext())
+        moments = [moment["exp_avg_sq"] for moment in state.optimizer.state.values()]
+        return float(sum(moment.sum() for moment in moments)) / (1 - 0.999)
+
+    whole = squared_norm(0.0)
+    assert squared_norm(whole**0.5 / 2) == pytest.approx(whole / 4, rel=1e-3)
+    assert squared_norm(whole**0.5 * 2) == pytest.approx(whole, rel=1e-3)
+
+
+def test_a_gradient_that_is_not_finite_is_named(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, batches = state_and_batches(table, tmp_path)
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    next(state.model.parameters()).register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(NonFiniteError, match=r"step 0: the gradient is (inf|nan); lower optim\.lr"):
+        train_step(state, next(batches.epoch(0)), StepContext())
+    assert all(torch.equal(value, before[name]) for name, value in state.model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "updates"),
+    [({}, [True, True, True]), ({"optim__accumulation": 2}, [False, True, True]), ({"optim__max_steps": 1}, [True])],
+)
+def test_an_epoch_says_after_each_step_whether_it_changed_the_weights(
+    changes: dict[str, Any], updates: list[bool], table: Table, tmp_path: Path
+) -> None:
+    state, batches = state_and_batches(table, tmp_path, **changes)
+    assert batches.steps == 3
+    assert list(train_epoch(state, batches)) == updates
+    assert (state.epoch, state.step, state.step_in_epoch) == (1, len(updates), 0)
+    assert 0 <= state.train_metrics["cost/data_wait_share"] <= 1
+
+
+def test_an_epoch_goes_on_from_the_step_at_which_it_stands(table: Table, tmp_path: Path) -> None:
+    whole, batches = state_and_batches(table, tmp_path)
+    list(train_epoch(whole, batches))
+    part, batches = state_and_batches(table, tmp_path)
+    steps = train_epoch(part, batches)
+    next(steps)
+    steps.close()
+    assert (part.epoch, part.step, part.step_in_epoch) == (0, 1, 1)
+    assert len(list(train_epoch(part, batches))) == 2
+    assert part.train_metrics["train/loss"] == whole.train_metrics["train/loss"]
