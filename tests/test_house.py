@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -67,3 +68,33 @@ def test_no_config_is_changed_without_being_validated() -> None:
     sources = [path for folder in folders for path in (ROOT / folder).glob("**/*.py") if path != Path(__file__)]
     offenders = [str(path) for path in sources if unchecked.search(path.read_text(encoding="utf-8"))]
     assert len(sources) > 300 and not offenders
+
+
+def modules_of(package: str) -> list[Path]:
+    return [path for path in sorted((ROOT / package).rglob("*.py")) if path.name not in ("__init__.py", "__main__.py")]
+
+
+def test_no_name_of_a_package_hides_one_of_its_modules() -> None:
+    """`import raytrain.losses.triplet` gives the module, whatever its package re-exports."""
+    for path in [*modules_of("raytrain"), *modules_of("search_spaces")]:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        package, _, leaf = name.rpartition(".")
+        init = ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))
+        bound = {
+            alias.asname or alias.name
+            for node in init.body
+            if isinstance(node, ast.ImportFrom) and node.module != package
+            for alias in node.names
+        }
+        assert leaf not in bound, f"{package} re-exports a {leaf} that hides the module {name}"
+
+
+def test_every_file_of_behaviour_has_a_test_file_of_its_name() -> None:
+    """raytrain/a/b.py is tested by tests/a/test_b.py."""
+    missing = []
+    for path in modules_of("raytrain"):
+        place = path.relative_to(ROOT / "raytrain")
+        settings_alone = place.parts[:2] == ("config", "methods")  # tests/config/methods/test_registry.py goes over all
+        if not settings_alone and not (ROOT / "tests" / place.parent / f"test_{place.name}").exists():
+            missing.append(str(place))
+    assert not missing
