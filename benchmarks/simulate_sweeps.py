@@ -220,9 +220,7 @@ def main() -> None:
     actions.add_parser("check")
     actions.add_parser("launch")
     table = actions.add_parser("plan")
-    table.add_argument(
-        "--sweep", default="flickr8k/dvse-sweep", help="folder below results/, or any sweep's folder"
-    )
+    table.add_argument("--sweep", default="flickr8k/dvse-sweep", help="folder below results/, or any sweep's folder")
     table.add_argument("--slots", type=int, help="trials at a time in that sweep; known of the recorded ones")
     table.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64, 512])
     table.add_argument("--trials", type=int, default=512)

@@ -63,7 +63,7 @@ def test_rerank_then_evaluate_gives_both_rows_and_counts_the_openings(
     assert {event["test_openings"] for event in opened} == {1, 2}
     assert main(["leaderboard", "--storage", str(folder), "--json"]) == 0
     assert last_json(capsys)["rows"]
-    assert {path.suffix for path in folder.glob("leaderboard.*")} == {".md", ".csv", ".html"}
+    assert {path.suffix for path in folder.glob("leaderboard.*")} == {".md", ".csv", ".tex", ".html"}
 
 
 def test_evaluation_refuses_a_table_that_changed(tmp_path: Path) -> None:

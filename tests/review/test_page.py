@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +14,7 @@ from raytrain.review.board import Board, Comparison, Curve, Interval
 from raytrain.review.page import front_figure, to_html
 from raytrain.review.trials import Sweep
 from tests.review.made_rows import COST, made_row, made_scores
+from tests.review.made_runs import write_search
 from tests.review.made_sweeps import PRICES, small_sweep
 
 FINISHED = {"finished": 1}
@@ -138,7 +138,7 @@ def test_a_curve_is_drawn_under_its_methods_title() -> None:
 
 def test_the_best_transductive_row_shows_its_temperatures(tmp_path: Path) -> None:
     tried = {side: [["off", 0, 90.0], ["cross", 4.0, 95.0]] for side in ("i2t", "t2i")}
-    (tmp_path / "rerank.json").write_text(json.dumps({"tried": tried}))
+    write_search(tmp_path, tried)
     row = made_row(rerank="cross", transductive=True, runs=["best"], folders=[str(tmp_path)])
     page = to_html(Board([made_row(), row], FINISHED))
     assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from raytrain.review.plots import (
     temperature_curve,
     temperature_map,
 )
+from tests.review.made_runs import write_search
 
 TRIED = {
     "i2t": [["off", 0.0, 100.0], ["cross", 2.0, 101.0], ["cross", 20.0, 105.0], ["additive", 8.0, 90.0]],
@@ -63,7 +63,7 @@ def test_a_setting_over_two_decades_has_a_log_axis() -> None:
 
 def test_temperatures_of_a_run_are_those_of_its_search(tmp_path: Path) -> None:
     assert temperature_curve(tmp_path, "i2t") == temperature_map(tmp_path) == ""
-    (tmp_path / "rerank.json").write_text(json.dumps({"tried": TRIED}))
+    write_search(tmp_path, TRIED)
     assert titles(temperature_curve(tmp_path, "i2t")) == ["cross 2: 101.00", "cross 20: 105.00", "additive 8: 90.00"]
     # the best mode of each direction; MTFN has no scale
     assert titles(temperature_map(tmp_path)) == ["i2t 2, t2i 4: 196.00", "i2t 20, t2i 4: 200.00"]
@@ -73,7 +73,7 @@ def test_temperatures_of_a_run_are_those_of_its_search(tmp_path: Path) -> None:
 
 def test_a_map_of_many_scales_keeps_the_best_of_them(tmp_path: Path) -> None:
     tried = {side: [["cross", 1.0 + n, 100.0 - abs(n - 51)] for n in range(100)] for side in ("i2t", "t2i")}
-    (tmp_path / "rerank.json").write_text(json.dumps({"tried": tried}))
+    write_search(tmp_path, tried)
     scales = {title.partition(",")[0] for title in titles(temperature_map(tmp_path))}
     assert "i2t 52" in scales
     assert 20 < len(scales) < 35
@@ -81,7 +81,7 @@ def test_a_map_of_many_scales_keeps_the_best_of_them(tmp_path: Path) -> None:
 
 def test_banks_of_several_sizes_are_series_of_their_own(tmp_path: Path) -> None:
     tried = {"i2t": [["cross", 2.0, 100.0, 500], ["cross", 2.0, 101.0, 1000]], "t2i": []}
-    (tmp_path / "rerank.json").write_text(json.dumps({"tried": tried}))
+    write_search(tmp_path, tried)
     assert titles(temperature_curve(tmp_path, "i2t")) == ["cross 500 2: 100.00", "cross 1000 2: 101.00"]
     assert temperature_map(tmp_path) == ""  # one direction has no search
 
