@@ -28,7 +28,8 @@ from raytrain.review.cell_text import (
 )
 
 Form = Literal["terminal", "markdown", "brief", "page", "csv", "json"]
-"""Where a column may stand; "brief" tables, at most nine columns wide, are those of LaTeX and of the README."""
+"""Where a column may stand. "brief" are the tables of LaTeX and of the README: at most nine columns, one more where
+re-ranked rows have a headline."""
 Header = str | Callable[[Table], str]
 Value = Callable[[Row], Any]
 Text = Callable[[Row], str]
@@ -72,7 +73,7 @@ class Column:
         name: its key in JSON and header in CSV.
         header: above it elsewhere; a function of the table may return "", which leaves the column out.
         value: of a row.
-        format: value of a row -> text of its cell; None writes the value as it is.
+        format: text of a row's cell; None writes the value as it is.
         fields: {name: value} that CSV and JSON give in place of `name` and `value`.
         forms: where it stands.
         split: whose scores it shows.
@@ -115,7 +116,7 @@ def header_of(column: Column | PageCell, table: Table) -> str:
 
 
 def columns_of(table: Table, form: Form) -> list[Column]:
-    """The columns that a table shows in one form, in their order."""
+    """The columns that a table shows in one form, in the order of COLUMNS, long ones last."""
     shown = [
         column
         for column in COLUMNS

@@ -1,4 +1,4 @@
-"""A price table: what an hour of each accelerator and of a CPU costs, as the user wrote it down. None are built in."""
+"""The price table: prices per hour of accelerators and of a CPU, written by the user; no prices are built in."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Price = Annotated[float, Field(ge=0)]
 
 
 class Prices(Part):
-    """Prices of an hour, in one currency, as of a date.
+    """Prices per hour, in one currency, as of a date.
 
     Args:
         currency: as it should be shown, such as EUR.
-        date: when the prices held.
-        gpu_hour: of one GPU with its share of the node, by a part of the device's name; None where it is not known.
+        date: of the prices.
+        gpu_hour: of one GPU with its share of the node, by part of the device's name; None where it is not known.
         cpu_hour: of one CPU of a worker without GPU; None where it is not known.
     """
 
@@ -34,16 +34,16 @@ class Prices(Part):
     cpu_hour: Price | None = None
 
     def of_gpu(self, device: str) -> float | None:
-        """Of the longest name that is a part of the device's, whatever the case: "A100" also stands for A100-SXM4."""
-        known = [name for name in self.gpu_hour if name.lower() in device.lower()]
-        return self.gpu_hour[max(known, key=len)] if known else None
+        """Price by the longest name that is part of the device's, in any case: "A100" also stands for A100-SXM4."""
+        names = [name for name in self.gpu_hour if name.lower() in device.lower()]
+        return self.gpu_hour[max(names, key=len)] if names else None
 
 
 def read_prices(path: str | os.PathLike[str]) -> Prices:
-    """The table in a YAML file.
+    """The price table of a YAML file.
 
     Raises:
-        UsageError: the file cannot be read, or a field is wrong; all such fields are named.
+        UsageError: the file cannot be read, or fields are wrong; the message names all of them.
     """
     try:
         values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
@@ -54,12 +54,12 @@ def read_prices(path: str | os.PathLike[str]) -> Prices:
     try:
         return Prices.model_validate(values)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        wrong = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
         raise UsageError(f"{path}:\n" + "\n".join(wrong)) from None
 
 
 def prices_of(storage: str | os.PathLike[str], given: str | None = None) -> Prices | None:
-    """The table that was asked for, else `prices.yaml` in the storage, else none."""
+    """The price table of the file `given`, else of `prices.yaml` in the storage; None without either."""
     if given:
         return read_prices(given)
     path = Path(storage).expanduser() / NAME

@@ -63,9 +63,9 @@ def _csv_cell(value: object) -> object:
 
 
 def brief_rows(table: Table) -> list[Row]:
-    """The rows with an rsum on the table's main split, ranked anew from 1, for tables in the form "brief"."""
+    """The rows with an rsum on the table's main split, all where none has one, ranked anew from 1."""
     split = main_split(table)
-    rows = [row for row in table if row.scores(split).rsum is not None]
+    rows = [row for row in table if row.scores(split).rsum is not None] or table
     return [replace(row, rank=rank) for rank, row in enumerate(rows, start=1)]
 
 
@@ -119,12 +119,8 @@ def _latex_table(table: Table) -> str:
     lines = [[latex_text(cell) for cell in line] for line in cells(table, "brief")]
     header, *rows = [" & ".join(line) + r" \\" for line in lines]
     alignment = "".join("r" if numeric else "l" for numeric in numeric_columns(cells(table, "brief")))
-    return "\n".join(
-        [
-            f"% {title(table)}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule", *rows,
-            r"\bottomrule", r"\end{tabular}",
-        ]
-    )  # fmt: skip
+    head = [f"% {latex_text(title(table))}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule"]
+    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}"])
 
 
 def latex_text(text: str) -> str:

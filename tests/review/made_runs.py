@@ -12,8 +12,6 @@ from torch import Tensor
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
-from raytrain.evaluation.reranking.record import NAME as RERANK_FILE
-from raytrain.evaluation.reranking.record import RerankRecord
 from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
 
@@ -91,9 +89,16 @@ def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: st
 
 
 def write_search(folder: Path, tried: dict[str, list[list[Any]]]) -> None:
-    """Writes the rerank.json of a search that tried these settings."""
-    RerankRecord(
-        params={"i2t": None, "t2i": None}, before=300.0, after=310.0, settings_tried=4, seconds=1.0, split="val",
-        fingerprint=DATA, checkpoint="checkpoint_00000002", seed=0, commit=None, protocol="split/val", trials=0,
-        search_seed=0, before_metrics={"rsum": 300.0}, after_metrics={"rsum": 310.0}, tried=tried,
-    ).write(folder / RERANK_FILE)  # fmt: skip
+    """A run's rerank.json, of a search that tried {direction: [[mode, scale, sum of recalls, bank size], ...]}."""
+    document = {
+        "params": {"mode": "cross", "i2t": 4.0, "t2i": 4.0, "beta": 1.0}, "before": 180.0, "after": 190.0,
+        "settings_tried": 4, "seconds": 0.5, "split": "val", "fingerprint": DATA, "checkpoint": "checkpoint_00000002",
+        "seed": 0, "commit": "c0ffee", "protocol": "split/val", "transductive": True, "trials": 0, "search_seed": 0,
+        "before_metrics": {"rsum": 180.0}, "after_metrics": {"rsum": 190.0}, "tried": tried,
+    }  # fmt: skip
+    write_json(folder / "rerank.json", document)
+
+
+def write_space(sweep: Path, space: dict[str, Any]) -> None:
+    """A sweep's space.json: {field: Optuna distribution as JSON}."""
+    write_json(sweep / "space.json", {"space": space, "base": {}, "data": DATA, "search": {}})

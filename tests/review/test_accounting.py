@@ -59,9 +59,9 @@ def test_the_kill_of_a_sweeps_driver_is_counted_to_the_last_sign_of_life() -> No
     sweep = [{"event": "start", "time": 0}, {"event": "resume", "time": 900}, end(1000, "finished")]
     trial = [start(5), epoch(20, 1, 14), end(901, "killed"), resume(910, 1), epoch(925, 2, 28), end(925, "finished")]
     other = [start(5), epoch(50, 1, 44), end(901, "killed")]
-    there = attended(sweep, [trial, other])
-    assert there == [(0, 50), (900, 1000)]
-    assert usage(trial, there=there).lost_seconds == 30 + 10  # to the last sign, and from the resumption on
+    attendance = attended(sweep, [trial, other])
+    assert attendance == [(0, 50), (900, 1000)]
+    assert usage(trial, attendance=attendance).lost_seconds == 30 + 10  # to the last sign, and from the resumption on
     assert usage(trial).lost_seconds == 0  # without a sweep nobody knows when it was killed
 
 

@@ -14,6 +14,7 @@ pytest.importorskip("optuna", reason="importances are Optuna's")
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 
 from raytrain.review.importance import importances, read_space
+from tests.review.made_runs import write_space
 
 DISTRIBUTIONS = {
     "method.kind": CategoricalDistribution(["dvse", "dive"]),
@@ -62,5 +63,5 @@ def test_a_space_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     for text in ("{", "[]", '{"space": []}', '{"other": {}}'):
         (tmp_path / "space.json").write_text(text)
         assert read_space(tmp_path) == {}
-    (tmp_path / "space.json").write_text(json.dumps({"space": SPACE, "base": {}, "data": "f", "search": {}}))
+    write_space(tmp_path, SPACE)
     assert read_space(tmp_path) == SPACE

@@ -90,6 +90,12 @@ def test_brief_rows_are_those_of_the_main_split_ranked_without_gaps() -> None:
     tested = [made_row(rank=rank, test=made_scores(300.0 + rank)) for rank in (2, 5)]
     assert [row.rank for row in brief_rows([made_row(rank=1), *tested])] == [1, 2]
     assert [row.rank for row in brief_rows([made_row(rank=1), made_row(rank=2)])] == [1, 2]  # validation alone
+    assert len(brief_rows([made_row(val=made_scores(None))])) == 1
+
+
+def test_a_protocols_name_cannot_break_out_of_a_latex_comment() -> None:
+    lines = to_latex(Board([made_row(protocol="x\n\\input{y}")], FINISHED)).splitlines()
+    assert not [line for line in lines if line.startswith("\\input")]
 
 
 def test_csv_comes_back_as_it_was_written() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from raytrain.review.trials import read_sweeps
 from raytrain.tracking.journal import Journal
+from tests.review.made_runs import write_space
 
 
 def sweep(folder: Path, numbers: list[int], **start: object) -> None:
@@ -18,9 +18,7 @@ def sweep(folder: Path, numbers: list[int], **start: object) -> None:
 
 def test_trials_come_by_number_with_the_sweeps_space_and_cost(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "s", [2, 0, 1], options={"cost": "index_bytes"})
-    (tmp_path / "e" / "s" / "space.json").write_text(
-        json.dumps({"space": {"optim.lr": {}}, "base": {}, "data": "f", "search": {}})
-    )
+    write_space(tmp_path / "e" / "s", {"optim.lr": {}})
     sweep(tmp_path / "other" / "t", [0])
     sweeps = read_sweeps(tmp_path)
     assert list(sweeps) == ["e/s", "other/t"]

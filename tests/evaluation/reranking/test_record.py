@@ -11,7 +11,7 @@ from raytrain.errors import DataError
 from raytrain.evaluation.reranking.record import NAME, RerankRecord
 
 ROOT = Path(__file__).resolve().parents[3]
-RECORDED = sorted((ROOT / "docs" / "results").rglob("rerank*.json"))
+RECORDED = sorted((ROOT / "results").rglob("rerank*.json"))
 
 
 def test_recorded_searches_open_and_would_be_written_as_they_are(tmp_path: Path) -> None:
