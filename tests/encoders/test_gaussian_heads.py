@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from raytrain.encoders.gaussian_heads import (
@@ -17,7 +17,6 @@ from raytrain.encoders.gaussian_heads import (
     TokenLogVariance,
 )
 from raytrain.encoders.sets import GridSets
-from raytrain.encoders.words import LastStateCaptions
 
 MASK = torch.tensor([[True, True, True, False], [True, False, False, False]])
 
@@ -63,21 +62,6 @@ def test_a_gaussian_does_not_see_what_pads_it(rest: Any) -> None:
     torch.testing.assert_close(padded[1], log_sigma)
 
 
-def test_the_global_feature_of_a_grid_is_a_linear_layer_over_its_mean() -> None:
-    seen: list[Tensor] = []
-
-    class Head(nn.Module):
-        def forward(self, features: Tensor, mask: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-            seen.append(whole)
-            return features, whole
-
-    model = GridSets(6, 8, Head())
-    model(local(), MASK)
-    for row, length in enumerate((3, 1)):
-        expected = model.linear(sum(local()[row, r] for r in range(length)) / length)
-        torch.testing.assert_close(seen[0][row], expected)
-
-
 def test_log_variances_start_nearly_equal_with_the_norm_and_shifted_without() -> None:
     features = 100 * torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
     normed = LogVarianceScale(8, -8.0, norm=True)(features)
@@ -94,16 +78,3 @@ def test_log_variances_do_not_see_padding(head: Any) -> None:
     found = model(local(), MASK)
     assert found.shape == (2, 8)
     torch.testing.assert_close(model(pad(local(), (0, 0, 0, 3), value=9.0), pad(MASK, (0, 3))), found)
-
-
-@pytest.mark.parametrize("both", [False, True])
-def test_a_caption_is_where_its_gru_ends_whatever_pads_it(both: bool) -> None:
-    torch.manual_seed(0)
-    model = LastStateCaptions(words=11, word_dim=3, dim=6, both=both)
-    words = torch.randint(0, 11, (2, 4))
-    found = model(words, MASK)
-    for row, length in enumerate((3, 1)):
-        states = model.gru(model.embedding(words[row, :length])[None])[0][0]
-        last = (states[-1, :6] + states[0, 6:]) / 2 if both else states[-1]
-        torch.testing.assert_close(found[row], last / last.norm())
-    torch.testing.assert_close(model(pad(words, (0, 2)), pad(MASK, (0, 2))), found)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from raytrain.encoders.efficientnet import EfficientNetLite0, SameConv, fold_batch_norm
 from raytrain.encoders.images import Lite0, load_image_encoder
 from raytrain.errors import UsageError
 from tests.encoders import tiny_models
@@ -22,77 +21,44 @@ has_lite0 = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(("size", "kernel"), [(8, 3), (7, 3), (8, 5), (9, 5)])
-def test_strided_convolution_pads_as_tensorflow_does(size: int, kernel: int) -> None:
-    conv = SameConv(1, 1, kernel, 2, bias=False)
-    torch.nn.init.ones_(conv.weight)
-    row = torch.arange(1.0, size + 1)
-    out = conv(row.expand(size, size)[None, None])[0, 0]
-    assert out.shape == (-(-size // 2),) * 2
-    # by hand: the window of output j starts at 2 j - (all padding) // 2, in a row in the middle
-    total = max((-(-size // 2) - 1) * 2 + kernel - size, 0)
-    expected = [
-        sum(float(row[i]) for i in range(2 * j - total // 2, 2 * j - total // 2 + kernel) if 0 <= i < size)
-        for j in range(-(-size // 2))
-    ]
-    np.testing.assert_allclose(out[1].tolist(), [kernel * value for value in expected])
-
-
-def test_folded_batch_norm_changes_nothing_but_rounding() -> None:
-    torch.manual_seed(0)
-    model = EfficientNetLite0(classes=3)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            torch.nn.init.normal_(module.bias)
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    model.double().eval().requires_grad_(False)
-    pixels = torch.randn(1, 3, 64, 64, dtype=torch.float64)
-    before = model.maps(pixels)
-    fold_batch_norm(model)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
-    torch.testing.assert_close(model.maps(pixels), before, rtol=1e-9, atol=1e-9)
+@pytest.fixture(scope="module")
+def lite0() -> Lite0:
+    return Lite0()
 
 
 @has_lite0
-def test_lite0_gives_a_grid_and_the_mean_of_the_map() -> None:
-    encoder = Lite0()
-    pixels = torch.stack([encoder.preprocess(Image.new("RGB", (72, 40), colour)) for colour in ("red", "white")])
-    out = encoder(pixels)
-    assert out.shape == (2, encoder.regions, encoder.width) == (2, 17, 1280)
-    torch.testing.assert_close(out[:, 16], encoder.model.maps(pixels).mean((2, 3)))
+def test_lite0_gives_a_grid_and_the_mean_of_the_map(lite0: Lite0) -> None:
+    pixels = torch.stack([lite0.preprocess(Image.new("RGB", (72, 40), colour)) for colour in ("red", "white")])
+    out = lite0(pixels)
+    assert out.shape == (2, lite0.regions, lite0.width) == (2, 17, 1280)
+    torch.testing.assert_close(out[:, 16], lite0.model.maps(pixels).mean((2, 3)))
     assert float(out.min()) >= 0
     assert float(out.max()) <= 6
-    assert encoder.facts["weights_sha256"].startswith("57934424")  # the package's file is named after it
+    assert lite0.facts["weights_sha256"].startswith("57934424")  # the package's file is named after it
 
 
 @has_lite0
-def test_lite0_pixels_have_the_range_its_weights_were_trained_on() -> None:
-    pixels = Lite0().preprocess(Image.fromarray(np.array([[[0, 127, 255]]], np.uint8)))
+def test_lite0_pixels_have_the_range_its_weights_were_trained_on(lite0: Lite0) -> None:
+    pixels = lite0.preprocess(Image.fromarray(np.array([[[0, 127, 255]]], np.uint8)))
     assert pixels[:, 0, 0].tolist() == [-127 / 128, 0, 1]
 
 
 @has_lite0
-def test_lite0_features_do_not_depend_on_the_rest_of_the_batch() -> None:
-    encoder = Lite0()
+def test_lite0_features_do_not_depend_on_the_rest_of_the_batch(lite0: Lite0) -> None:
     pixels = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
-    torch.testing.assert_close(encoder(pixels)[2:3], encoder(pixels[2:3]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(lite0(pixels)[2:3], lite0(pixels[2:3]), rtol=1e-4, atol=1e-4)
 
 
 @has_lite0
-def test_lite0_is_sure_of_real_photos_and_not_of_noise(real_data: Path) -> None:
+def test_lite0_is_sure_of_real_photos_and_not_of_noise(lite0: Lite0, real_data: Path) -> None:
     photos = sorted((real_data / "coco_mini" / "images").glob("*.jpg"))[:16]
     if not photos:
         pytest.skip("no photos here")
-    encoder = Lite0()
-    pixels = torch.stack([encoder.preprocess(Image.open(path).convert("RGB")) for path in photos])
+    pixels = torch.stack([lite0.preprocess(Image.open(path).convert("RGB")) for path in photos])
 
     def sureness(pixels: torch.Tensor) -> float:
         with torch.inference_mode():
-            return float(encoder.model(pixels).softmax(1).amax(1).mean())
+            return float(lite0.model(pixels).softmax(1).amax(1).mean())
 
     noise = torch.rand(pixels.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert sureness(pixels) > 0.3 > 0.2 > sureness(noise)

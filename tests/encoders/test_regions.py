@@ -1,9 +1,34 @@
+"""Image branches over regions against their formulas: views, batch norm without padding, one vector per region."""
+
 from __future__ import annotations
 
-import torch
+import math
+from typing import Any
 
-from raytrain.encoders.regions import RegionViews
-from raytrain.encoders.words import BiGRUCaptions, TokenCaptions
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from raytrain.encoders.regions import LocalRegions, RegionViews, xavier_linear
+
+MASK = torch.tensor([[True, True, False, True], [True, True, True, True]])
+
+
+@pytest.mark.parametrize("sharing", ["shared", "per_view"])
+@pytest.mark.parametrize("views", [1, 3])
+def test_views_are_a_base_and_a_residual_per_view_pooled(views: int, sharing: Any) -> None:
+    torch.manual_seed(0)
+    encoder = RegionViews(6, 8, views, "gpo", sharing, gpo_dim=4).eval()
+    regions = torch.randn(2, 4, 6)
+    vectors = encoder(regions, MASK)
+    assert len(encoder.pools) == (views if sharing == "per_view" else 1)
+    for row in range(2):
+        real = regions[row, MASK[row]]
+        for k in range(views):
+            local = encoder.base(real) + encoder.mlps[k](real)
+            pool = encoder.pools[k if sharing == "per_view" else 0]
+            expected = pool(local[None], torch.ones(1, len(real), dtype=torch.bool))[0]
+            torch.testing.assert_close(vectors[row, k], normalize(expected, dim=0))
 
 
 def test_views_are_unit_vectors_and_see_only_the_real_regions() -> None:
@@ -35,12 +60,18 @@ def test_the_order_of_regions_does_not_matter() -> None:
     torch.testing.assert_close(encoder(regions.flip(1), mask), encoder(regions, mask))
 
 
-def test_captions_do_not_depend_on_how_far_they_are_padded() -> None:
+def test_vectors_per_region_are_normalised_linear_layers_and_zeros_where_masked() -> None:
     torch.manual_seed(0)
-    mask = torch.tensor([[True, True, True, False], [True, True, False, False]])
-    words = BiGRUCaptions(20, 5, 8).eval()
-    ids = torch.tensor([[5, 6, 7, 0], [8, 9, 0, 0]])
-    torch.testing.assert_close(words(ids, mask)[1:], words(ids[1:, :2], mask[1:, :2]))
-    tokens = TokenCaptions(6, 8).eval()
-    states = torch.randn(2, 4, 6)
-    torch.testing.assert_close(tokens(states, mask)[1:], tokens(states[1:, :2], mask[1:, :2]))
+    encoder = LocalRegions(6, 8)
+    regions = torch.randn(2, 4, 6)
+    vectors = encoder(regions, MASK)
+    torch.testing.assert_close(vectors[MASK], normalize(encoder.linear(regions[MASK]), dim=-1))
+    assert (vectors[~MASK] == 0).all()
+
+
+def test_xavier_layers_start_within_their_bound_and_without_bias() -> None:
+    torch.manual_seed(0)
+    layer = xavier_linear(30, 20)
+    bound = math.sqrt(6 / 50)
+    assert 0.9 * bound < layer.weight.abs().max().item() <= bound
+    assert (layer.bias == 0).all()

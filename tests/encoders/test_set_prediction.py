@@ -1,3 +1,5 @@
+"""DivE's set prediction against loops over slots, heads and inputs; masks, codes of positions, sampled slots."""
+
 from __future__ import annotations
 
 import math
@@ -8,9 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction, SlotBlock, place_codes
-from raytrain.encoders.sets import RegionSets, TokenSets, WordSets
 
 
 def millions(module: nn.Module) -> float:
@@ -18,10 +18,9 @@ def millions(module: nn.Module) -> float:
 
 
 def test_parameter_counts_at_the_size_of_the_paper() -> None:
-    image = RegionSets(2048, 1024, SetPrediction(1024, 1024))
-    assert millions(image) == 19.95
-    assert millions(image.sets) == 16.80
-    assert millions(SetPrediction(300, 1024, positions=True)) == 13.83
+    with torch.device("meta"):
+        assert millions(SetPrediction(1024, 1024)) == 16.80
+        assert millions(SetPrediction(300, 1024, positions=True)) == 13.83
 
 
 def norm(layer: nn.LayerNorm, row: list[float]) -> list[float]:
@@ -170,19 +169,6 @@ def test_sampled_slots_differ_by_item_in_training_and_are_fixed_in_evaluation() 
     torch.testing.assert_close(module(*same)[0], quiet)
 
 
-def test_pie_net_equals_its_equations_item_by_item() -> None:
-    torch.manual_seed(0)
-    net = PIENet(6, 4, 3).double().eval()
-    local, mask, whole = inputs()
-    embeddings, residual = net(local, mask, whole)
-    for item, length in ((0, 4), (1, 3)):
-        x = local[item, :length]
-        attention = torch.softmax(torch.tanh(x @ net.scores[0].weight.T) @ net.scores[2].weight.T, 0)  # type: ignore[operator]
-        expected = torch.sigmoid(net.linear(attention.T @ x))
-        torch.testing.assert_close(residual[item], expected)
-        torch.testing.assert_close(embeddings[item], normalize(net.norm(whole[item] + expected), dim=-1))
-
-
 @pytest.mark.parametrize("elements", [1, 3])
 @pytest.mark.parametrize("changes", KINDS, ids=str)
 def test_every_parameter_gets_a_finite_gradient(changes: dict[str, Any], elements: int) -> None:
@@ -199,36 +185,3 @@ def test_half_precision_gives_finite_unit_vectors() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             found = small(**changes)(local, mask, whole)[0]
         torch.testing.assert_close(found.float().norm(dim=-1), torch.ones(2, 3), rtol=2e-2, atol=2e-2)
-
-
-@pytest.mark.parametrize("kind", ["regions", "words", "tokens", "tokens-cls"])
-def test_encoders_of_sets_do_not_depend_on_padding(kind: str) -> None:
-    torch.manual_seed(0)
-    local, mask, _ = inputs(torch.float32)
-    head = small(features=4)
-    if kind == "regions":
-        encoder: nn.Module = RegionSets(6, 4, head)
-    elif kind == "words":
-        encoder, local = WordSets(9, 4, 4, head), torch.arange(8).view(2, 4)
-    else:
-        encoder = TokenSets(6, 4, head, whole="cls" if kind == "tokens-cls" else "max", whole_linear=kind == "tokens")
-    found = encoder.eval()(local, mask)[0]
-    assert found.shape == (2, 3, 4)
-    alone = encoder(local[1:, :3], mask[1:, :3])[0]
-    torch.testing.assert_close(found[1:], alone)
-
-
-def test_the_global_feature_of_words_is_the_mean_of_the_two_last_states() -> None:
-    torch.manual_seed(0)
-    seen: list[Tensor] = []
-
-    class Spy(nn.Module):
-        def forward(self, local: Tensor, mask: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-            seen.extend([local, whole])
-            return whole[:, None], whole[:, None]
-
-    encoder = WordSets(9, 3, 4, Spy()).eval()
-    encoder(torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([[True, True, True], [True, True, False]]))
-    states, _ = encoder.gru(encoder.embedding(torch.tensor([[4, 5]])))
-    torch.testing.assert_close(seen[1][1], (states[0, -1, :4] + states[0, 0, 4:]) / 2)
-    torch.testing.assert_close(seen[0][1, 1], encoder.embedding.weight[5])

@@ -1,49 +1,25 @@
-"""Captions as words: the quick recurrence against torch's own, and padding that changes nothing."""
+"""Caption branches: vectors per word, pooled captions and last states, and padding that changes nothing."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from raytrain.encoders.gru import BiGRU
-from raytrain.encoders.words import BiGRUCaptions
+from raytrain.encoders.words import (
+    BiGRUCaptions,
+    BiGRUWords,
+    LastStateCaptions,
+    LinearTokens,
+    TokenCaptions,
+    map_real_rows,
+)
 
-
-def packed(lengths: list[int], features: int) -> PackedSequence:
-    values = torch.randn(len(lengths), max(lengths), features, dtype=torch.float64)
-    return pack_padded_sequence(values, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-
-
-@pytest.mark.parametrize("lengths", [[4, 1, 3, 3], [5], [1, 1, 1], [7, 2, 2, 6, 1]])
-def test_states_and_every_gradient_equal_those_of_torchs_gru(lengths: list[int]) -> None:
-    torch.manual_seed(0)
-    ours = BiGRU(3, 4).double()
-    torchs = nn.GRU(3, 4, bidirectional=True).double()
-    torchs.load_state_dict(ours.state_dict())
-    words = packed(lengths, 3)
-    mine, theirs = words.data.clone().requires_grad_(), words.data.clone().requires_grad_()
-    found = ours(mine, words.batch_sizes)
-    both = torchs(PackedSequence(theirs, words.batch_sizes))[0].data
-    expected = (both[:, :4] + both[:, 4:]) / 2
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    weights = torch.randn_like(found)
-    (found * weights).sum().backward()
-    (expected * weights).sum().backward()
-    torch.testing.assert_close(mine.grad, theirs.grad, rtol=0, atol=1e-12)
-    for name, parameter in torchs.named_parameters():
-        torch.testing.assert_close(ours.get_parameter(name).grad, parameter.grad, rtol=0, atol=1e-12)
-
-
-def test_the_recurrence_passes_a_numerical_gradient_check() -> None:
-    torch.manual_seed(1)
-    gru = BiGRU(2, 3).double()
-    words = packed([3, 1, 2], 2)
-    weights = list(gru.parameters())
-    assert torch.autograd.gradcheck(
-        lambda rows, *_: gru(rows, words.batch_sizes), (words.data.requires_grad_(), *weights), atol=1e-7
-    )
+MASK = torch.tensor([[True, True, True, False], [True, False, False, False]])
 
 
 def test_captions_are_the_pooled_states_of_their_own_words_whatever_pads_them() -> None:
@@ -79,3 +55,77 @@ def test_dropout_blanks_parts_of_words_in_training_alone(where: str) -> None:
     assert not torch.allclose(encoder(words, mask), encoder(words, mask))
     encoder.eval()
     assert torch.equal(encoder(words, mask), encoder(words, mask))
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_caption_is_where_its_gru_ends_whatever_pads_it(both: bool) -> None:
+    torch.manual_seed(0)
+    model = LastStateCaptions(words=11, word_dim=3, dim=6, both=both)
+    words = torch.randint(0, 11, (2, 4))
+    found = model(words, MASK)
+    for row, length in enumerate((3, 1)):
+        states = model.gru(model.embedding(words[row, :length])[None])[0][0]
+        last = (states[-1, :6] + states[0, 6:]) / 2 if both else states[-1]
+        torch.testing.assert_close(found[row], last / last.norm())
+    torch.testing.assert_close(model(pad(words, (0, 2)), pad(MASK, (0, 2))), found)
+
+
+def test_captions_do_not_depend_on_how_far_they_are_padded() -> None:
+    torch.manual_seed(0)
+    mask = torch.tensor([[True, True, True, False], [True, True, False, False]])
+    words = BiGRUCaptions(20, 5, 8).eval()
+    ids = torch.tensor([[5, 6, 7, 0], [8, 9, 0, 0]])
+    torch.testing.assert_close(words(ids, mask)[1:], words(ids[1:, :2], mask[1:, :2]))
+    tokens = TokenCaptions(6, 8).eval()
+    states = torch.randn(2, 4, 6)
+    torch.testing.assert_close(tokens(states, mask)[1:], tokens(states[1:, :2], mask[1:, :2]))
+
+
+def test_vectors_per_word_are_the_states_of_real_words_and_zeros_at_padding() -> None:
+    torch.manual_seed(0)
+    model = BiGRUWords(words=11, word_dim=3, dim=6).eval()
+    words = torch.randint(0, 11, (2, 4))
+    vectors = model(words, MASK)
+    assert vectors.shape == (2, 4, 6)
+    for row, length in enumerate((3, 1)):
+        torch.testing.assert_close(vectors[row, :length], model(words[row : row + 1, :length], MASK[:1, :length])[0])
+        assert (vectors[row, length:] == 0).all()
+
+
+@pytest.mark.parametrize("kind", [LinearTokens, TokenCaptions])
+def test_ids_go_through_the_transformer_that_trains_and_states_are_taken_as_they_are(kind: Any) -> None:
+    """A stand-in for a transformer: the states of an id are its row of a table."""
+
+    class Transformer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(9, 5)
+
+        def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
+            assert attention_mask.tolist() == MASK.long().tolist()
+            return SimpleNamespace(last_hidden_state=self.table(input_ids))
+
+    torch.manual_seed(0)
+    transformer = Transformer()
+    training, frozen = kind(5, 4, transformer=transformer), kind(5, 4)
+    frozen.load_state_dict({name: value for name, value in training.state_dict().items() if "transformer" not in name})
+    ids = torch.arange(8).view(2, 4)
+    torch.testing.assert_close(training(ids, MASK), frozen(transformer.table(ids), MASK))
+    training(ids, MASK).sum().backward()
+    assert transformer.table.weight.grad is not None
+
+
+def test_a_layer_is_applied_to_real_rows_only() -> None:
+    rows = torch.arange(16.0).view(2, 4, 2)
+    rows[0, 3] = torch.nan
+    seen: list[Tensor] = []
+
+    class Double(nn.Module):
+        def forward(self, real: Tensor) -> Tensor:
+            seen.append(real)
+            return 2 * real
+
+    mapped = map_real_rows(Double(), rows, MASK)
+    assert seen[0].tolist() == [[0, 1], [2, 3], [4, 5], [8, 9]]
+    assert mapped[0].tolist() == [[0, 2], [4, 6], [8, 10], [0, 0]]
+    assert mapped[1].tolist() == [[16, 18], [0, 0], [0, 0], [0, 0]]

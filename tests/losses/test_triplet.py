@@ -1,9 +1,11 @@
+"""Triplet losses of pairs and of sets against plain loops over positives and negatives, and their edges."""
+
 from __future__ import annotations
 
 import pytest
 import torch
 
-from raytrain.losses import mean_triplet, triplet_loss
+from raytrain.losses import mean_triplet, set_triplet, triplet_loss
 from raytrain.losses.triplet import batch_negatives, batch_positives
 
 
@@ -70,3 +72,65 @@ def test_captions_of_one_image_match_it_unless_a_pair_matches_itself_alone() -> 
     ids = torch.tensor([3, 3, 5])
     assert batch_positives(ids, "image").tolist() == [[True, True, False], [True, True, False], [False, False, True]]
     assert batch_positives(ids, "pair").tolist() == torch.eye(3, dtype=torch.bool).tolist()
+
+
+def set_triplet_by_hand(s: list[list[float]], owner: list[int], images: int, margin: float, mining: str) -> float:
+    """Both directions: a loop over positive pairs, and over the negatives of each."""
+    pairs = [(q, g) for q in range(len(owner)) for g in range(images) if owner[q] == g]
+    total = 0.0
+    for direction in ("t2i", "i2t"):
+        hardest, every = [], []
+        for q, g in pairs:
+            if direction == "t2i":
+                costs = [max(0.0, margin + s[q][j] - s[q][g]) for j in range(images) if owner[q] != j]
+            else:
+                costs = [max(0.0, margin + s[n][g] - s[q][g]) for n in range(len(owner)) if owner[n] != g]
+            hardest.append(max(costs, default=0.0))
+            every += costs
+        if mining == "hardest":
+            total += sum(hardest) / len(hardest)
+        elif mining == "mean":
+            total += sum(every) / len(every)
+        else:
+            cut = [min(cost, margin) for cost in every]
+            total += sum(cut) / max(1, sum(cost > 0 for cost in cut))
+    return total
+
+
+@pytest.mark.parametrize("mining", ["hardest", "mean", "semi_hard"])
+@pytest.mark.parametrize("owner", [[0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2], [2, 0, 1]])
+def test_triplet_of_all_captions_equals_the_published_means(owner: list[int], mining: str) -> None:
+    scores = torch.rand(len(owner), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    positives = torch.tensor(owner)[:, None] == torch.arange(3)
+    expected = set_triplet_by_hand(scores.tolist(), owner, 3, 0.2, mining)
+    assert set_triplet(scores, positives, 0.2, mining).item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("mining", ["hardest", "mean"])
+def test_a_collapsed_model_costs_twice_the_margin_whatever_the_batch(mining: str) -> None:
+    for images in (3, 9):
+        positives = torch.arange(images).repeat_interleave(5)[:, None] == torch.arange(images)
+        assert set_triplet(torch.ones(5 * images, images), positives, 0.2, mining).item() == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("mining", ["hardest", "mean", "semi_hard"])
+def test_one_image_alone_has_no_negatives_and_a_finite_gradient(mining: str) -> None:
+    scores = torch.ones(3, 1, requires_grad=True)
+    loss = set_triplet(scores, torch.ones(3, 1, dtype=torch.bool), 0.2, mining)
+    loss.backward()
+    assert loss.item() == 0
+    assert scores.grad is not None
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_a_semi_hard_loss_leaves_negatives_above_their_positive_alone() -> None:
+    scores = torch.tensor([[0.5, 0.9, 0.4]], requires_grad=True)
+    set_triplet(scores, torch.tensor([[True, False, False]]), 0.2, "semi_hard").backward()
+    assert scores.grad is not None
+    assert scores.grad[0, 1] == 0
+    assert scores.grad[0, 2] > 0
+
+
+def test_an_unknown_mining_shows_the_choices() -> None:
+    with pytest.raises(ValueError, match="hardest, mean and semi_hard"):
+        set_triplet(torch.zeros(1, 2), torch.tensor([[True, False]]), 0.2, "hard")

@@ -12,7 +12,7 @@ from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, SCANConfig
 from raytrain.methods.base import Inputs, StepContext
 from raytrain.methods.scan import SCAN
-from tests.methods.local_features import Vectors, attended, dot, locals_of, members, unit
+from tests.encoders.local_features import Vectors, attended, dot, locals_of, members, unit
 
 ENCODER = EncoderConfig(dim=8)
 INPUTS = Inputs(region_features=6, token_features=5, words=20)

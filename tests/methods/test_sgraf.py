@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -9,10 +8,19 @@ from torch import Tensor
 
 from raytrain import losses
 from raytrain.config import BiGRUText, EncoderConfig, SGRAFConfig
-from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
 from raytrain.methods.base import StepContext
 from raytrain.methods.sgraf import SGRAF
-from tests.methods.local_features import Vectors, affine, attended, dot, locals_of, members, unit
+from tests.encoders.local_features import (
+    Vectors,
+    affine,
+    attended,
+    filtered,
+    locals_of,
+    members,
+    reasoned,
+    sigmoid,
+    unit,
+)
 from tests.methods.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
 
 MODULES = ["sgr", "saf"]
@@ -33,27 +41,6 @@ def pairs(dim: int = 8, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Ten
     """Embedded captions and images: a global vector, then words or regions."""
     texts, images = locals_of([n + 1 for n in TEXTS], dim), locals_of([n + 1 for n in IMAGES], dim, 1)
     return texts.to(dtype), images.to(dtype)
-
-
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def reasoned(step: GraphReasoning, nodes: Vectors) -> Vectors:
-    queries, keys = ([affine(layer, node) for node in nodes] for layer in (step.query, step.key))
-    found = []
-    for query in queries:
-        powers = [math.exp(dot(query, key)) for key in keys]
-        mixed = [sum(p * node[d] for p, node in zip(powers, nodes, strict=True)) / sum(powers) for d in range(4)]
-        found.append([max(0.0, x) for x in affine(step.linear, mixed)])
-    return found
-
-
-def filtered(module: AttentionFiltration, nodes: Vectors, mean: float, variance: float) -> list[float]:
-    weight, bias = module.weight.item(), module.bias.item()
-    logits = [affine(module.score, node)[0] for node in nodes]
-    gates = [sigmoid(weight * (x - mean) / math.sqrt(variance + 1e-5) + bias) for x in logits]
-    return unit([sum(g * node[d] for g, node in zip(gates, nodes, strict=True)) / sum(gates) for d in range(4)])
 
 
 def oracle(method: SGRAF, texts: list[Vectors], images: list[Vectors]) -> tuple[list[list[float]], list[list[float]]]:
@@ -136,38 +123,6 @@ def test_padding_changes_no_score(module: str, training: bool, dtype: torch.dtyp
     torch.testing.assert_close(method.similarity(gaps, images), whole, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_the_global_vector_is_that_of_the_equations(batch_norm: bool) -> None:
-    torch.manual_seed(0)
-    module = GlobalVector(5, 0.0, batch_norm).double()
-    local = locals_of(TEXTS)
-    items = members(local, TEXTS)
-    found = module(local, local.ne(0).any(-1))
-
-    def factors(layers: torch.nn.Sequential, rows: Vectors) -> Vectors:
-        made = [affine(layers[0], row) for row in rows]  # type: ignore[arg-type]
-        if batch_norm:
-            columns = list(zip(*made, strict=True))
-            means = [sum(column) / len(made) for column in columns]
-            spreads = [sum((x - m) ** 2 for x in c) / len(made) for c, m in zip(columns, means, strict=True)]
-            made = [[(x - m) / math.sqrt(s + 1e-5) for x, m, s in zip(r, means, spreads, strict=True)] for r in made]
-        return [[math.tanh(x) for x in row] for row in made]
-
-    locals_, owners = [v for item in items for v in item], [i for i, item in enumerate(items) for _ in item]
-    means = [[sum(v[d] for v in item) / len(item) for d in range(5)] for item in items]
-    own, shared = factors(module.local, locals_), factors(module.mean, means)
-    logits = [
-        affine(module.score, [a * b for a, b in zip(o, shared[i], strict=True)])[0]
-        for o, i in zip(own, owners, strict=True)
-    ]
-    for i in range(len(items)):
-        powers = [math.exp(x) for x, owner in zip(logits, owners, strict=True) if owner == i]
-        mixed = [sum(p * v[d] for p, v in zip(powers, items[i], strict=True)) for d in range(5)]
-        assert found[i].tolist() == pytest.approx(unit(mixed), abs=1e-12)
-    padded = torch.nn.functional.pad(local, (0, 0, 0, 3))
-    torch.testing.assert_close(module(padded, padded.ne(0).any(-1)), found, rtol=0, atol=1e-12)
-
-
 def test_an_embedding_is_the_global_vector_and_the_local_ones_with_zeros_for_what_is_masked() -> None:
     method, given = build(), batch()
     for rows, mask in ((method.encode_query(given), "text_mask"), (method.encode_gallery(given), "region_mask")):
@@ -187,10 +142,10 @@ def test_any_number_of_regions_is_taken_by_one_model() -> None:
 def test_the_loss_is_the_triplet_loss_and_every_parameter_trains(change: dict[str, Any]) -> None:
     negatives = batch()["image_id"][:, None] != batch()["image_id"]
     for words in (False, True):
-        method = build(EncoderConfig(dim=8, text=BiGRUText(word_dim=6)) if words else ENCODER, **change)
+        encoder = EncoderConfig(dim=8, text=BiGRUText(word_dim=6)) if words else ENCODER
+        method = build(encoder, mean_warmup_epochs=1.0, **change)
         scores = method.similarity(method.encode_query(batch(words)), method.encode_gallery(batch(words)))
         for epoch, hardest in ((0.5, False), (1.0, True)):
-            method.config = SGRAFConfig.model_validate({**method.config.model_dump(), "mean_warmup_epochs": 1.0})
             expected = losses.triplet_loss(scores, negatives, 0.2, hardest)
             torch.testing.assert_close(method(batch(words), StepContext(epoch, 3))["loss"], expected)
         method(batch(words), StepContext(1, 3))["loss"].backward()

@@ -88,7 +88,7 @@ def submissions(blocks: Blocks, queries: ComposedQueries, published: bool = True
         {"queries": (len(queries.reference), TEST[0]), "images": (len(queries.item_ids), TEST[1])}
     )
     if published and differences:
-        raise RefusedError(f"CIRR's server takes all of test1, and this split has {' and '.join(differences)}")
+        raise RefusedError(f"CIRR's server asks for all of test1, and this split has {' and '.join(differences)}")
     if not_numbers := [name for name in queries.query_ids if not name.isdecimal()]:
         raise RefusedError(f"CIRR's server identifies a query by its pairid, a number; given: {not_numbers[0]!r}")
     files: dict[str, dict[str, Any]] = {name: {"version": "rc2", "metric": name} for name in LISTED}
