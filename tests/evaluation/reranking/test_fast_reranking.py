@@ -1,4 +1,4 @@
-"""Fast Re-ranking against its sums in plain float64 loops, its limits, and the search of its temperatures."""
+"""Fast Re-ranking against its sums in plain float64 loops, its limits, and its settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
-from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.reranking.fast_reranking import MODES, Temperatures, fast_rerank
-from raytrain.evaluation.temperature_search.search import Setting, search_temperatures
+from tests.evaluation.scores import cosines
 
 
 def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> list[list[float]]:
@@ -31,10 +29,6 @@ def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> li
                 row.append(a[q][g] + beta * b)
         out.append(row)
     return out
-
-
-def cosines(queries: int, gallery: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.rand(queries, gallery, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 20.0, 170.0])
@@ -121,51 +115,3 @@ def test_scales_without_a_meaning_are_refused(scale: float) -> None:
 def test_an_unknown_mode_shows_the_modes() -> None:
     with pytest.raises(ValueError, match=", ".join(MODES)):
         fast_rerank(torch.zeros(2, 2), 1, "sinkhorn")  # type: ignore[arg-type]
-
-
-def hubs(images: int = 30, each: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Scores that are right but for one offset an image, which re-ranking of t2i takes away."""
-    generator = torch.Generator().manual_seed(seed)
-    owner = torch.arange(images).repeat_interleave(each)
-    right = (owner[:, None] == torch.arange(images)).float() * 0.3
-    noise = 0.1 * torch.rand(images * each, images, generator=generator)
-    return right + noise + 0.6 * torch.rand(images, generator=generator), owner
-
-
-def test_the_search_finds_a_planted_gain_and_reports_it_as_it_is() -> None:
-    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
-    similarity, owner = hubs()
-    found = search_temperatures(similarity, owner, trials=12, seed=0, protocol="split/val")
-    assert found.best.t2i is not None
-    assert found.after.metrics["t2i/recall_at_1"] > found.before.metrics["t2i/recall_at_1"] + 20
-    assert found.after.transductive
-    assert not found.before.transductive
-    again = evaluate(similarity, owner, "split/val", found.best)
-    assert again.metrics == found.after.metrics
-    # the pair is put together from two searches, each direction with its own mode, and is worth what the two said
-    assert found.after.metrics["rsum"] == pytest.approx(sum(max(scores.values()) for scores in found.tried.values()))
-    for scores in found.tried.values():
-        assert {setting.mode for setting in scores} == {"off", "cross", "product", "additive"}
-
-
-def test_the_search_stays_off_where_nothing_is_gained_and_repeats_itself() -> None:
-    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
-    owner = torch.arange(12).repeat_interleave(2)
-    perfect = (owner[:, None] == torch.arange(12)).float()
-    found = search_temperatures(perfect, owner, trials=8, seed=0, protocol="split/val")
-    assert not found.best.active
-    assert found.after.metrics == found.before.metrics
-    similarity, owner = hubs(12)
-    one, two = (search_temperatures(similarity, owner, 8, 3, "split/val") for _ in range(2))
-    assert one.tried == two.tried
-    grid = search_temperatures(similarity, owner, 0, 3, "split/val")
-    assert set(grid.tried["t2i"]) <= set(one.tried["t2i"])
-    assert one.settings_tried == sum(len(scores) for scores in one.tried.values()) <= grid.settings_tried + 2 * 8
-
-
-def test_both_published_scales_and_off_are_always_tried() -> None:
-    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
-    similarity, owner = hubs(12)
-    found = search_temperatures(similarity, owner, 6, 0, "split/val")
-    for scores in found.tried.values():
-        assert {Setting("off", 0.0), Setting("cross", 20.0), Setting("additive", 170.0)} <= set(scores)

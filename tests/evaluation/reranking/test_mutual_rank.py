@@ -1,17 +1,15 @@
-"""Re-sorting by mutual places, as MTFN does it, against plain loops."""
+"""Re-ranking by mutual ranks, as MTFN does it, against plain loops."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.reranking import mutual_rank
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.reranking.mutual_rank import resorted
-from raytrain.evaluation.temperature_search.search import search_temperatures
-from tests.evaluation.reranking.test_fast_reranking import hubs
+from tests.evaluation.scores import hubs
 
 
 def order_by_hand(values: list[float]) -> list[int]:
@@ -52,19 +50,9 @@ def test_siblings_do_not_help_a_caption() -> None:
     assert without[0] == ranks[1]
 
 
-def loops_of(scores: Tensor, owner: Tensor, first: int) -> list[int]:
-    places = by_hand(scores.tolist(), first)
-    return [places[text][int(owner[text])] for text in range(len(scores))]
-
-
-def test_it_is_a_transductive_mode_that_the_search_compares_where_it_is_asked_to() -> None:
+def test_evaluation_ranks_both_directions_by_mutual_ranks() -> None:
     similarity, owner = hubs(12)
-    found = search_temperatures(similarity, owner, 0, 0, "split/val", ("mtfn",))
-    assert {setting.mode for setting in found.tried["t2i"]} == {"off", "mtfn"}
-    assert found.after.transductive
-    assert found.best.mode_of("t2i") == "mtfn"
-    assert found.best.t2i is not None
-    assert found.after.ranks["t2i"].tolist() == loops_of(similarity, owner, int(found.best.t2i))
-    turned = evaluate(similarity, owner, "split/val", Temperatures("mtfn", 5, None)).ranks["i2t"]
-    places = by_hand(similarity.T.tolist(), 5)
-    assert turned.tolist() == [min(places[n][m] for m in range(36) if owner[m] == n) for n in range(12)]
+    ranks = evaluate(similarity, owner, "split/val", Temperatures("mtfn", 5, 3)).ranks
+    by_text, by_image = by_hand(similarity.tolist(), 3), by_hand(similarity.T.tolist(), 5)
+    assert ranks["t2i"].tolist() == [by_text[text][int(owner[text])] for text in range(36)]
+    assert ranks["i2t"].tolist() == [min(by_image[n][m] for m in range(36) if owner[m] == n) for n in range(12)]

@@ -7,12 +7,10 @@ import math
 import pytest
 import torch
 
-from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.protocols import Protocol, evaluate
 from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures, fast_rerank, ranking_scores
 from raytrain.evaluation.reranking.query_bank import BankNormaliser, QueryBank, draw
-from raytrain.evaluation.temperature_search.search import search_temperatures
-from tests.evaluation.reranking.test_fast_reranking import cosines, hubs
+from tests.evaluation.scores import bank_of, cosines, hubs
 
 SCORES, BANK = cosines(5, 7), cosines(9, 7, seed=1)
 
@@ -63,17 +61,6 @@ def test_a_huge_scale_stays_finite() -> None:
     assert ranking_scores(SCORES.float() + 2, 500, "additive", bank=BANK.float()).isfinite().all()
 
 
-def bank_of(images: int, each: int, size: int = 40, seed: int = 9) -> QueryBank:
-    """Other queries against the gallery of `hubs`, with the same hubs."""
-    generator = torch.Generator().manual_seed(seed)
-    offsets = hubs(images, each)[0].mean(0)
-    return QueryBank(
-        torch.rand(images * each, size, generator=generator) * 0.1,
-        offsets + 0.1 * torch.rand(size, images, generator=generator),
-        seed,
-    )
-
-
 def test_results_over_a_bank_are_inductive_and_say_so() -> None:
     similarity, owner = hubs()
     bank = bank_of(30, 3)
@@ -112,24 +99,6 @@ def test_a_bank_that_is_missing_or_too_small_is_an_error() -> None:
             evaluate(similarity, owner, "split/val", Temperatures("cross", None, 20.0, t2i_bank=40), bank)
     with pytest.raises(ValueError, match="takes no bank"):
         BankNormaliser(BANK, 5, "mtfn")
-
-
-def test_the_search_over_a_bank_tries_its_sizes_and_finds_only_inductive_settings() -> None:
-    pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
-    similarity, owner = hubs()
-    bank = bank_of(30, 3)
-    found = search_temperatures(similarity, owner, 10, 0, "split/val", bank=bank, bank_sizes=(10, 500))
-    for scores in found.tried.values():
-        assert {setting.bank for setting in scores if setting.mode != "off"} == {10, 40}  # no more than there are
-    assert found.after.inductive
-    assert not found.after.transductive
-    assert found.best.t2i_bank in (10, 40)
-    assert found.best.bank_seed == 9
-    assert found.after.metrics["rsum"] == pytest.approx(sum(max(one.values()) for one in found.tried.values()))
-    with pytest.raises(UsageError, match="mtfn"):
-        search_temperatures(similarity, owner, 0, 0, "split/val", ("mtfn",), bank)
-    with pytest.raises(UsageError, match="none was given"):
-        search_temperatures(similarity, owner, 0, 0, "split/val", bank_sizes=(10,))
 
 
 def test_a_draw_repeats_itself_and_a_smaller_one_is_its_start() -> None:
