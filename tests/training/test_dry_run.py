@@ -150,16 +150,6 @@ def test_a_query_batch_trains_rau(blocks: int) -> None:
     assert found["parameters"]["parts"]["source_blocks"] == found["parameters"]["parts"]["target_blocks"] > 0
 
 
-def test_the_names_of_features_say_what_they_measure() -> None:
-    butd = usual_sizes(RECIPES["dvse_coco"]())
-    assert (butd.regions, butd.region_features, butd.tokens, butd.words) == (36, 2048, 20, 10_000)
-    lite0 = usual_sizes(RECIPES["dvse_flickr8k"]())
-    assert (lite0.regions, lite0.region_features, lite0.token_features) == (17, 1280, 384)
-    short = override(RECIPES["dvse_flickr8k"](), {"data.max_words": 7})
-    assert usual_sizes(short).tokens == 7
-    assert inputs(short, lite0).words is None
-
-
 def test_sizes_are_parsed_and_wrong_ones_refused() -> None:
     assert parse_sizes(["regions=36,words=11353", "tokens=30"]) == {"regions": 36, "words": 11353, "tokens": 30}
     assert parse_sizes([]) == {}
