@@ -13,10 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PRIVATE = re.compile(r"_[a-zA-Z]\w*$")
 OWN_ATTRIBUTES = {"_replace", "_asdict", "_fields", "_make"}  # public ones of a NamedTuple
-NOT_YET = {
-    "raytrain/similarity/matmul.py": "torch.ops.mkldnn, while the matrix product is chosen by timing",
-    "raytrain/cli/verb.py": "argparse's, while the command line is argparse",
-}
 
 
 def private_names(source: str) -> Iterator[tuple[int, str]]:
@@ -79,15 +75,9 @@ def test_private_names_of_libraries_are_in_compat_modules_alone() -> None:
     for folder in ("raytrain", "search_spaces", "jobs"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if path.name != "compat.py" and name not in NOT_YET:
+            if path.name != "compat.py":
                 places += [f"{name}:{line}: {what}" for line, what in private_names(path.read_text(encoding="utf-8"))]
     assert not places, "move to a compat.py of the package, with a test that fails on an upgrade:\n" + "\n".join(places)
-
-
-def test_what_is_excepted_still_needs_it() -> None:
-    for name in NOT_YET:
-        path = ROOT / name
-        assert path.exists() and list(private_names(path.read_text(encoding="utf-8"))), f"{name} is clean: leave it out"
 
 
 @pytest.mark.parametrize(
