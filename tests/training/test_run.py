@@ -1,0 +1,210 @@
+"""A run around its loop: its name, its tables, resuming it, loading what it kept, and where its config comes from."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from raytrain.config import RunConfig, flatten, override, to_yaml
+from raytrain.data.table import QuerySplit, Table
+from raytrain.errors import RefusedError, UsageError
+from raytrain.recipes import RECIPES
+from raytrain.scoring.embed import embed_split
+from raytrain.tracking.journal import Journal
+from raytrain.training import checkpoint, stop
+from raytrain.training.run import (
+    load_config,
+    load_run,
+    named,
+    open_tables,
+    process_group,
+    resumable,
+    train,
+    unchanged_table,
+)
+from tests.runs import fit_here, tiny
+from tests.tables import make_query_table, make_table
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """A finished run, which tests only read."""
+    root = tmp_path_factory.mktemp("trained")
+    config = tiny(make_table(root / "table"), root / "runs")
+    train(config)
+    return config
+
+
+def test_a_run_is_named_after_method_table_seed_and_time(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, name="", seed=7)
+    name = named(config).name
+    assert name.startswith(f"dvse-{table.path.name}-s7-")
+    assert time.strptime(name.rpartition("s7-")[2], "%m%d-%H%M%S")
+    assert named(override(config, {"name": "given"})).name == "given"
+
+
+def test_tables_are_opened_for_training_and_selection(table: Table, tmp_path: Path) -> None:
+    tables = open_tables(tiny(table, tmp_path, data__val_split="train"))
+    assert {which: split.name for which, split in tables.items()} == {"train": "train", "val": "train"}
+    queries = make_query_table(tmp_path / "queries")
+    assert isinstance(open_tables(tiny(queries, tmp_path, method__kind="rau"))["val"], QuerySplit)
+
+
+def test_a_sweeps_run_opens_the_sweeps_table_alone(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path)
+    open_tables(config, table.fingerprint)
+    with pytest.raises(RefusedError, match="fingerprint"):
+        open_tables(config, "0" * 64)
+
+
+def test_a_method_meets_the_table_it_trains_on_or_says_so(table: Table, tmp_path: Path) -> None:
+    queries = make_query_table(tmp_path / "queries")
+    with pytest.raises(UsageError, match="holds composed queries; dvse trains on images with captions"):
+        open_tables(tiny(queries, tmp_path))
+    with pytest.raises(UsageError, match="holds images with captions; rau trains on composed queries"):
+        open_tables(tiny(table, tmp_path, method__kind="rau"))
+    with pytest.raises(UsageError, match=r"rau does not train with data\.batch_by=pair; choose query"):
+        tiny(queries, tmp_path, method__kind="rau", data__batch_by="pair")
+
+
+def test_a_run_that_another_process_trains_is_refused(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    clock = itertools.count(0.0, 5.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    config = tiny(table, tmp_path)
+    other = Journal(config.folder)
+    other.write("start", config=flatten(config), uid="u")
+    with pytest.raises(RefusedError, match="another process is training"):
+        resumable(config)
+    other.close()
+    assert resumable(config) is None
+
+
+def test_other_ranks_do_not_wait_for_the_first_which_may_write_already(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(table, tmp_path)
+    journal = Journal(config.folder)
+    journal.write("start", config=flatten(config), uid="u")
+    monkeypatch.setenv("RANK", "1")
+    assert resumable(config, patience_s=0.0) is None
+    journal.close()
+
+
+def test_a_run_goes_on_where_its_features_lie_elsewhere(table: Table, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(metrics: dict[str, float], _: Path | None) -> None:
+        raise Stop
+
+    config = tiny(table, tmp_path)
+    with pytest.raises(Stop):
+        fit_here(config, report=stop)
+    elsewhere = override(config, {"feed.features": "device", "feed.read_ahead": 3})
+    assert resumable(elsewhere) == checkpoint.latest(config.folder) is not None
+    with pytest.raises(RefusedError, match=r"optim\.lr was 0\.001, is 0\.5"):
+        resumable(override(config, {"optim.lr": 0.5}))
+
+
+def test_a_finished_run_is_not_resumed(trained: RunConfig) -> None:
+    with pytest.raises(RefusedError, match="holds a finished run"):
+        resumable(trained)
+    with pytest.raises(RefusedError, match="holds a finished run"):
+        train(trained)
+
+
+def test_a_request_to_stop_from_before_is_withdrawn(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, optim__max_steps=1)
+    config.folder.mkdir(parents=True)
+    stop.ask(config.folder)
+    assert train(config)["val/rsum"] > 0
+
+
+def test_processes_of_torchrun_need_one_name(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="need one name"):
+        train(tiny(table, tmp_path, name=""))
+
+
+def test_the_process_group_is_made_where_torchrun_started_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(dist, "init_process_group", made.append)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: made.append("destroyed"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with process_group():
+        assert made == []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(KeyError), process_group():
+        raise KeyError
+    assert made == ["gloo", "destroyed"]
+
+
+def test_a_run_is_loaded_from_its_best_checkpoint(trained: RunConfig) -> None:
+    model, feed, saved = load_run(trained.folder)
+    assert saved.path == checkpoint.best(trained.folder)
+    assert not model.training
+    assert all(torch.equal(value, saved.weights[name]) for name, value in model.state_dict().items())
+    val = Table(trained.data.table).split("val")
+    query, gallery = embed_split(model, val, feed, CPU)
+    assert (len(query), len(gallery)) == (len(val.texts), len(val.items))
+
+
+def test_a_checkpoint_is_loaded_by_its_own_folder_and_over_another_table(trained: RunConfig, tmp_path: Path) -> None:
+    path = checkpoint.latest(trained.folder)
+    assert path is not None
+    other = make_table(tmp_path / "other", items=8, seed=3)
+    model, feed, saved = load_run(path, other)
+    assert saved.path == path
+    query, gallery = embed_split(model, other.split("val"), feed, CPU)
+    assert (len(query), len(gallery)) == (10, 2)
+
+
+def test_a_vocabulary_is_that_of_training_whatever_table_is_read(tmp_path: Path) -> None:
+    config = tiny(make_table(tmp_path / "table"), tmp_path, encoder__text__kind="bigru", optim__max_steps=1)
+    fit_here(config)
+    _, feed, saved = load_run(config.folder, make_table(tmp_path / "other", items=4, seed=3))
+    assert feed.vocabulary is not None and saved.vocabulary is not None
+    assert feed.vocabulary.words == saved.vocabulary.words
+
+
+def test_a_folder_without_a_checkpoint_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no finished checkpoint; give the folder of a run"):
+        load_run(tmp_path)
+
+
+def test_numbers_on_a_table_that_has_changed_are_refused(trained: RunConfig, tmp_path: Path) -> None:
+    _, _, saved = load_run(trained.folder)
+    assert unchanged_table(saved).fingerprint == saved.manifest["fingerprint"]
+    other = override(trained, {"data.table": str(make_table(tmp_path / "other", seed=1).path)})
+    with pytest.raises(RefusedError, match=r"has changed since tiny was trained .*numbers on other data"):
+        unchanged_table(replace(saved, config=other))
+
+
+def test_a_config_is_a_recipe_by_name_or_a_yaml_file(table: Table, tmp_path: Path) -> None:
+    assert load_config("dvse_flickr8k", RECIPES) == RECIPES["dvse_flickr8k"]()
+    config = tiny(table, tmp_path)
+    for name in ("run.yaml", "run.yml"):
+        (tmp_path / name).write_text(to_yaml(config))
+        assert load_config(str(tmp_path / name), RECIPES) == config
+    with pytest.raises(UsageError, match=r"no recipe 'dvse_flickr'.*dvse_flickr8k.*or give a YAML file"):
+        load_config("dvse_flickr", RECIPES)
+
+
+def test_a_run_that_was_moved_with_its_storage_is_the_same_run(trained: RunConfig, tmp_path: Path) -> None:
+    moved = override(trained, {"storage": str(tmp_path)})
+    shutil.copytree(trained.folder, moved.folder)
+    with pytest.raises(RefusedError, match="holds a finished run"):
+        resumable(moved)
