@@ -91,30 +91,31 @@ def test_both_searches_stand_beside_each_other_down_to_the_leaderboard(folder: P
         assert (folder / name.replace(".json", ".svg")).read_text().startswith("<svg xmlns")
     assert documents["rerank.json"]["transductive"]
     assert not documents["rerank.inductive.json"]["transductive"]
-    assert {one[3] for one in documents["rerank.inductive.json"]["tried"]["t2i"] if one[0] != "off"} == {6, 12}
-    found = evaluate_run(run, "val")
-    assert found["rerank"]["rsum"] == pytest.approx(documents["rerank.json"]["after"])
-    assert found["inductive"]["rsum"] == pytest.approx(documents["rerank.inductive.json"]["after"])
-    written = {Path(file).name: json.loads(Path(file).read_text()) for file in found["files"]}
-    assert {name: one["transductive"] for name, one in written.items()} == {
+    tried = documents["rerank.inductive.json"]["tried"]["t2i"]
+    assert {setting[3] for setting in tried if setting[0] != "off"} == {6, 12}
+    answer = evaluate_run(run, "val")
+    assert answer["rerank"]["rsum"] == pytest.approx(documents["rerank.json"]["after"])
+    assert answer["inductive"]["rsum"] == pytest.approx(documents["rerank.inductive.json"]["after"])
+    written = {Path(file).name: json.loads(Path(file).read_text()) for file in answer["files"]}
+    assert {name: result["transductive"] for name, result in written.items()} == {
         "val.json": False, "val.rerank.json": True, "val.inductive.json": False,
     }  # fmt: skip
     assert written["val.inductive.json"]["rerank"]["t2i_bank"] in (6, 12)
     assert evaluate_run(run, "train")["inductive"] is None  # the bank would hold what is ranked
     evaluate_run(run, "test")
-    shown = {row["transductive"]: row for row in rows(folder.parent.parent) if row["rerank"]}
-    assert len(shown) == 2
-    assert "inductive" in shown[False]["rerank"]
-    assert shown[False]["test/rsum"] is not None
+    reranked = {row["transductive"]: row for row in rows(folder.parent.parent) if row["rerank"]}
+    assert len(reranked) == 2
+    assert "inductive" in reranked[False]["rerank"]
+    assert reranked[False]["test/rsum"] is not None
     metrics = {name for event in Journal(folder).read() for name in event.get("metrics", {})}
     assert metrics >= {"rerank/val/rsum", "inductive/val/rsum", "inductive/test/rsum"}
 
 
 def test_a_pooling_is_searched_kept_and_applied(folder: Path) -> None:
-    found = rerank_run(folder, trials=0, poolings=("mean", "log_mean_exp"), rescore=Rescore(folder))
+    result = rerank_run(folder, trials=0, poolings=("mean", "log_mean_exp"), rescore=Rescore(folder))
     document = json.loads((folder / "rerank.json").read_text())
     assert set(document["poolings"]) == {"as trained", "mean", "log_mean_exp"}
-    assert found["after"] == max(document["poolings"].values())
+    assert result["after"] == max(document["poolings"].values())
     # whatever won: a pooling that is written down is the one that is applied
     best = max(("mean", "log_mean_exp"), key=lambda name: document["poolings"][name])
     document["params"]["pooling"] = best

@@ -65,10 +65,10 @@ def test_a_method_that_cannot_compare_two_of_a_kind_leaves_these_directions_out(
     test = open_split(build("karpathy", coco(tmp_path / "root"), tmp_path / "table"), "test", True)
     (tmp_path / "sis_test.csv").write_text("image1,image2,agg_score\n")
     (tmp_path / "sts_test.csv").write_text("caption1,caption2,agg_score\n")
-    found = scored(test)
-    views = Scored(found.model, test, found.query, found.gallery[:, None])
-    object.__setattr__(views, "matrix", found.matrix)
-    assert "cxc/t2t_recall_at_1" in split_result(found, "partial/coco/cxc", annotations=tmp_path).metrics
+    vectors = scored(test)
+    views = Scored(vectors.model, test, vectors.query, vectors.gallery[:, None])
+    object.__setattr__(views, "matrix", vectors.matrix)
+    assert "cxc/t2t_recall_at_1" in split_result(vectors, "partial/coco/cxc", annotations=tmp_path).metrics
     result = split_result(views, "partial/coco/cxc", annotations=tmp_path)
     assert "cxc/t2t_recall_at_1" not in result.metrics
     assert mentioned(result.notes, "t2t is missing: the method does not compare two of a kind")
@@ -112,10 +112,16 @@ def written(path: Path, source: str, items: list[Item], queries: list[Query], ga
     return Table(path)
 
 
-def check_missing_one(asked: ComposedQueries, evaluated: Any) -> None:
+def check_missing_one(queries: ComposedQueries, evaluated: Any) -> None:
     """One image fewer has no right to the published name."""
     fewer = ComposedQueries(
-        asked.reference, asked.targets, asked.subset, asked.part[:-1], asked.parts, asked.query_ids, asked.item_ids[:-1]
+        queries.reference,
+        queries.targets,
+        queries.subset,
+        queries.part[:-1],
+        queries.parts,
+        queries.query_ids,
+        queries.item_ids[:-1],
     )
     with pytest.raises(RefusedError, match="instead of"):
         evaluated(fewer)
@@ -128,19 +134,19 @@ def test_the_real_fashion_iq_has_the_published_galleries(real_data: Path, tmp_pa
         items += fashion_source.read_images(folder, category, "val", ".jpg", problems)[0]
         queries += fashion_source.read_pairs(folder, category, "val", problems)
     val = QuerySplit(written(tmp_path / "table", "fashion_iq", items, queries, "group"), "val")
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     for name in ("original", "original-masked", "val_union", "val_union-kept-one"):
-        asked = queries_for_protocol(val, f"fashioniq/{name}")
-        found[name] = split_result(scored(asked), f"fashioniq/{name}")
+        queries_of = queries_for_protocol(val, f"fashioniq/{name}")
+        results[name] = split_result(scored(queries_of), f"fashioniq/{name}")
     once = {"dress": 2017, "shirt": 2038, "toptee": 1961}
-    assert found["original"].queries == found["val_union-kept-one"].queries == once
-    assert found["val_union"].queries == {category: 2 * number for category, number in once.items()}
-    assert found["original"].gallery == {"dress": 3817, "shirt": 6346, "toptee": 5373}
-    assert found["original-masked"].gallery == {"dress": 3816, "shirt": 6345, "toptee": 5372}
-    assert found["val_union-kept-one"].gallery == {"dress": 2628, "shirt": 3089, "toptee": 2902}
-    assert found["val_union"].gallery == {"dress": 2627, "shirt": 3088, "toptee": 2901}
+    assert results["original"].queries == results["val_union-kept-one"].queries == once
+    assert results["val_union"].queries == {category: 2 * number for category, number in once.items()}
+    assert results["original"].gallery == {"dress": 3817, "shirt": 6346, "toptee": 5373}
+    assert results["original-masked"].gallery == {"dress": 3816, "shirt": 6345, "toptee": 5372}
+    assert results["val_union-kept-one"].gallery == {"dress": 2628, "shirt": 3089, "toptee": 2902}
+    assert results["val_union"].gallery == {"dress": 2627, "shirt": 3088, "toptee": 2901}
     # random embeddings score chance, k of each gallery
-    metrics = found["val_union"].metrics
+    metrics = results["val_union"].metrics
     assert metrics["fashioniq_val_union/dress_recall_at_50"] == pytest.approx(100 * 50 / 2627, abs=2.5)
 
     protocol = find_fashion("fashioniq/original")
@@ -166,17 +172,17 @@ def test_the_real_cirr_has_the_published_gallery_and_files_that_its_server_takes
     check_missing_one(composed_queries(val), lambda fewer: evaluate_cirr(blocks_of(torch.zeros(1, 1)), fewer))
 
     test = QuerySplit(table, "test", allow_test=True)
-    asked = composed_queries(test)
-    for path in write_submissions(submissions(scored(test).blocks(), asked), tmp_path):
+    positions = composed_queries(test)
+    for path in write_submissions(submissions(scored(test).blocks(), positions), tmp_path):
         assert path.stat().st_size < 5_000_000
         document = json.loads(path.read_text())
         assert len(document) == 4148 + 2
         number = 50 if document["metric"] == "recall" else 3
-        for row, identity in enumerate(asked.query_ids):
+        for row, identity in enumerate(positions.query_ids):
             names = document[identity]
             assert len(set(names)) == number
-            assert asked.item_ids[int(asked.reference[row])] not in names
-    assert asked.query_ids[0] == "12063"
+            assert positions.item_ids[int(positions.reference[row])] not in names
+    assert positions.query_ids[0] == "12063"
 
 
 @pytest.mark.slow
