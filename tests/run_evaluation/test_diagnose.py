@@ -51,11 +51,11 @@ def test_of_composed_queries_recall_is_told_by_predicted_uncertainty(tmp_path: P
     table = make_query_table(tmp_path / "table")
     config = tiny(table, tmp_path, method__kind="rau", encoder__dim=16, encoder__pooling="mean", optim__batch_size=30)
     fit(config, open_tables(config))
-    found = evaluate_run(config.folder, diagnostics=True)
-    seen = found["diagnostics"]
-    assert {"diagnostics/hubness", "diagnostics/margin", "diagnostics/uncertainty_rank_correlation"} <= set(seen)
-    parts = seen["calibration"]
-    assert sum(part["queries"] for part in parts) == found["queries"]["query"]
-    whole = sum(part["recall"] * part["queries"] for part in parts) / found["queries"]["query"]
-    assert whole == pytest.approx(found["metrics"]["recall_at_10"])
+    answer = evaluate_run(config.folder, diagnostics=True)
+    numbers = answer["diagnostics"]
+    assert {"diagnostics/hubness", "diagnostics/margin", "diagnostics/uncertainty_rank_correlation"} <= set(numbers)
+    parts = numbers["calibration"]
+    assert sum(part["queries"] for part in parts) == answer["queries"]["query"]
+    whole = sum(part["recall"] * part["queries"] for part in parts) / answer["queries"]["query"]
+    assert whole == pytest.approx(answer["metrics"]["recall_at_10"])
     assert [part["uncertainty"] for part in parts] == sorted(part["uncertainty"] for part in parts)

@@ -89,6 +89,6 @@ def test_batches_of_different_lengths_give_the_scores_of_one_batch(
     monkeypatch.setattr("raytrain.scoring.embed.text_batches", few)
     parts = embed_split(model, split, feed, cpu)
     assert len(set(lengths)) > 1
-    for part, one in zip(parts, whole, strict=True):
-        torch.testing.assert_close(part, one, rtol=0, atol=1e-6)
+    for part, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(score(model, *parts), score(model, *whole), rtol=0, atol=1e-6)

@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from raytrain.config import override
 from raytrain.data.table import Table
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import UsageError
 from raytrain.scoring.feed import load_to_device, open_feed
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method
 from raytrain.training.fit import fit
-from raytrain.training.run import open_tables, resumable
+from raytrain.training.run import open_tables
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -38,7 +37,7 @@ def test_losses_and_weights_do_not_depend_on_how_batches_come(text: Any, tmp_pat
         {}, {"feed__read_ahead": 0}, {"feed__features": "device"}, {"feed__features": "device", "feed__read_ahead": 5},
         {"feed__local_copy": str(tmp_path / "own disk")},
     ]  # fmt: skip
-    found = []
+    runs = []
     for place, way in enumerate(ways):
         config = tiny(table, tmp_path / str(place), encoder__text__kind=text, optim__batch_size=8, **way)
         metrics = fit(config, open_tables(config))
@@ -47,26 +46,10 @@ def test_losses_and_weights_do_not_depend_on_how_batches_come(text: Any, tmp_pat
         assert path is not None and start is not None
         assert start["features_on"] == way.get("feed__features", "disk")
         kept = {name: value for name, value in metrics.items() if not name.startswith("cost")}
-        found.append((kept, checkpoint.load(path).weights))
-    for metrics, weights in found[1:]:
-        assert metrics == found[0][0]
-        assert all(torch.equal(weights[name], value) for name, value in found[0][1].items())
-
-
-def test_a_run_goes_on_where_its_features_lie_elsewhere(table: Table, tmp_path: Path) -> None:
-    class Stop(Exception):
-        pass
-
-    def stop(metrics: dict[str, float], _: Path | None) -> None:
-        raise Stop
-
-    config = tiny(table, tmp_path)
-    with pytest.raises(Stop):
-        fit(config, open_tables(config), stop)
-    elsewhere = override(config, {"feed.features": "device", "feed.read_ahead": 3})
-    assert resumable(elsewhere) is not None
-    with pytest.raises(RefusedError, match=r"optim\.lr"):
-        resumable(override(config, {"optim.lr": 0.5}))
+        runs.append((kept, checkpoint.load(path).weights))
+    for metrics, weights in runs[1:]:
+        assert metrics == runs[0][0]
+        assert all(torch.equal(weights[name], value) for name, value in runs[0][1].items())
 
 
 def test_features_are_held_where_asked_and_only_where_they_fit(
@@ -86,6 +69,18 @@ def test_features_are_held_where_asked_and_only_where_they_fit(
     monkeypatch.undo()
     held = load_to_device(words, (of_words := open_feed(words, table)), split, cpu)
     assert held.texts is of_words.texts and held.images is not of_words.images
+
+
+def test_features_are_held_in_what_training_leaves_free(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(table, tmp_path, feed__features="device")
+    split, cpu, feed = table.split("train"), torch.device("cpu"), open_feed(config, table)
+    size = feed.images.bytes_of(split.items) + feed.texts.bytes_of(split.texts)  # type: ignore[attr-defined]
+    monkeypatch.setattr("raytrain.scoring.feed._free_bytes", lambda device: size + 10)
+    assert load_to_device(config, feed, split, cpu, 10) is not feed
+    with pytest.raises(UsageError, match="GB free"):
+        load_to_device(config, feed, split, cpu, 11)
 
 
 @pytest.mark.gpu

@@ -1,21 +1,16 @@
-"""Published protocols by name on tables that the sources build, from a run's folder and from the command line."""
+"""Published protocols by name on tables that the sources build: their queries, positives, galleries and notes."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from raytrain.cli.main import main
-from raytrain.config import RunConfig
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.triplets import Query, to_tables
 from raytrain.data.build import build
@@ -23,148 +18,20 @@ from raytrain.data.problems import Problems
 from raytrain.data.sources import cirr as cirr_source
 from raytrain.data.sources import cub as cub_source
 from raytrain.data.sources import fashion_iq as fashion_source
-from raytrain.data.table import QuerySplit, Split, Table, open_split
+from raytrain.data.table import QuerySplit, Table, open_split
 from raytrain.data.table.schema import Gallery
-from raytrain.data.table.writer import TableWriter, add_feature
+from raytrain.data.table.writer import TableWriter
 from raytrain.errors import RefusedError, UsageError
-from raytrain.evaluation.protocols import cirr as cirr_protocol
 from raytrain.evaluation.protocols.cirr import evaluate_cirr, submissions, write_submissions
 from raytrain.evaluation.protocols.composed import ComposedQueries
 from raytrain.evaluation.protocols.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
 from raytrain.evaluation.protocols.protocols import Result
-from raytrain.methods.base import Method
-from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
-from raytrain.review.tables import to_csv, to_markdown, to_text
-from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.scoring.composed_queries import composed_queries
 from raytrain.scoring.protocol_runner import Scored, queries_for_protocol, split_result
-from raytrain.tracking.journal import Journal
-from raytrain.training.fit import fit
-from raytrain.training.run import open_tables
-from tests.data.pictures import write_image
 from tests.data.triplets import cirr, dump, fashion_iq
 from tests.evaluation.oracles import blocks_of
-from tests.runs import tiny
-
-packaged = pytest.mark.skipif(
-    importlib.util.find_spec("eccv_caption") is None, reason="eccv_caption (extra eval) is not installed"
-)
-COMPOSED: dict[str, Any] = {
-    "method__kind": "composed", "encoder__pooling": "mean", "optim__batch_size": 2, "optim__num_epochs": 1,
-}  # fmt: skip
-
-
-class Dot(Method):
-    """Compares what it is given."""
-
-    def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
-        return query @ gallery.T
-
-
-def scored(split: Split | QuerySplit, seed: int = 0, dims: int = 4) -> Scored:
-    """Random embeddings of a split."""
-    generator = torch.Generator().manual_seed(seed)
-    asked = len(split.texts) if isinstance(split, Split) else len(split)
-    query = torch.randn(asked, dims, generator=generator)
-    return Scored(Dot(), split, query, torch.randn(len(split.items), dims, generator=generator))
-
-
-def with_features(table: Table) -> Table:
-    """Random features of the names that recipes use."""
-    random = np.random.default_rng(0)
-    lengths = np.full(len(table.texts), 3)
-    arrays = {
-        "lite0": ("image", random.standard_normal((len(table.items), 2, 8)), None),
-        "minilm": ("text", random.standard_normal((int(lengths.sum()), 6)), np.concatenate([[0], lengths.cumsum()])),
-    }
-    for name, (kind, rows, offsets) in arrays.items():
-        files = {".npy": table.path / "features" / "rows.npy"}
-        np.save(files[".npy"], rows.astype(np.float16))
-        if offsets is not None:
-            files[".offsets.npy"] = table.path / "features" / "offsets.npy"
-            np.save(files[".offsets.npy"], offsets)
-        add_feature(table, name, kind, {"backbone": "made up", "global_index": 1}, files)  # type: ignore[arg-type]
-    return Table(table.path)
-
-
-def trained(table: Table, storage: Path, **changes: Any) -> RunConfig:
-    config = tiny(with_features(table), storage, **changes)
-    fit(config, open_tables(config))
-    return config
-
-
-def said(notes: Sequence[str], part: str) -> bool:
-    return any(part in note for note in notes)
-
-
-@pytest.fixture(scope="module")
-def cirr_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cirr")
-    table = build("cirr", cirr(folder / "root"), folder / "table")
-    return trained(table, folder / "runs", experiment="cirr", **COMPOSED).folder
-
-
-def test_cirr_is_evaluated_from_the_command_line(cirr_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", str(cirr_run), "--protocol", "cirr/val"]) == 4
-    assert "2 queries instead of 4,181" in capsys.readouterr().err
-    assert main(["evaluate", str(cirr_run), "--protocol", "partial/cirr/val", "--json"]) == 0
-    told = capsys.readouterr()
-    lines, found = told.err.splitlines(), json.loads(told.out)
-    assert found["headline"] == "cirr/mean_recall"
-    assert found["gallery"] == {"query": 7, "subset": 5}
-    assert any("partial/cirr/val: " in line and "cirr/mean_recall" in line for line in lines)
-    assert "  queries: query 2, subset 2" in lines
-    assert any("8 images instead of 2,297" in line for line in lines)
-    assert Path(found["files"][0]).name == "val.partial-cirr-val.json"  # and not in place of the whole split's
-
-
-def test_the_board_shows_the_headline_of_such_a_protocol(cirr_run: Path) -> None:
-    value = evaluate_run(cirr_run, "val", "partial/cirr/val")["metrics"]["cirr/mean_recall"]
-    board = read_board(cirr_run.parents[1])
-    (row,) = [row for row in board.rows if row.protocol == "partial/cirr/val"]
-    assert (row.headline.name, row.headline.value) == ("val cirr/mean_recall", value)
-    assert row.test.rsum is None
-    for text in (to_text(board), to_markdown(board), to_html(board)):
-        assert "val cirr/mean_recall" in text
-        assert f"{value:.1f}" in text
-    assert "headline_value" in to_csv(board).splitlines()[0]
-
-
-def test_the_servers_files_come_from_the_test_split_and_its_opening_is_counted(
-    cirr_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    command = ["evaluate", str(cirr_run), "--split", "test", "--submission", str(out), "--json"]
-    assert main(command) == 4
-    assert "asks for all of test1" in capsys.readouterr().err
-    assert main([*command, "--protocol", "cirr/val"]) == 2
-    assert "no --protocol" in capsys.readouterr().err
-    monkeypatch.setattr(cirr_protocol, "TEST", (2, 8))
-    assert main(command) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["test_openings"] == 1
-    event = Journal(cirr_run).last("evaluation")
-    assert event is not None and (event["split"], event["protocol"]) == ("test", "cirr/test1")
-    listed = json.loads((out / "cirr_recall.json").read_text())
-    subset = json.loads((out / "cirr_recall_subset.json").read_text())
-    assert set(listed) == set(subset) == {"version", "metric", "20", "21"}
-    assert set(listed["20"]) == {f"test1-{at}-img0" for at in range(7)}  # item 7 is the reference
-    assert len(subset["20"]) == 3 and set(subset["20"]) <= {f"test1-{at}-img0" for at in range(2, 7)}
-
-
-def test_fashion_iq_asks_each_pair_in_both_orders(tmp_path: Path) -> None:
-    table = build("fashion_iq", fashion_iq(tmp_path / "root"), tmp_path / "table")
-    run = trained(table, tmp_path / "runs", **COMPOSED).folder
-    with pytest.raises(RefusedError, match="2 dress pairs instead of 2,017"):
-        evaluate_run(run, "val", "fashioniq/original")
-    once = evaluate_run(run, "val", "partial/fashioniq/original")
-    twice = evaluate_run(run, "val", "partial/fashioniq/val_union")
-    assert once["queries"] == {"dress": 2, "shirt": 2, "toptee": 2}
-    assert twice["queries"] == {"dress": 4, "shirt": 4, "toptee": 4}
-    assert (once["gallery"]["dress"], twice["gallery"]["dress"]) == (3, 2)
-    assert once["metrics"]["fashioniq_original/mean_recall"] == 100  # there are but three images to find
-    assert said(twice["notes"], "4 shirt pairs") is False and said(twice["notes"], "2 shirt pairs instead of 2,038")
+from tests.scoring.dot import scored
+from tests.scoring.published import coco, mentioned, packaged
 
 
 def test_the_second_order_is_the_other_text_and_the_same_one_where_a_pair_has_one(tmp_path: Path) -> None:
@@ -177,51 +44,6 @@ def test_the_second_order_is_the_other_text_and_the_same_one_where_a_pair_has_on
     assert both.reference.tolist() == [*val.reference.tolist(), *val.reference.tolist()]
     assert both.relevant().tolist() == [*val.relevant().tolist(), *val.relevant().tolist()]
     assert queries_for_protocol(val, "fashioniq/original") is val
-
-
-def coco(root: Path) -> Path:
-    """Eight images of COCO's test that ECCV Caption asks, with COCO's ids of their captions, and eight to train on."""
-    from raytrain.evaluation.protocols.relevance import cxc_pairs, eccv_pairs
-
-    own = {image: sorted(several)[:5] for image, several in cxc_pairs()["i2t"].items()}
-    entries = []
-    for number, image in enumerate([*list(eccv_pairs()["i2t"])[:8], *(str(at) for at in range(1, 9))]):
-        name = f"{int(image):012d}.jpg"
-        write_image(root / "images" / name, number, (8, 6))
-        captions = own.get(image, [f"90{number}{at}" for at in range(5)])
-        sentences = [{"raw": f"a thing with {at}", "sentid": int(at)} for at in captions]
-        split = "test" if number < 8 else ("train" if number % 2 else "val")
-        entries.append({"filename": name, "cocoid": int(image), "split": split, "sentences": sentences})
-    dump(root / "dataset_coco.json", {"dataset": "coco", "images": entries})
-    return root
-
-
-@packaged
-def test_coco_is_asked_by_eccv_and_cxc_and_tells_what_it_lacks(tmp_path: Path) -> None:
-    table = build("karpathy", coco(tmp_path / "root"), tmp_path / "table")
-    run = trained(table, tmp_path / "runs", method__kind="vse_infinity", optim__batch_size=4).folder
-    with pytest.raises(RefusedError, match="8 images instead of 5,000"):
-        evaluate_run(run, "test", "coco/eccv")
-    eccv = evaluate_run(run, "test", "partial/coco/eccv")
-    assert eccv["queries"]["i2t"] == 8
-    assert said(eccv["notes"], "i2t: 1,253 queries are not here")
-    assert said(eccv["notes"], "positives are not in the gallery")
-    assert {"eccv/i2t_map_at_r", "eccv/t2i_r_precision", "eccv/map_at_r"} <= set(eccv["metrics"])
-    event = Journal(run).last("evaluation")
-    assert event is not None and "test/eccv/i2t_map_at_r" in event["metrics"]
-
-    cxc = evaluate_run(run, "test", "partial/coco/cxc")
-    with pytest.raises(UsageError, match="--annotations is for coco/cxc"):
-        evaluate_run(run, "test", "partial/coco/eccv", tmp_path)
-    assert said(cxc["notes"], "i2i is missing: sis_test.csv") and said(cxc["notes"], "t2t is missing: sts_test.csv")
-    ids = table.items["id"].to_pylist()
-    pairs = "".join(f"COCO_val2014_{int(one):012d}.jpg,COCO_val2014_{int(ids[0]):012d}.jpg,3.1\n" for one in ids[1:3])
-    (tmp_path / "sis_test.csv").write_text("image1,image2,agg_score\n" + pairs)
-    (tmp_path / "sts_test.csv").write_text("caption1,caption2,agg_score\n")
-    cxc = evaluate_run(run, "test", "partial/coco/cxc", tmp_path)
-    assert cxc["queries"]["i2i"] == 3
-    assert cxc["queries"]["t2t"] == len(table.split("test", True).texts)  # captions of one image answer each other
-    assert cxc["gallery"]["i2i"] == 7
 
 
 @packaged
@@ -243,13 +65,13 @@ def test_a_method_that_cannot_compare_two_of_a_kind_leaves_these_directions_out(
     test = open_split(build("karpathy", coco(tmp_path / "root"), tmp_path / "table"), "test", True)
     (tmp_path / "sis_test.csv").write_text("image1,image2,agg_score\n")
     (tmp_path / "sts_test.csv").write_text("caption1,caption2,agg_score\n")
-    found = scored(test)
-    views = Scored(found.model, test, found.query, found.gallery[:, None])
-    object.__setattr__(views, "matrix", found.matrix)
-    assert "cxc/t2t_recall_at_1" in split_result(found, "partial/coco/cxc", annotations=tmp_path).metrics
+    vectors = scored(test)
+    views = Scored(vectors.model, test, vectors.query, vectors.gallery[:, None])
+    object.__setattr__(views, "matrix", vectors.matrix)
+    assert "cxc/t2t_recall_at_1" in split_result(vectors, "partial/coco/cxc", annotations=tmp_path).metrics
     result = split_result(views, "partial/coco/cxc", annotations=tmp_path)
     assert "cxc/t2t_recall_at_1" not in result.metrics
-    assert said(result.notes, "t2t is missing: the method does not compare two of a kind")
+    assert mentioned(result.notes, "t2t is missing: the method does not compare two of a kind")
 
 
 def test_what_the_table_lacks_is_told_with_the_result(tmp_path: Path) -> None:
@@ -258,9 +80,9 @@ def test_what_the_table_lacks_is_told_with_the_result(tmp_path: Path) -> None:
     val = QuerySplit(build("cirr", root, tmp_path / "table", allow_missing=0.1), "val")
     result = split_result(scored(val), "partial/cirr/val")
     assert result.queries["query"] == 1
-    assert said(result.notes, "1 queries instead of 4,181, 7 images instead of 2,297")
+    assert mentioned(result.notes, "1 queries instead of 4,181, 7 images instead of 2,297")
     lacks = "the table lacks 1 of 24 annotated images (1 of 8 in val) and 1 of 6 annotated queries (1 of 2 in val)"
-    assert said(result.notes, f"{lacks}: 1 not found; it was built with allow_missing=0.1")
+    assert mentioned(result.notes, f"{lacks}: 1 not found; it was built with allow_missing=0.1")
 
 
 def test_a_benchmark_is_not_asked_of_another_source(tmp_path: Path) -> None:
@@ -290,10 +112,16 @@ def written(path: Path, source: str, items: list[Item], queries: list[Query], ga
     return Table(path)
 
 
-def check_missing_one(asked: ComposedQueries, evaluated: Any) -> None:
+def check_missing_one(queries: ComposedQueries, evaluated: Any) -> None:
     """One image fewer has no right to the published name."""
     fewer = ComposedQueries(
-        asked.reference, asked.targets, asked.subset, asked.part[:-1], asked.parts, asked.query_ids, asked.item_ids[:-1]
+        queries.reference,
+        queries.targets,
+        queries.subset,
+        queries.part[:-1],
+        queries.parts,
+        queries.query_ids,
+        queries.item_ids[:-1],
     )
     with pytest.raises(RefusedError, match="instead of"):
         evaluated(fewer)
@@ -306,19 +134,19 @@ def test_the_real_fashion_iq_has_the_published_galleries(real_data: Path, tmp_pa
         items += fashion_source.read_images(folder, category, "val", ".jpg", problems)[0]
         queries += fashion_source.read_pairs(folder, category, "val", problems)
     val = QuerySplit(written(tmp_path / "table", "fashion_iq", items, queries, "group"), "val")
-    found: dict[str, Result] = {}
+    results: dict[str, Result] = {}
     for name in ("original", "original-masked", "val_union", "val_union-kept-one"):
-        asked = queries_for_protocol(val, f"fashioniq/{name}")
-        found[name] = split_result(scored(asked), f"fashioniq/{name}")
+        queries_of = queries_for_protocol(val, f"fashioniq/{name}")
+        results[name] = split_result(scored(queries_of), f"fashioniq/{name}")
     once = {"dress": 2017, "shirt": 2038, "toptee": 1961}
-    assert found["original"].queries == found["val_union-kept-one"].queries == once
-    assert found["val_union"].queries == {category: 2 * number for category, number in once.items()}
-    assert found["original"].gallery == {"dress": 3817, "shirt": 6346, "toptee": 5373}
-    assert found["original-masked"].gallery == {"dress": 3816, "shirt": 6345, "toptee": 5372}
-    assert found["val_union-kept-one"].gallery == {"dress": 2628, "shirt": 3089, "toptee": 2902}
-    assert found["val_union"].gallery == {"dress": 2627, "shirt": 3088, "toptee": 2901}
+    assert results["original"].queries == results["val_union-kept-one"].queries == once
+    assert results["val_union"].queries == {category: 2 * number for category, number in once.items()}
+    assert results["original"].gallery == {"dress": 3817, "shirt": 6346, "toptee": 5373}
+    assert results["original-masked"].gallery == {"dress": 3816, "shirt": 6345, "toptee": 5372}
+    assert results["val_union-kept-one"].gallery == {"dress": 2628, "shirt": 3089, "toptee": 2902}
+    assert results["val_union"].gallery == {"dress": 2627, "shirt": 3088, "toptee": 2901}
     # random embeddings score chance, k of each gallery
-    metrics = found["val_union"].metrics
+    metrics = results["val_union"].metrics
     assert metrics["fashioniq_val_union/dress_recall_at_50"] == pytest.approx(100 * 50 / 2627, abs=2.5)
 
     protocol = find_fashion("fashioniq/original")
@@ -344,17 +172,17 @@ def test_the_real_cirr_has_the_published_gallery_and_files_that_its_server_takes
     check_missing_one(composed_queries(val), lambda fewer: evaluate_cirr(blocks_of(torch.zeros(1, 1)), fewer))
 
     test = QuerySplit(table, "test", allow_test=True)
-    asked = composed_queries(test)
-    for path in write_submissions(submissions(scored(test).blocks(), asked), tmp_path):
+    positions = composed_queries(test)
+    for path in write_submissions(submissions(scored(test).blocks(), positions), tmp_path):
         assert path.stat().st_size < 5_000_000
         document = json.loads(path.read_text())
         assert len(document) == 4148 + 2
         number = 50 if document["metric"] == "recall" else 3
-        for row, identity in enumerate(asked.query_ids):
+        for row, identity in enumerate(positions.query_ids):
             names = document[identity]
             assert len(set(names)) == number
-            assert asked.item_ids[int(asked.reference[row])] not in names
-    assert asked.query_ids[0] == "12063"
+            assert positions.item_ids[int(positions.reference[row])] not in names
+    assert positions.query_ids[0] == "12063"
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from raytrain.data.load.batches import QueryBatches, TrainBatches
 from raytrain.data.table import QuerySplit, Table
 from raytrain.encoders.images import VisionBackbone
 from raytrain.errors import UsageError
-from raytrain.methods import DVSE
+from raytrain.methods.dvse import DVSE
 from raytrain.methods.trained_backbone import TrainedBackbone
 from raytrain.scoring.feed import open_feed
 from raytrain.training import build

@@ -1,4 +1,4 @@
-"""A dry run: no table, the step of training, the sizes that a table would give."""
+"""A dry run: no table, the step of training, the size of a batch, and what the command prints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,8 @@ from raytrain.methods.dive import DivE
 from raytrain.recipes import RECIPES
 from raytrain.training import dry_run as dry_running
 from raytrain.training import fit as loop
-from raytrain.training.dry_run import (
-    dry_run,
-    made_up_batch,
-    parse_sizes,
-    parts,
-)
-from raytrain.training.input_sizes import Sizes, inputs, table_sizes, usual_sizes
+from raytrain.training.dry_run import as_text, dry_run, made_up_batch, parse_sizes, parts
+from raytrain.training.input_sizes import Sizes, inputs, usual_sizes
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 from tests.encoders.tiny_models import clip
@@ -45,14 +40,14 @@ def test_every_recipe_takes_a_step_without_a_table(
     config = override(RECIPES[recipe](), {**SMALL, "optim.precision": "fp32"})
     if config.method.kind == "dive":
         config = override(config, {"method.head_dim": 4})
-    found = dry_run(config, FEW, CPU)
-    assert found["table"] is None
-    assert found["loss"] > 0
-    assert found["parameters"]["total"] == sum(
-        count for name, count in found["parameters"]["parts"].items() if "." not in name
+    report = dry_run(config, FEW, CPU)
+    assert report["table"] is None
+    assert report["loss"] > 0
+    assert report["parameters"]["total"] == sum(
+        count for name, count in report["parameters"]["parts"].items() if "." not in name
     )
-    assert 0 < found["memory"]["before_bytes"] <= found["memory"]["peak_bytes"]
-    assert found["seconds"] > 0
+    assert 0 < report["memory"]["before_bytes"] <= report["memory"]["peak_bytes"]
+    assert report["seconds"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,14 +93,10 @@ def test_a_table_that_is_there_gives_its_own_sizes(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", regions=5, features=16, token_features=12, ragged=True)
     words = max(len(tokens) for tokens in table.texts["tokens"].to_pylist()) + 2
     config = override(RECIPES["dive_emoji"](), {**SMALL, "method.head_dim": 4, "data.table": str(table.path)})
-    sizes = table_sizes(config)
-    assert (sizes.regions, sizes.region_features, sizes.token_features, sizes.tokens) == (5, 16, 12, words)
-    split = table.split("train")
-    assert sizes.captions == -(-len(split.texts) // len(split))
-    found = dry_run(config, {"captions": 7}, CPU)
-    assert found["table"] == str(table.path)
-    assert found["batch"]["regions"] == [6, 5, 16]
-    assert found["batch"]["text"] == [42, words, 12]
+    report = dry_run(config, {"captions": 7}, CPU)
+    assert report["table"] == str(table.path)
+    assert report["batch"]["regions"] == [6, 5, 16]
+    assert report["batch"]["text"] == [42, words, 12]
 
 
 @pytest.mark.parametrize(
@@ -144,10 +135,10 @@ def test_a_query_batch_trains_rau(blocks: int) -> None:
     batch = made_up_batch(config, Sizes(**FEW))
     assert batch["reference"].shape == batch["regions"].shape == (6, 3, 7)
     assert batch["reference_mask"].all()
-    found = dry_run(config, FEW, CPU)
-    assert found["batch"]["noise"] == [6, 2 * blocks, 8]
-    assert {"base", "isu", "csu", "dr"} <= set(found["losses"])
-    assert found["parameters"]["parts"]["source_blocks"] == found["parameters"]["parts"]["target_blocks"] > 0
+    report = dry_run(config, FEW, CPU)
+    assert report["batch"]["noise"] == [6, 2 * blocks, 8]
+    assert {"base", "isu", "csu", "dr"} <= set(report["losses"])
+    assert report["parameters"]["parts"]["source_blocks"] == report["parameters"]["parts"]["target_blocks"] > 0
 
 
 def test_sizes_are_parsed_and_wrong_ones_refused() -> None:
@@ -170,26 +161,48 @@ def test_the_command_prints_json_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     command = ["train", "dive_emoji", "--dry-run", "--json", "--assume", "captions=2,tokens=3"]
     assert main([*command, "optim.batch_size=4", "encoder.dim=8", "--workers", "2"]) == 0
-    told = capsys.readouterr()
-    found = json.loads(told.out)
-    assert {"parameters", "memory", "seconds", "loss", "sizes", "batch"} <= set(found)
-    assert found["sizes"] == {
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert {"parameters", "memory", "seconds", "loss", "sizes", "batch"} <= set(report)
+    assert report["sizes"] == {
         "regions": 17, "region_features": 1280, "tokens": 3, "token_features": 384, "captions": 2,
     }  # fmt: skip
-    assert found["batch"]["text"] == [8, 3, 384]
-    assert "by --assume: captions, tokens" in told.err
-    assert "whole batch of 4; each of 2 workers" in told.err
+    assert report["batch"]["text"] == [8, 3, 384]
+    assert "by --assume: captions, tokens" in printed.err
+    assert "whole batch of 4; each of 2 workers" in printed.err
     assert main(["train", "dive_emoji", "--assume", "captions=2"]) == 2
     assert main(["train", "dive_emoji", "--dry-run", "optim.lrr=1"]) == 2
     assert "did you mean 'lr'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_text_says_what_was_assumed_and_what_a_step_takes() -> None:
+    report = {
+        "method": "dvse", "device": "cpu", "precision": "fp32", "table": None, "assumed": ["tokens"],
+        "sizes": {"region_features": 2048, "tokens": 3},
+        "parameters": {"total": 2_000_000, "trainable": 500_000, "parts": {"image": 1_500_000, "image.gpo": 250_000}},
+        "batch": {"regions": [4, 36, 2048]}, "loss": 1.25, "loss_later": 1.0, "seconds": 0.125,
+        "memory": {"kind": "process", "before_bytes": 1e9, "peak_bytes": 3e9},
+    }  # fmt: skip
+    assert as_text(report).splitlines() == [
+        "dvse on cpu, fp32",
+        "  sizes (assumed, there is no table yet; by --assume: tokens): region features 2,048, tokens 3",
+        "  parameters: 2.00 M, 0.50 M of them trained",
+        "    image 1.50 M",
+        "      image.gpo 0.25 M",
+        "  batch: regions 4 x 36 x 2048",
+        "  loss 1.2500 in the first step, 1.0000 in a step of the last epoch",
+        "  a step takes 0.12 s",
+        "  memory: 3.00 GB at most (process), 1.00 GB of it before the model was built",
+    ]
+    assert "sizes (of tables/mine): " in as_text(report | {"table": "tables/mine", "assumed": []})
+
+
 def test_an_image_backbone_that_trains_is_counted_and_fed_pixels(tmp_path: Path) -> None:
     model = clip(tmp_path / "model")
     changes = {"encoder.image.kind": "transformer", "encoder.image.path": str(model)}
     config = override(RECIPES["rau_fashion_iq"](), {**SMALL, **changes, "optim.precision": "fp32"})
-    found = dry_run(config, {"tokens": 4}, CPU)
-    assert found["batch"]["reference"] == found["batch"]["regions"] == [6, 3, 32, 32]
-    assert found["parameters"]["parts"]["backbone"] > 0
-    assert (found["sizes"]["regions"], found["sizes"]["pixels"]) == (1, 32)
+    report = dry_run(config, {"tokens": 4}, CPU)
+    assert report["batch"]["reference"] == report["batch"]["regions"] == [6, 3, 32, 32]
+    assert report["parameters"]["parts"]["backbone"] > 0
+    assert (report["sizes"]["regions"], report["sizes"]["pixels"]) == (1, 32)

@@ -273,10 +273,10 @@ def test_max_steps_ends_a_dry_run_early(table: Table, tmp_path: Path) -> None:
 
 def test_only_the_best_and_the_last_checkpoint_are_kept(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, optim__num_epochs=5)
-    seen: list[float] = []
-    fit_here(config, report=lambda metrics, _: seen.append(metrics["val/rsum"]))
+    values: list[float] = []
+    fit_here(config, report=lambda metrics, _: values.append(metrics["val/rsum"]))
     kept = [checkpoint.load(path).manifest["epoch"] for path in checkpoint.complete(config.folder)]
-    assert kept == sorted({seen.index(max(seen)) + 1, 5})
+    assert kept == sorted({values.index(max(values)) + 1, 5})
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(table: Table, tmp_path: Path) -> None:

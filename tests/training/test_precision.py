@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from raytrain.data.table import Table
-from raytrain.training.fit import fit
-from raytrain.training.run import open_tables
-from tests.runs import tiny
+from tests.runs import fit_here, tiny
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -18,11 +16,9 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 def losses(table: Table, storage: Path, device: str, **changes: object) -> list[float]:
     """The training loss of two epochs."""
     config = tiny(table, storage, **changes)
-    found: list[float] = []
-    fit(
-        config, open_tables(config), lambda metrics, _: found.append(metrics["train/loss"]), device=torch.device(device)
-    )
-    return found
+    reported: list[float] = []
+    fit_here(config, report=lambda metrics, _: reported.append(metrics["train/loss"]), device=torch.device(device))
+    return reported
 
 
 DIVE: dict[str, object] = {
@@ -52,5 +48,5 @@ def test_the_gpu_trains_as_the_cpu_does(
 ) -> None:
     kind = {"encoder__text__kind": text, **method}
     whole = losses(table, tmp_path / "cpu", "cpu", **kind)
-    found = losses(table, tmp_path / "gpu", "cuda", optim__precision=precision, **kind)
-    assert found == pytest.approx(whole, rel=tolerance)
+    on_gpu = losses(table, tmp_path / "gpu", "cuda", optim__precision=precision, **kind)
+    assert on_gpu == pytest.approx(whole, rel=tolerance)

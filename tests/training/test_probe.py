@@ -13,13 +13,11 @@ import torch
 
 from raytrain.config import RunConfig, override
 from raytrain.data.table import Table
-from raytrain.errors import OutOfMemory
-from raytrain.scoring import feed as feeding
+from raytrain.errors import NonFiniteError, OutOfMemory
 from raytrain.tracking.journal import Journal
 from raytrain.training import probe
-from raytrain.training.dry_run import table_sizes
 from raytrain.training.fit import fit
-from raytrain.training.memory import Estimate
+from raytrain.training.input_sizes import Sizes, table_sizes
 from raytrain.training.probe import estimate
 from raytrain.training.run import open_tables
 from tests.runs import small_run
@@ -29,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 class Scale:
-    """A meter that does the work and says what it was told to say."""
+    """A meter that does the work and measures a given number of bytes."""
 
     total = 1000
 
@@ -54,17 +52,17 @@ def losses(config: RunConfig) -> list[tuple[float, float]]:
 
 def test_a_run_that_fits_trains_as_one_that_was_not_asked(tmp_path: Path) -> None:
     base = small_run(tmp_path)
-    plain, asked = (override(base, {"name": name}) for name in ("plain", "asked"))
+    plain, probed = (override(base, {"name": name}) for name in ("plain", "probed"))
     fit(plain, open_tables(plain), device=CPU)
     torch.manual_seed(7)
     random.seed(7)
     drawn = random.getstate()
-    found = estimate(asked, CPU, 0.5, scale := Scale(400))
+    memory = estimate(probed, CPU, 0.5, scale := Scale(400))
     assert random.getstate() == drawn
     assert scale.worked == 1
-    fit(asked, open_tables(asked), device=CPU, memory=found)
-    assert losses(asked) == losses(plain)
-    start = Journal(asked.folder).last("start")
+    fit(probed, open_tables(probed), device=CPU, memory=memory)
+    assert losses(probed) == losses(plain)
+    start = Journal(probed.folder).last("start")
     assert start is not None
     assert start["memory"] == {"needed_bytes": 400, "allowed_bytes": 500, "ran_out": False}
     assert "memory" not in (Journal(plain.folder).last("start") or {})
@@ -73,44 +71,40 @@ def test_a_run_that_fits_trains_as_one_that_was_not_asked(tmp_path: Path) -> Non
 @pytest.mark.parametrize("scale", [Scale(470), Scale(300, runs_out=True)], ids=["margin", "out"])
 def test_one_that_does_not_is_refused_before_it_trains(tmp_path: Path, scale: Scale) -> None:
     config = override(small_run(tmp_path), {"name": "large"})
-    found = estimate(config, CPU, 0.5, scale)
+    memory = estimate(config, CPU, 0.5, scale)
     with pytest.raises(OutOfMemory, match=r"GiB of its share of a GPU\. Lower optim\.batch_size"):
-        fit(config, open_tables(config), device=CPU, memory=found)
+        fit(config, open_tables(config), device=CPU, memory=memory)
     start, end = Journal(config.folder).read()
     assert start["memory"]["needed_bytes"] == scale.bytes_
     assert end["status"] == "failed" and end["error"].startswith("OutOfMemory")
+
+
+def test_a_random_batch_that_is_not_finite_says_nothing_about_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(*given: object, lr: float) -> None:
+        raise NonFiniteError("step 0 (epoch 1): loss is nan")
+
+    monkeypatch.setattr(probe, "two_steps", diverges)
+    memory = estimate(small_run(tmp_path), CPU, 0.5, Scale(400))
+    assert (memory.needed_bytes, memory.allowed_bytes, memory.ran_out) == (400, 500, False)
 
 
 def test_the_batch_is_the_largest_there_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve images of one to five captions, of which the batch takes the six with the most: 5, 5, 4, 4, 3, 3."""
     table = make_table(tmp_path / "table", ragged=True)
     config = override(small_run(tmp_path, batch_size=6), {"method.kind": "dive", "data.batch_by": "image"})
-    seen: list[object] = []
-    monkeypatch.setattr(probe, "two_steps", lambda config, sizes, device, lr: seen.append(sizes))
+    tried: list[tuple[Sizes, float]] = []
+    monkeypatch.setattr(probe, "two_steps", lambda config, sizes, device, lr: tried.append((sizes, lr)))
     estimate(config, CPU, 0.5, Scale(1))
+    ((sizes, lr),) = tried
     split = table.split("train")
     most = sorted(np.bincount(split.item_of_text).tolist())[-6:]
-    assert seen[0].captions == int(np.ceil(sum(most) / 6))  # type: ignore[attr-defined]
-    assert seen[0].captions > table_sizes(config).captions  # type: ignore[attr-defined]
-    assert seen[0].tokens == table_sizes(config).tokens  # type: ignore[attr-defined]
-    assert seen[0].regions == 5  # type: ignore[attr-defined]
-
-
-def test_features_are_held_in_what_training_leaves_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = override(small_run(tmp_path), {"feed.features": "device"})
-    split = Table(config.data.table).split("train")
-    opened = feeding.open_feed(config, split.table)
-    size = opened.images.bytes_of(split.items)  # type: ignore[attr-defined]
-    if isinstance(opened.texts, feeding.TokenStates):
-        size += opened.texts.bytes_of(split.texts)
-    monkeypatch.setattr(feeding, "_free_bytes", lambda device: size + 10)
-    assert feeding.load_to_device(config, opened, split, CPU, 10) is not opened
-    with pytest.raises(feeding.UsageError, match="GB free"):
-        feeding.load_to_device(config, opened, split, CPU, 11)
-
-
-def test_a_margin_of_a_tenth_is_left() -> None:
-    assert Estimate(100, 111).fits and not Estimate(101, 111).fits and not Estimate(1, 110, ran_out=True).fits
+    assert sizes.captions == int(np.ceil(sum(most) / 6))
+    assert sizes.captions > table_sizes(config).captions
+    assert sizes.tokens == table_sizes(config).tokens
+    assert sizes.regions == 5
+    assert lr == 0  # a large step could make the second loss infinite
 
 
 def test_a_trial_that_would_not_fit_is_told_to_tune_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,5 @@
+"""The learning rate over time, and the rates of a method's parts."""
+
 from __future__ import annotations
 
 import math
@@ -6,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from raytrain.config import RunConfig
+from raytrain.data.build import build
 from raytrain.data.table import Table
 from raytrain.scoring.feed import open_feed
 from raytrain.training.build import build_method
 from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
+from tests.data.pictures import entry, karpathy
+from tests.encoders.tiny_models import bert, vit
 from tests.runs import tiny
 
 
@@ -31,14 +37,20 @@ def test_warm_up_is_linear_and_constant_stays(table: Table, tmp_path: Path) -> N
     assert [lr_factor(config, step, 3) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
-def test_the_text_encoder_learns_at_its_own_rate(table: Table, tmp_path: Path) -> None:
-    config = tiny(table, tmp_path, encoder__text__lr_scale=0.1)
+def rates(config: RunConfig, table: Table) -> dict[str, float]:
+    """{parameter that trains: its learning rate} where the base rate is 1e-3."""
     model = build_method(config, open_feed(config, table))
     optimizer = make_optimizer(model, config, torch.device("cpu"))
     set_lr(optimizer, 1e-3)
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    for name, parameter in model.named_parameters():
-        assert rates[id(parameter)] == pytest.approx(1e-4 if name.startswith("text.") else 1e-3), name
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    of_group = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    return {name: of_group[id(p)] for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_the_text_encoder_learns_at_its_own_rate(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, encoder__text__lr_scale=0.1)
+    for name, rate in rates(config, table).items():
+        assert rate == pytest.approx(1e-4 if name.startswith("text.") else 1e-3), name
 
 
 def test_parts_of_a_method_learn_at_their_own_rates(table: Table, tmp_path: Path) -> None:
@@ -46,12 +58,36 @@ def test_parts_of_a_method_learn_at_their_own_rates(table: Table, tmp_path: Path
         table, tmp_path, method__kind="dive", method__similarity="match_probability", method__head_dim=4,
         method__image_lr_scale=0.5, method__set_lr_scale=0.25, encoder__text__lr_scale=2.0,
     )  # fmt: skip
-    model = build_method(config, open_feed(config, table))
-    optimizer = make_optimizer(model, config, torch.device("cpu"))
-    set_lr(optimizer, 1e-3)
-    assert optimizer.param_groups[0]["lr"] == 1e-3
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     scales = {"image.": 0.5, "text.sets.": 0.25, "text.linear.": 2.0, "match_": 1.0}
-    for name, parameter in model.named_parameters():
+    for name, rate in rates(config, table).items():
         scale = next(value for start, value in scales.items() if name.startswith(start))
-        assert rates[id(parameter)] == pytest.approx(1e-3 * scale), name
+        assert rate == pytest.approx(1e-3 * scale), name
+
+
+def test_of_a_text_branch_with_a_transformer_that_alone_learns_at_the_scaled_rate(table: Table, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra `encode`")
+    path = str(bert(tmp_path / "model"))
+    config = tiny(table, tmp_path, encoder__text__kind="transformer", encoder__text__path=path, data__max_words=12)
+    by_name = rates(config, table)
+    assert by_name["text.linear.weight"] == pytest.approx(1e-3)
+    inside = [rate for name, rate in by_name.items() if name.startswith("text.transformer.")]
+    assert inside == [pytest.approx(1e-4)] * len(inside) != []
+
+
+def test_each_layer_learns_slower_than_the_one_above_it(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra `encode`")
+    root = karpathy(tmp_path / "root", [entry(n, ("train", "val", "test")[n % 3]) for n in range(3)])
+    pictures = build("karpathy", root, tmp_path / "table")
+    config = tiny(
+        pictures, tmp_path,
+        encoder__image__kind="transformer", encoder__image__path=str(vit(tmp_path / "image")),
+        encoder__image__lr_scale=0.1, encoder__image__layer_decay=0.5,
+        encoder__text__kind="transformer", encoder__text__path=str(bert(tmp_path / "text")),
+        encoder__text__lr_scale=0.1, encoder__text__layer_decay=0.5,
+    )  # fmt: skip
+    by_name = rates(config, pictures)
+    for start in ("backbone.model.", "method.text.transformer."):
+        for part, expected in ((".0.attention", 1e-4), ("embeddings.", 5e-5)):
+            chosen = [rate for name, rate in by_name.items() if name.startswith(start) and part in name]
+            assert chosen == [pytest.approx(expected)] * len(chosen) != []
+    assert by_name["method.text.linear.weight"] == pytest.approx(1e-3)

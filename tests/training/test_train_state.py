@@ -140,8 +140,10 @@ def test_a_checkpoint_brings_everything_back(ema_decay: float, table: Table, tmp
     assert (other.best, other.worker_seconds, other.sums) == (41.5, 7.0, {"loss": torch.tensor(2.5)})
     for name, value in state.model.state_dict().items():
         assert torch.equal(other.model.state_dict()[name], value), name
-    mine, theirs = (one.optimizer.state_dict()["state"] for one in (state, other))
-    assert all(torch.equal(mine[row][key], theirs[row][key]) for row in mine for key in mine[row])
+    saved_moments, moments = state.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
+    assert all(
+        torch.equal(moments[row][key], value) for row in saved_moments for key, value in saved_moments[row].items()
+    )
     if state.average is not None:
         assert other.average is not None
         assert all(torch.equal(other.average[name], value) for name, value in state.average.items())

@@ -26,10 +26,9 @@ from raytrain.training import checkpoint
 from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
-from raytrain.training.schedule import make_optimizer, set_lr
 from tests.data.pictures import entry, karpathy
 from tests.data.triplets import products
-from tests.encoders.tiny_models import bert, clip, resnet, vit
+from tests.encoders.tiny_models import clip, resnet, vit
 from tests.runs import tiny
 
 pytest.importorskip("transformers", reason="needs the extra `encode`")
@@ -124,24 +123,6 @@ def test_a_table_without_images_is_refused(tmp_path: Path) -> None:
     table = Mock(items={"file": Mock(to_pylist=lambda: ["", ""])}, path="somewhere")
     with pytest.raises(UsageError, match="somewhere names no image files"):
         Pixels(table, Mock(), 4, 8)
-
-
-def test_each_layer_learns_slower_than_the_one_above_it(pictures: Table, tmp_path: Path) -> None:
-    model = bert(tmp_path / "text")
-    made = config(
-        pictures, tmp_path, vit(tmp_path / "image"), encoder__image__lr_scale=0.1, encoder__image__layer_decay=0.5,
-        encoder__text__kind="transformer", encoder__text__path=str(model), encoder__text__layer_decay=0.5,
-    )  # fmt: skip
-    method = build_method(made, open_feed(made, pictures))
-    optimizer = make_optimizer(method, made, torch.device("cpu"))
-    set_lr(optimizer, 1e-3)
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    rate = {name: rates[id(p)] for name, p in method.named_parameters() if p.requires_grad}
-    for start in ("backbone.model.", "method.text.transformer."):
-        for part, expected in ((".0.attention", 1e-4), ("embeddings.", 5e-5)):
-            found = [rate[name] for name in rate if name.startswith(start) and part in name]
-            assert found == [pytest.approx(expected)] * len(found) != []
-    assert rate["method.text.linear.weight"] == pytest.approx(1e-3)
 
 
 def test_layer_scales_follow_the_longest_list() -> None:

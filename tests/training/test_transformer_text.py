@@ -15,7 +15,6 @@ from raytrain.training import checkpoint
 from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
-from raytrain.training.schedule import make_optimizer, set_lr
 from tests.encoders.tiny_models import bert, clip
 from tests.runs import tiny
 
@@ -41,17 +40,3 @@ def test_a_transformer_trains_is_saved_and_evaluates(
     assert any("layer" in name for name in moved)
     assert not any("pooler" in name for name in moved)
     assert evaluate_run(config.folder)["metrics"]["rsum"] > 0
-
-
-def test_the_transformer_alone_learns_at_the_scaled_rate(table: Table, tmp_path: Path) -> None:
-    path = bert(tmp_path / "model")
-    config = tiny(table, tmp_path, encoder__text__kind="transformer", encoder__text__path=str(path), data__max_words=12)
-    model = build_method(config, open_feed(config, table))
-    optimizer = make_optimizer(model, config, torch.device("cpu"))
-    set_lr(optimizer, 1e-3)
-    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    named = dict(model.named_parameters())
-    assert rates[id(named["text.linear.weight"])] == pytest.approx(1e-3)
-    inside = [p for name, p in named.items() if name.startswith("text.transformer.") and p.requires_grad]
-    assert inside
-    assert all(rates[id(p)] == pytest.approx(1e-4) for p in inside)
