@@ -64,7 +64,7 @@ def coco_without_lists(root: Path) -> Path:
 
 
 def vse_images(root: Path) -> Path:
-    """Ids a line an image in train, a line a caption elsewhere."""
+    """One id per line: per image in train, per caption elsewhere."""
     paths = {}
     for part, stem in enumerate(("train", "dev", "testall")):
         ids = [str(100 * part + number) for number in (3, 1, 2)]

@@ -83,7 +83,7 @@ def captions(root: Path) -> Path:
 
 
 def imagefolder(root: Path) -> Path:
-    """A CSV in train, JSON lines in validation, a list of captions a row; Parquet in test."""
+    """A CSV in train, JSON lines in validation, with a list of captions per row; Parquet in test."""
     for number, split in enumerate(SPLIT):
         put(root / {"val": "validation"}.get(split, split) / "inner" / f"{number}.png", picture(number))
     rows = {

@@ -1,4 +1,4 @@
-"""Opening images that somebody else supplied."""
+"""Decoding of untrusted images: formats, limits and padding."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def change(path: Path, row: int, **fields: Any) -> None:
 
 
 def products(root: Path) -> Path:
-    """Four products a split and two triplets, the second with two targets."""
+    """Four products and two triplets per split, the second with two targets."""
     entries = []
     for split in ("train", "val", "test"):
         names = [f"{split}-{n}" for n in range(4)]
@@ -59,7 +59,7 @@ def fashion_iq(root: Path) -> Path:
 
 
 def cirr(root: Path) -> Path:
-    """Eight images and two queries a split; test1 has no targets and one caption of a blank."""
+    """Eight images and two queries per split; test1 has no targets and one caption of a blank."""
     for number, (split, folder) in enumerate((("train", "train/34"), ("val", "dev"), ("test1", "test1"))):
         names = [f"{split}-{n}-img0" for n in range(8)]
         for name in names:

@@ -1,4 +1,4 @@
-"""Encodings that stop in the middle: what a later run takes up, what it refuses, and what it tells."""
+"""Encodings that stop in the middle: which shards a later run reuses, which it refuses, and its messages."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Batches of training and evaluation: order, slices of ranks, and reading ahead."""
+
 from __future__ import annotations
 
 import time
@@ -43,7 +45,7 @@ def test_an_epoch_sees_each_pair_at_most_once_and_leaves_out_the_short_batch(tab
 def test_a_batch_of_images_holds_every_caption_of_each_and_no_other(table: Table) -> None:
     split = table.split("train")
     keep = np.sort(np.random.default_rng(0).permutation(len(split.texts))[:30])
-    split.texts, split.item_of_text = split.texts[keep], split.item_of_text[keep]  # one to five captions an image
+    split.texts, split.item_of_text = split.texts[keep], split.item_of_text[keep]  # one to five captions per image
     counts = np.bincount(split.item_of_text, minlength=len(split))
     feed = batches(table, size=2, unit="image")
     feed = TrainBatches(split, feed.regions, feed.texts, feed.config, 2, 0, unit="image")

@@ -1,3 +1,5 @@
+"""Rows of feature arrays: from disk, from memory, and memory that is used again."""
+
 from __future__ import annotations
 
 import os

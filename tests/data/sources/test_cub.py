@@ -21,7 +21,7 @@ from tests.data.pictures import left_behind, write_image
 
 TRAIN = ["001.Auk", "002.Crow", "003.Duck", "004.Eagle", "005.Finch", "006.Gull"]
 TEST = ["101.Hawk", "102.Ibis"]
-EACH = 5  # photos a species
+EACH = 5  # photos per species
 VAL = {1: ["001.Auk", "004.Eagle"], 2: ["002.Crow", "005.Finch"], 3: ["003.Duck", "006.Gull"]}
 SEEN_BY_RULE = 1745  # of 8,855; the published list has 1,764
 SEEN = [f"{species}/p4.jpg" for species in TRAIN]
@@ -42,7 +42,7 @@ def write(path: Path, lines: list[str]) -> None:
 
 
 def files(root: Path) -> Path:
-    """The published layout in small: two captions a photo."""
+    """The published layout in small: two captions per photo."""
     photos(root)
     for species in [*TRAIN, *TEST]:
         for number in range(EACH):

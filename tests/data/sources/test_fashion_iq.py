@@ -83,7 +83,7 @@ def test_bad_pairs_are_named_by_row(tmp_path: Path) -> None:
 
 
 def pair_lists(root: Path) -> Path:
-    """The two splits of one category as lists of two lines a pair, images in a folder of the category."""
+    """The two splits of one category as lists of two lines per pair, with the images in a folder of the category."""
     for split in ("train", "val"):
         names = [f"{split}{n}" for n in range(4)]
         for name in names:

@@ -20,7 +20,7 @@ R, F = 4, 8
 
 
 def write(root: Path, repeated: tuple[str, ...] = ("dev", "test", "testall"), end: str = "\n") -> Path:
-    """The four splits as distributed: train has a row an image, the others a row a caption."""
+    """The four splits as distributed: one row per image in train, one row per caption in the others."""
     root.mkdir()
     random = np.random.default_rng(0)
     for stem, images in IMAGES.items():

@@ -1,4 +1,4 @@
-"""What a table lacks is counted by reason and split, bounded, and told with every result."""
+"""What a table lacks is counted by reason and split, bounded, and stated with every result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composed queries of a table: reading them, and what `data check` finds wrong with them."""
+"""Composed queries of a table, and their splits."""
 
 from __future__ import annotations
 

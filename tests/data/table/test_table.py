@@ -1,3 +1,5 @@
+"""Reading tables: rows, splits, features and fingerprints."""
+
 from __future__ import annotations
 
 from pathlib import Path
