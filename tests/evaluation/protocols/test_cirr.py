@@ -121,7 +121,7 @@ def test_what_the_server_would_not_take_is_refused(tmp_path: Path, monkeypatch: 
     scores, asked = made(0)
     with pytest.raises(RefusedError, match="30 queries instead of 4,148 and 80 images instead of 2,315"):
         submissions(blocks_of(scores), asked)
-    with pytest.raises(RefusedError, match="knows a query by its pairid, a number; here is 'q0'"):
+    with pytest.raises(RefusedError, match="identifies a query by its pairid, a number; given: 'q0'"):
         submissions(blocks_of(scores), replace(asked, query_ids=[f"q{at}" for at in range(30)]), published=False)
     monkeypatch.setattr(cirr, "MAX_BYTES", 1_000)
     with pytest.raises(RefusedError, match="takes 1,000"):
