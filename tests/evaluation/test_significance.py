@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats
 from raytrain.evaluation.significance import (
     bootstrap_interval,
     holm,
+    mean_intervals,
     paired_difference,
     paired_recall_differences,
     permutation_p,
@@ -226,3 +228,17 @@ def test_holm_multiplies_the_smallest_most() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
     assert holm([]).size == 0
+
+
+def test_intervals_of_means_are_of_the_same_draws() -> None:
+    right = (np.random.default_rng(0).random(300) < 0.4).astype(float)
+    right[:50] = np.nan
+    values = {"yes": right, "no": 1 - right, "never": np.full(300, np.nan)}
+    groups = dict.fromkeys(values, np.arange(300) // 3)
+    intervals = mean_intervals(values, groups, {"half": ["yes", "no"], "none": ["yes", "never"]})
+    low, high = intervals["yes"]
+    share = 100 * float(right[50:].mean())
+    assert low < share < high
+    assert high - low == pytest.approx(4 * math.sqrt(share * (100 - share) / 250), rel=0.25)
+    assert intervals["half"] == pytest.approx((50, 50))  # in each draw one loses what the other gains
+    assert intervals.keys() == {"yes", "no", "half"}

@@ -10,7 +10,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from raytrain.config import RunConfig
 from raytrain.data.build import build
@@ -19,7 +18,6 @@ from raytrain.data.load.readers import Pixels
 from raytrain.data.table import Table
 from raytrain.encoders.images import TransformersImages, VisionBackbone
 from raytrain.errors import DataError, UsageError
-from raytrain.methods.base import layer_scales
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.scoring.feed import open_feed
 from raytrain.training import checkpoint
@@ -125,9 +123,3 @@ def test_a_table_without_images_is_refused(tmp_path: Path) -> None:
         Pixels(table, Mock(), 4, 8)
 
 
-def test_layer_scales_follow_the_longest_list() -> None:
-    module = nn.ModuleDict({"embeddings": nn.Linear(2, 2), "layers": nn.ModuleList(nn.Linear(2, 2) for _ in range(3))})
-    assert layer_scales(module, "m.", 0.8, 0.5) == {
-        "m.": 0.8, "m.layers.0.": 0.2, "m.layers.1.": 0.4, "m.layers.2.": 0.8, "m.embeddings.": 0.1,
-    }  # fmt: skip
-    assert layer_scales(module, "m.", 0.8, 1.0) == {"m.": 0.8}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,11 +9,9 @@ from torch import Tensor
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.protocols.protocols import PROTOCOLS, Protocol, evaluate, find_protocol
 from raytrain.evaluation.ranking.recall import image_text_metrics
-from raytrain.evaluation.report import read_evaluations, read_ranks, write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures, fast_rerank
 
 FIVE_FOLDS = Protocol("coco/1k5f", items=20, texts=60, folds=5)
-FACTS = {"split": "test", "fingerprint": "f" * 64, "checkpoint": "best", "seed": 0, "commit": "abc"}
 
 
 def scores(images: int = 20, each: int = 3) -> tuple[Tensor, Tensor]:
@@ -85,33 +79,3 @@ def test_images_without_a_text_are_noted_and_leave_the_denominator() -> None:
     assert found.queries["i2t"] == 4
     assert found.gallery["t2i"] == 6
     assert "2 images have no text" in found.notes[0]
-
-
-def test_an_evaluation_file_keeps_what_a_comparison_needs(tmp_path: Path) -> None:
-    similarity, owner = scores()
-    plain = evaluate(similarity, owner, "karpathy/test")
-    again = evaluate(similarity, owner, "karpathy/test", Temperatures("cross", 20.0, None))
-    folded = evaluate(similarity, owner, FIVE_FOLDS)
-    written = [write_evaluation(tmp_path, result, FACTS).name for result in (plain, again, folded)]
-    assert written == ["test.json", "test.rerank.json", "test.coco-1k5f.json"]
-    assert not list((tmp_path / "evaluation").glob("*.part"))
-
-    (tmp_path / "evaluation" / "similarity_val.json").write_text(json.dumps({"split": "val"}))
-    found = {Path(one["file"]).name: one for one in read_evaluations(tmp_path)}
-    assert set(found) == set(written)
-    document = found["test.json"]
-    assert document["metrics"] == pytest.approx(dict(plain.metrics))
-    low, high = document["intervals"]["rsum"]
-    assert low < document["metrics"]["rsum"] < high
-    assert (document["transductive"], found["test.rerank.json"]["transductive"]) == (False, True)
-    assert found["test.rerank.json"]["rerank"] == {"mode": "cross", "i2t": 20.0, "t2i": None, "beta": 1.0}
-    ranks = read_ranks(document)
-    assert ranks is not None
-    assert ranks["t2i"].tolist() == plain.ranks["t2i"].tolist()
-    np.testing.assert_array_equal(ranks["item_of_text"], owner)
-
-
-def test_an_evaluation_without_its_facts_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="fingerprint"):
-        write_evaluation(tmp_path, evaluate(*scores(), "split/test"), {"split": "test"})
-    assert list(tmp_path.iterdir()) == []

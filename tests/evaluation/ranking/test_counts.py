@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from raytrain.evaluation.ranking import counts
+from raytrain.evaluation.ranking import counts, ranks
 from raytrain.evaluation.ranking.counts import Ties, image_to_text_counts, text_to_image_counts
-from raytrain.evaluation.ranking.recall import image_text_metrics, mean_rank, median_rank, recall_at
 
 
 def text_image_ranks(similarity: Tensor, owner: Tensor, ties: Ties = "ordered") -> tuple[Tensor, Tensor]:
@@ -66,39 +65,43 @@ def test_ranks_of_both_directions_equal_a_stable_sort_read_backwards(
             assert t2i.tolist() == expected(similarity, relevant)
 
 
+@given(
+    queries=st.integers(1, 7),
+    items=st.integers(1, 9),
+    seed=st.integers(0, 10_000),
+    share=st.sampled_from([0.0, 0.2, 1.0]),
+    chunk=st.sampled_from([1, 20, 4_000_000]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_best_of_any_relevant_items_ranks_as_in_a_stable_sort_read_backwards(
+    queries: int, items: int, seed: int, share: float, chunk: int
+) -> None:
+    """None to all items are relevant, and most scores tie."""
+    similarity = tied_scores(queries, items, seed)
+    relevant = torch.rand(queries, items, generator=torch.Generator().manual_seed(seed)) < share
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "CHUNK_ELEMENTS", chunk)
+        assert ranks(similarity, relevant).tolist() == ranks_by_sorting(similarity, relevant)
+        assert ranks(similarity, relevant, ties="pessimistic").tolist() == pessimistic_by_hand(similarity, relevant)
+
+
+def test_queries_without_a_relevant_item_have_rank_minus_one() -> None:
+    similarity = torch.tensor([[0.1, 0.9], [0.2, 0.3]])
+    assert ranks(similarity, torch.tensor([[False, False], [True, False]])).tolist() == [-1, 1]
+    assert ranks(similarity, torch.zeros(2, 2, dtype=torch.bool)).tolist() == [-1, -1]
+    assert ranks(similarity[:0], torch.zeros(0, 2, dtype=torch.bool)).tolist() == []
+
+
+def test_ranks_refuse_nan_and_a_choice_of_ties_that_does_not_exist() -> None:
+    relevant = torch.tensor([[True, False]])
+    with pytest.raises(ValueError, match="NaN"):
+        ranks(torch.tensor([[0.5, torch.nan]]), relevant)
+    with pytest.raises(ValueError, match="ordered, pessimistic"):
+        ranks(torch.tensor([[0.5, 0.2]]), relevant, ties="random")  # type: ignore[arg-type]
+
+
 def test_one_query_and_one_item_has_rank_zero() -> None:
     assert [part.tolist() for part in text_image_ranks(torch.zeros(1, 1), torch.zeros(1))] == [[0], [0]]
-
-
-def test_a_collapsed_model_scores_chance_and_zero_when_ties_lose() -> None:
-    images, each = 40, 5
-    owner = torch.arange(images).repeat_interleave(each)
-    metrics = image_text_metrics(torch.full((images * each, images), 0.3), owner)
-    assert metrics["t2i/recall_at_1"] == pytest.approx(100 / images)
-    assert metrics["t2i/recall_at_10"] == pytest.approx(1000 / images)
-    assert metrics["i2t/recall_at_1"] == pytest.approx(100 / images)  # 5 of 200 captions
-    assert metrics["i2t/recall_at_10"] <= 1000 / images
-    assert metrics["pessimistic_rsum"] == 0
-    assert metrics["i2t/tied_percent"] == metrics["t2i/tied_percent"] == 100
-
-
-def test_a_perfect_model_scores_everything_without_ties() -> None:
-    owner = torch.arange(12).repeat_interleave(2)
-    metrics = image_text_metrics((owner[:, None] == torch.arange(12)).float(), owner)
-    assert metrics["rsum"] == metrics["pessimistic_rsum"] == 600
-    assert metrics["i2t/median_rank"] == metrics["t2i/mean_rank"] == 1
-    assert metrics["t2i/tied_percent"] == 0
-
-
-def test_queries_without_a_positive_leave_the_denominator() -> None:
-    assert recall_at(torch.tensor([0, -1, 3, 1]), 1) == pytest.approx(100 / 3)
-    with pytest.raises(ValueError, match="none of 2 queries"):
-        recall_at(torch.tensor([-1, -1]), 1)
-
-
-def test_median_and_mean_are_one_based_and_the_median_rounds_down() -> None:
-    assert median_rank(torch.tensor([0, 1, 2, 7])) == 2
-    assert mean_rank(torch.tensor([0, 1, 2, 7])) == 3.5
 
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 1), (3, 1)])

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from raytrain.evaluation.protocols.relevance import padded
 from raytrain.evaluation.ranking.counts import best_first, positive_counts
-from raytrain.evaluation.ranking.measures import Measures, hits, precision_at_r
-from raytrain.evaluation.significance import mean_intervals
+from raytrain.evaluation.ranking.measures import Measures, PerQueryMeasures, hits, precision_at_r
 from tests.evaluation.oracles import losing_ties, ordered, precisions, rank
 
 SIZES = {"queries": st.integers(1, 6), "items": st.integers(1, 14), "values": st.integers(1, 8)}
@@ -77,16 +76,23 @@ def test_metrics_are_means_over_those_that_have_a_say_and_means_of_means() -> No
     assert measures.metrics() == pytest.approx({"a": 100 / 3, "b": 200 / 3, "both": 50})
 
 
-def test_intervals_of_means_are_of_the_same_draws() -> None:
-    generator = torch.Generator().manual_seed(0)
-    right = (torch.rand(300, generator=generator) < 0.4).double()
-    right[:50] = math.nan
-    values = {"yes": right, "no": 1 - right, "never": torch.full((300,), math.nan)}
-    groups = dict.fromkeys(values, torch.arange(300) // 3)
-    found = mean_intervals(values, groups, {"half": ["yes", "no"], "none": ["yes", "never"]})
-    low, high = found["yes"]
-    share = 100 * float(right[50:].mean())
-    assert low < share < high
-    assert high - low == pytest.approx(4 * math.sqrt(share * (100 - share) / 250), rel=0.25)
-    assert found["half"] == pytest.approx((50, 50))  # what one gains in a draw the other loses
-    assert found.keys() == {"yes", "no", "half"}
+def test_blocks_of_queries_give_what_all_queries_give_at_once() -> None:
+    scores, positives = made(9, 14, 4, seed=3)
+    listed = padded(positives)
+    whole, blocks, ranks_only = PerQueryMeasures(), PerQueryMeasures(), PerQueryMeasures(precision=False)
+    whole.add(scores, listed)
+    for first in range(0, 9, 4):
+        blocks.add(scores[first : first + 4], listed[first : first + 4])
+        ranks_only.add(scores[first : first + 4], listed[first : first + 4])
+    orders = [ordered(row) for row in scores.tolist()]
+    ranks = [rank(*pair) for pair in zip(orders, positives, strict=True)]
+    assert blocks.ranks().tolist() == whole.ranks().tolist() == ranks
+    assert whole.measures((1, 3)).keys() == {"recall_at_1", "recall_at_3", "r_precision", "map_at_r", "tied_percent"}
+    assert ranks_only.measures((1, 3)).keys() == {"recall_at_1", "recall_at_3", "tied_percent"}
+    for name, values in whole.measures((1, 3)).items():
+        torch.testing.assert_close(blocks.measures((1, 3))[name], values, equal_nan=True)
+    tied = whole.measures((1,))["tied_percent"]
+    for query, (row, several) in enumerate(zip(scores.tolist(), positives, strict=True)):
+        best = max((row[item] for item in several), default=None)
+        others = [score for item, score in enumerate(row) if item not in several]
+        assert math.isnan(tied[query]) if best is None else tied[query] == (best in others)

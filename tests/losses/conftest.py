@@ -1,0 +1,1 @@
+from tests.single_thread import single_thread as single_thread
