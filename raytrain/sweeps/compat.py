@@ -6,11 +6,9 @@ Importing this imports Ray Tune, so it is imported where a sweep runs.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import optuna
-from ray import cloudpickle
 from ray.tune.search.optuna import OptunaSearch
 
 
@@ -54,20 +52,6 @@ class StudyLedger(OptunaSearch):  # type: ignore[misc]
     def leave_open(self, trial_id: str) -> None:
         """Count a trial as ended here, and leave it RUNNING in the study."""
         self._completed_trials.add(trial_id)
-
-
-def trial_error(trial: Any) -> BaseException | None:
-    """The latest error of a Tune trial as the exception it was; None where Tune kept none.
-
-    Tune gives schedulers and callbacks the name of a file and no error. It wrote the file in this process a moment
-    ago, from the exception that Ray had just handed to it: reading it back runs nothing that has not run already.
-    (`Trial.get_pickled_error` reads the copy in the storage, which comes later.)
-    """
-    path = trial.pickled_error_file
-    if path is None or not Path(path).exists():
-        return None
-    error = cloudpickle.loads(Path(path).read_bytes())
-    return error if isinstance(error, BaseException) else None
 
 
 def autoscaling_coordinator(name: str) -> Any:

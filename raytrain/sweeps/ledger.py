@@ -12,6 +12,7 @@ from raytrain.sweeps.objectives import cost_of
 from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.study import outcome
 from raytrain.sweeps.trial import trial_name
+from raytrain.sweeps.trial_error import TrialError
 from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
@@ -152,8 +153,8 @@ def recorder(ledger: Ledger) -> Any:
                 ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            # the error of a trial that failed by itself, as `run_single_worker` reports it
-            ledger.ended(trial.config["number"], trial.config["changes"], trial.last_result.get("error"))
+            error = TrialError.reported_in(trial.last_result)
+            ledger.ended(trial.config["number"], trial.config["changes"], str(error) if error else None)
 
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             number = trial.config["number"]

@@ -8,7 +8,6 @@ and the run goes on from its newest checkpoint.
 from __future__ import annotations
 
 import gc
-import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from raytrain.config import RunConfig
 from raytrain.errors import Interrupted, RefusedError, Stopped
 from raytrain.files import room_in
 from raytrain.sweeps.objectives import COSTS
+from raytrain.sweeps.trial_error import TrialError
 from raytrain.tracking.run_record import RunRecord, close_run, read_run
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ FORMER_S = 120.0
 def run_single_worker(config: RunConfig, worker: Mapping[str, float], parent: str, fingerprint: str) -> None:
     """Train a trial in this process, the one that Tune started for it, and report each epoch to Tune.
 
-    An error that a restart would only repeat is reported as the trial's end, with "error" and without a value, since
-    Tune would retry any exception. All other errors are raised.
+    An error that a restart would only repeat is reported as the trial's end, without a value, since Tune would retry
+    any exception. All other errors are raised.
 
     Args:
         config: a named run.
@@ -69,13 +69,12 @@ def run_single_worker(config: RunConfig, worker: Mapping[str, float], parent: st
     except Stopped:
         raise SystemExit(0) from None  # back to Tune, which would wait for another report if this function returned
     except (RefusedError, Interrupted):
-        raise  # they end the sweep, once Tune has tried them again in vain
+        raise
     except FINAL as error:
-        reason = f"{type(error).__name__}: {error}"  # reported below, where nothing holds the run's memory any more
+        trial_error = TrialError.of(error)  # reported below, where nothing holds the run's memory any more
     finally:
         too_long.cancel()
-    no_values = dict.fromkeys(("best", *COSTS.values()), math.nan)
-    tune.report({**no_values, "epoch": max(1, read_run(config.folder).epochs), "error": reason, "done": True})
+    trial_error.report(read_run(config.folder).epochs, done=True)
 
 
 def train_single_worker(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.objectives import COSTS
 from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.trial_error import TrialError
 from raytrain.tracking.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def searcher(
             return {"number": self.optuna_trial(trial_id).number, "changes": changes}
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-            if cost:
-                return  # Optuna takes no intermediate values with several objectives
+            if cost or TrialError.reported_in(result):
+                return  # Optuna takes no intermediate values with several objectives, and an error has none
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an epoch that is repeated after a restart has a value already
                 self.optuna_trial(trial_id).report(result["best"], int(result["epoch"]))

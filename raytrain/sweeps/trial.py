@@ -9,8 +9,10 @@ from typing import Any
 from raytrain.cluster.compat import HEAD_NODE
 from raytrain.cluster.resources import per_worker
 from raytrain.config import RunConfig, override
+from raytrain.errors import Interrupted, RefusedError
 from raytrain.sweeps.objectives import COSTS
 from raytrain.sweeps.space import refuse_to_judge_anew
+from raytrain.sweeps.trial_error import TrialError
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,25 @@ def run_trial(config: dict[str, Any], job: TrialJob) -> None:
     Args:
         config: {"number": ..., "changes": ...} as the search drew it.
         job: what all trials have in common.
-    """
-    run = job.config(config["number"], config["changes"])
-    if job.single_worker:
-        from raytrain.sweeps.single_worker import run_single_worker
 
-        run_single_worker(run, job.worker, job.parent, job.fingerprint)
-        return
+    Raises:
+        RefusedError, Interrupted: after they were reported; they end the sweep.
+        RaytrainError: others of a trial with several workers; one that trains here ends with a report of them.
+    """
+    try:
+        run = job.config(config["number"], config["changes"])
+        if job.single_worker:
+            from raytrain.sweeps.single_worker import run_single_worker
+
+            run_single_worker(run, job.worker, job.parent, job.fingerprint)
+        else:
+            _run_on_ray_train(run, job)
+    except (RefusedError, Interrupted) as error:  # they end the sweep, once Tune has tried the trial again in vain
+        TrialError.of(error).report(epoch=0, done=False)
+        raise
+
+
+def _run_on_ray_train(run: RunConfig, job: TrialJob) -> None:
     from ray import tune
     from ray.tune.integration.ray_train import TuneReportCallback
 

@@ -18,6 +18,7 @@ from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.space import Space
 from raytrain.sweeps.study import outcome, searcher
 from raytrain.sweeps.trial import TrialJob, reserved, run_trial
+from raytrain.sweeps.trial_error import TrialError
 
 if TYPE_CHECKING:
     import optuna
@@ -108,7 +109,7 @@ def early_stopping(ledger: Ledger, head: HeadMonitor) -> Any:
     class RunningBest(stops_at_fatal_error(ASHAScheduler, ledger, head)):  # type: ignore[misc]
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
             # after its last epoch a trial ends by itself; stopping it would record it as stopped early
-            if result["epoch"] >= epochs:
+            if result["epoch"] >= epochs or TrialError.reported_in(result):
                 return TrialScheduler.CONTINUE
             return super().on_trial_result(tune_controller, trial, result)
 
@@ -142,9 +143,8 @@ def stops_at_fatal_error(scheduler: Any, ledger: Ledger, head: HeadMonitor) -> A
 
     class StopsAtFatalError(scheduler):  # type: ignore[misc]
         def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-            from raytrain.sweeps import compat
-
-            if (fatal := fatal_error(compat.trial_error(trial))) is not None:
+            error = TrialError.reported_in(trial.last_result)
+            if error is not None and (fatal := error.fatal()) is not None:
                 raise fatal
             if outcome(ledger.run(trial.config["number"])) != "failed":
                 head.settled()
@@ -154,10 +154,7 @@ def stops_at_fatal_error(scheduler: Any, ledger: Ledger, head: HeadMonitor) -> A
 
 
 def fatal_error(error: BaseException | None) -> RefusedError | Interrupted | None:
-    """The refusal, or the interruption such as a full disk, behind an error of a trial or of Tune; None of any other.
-
-    Such an error ends the sweep, with the error's own message and exit code.
-    """
+    """The refusal, or the interruption such as a full disk, behind an error that Tune raises; None of any other."""
     while error is not None:
         cause = getattr(error, "cause", None)  # what Ray's wrapper holds
         error = cause if isinstance(cause, BaseException) else error

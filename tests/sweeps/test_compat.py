@@ -6,7 +6,6 @@ A failure here after an upgrade says which part of raytrain/sweeps/compat.py to 
 from __future__ import annotations
 
 import inspect
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,6 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
-from ray.exceptions import RayTaskError
-
-from raytrain.errors import DataError, Problem, RefusedError
 from raytrain.sweeps import compat
 from raytrain.sweeps.study import LOCK_SUFFIX, open_study
 from tests.sweeps.small_sweep import SIX, rate
@@ -63,47 +59,14 @@ def test_a_trial_of_the_study_can_be_handed_out_again_under_its_number(tmp_path:
     assert (values, search.optuna_trial("again").number, len(study.get_trials())) == (before.params, 0, 1), reason
 
 
-@pytest.fixture
-def tune_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A trial of Tune's, in a session of Ray's that is a folder."""
-    from ray.train._internal import storage as storages
-    from ray.tune.experiment import Trial
-
-    monkeypatch.setattr(storages, "_get_ray_train_session_dir", lambda: str(tmp_path / "session"))
-    storage = storages.StorageContext(str(tmp_path / "storage"), experiment_dir_name="e", trial_dir_name="t")
-    trial = Trial("a trainable", stub=True, storage=storage)
-    Path(trial.local_path).mkdir(parents=True)
-    return trial
-
-
-@pytest.mark.parametrize(
-    "error", [RefusedError("closed:\n  two lines"), DataError(Problem("f", 3, "what", "fix")), RuntimeError("other")]
-)
-def test_tune_keeps_the_error_of_a_trial_as_what_it_was(error: Exception, tune_trial: Any) -> None:
-    reason = (
-        "trial_error: Tune no longer pickles a trial's error into Trial.pickled_error_file, or not before it asks the "
-        "scheduler; without it a refused trial would not end its sweep"
-    )
-    assert compat.trial_error(tune_trial) is None
-    try:
-        raise error
-    except Exception:
-        raised = RayTaskError("run_trial", traceback.format_exc(), error).as_instanceof_cause()
-    tune_trial.handle_error(raised)
-    kept = compat.trial_error(tune_trial)
-    assert isinstance(kept, RayTaskError), reason
-    assert type(kept.cause) is type(error) and str(kept.cause) == str(error), reason
-
-
-def test_tune_writes_the_error_before_it_asks_the_scheduler() -> None:
+def test_tune_asks_the_scheduler_before_the_study_hears_of_an_error() -> None:
     from ray.tune.execution.tune_controller import TuneController
 
     source = inspect.getsource(TuneController._process_trial_failure)
-    steps = ["trial.handle_error(", "_scheduler_alg.on_trial_error(", "_search_alg.on_trial_complete("]
-    places = [source.find(step) for step in steps]
+    places = [source.find(call) for call in ("_scheduler_alg.on_trial_error(", "_search_alg.on_trial_complete(")]
     assert -1 not in places and places == sorted(places), (
-        "trial_error, stops_at_fatal_error: Tune no longer keeps a trial's error, asks its scheduler and ends the "
-        "trial in the study in this order; a refused trial would be recorded as failed and not resumed"
+        "stops_at_fatal_error of raytrain/sweeps/tune_trials.py: Tune no longer asks its scheduler before it ends the "
+        "trial in the study; a refused trial would be recorded as failed and not resumed"
     )
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from raytrain.cluster.compat import HEAD_NODE
 from raytrain.config import RunConfig, override
-from raytrain.errors import RefusedError
+from raytrain.errors import DiskFullError, NonFiniteError, RaytrainError, RefusedError
 from raytrain.recipes import RECIPES
 from raytrain.sweeps.trial import TrialJob, reserved, run_trial, trial_config
+from raytrain.sweeps.trial_error import TrialError
 from raytrain.tracking.run_record import read_run
 from tests.runs import small_run
 from tests.sweeps.small_sweep import write_run
@@ -74,3 +75,30 @@ def test_one_worker_trains_in_tunes_process_and_several_under_ray_train(
     assert worker == {"CPU": 1.0}
     assert (more["workers"], more["max_failures"], more["parent"], more["fingerprint"]) == (2, 7, "u", "f")
     assert reported == [{"best": 4.0, "epoch": 2, "cost/gpu_seconds": 2.0, "cost/worker_seconds": 2}]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_that_ends_the_sweep_is_reported_as_what_it_is_before_tune_hears_of_it(
+    workers: int, base: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = pytest.importorskip("ray.tune", reason="Ray is not installed")
+    reported: list[dict[str, Any]] = []
+    raised: list[RaytrainError] = []
+
+    def fails(*given: object, **more: object) -> None:
+        raise raised[-1]
+
+    monkeypatch.setattr(tune, "report", reported.append)
+    monkeypatch.setattr("raytrain.sweeps.single_worker.run_single_worker", fails)
+    monkeypatch.setattr("raytrain.cluster.ray_train.train_on_ray", fails)
+    monkeypatch.setattr("ray.tune.integration.ray_train.TuneReportCallback", SimpleNamespace)
+    for error in (RefusedError("closed:\n  two lines"), DiskFullError("full"), NonFiniteError("nan")):
+        raised.append(error)
+        with pytest.raises(type(error)):
+            run_trial({"number": 0, "changes": {}}, TrialJob(base, "u", "f", workers=workers))
+    errors = [TrialError.reported_in(result) for result in reported]
+    assert [str(error.fatal()) for error in errors if error] == ["closed:\n  two lines", "full"]
+    assert not any("done" in result for result in reported)  # Tune tries the trial again
+    with pytest.raises(RefusedError, match="may not draw"):
+        run_trial({"number": 0, "changes": {"experiment": "other"}}, TrialJob(base, "u", "f"))
+    assert str(TrialError.reported_in(reported[-1])).startswith("RefusedError: a search may not draw experiment")

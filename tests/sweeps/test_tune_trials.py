@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
-import traceback
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +23,7 @@ from raytrain.errors import DataError, DiskFullError, NonFiniteError, RefusedErr
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.trial_error import KIND, MESSAGE
 from raytrain.sweeps.tune_trials import early_stopping, fatal_error, stops_at_fatal_error
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
@@ -38,32 +38,27 @@ def quick(address: str) -> HeadMonitor:
     return HeadMonitor(address, lambda: None, every_s=0.02, patience_s=0.1, settle_s=0.02)
 
 
-def tune_trial(folder: Path | None = None, error: Exception | None = None) -> SimpleNamespace:
-    """Tune's trial 0 after an error, as Tune keeps the error; without one its driver was lost."""
-    trial = SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None, pickled_error_file=None)
-    if folder is not None and error is not None:
-        try:
-            raise error
-        except Exception:
-            raised = RayTaskError("run_trial", traceback.format_exc(), error).as_instanceof_cause()
-        (folder / "error.pkl").write_bytes(cloudpickle.dumps(raised))
-        trial.pickled_error_file = str(folder / "error.pkl")
-    return trial
+def tune_trial(error: Exception | None = None) -> SimpleNamespace:
+    """Tune's trial 0 after an error that it reported before; without one its driver was lost."""
+    reported: dict[str, Any] = {"best": 1.0, "epoch": 1}
+    if error is not None:
+        reported = {"best": math.nan, "epoch": 1, KIND: type(error).__name__, MESSAGE: str(error)}
+    return SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None, last_result=reported)
 
 
 def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of_them(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled: list[int] = []
     monkeypatch.setattr(HeadMonitor, "settled", lambda head: settled.append(1))
     scheduler = stops_at_fatal_error(FIFOScheduler, ledger, nowhere())()
     for error in (RefusedError("closed:\n  two lines"), DiskFullError("full")):
         with pytest.raises(type(error)) as caught:
-            scheduler.on_trial_error(None, tune_trial(tmp_path, error))
+            scheduler.on_trial_error(None, tune_trial(error))
         assert type(caught.value) is type(error) and str(caught.value) == str(error)
     assert not settled
     for other in (NonFiniteError("nan"), RuntimeError("its driver was lost"), DataError([])):
-        scheduler.on_trial_error(None, tune_trial(tmp_path, other))
+        scheduler.on_trial_error(None, tune_trial(other))
     scheduler.on_trial_error(None, tune_trial())
     assert len(settled) == 4  # none of them is in the run's journal: the head may be away
 
@@ -126,5 +121,7 @@ def test_a_trial_is_stopped_by_what_those_of_an_earlier_life_reached(ledger: Led
     scheduler.on_trial_add(None, trial)
     assert scheduler.on_trial_result(None, trial, {"epoch": 1, "best": 1.0}) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, trial, {"epoch": 2, "best": 1.0}) == TrialScheduler.STOP
-    # after its last epoch a trial ends by itself
+    # a trial that reports an error, and one after its last epoch, end by themselves
+    failed = {"epoch": 4, "best": math.nan, KIND: "RefusedError", MESSAGE: "closed"}
+    assert scheduler.on_trial_result(None, trial, failed) == TrialScheduler.CONTINUE
     assert scheduler.on_trial_result(None, trial, {"epoch": 8, "best": 1.0}) == TrialScheduler.CONTINUE

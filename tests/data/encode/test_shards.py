@@ -172,10 +172,10 @@ def test_a_kill_while_the_array_moves_into_the_table(
     table: Path, vit: str, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from raytrain.data.encode import encode as encoding
-    from raytrain.data.table import writer
+    from raytrain.data.table import description
 
     encode(table, vit, name="whole", **OPTIONS)
-    write, add = writer.write_json, encoding.add_feature
+    write, add = description.write_json, encoding.add_feature
 
     def no_writing(path: Path, value: Any) -> Path:
         raise Stop
@@ -188,14 +188,14 @@ def test_a_kill_while_the_array_moves_into_the_table(
         if moment == "before":
             patched.setattr(encoding, "add_feature", lambda *_: no_writing(table, None))
         if moment == "between":
-            patched.setattr(writer, "write_json", no_writing)
+            patched.setattr(description, "write_json", no_writing)
         if moment == "after":
             patched.setattr(encoding, "add_feature", added_then_stopped)
         with pytest.raises(Stop):
             encode(table, vit, **OPTIONS)
     assert ("vit" in Table(table).features) == (moment == "after")
     assert check(table, progress=None) == []
-    assert write is writer.write_json
+    assert write is description.write_json
     counting = Counting()
     encode(table, vit, map_batches=counting, **OPTIONS)
     assert counting.rows == []  # every shard was there
