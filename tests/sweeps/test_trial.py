@@ -91,6 +91,7 @@ def test_an_error_that_ends_the_sweep_is_reported_as_what_it_is_before_tune_hear
     monkeypatch.setattr(tune, "report", reported.append)
     monkeypatch.setattr("raytrain.sweeps.single_worker.run_single_worker", fails)
     monkeypatch.setattr("raytrain.cluster.ray_train.train_on_ray", fails)
+    monkeypatch.setattr("ray.tune.integration.ray_train.TuneReportCallback", SimpleNamespace)
     for error in (RefusedError("closed:\n  two lines"), DiskFullError("full"), NonFiniteError("nan")):
         raised.append(error)
         with pytest.raises(type(error)):

@@ -121,5 +121,3 @@ def test_a_table_without_images_is_refused(tmp_path: Path) -> None:
     table = Mock(items={"file": Mock(to_pylist=lambda: ["", ""])}, path="somewhere")
     with pytest.raises(UsageError, match="somewhere names no image files"):
         Pixels(table, Mock(), 4, 8)
-
-
