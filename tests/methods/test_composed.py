@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 
 from raytrain import losses
 from raytrain.config import BiGRUText, ComposedConfig, EncoderConfig
-from raytrain.methods import Composed
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.composed import Composed
 from tests.methods.baselines import check_alone, check_trains, named, switches
 
 D, B = 8, 6

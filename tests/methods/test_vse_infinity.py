@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 from raytrain import losses
 from raytrain.config import EncoderConfig, VSEInfinityConfig
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods import VSEInfinity
 from raytrain.methods.base import StepContext
+from raytrain.methods.vse_infinity import VSEInfinity
 from tests.methods.baselines import ENCODER, INPUTS, WORDS, batch, check_alone, check_trains, named, switches
 
 

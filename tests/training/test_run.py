@@ -12,15 +12,13 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from raytrain.config import RunConfig, flatten, override, to_yaml
+from raytrain.config import RunConfig, flatten, override
 from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import RefusedError, UsageError
-from raytrain.recipes import RECIPES
 from raytrain.scoring.embed import embed_split
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, stop
 from raytrain.training.run import (
-    load_config,
     load_run,
     named,
     open_tables,
@@ -191,16 +189,6 @@ def test_numbers_on_a_table_that_has_changed_are_refused(trained: RunConfig, tmp
     other = override(trained, {"data.table": str(make_table(tmp_path / "other", seed=1).path)})
     with pytest.raises(RefusedError, match=r"has changed since tiny was trained .*numbers on other data"):
         unchanged_table(replace(saved, config=other))
-
-
-def test_a_config_is_a_recipe_by_name_or_a_yaml_file(table: Table, tmp_path: Path) -> None:
-    assert load_config("dvse_flickr8k", RECIPES) == RECIPES["dvse_flickr8k"]()
-    config = tiny(table, tmp_path)
-    for name in ("run.yaml", "run.yml"):
-        (tmp_path / name).write_text(to_yaml(config))
-        assert load_config(str(tmp_path / name), RECIPES) == config
-    with pytest.raises(UsageError, match=r"no recipe 'dvse_flickr'.*dvse_flickr8k.*or give a YAML file"):
-        load_config("dvse_flickr", RECIPES)
 
 
 def test_a_run_that_was_moved_with_its_storage_is_the_same_run(trained: RunConfig, tmp_path: Path) -> None:
