@@ -16,6 +16,7 @@ from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
 
 DATA = "a" * 64
+CROSS = Temperatures("cross", 4.0, 4.0)
 
 
 def scores(seed: int, strength: float = 1.0, images: int = 20, each: int = 3) -> tuple[Tensor, Tensor]:
@@ -88,15 +89,20 @@ def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: st
     write_json(path.with_suffix(".json"), facts)
 
 
-def write_search(folder: Path, tried: dict[str, list[list[Any]]]) -> None:
+def write_search(
+    folder: Path,
+    tried: dict[str, list[list[Any]]],
+    chosen: Temperatures = CROSS,
+    name: str = "rerank.json",
+) -> None:
     """A run's rerank.json, of a search that tried {direction: [[mode, scale, sum of recalls, bank size], ...]}."""
     document = {
-        "params": {"mode": "cross", "i2t": 4.0, "t2i": 4.0, "beta": 1.0}, "before": 180.0, "after": 190.0,
+        "params": chosen.as_dict(), "before": 180.0, "after": 190.0,
         "settings_tried": 4, "seconds": 0.5, "split": "val", "fingerprint": DATA, "checkpoint": "checkpoint_00000002",
         "seed": 0, "commit": "c0ffee", "protocol": "split/val", "transductive": True, "trials": 0, "search_seed": 0,
         "before_metrics": {"rsum": 180.0}, "after_metrics": {"rsum": 190.0}, "tried": tried,
     }  # fmt: skip
-    write_json(folder / "rerank.json", document)
+    write_json(folder / name, document)
 
 
 def write_space(sweep: Path, space: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.run import train
 from tests.data.triplets import cirr, fashion_iq
+from tests.review.made_runs import write_search
 from tests.runs import fit_here, tiny
 from tests.scoring.published import coco, mentioned, packaged
 from tests.tables import make_query_table
@@ -168,7 +169,7 @@ def test_a_ranker_stands_in_for_this_process_and_re_ranking_is_left_out(run: Pat
 def test_searched_temperatures_are_evaluated_beside_the_plain_scores(run: Path) -> None:
     plain = evaluate_run(run)["metrics"]
     temperatures = Temperatures("cross", 5.0, 5.0)
-    (run / "rerank.json").write_text(json.dumps({"params": temperatures.as_dict()}))
+    write_search(run, {}, temperatures, "rerank.json")
     answer = evaluate_run(run)
     assert answer["metrics"] == plain
     assert answer["rerank"]["rsum"] != plain["rsum"]
@@ -180,20 +181,20 @@ def test_searched_temperatures_are_evaluated_beside_the_plain_scores(run: Path) 
 
 def test_a_bank_is_not_evaluated_on_the_queries_that_it_holds(run: Path) -> None:
     temperatures = Temperatures("cross", 5.0, 5.0, i2t_bank=6, t2i_bank=6)
-    (run / "rerank.inductive.json").write_text(json.dumps({"params": temperatures.as_dict()}))
+    write_search(run, {}, temperatures, "rerank.inductive.json")
     assert evaluate_run(run, "val")["inductive"]["rsum"] > 0
     assert evaluate_run(run, "train")["inductive"] is None
 
 
 def test_of_searches_that_gained_nothing_there_is_none(tmp_path: Path) -> None:
     assert searched_temperatures(tmp_path) == []
-    (tmp_path / "rerank.json").write_text(json.dumps({"params": Temperatures("off", 0.0, 0.0).as_dict()}))
+    write_search(tmp_path, {}, Temperatures("off", 0.0, 0.0), "rerank.json")
     assert searched_temperatures(tmp_path) == []
     bank = Temperatures("cross", 2.0, 2.0, i2t_bank=3, t2i_bank=3)
-    (tmp_path / "rerank.inductive.json").write_text(json.dumps({"params": bank.as_dict()}))
+    write_search(tmp_path, {}, bank, "rerank.inductive.json")
     assert searched_temperatures(tmp_path) == [bank]
     over_queries = Temperatures("cross", 3.0, 3.0)
-    (tmp_path / "rerank.json").write_text(json.dumps({"params": over_queries.as_dict()}))
+    write_search(tmp_path, {}, over_queries, "rerank.json")
     assert searched_temperatures(tmp_path) == [over_queries, bank]
 
 

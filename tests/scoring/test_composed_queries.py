@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from raytrain.data.table import QuerySplit, Table
+from raytrain.data.table.description import TableDescription
 from raytrain.evaluation.protocols import composed as composed_protocol
 from raytrain.scoring.composed_queries import blocks_of, composed_queries
 from tests.scoring.dot import Dot, embeddings
@@ -38,7 +39,8 @@ def test_queries_are_positions_in_their_own_split(queries: Table) -> None:
 
 def test_a_gallery_by_group_is_cut_into_parts(tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
-    table.description["gallery"] = "group"
+    written = table.description.model_dump(by_alias=True, exclude_unset=True)
+    table.description = TableDescription.model_validate({**written, "gallery": "group"})
     positions = composed_queries(QuerySplit(table, "val"))
     assert list(positions.parts) == ["g0", "g1", "g2", "g3", "g4"]
     groups = table.items["group"].take(QuerySplit(table, "val").items).to_pylist()

@@ -1,5 +1,8 @@
+"""Similarities against their published sums in plain float64 loops, at their edges and in half precision."""
+
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
@@ -10,16 +13,20 @@ import torch
 from torch.nn.functional import normalize
 
 from raytrain.similarity import (
+    attention,
     chamfer,
     closed_form_sampled_distance,
     cosine,
+    element_cosines,
     log_match_probability,
     match_logits,
     match_probability,
     max_similarity,
     order,
     pool_views,
+    real_rows,
     smooth_chamfer,
+    squared_distances,
     view_similarity,
 )
 
@@ -225,6 +232,7 @@ def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> Non
         assert torch.isfinite(x.grad).all()
 
 
+<<<<<<< HEAD
 SCORES_OF_A_PROCESS = """
 import hashlib, torch
 from raytrain.similarity import cosine, smooth_chamfer
@@ -244,3 +252,41 @@ def test_two_processes_make_the_same_scores_bit_for_bit() -> None:
     ]
     printed = [process.communicate(timeout=120)[0] for process in processes]
     assert printed[0] == printed[1] != ""
+=======
+def test_real_rows_are_those_with_a_number_and_an_empty_item_keeps_its_first() -> None:
+    local = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [-1.0, 0.0]], [[0.0, 0.0]] * 3])
+    assert real_rows(local).tolist() == [[True, False, True], [True, False, False]]
+
+
+@pytest.mark.parametrize("scale", [4.0, 9.0])
+def test_attention_equals_the_published_weights_and_leaves_padding_out(scale: float) -> None:
+    query, context = unit(2, 3, 5), unit(3, 4, 5, seed=1)
+    query[0, 2], context[1, 1] = 0, 0  # a member of either side is missing
+    weights, cosines = attention(query, context, scale)
+    assert weights.shape == cosines.shape == (3, 4, 2, 3)
+    for g in range(3):
+        for q in range(2):
+            real = [r for r in range(4) if (g, r) != (1, 1)]
+            c = [
+                [sum(a * b for a, b in zip(v, x, strict=True)) for x in query[q].tolist()] for v in context[g].tolist()
+            ]
+            assert cosines[g, :, q].tolist() == [pytest.approx(row, abs=1e-12) for row in c]
+            steep = [[x if x > 0 else 0.1 * x for x in row] for row in c]
+            norms = [math.sqrt(sum(x * x for x in row)) or 1.0 for row in steep]
+            for t in range(3):
+                powers = [math.exp(scale * steep[r][t] / norms[r]) if r in real else 0.0 for r in range(4)]
+                expected = [power / sum(powers) for power in powers]
+                assert weights[g, :, q, t].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_distances_and_cosines_of_elements_equal_their_sums_and_stay_wide() -> None:
+    query, gallery = gaussians(2, 3, 4), gaussians(3, 2, 4, seed=1)
+    distances, cosines = squared_distances(query, gallery), element_cosines(query, gallery)
+    for q, k, g, j in itertools.product(range(2), range(3), range(3), range(2)):
+        x, y = query[q, k].tolist(), gallery[g, j].tolist()
+        assert distances[q, k, g, j].item() == pytest.approx(math.dist(x, y) ** 2, abs=1e-12)
+        assert cosines[q, k, g, j].item() == pytest.approx(sum(a * b for a, b in zip(x, y, strict=True)), abs=1e-12)
+    same = gaussians(1, 1, 300).float()
+    assert (squared_distances(same, same) >= 0).all()  # rounding below zero is cut
+    assert squared_distances(query.bfloat16(), gallery.bfloat16()).dtype == torch.float32
+>>>>>>> model
