@@ -232,7 +232,6 @@ def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> Non
         assert torch.isfinite(x.grad).all()
 
 
-<<<<<<< HEAD
 SCORES_OF_A_PROCESS = """
 import hashlib, torch
 from raytrain.similarity import cosine, smooth_chamfer
@@ -252,7 +251,8 @@ def test_two_processes_make_the_same_scores_bit_for_bit() -> None:
     ]
     printed = [process.communicate(timeout=120)[0] for process in processes]
     assert printed[0] == printed[1] != ""
-=======
+
+
 def test_real_rows_are_those_with_a_number_and_an_empty_item_keeps_its_first() -> None:
     local = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [-1.0, 0.0]], [[0.0, 0.0]] * 3])
     assert real_rows(local).tolist() == [[True, False, True], [True, False, False]]
@@ -289,4 +289,3 @@ def test_distances_and_cosines_of_elements_equal_their_sums_and_stay_wide() -> N
     same = gaussians(1, 1, 300).float()
     assert (squared_distances(same, same) >= 0).all()  # rounding below zero is cut
     assert squared_distances(query.bfloat16(), gallery.bfloat16()).dtype == torch.float32
->>>>>>> model
