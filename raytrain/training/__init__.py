@@ -1,1 +1,1 @@
-"""The loop and what it needs: embeddings across ranks, schedule, checkpoints."""
+"""Train one run: the loop and its state, validation, schedule, checkpoints, stopping, and memory before a first step."""
