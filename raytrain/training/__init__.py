@@ -1,1 +1,1 @@
-"""Train one run: the loop and its state, validation, schedule, checkpoints, stopping, and memory before a first step."""
+"""Train one run: the loop and its state, validation, schedule, checkpoints, stop requests, memory and dry runs."""
