@@ -1,1 +1,1 @@
-"""The loop and what it needs: embeddings across ranks, schedule, checkpoints."""
+"""Train one run: the loop and its state, validation, schedule, checkpoints, stop requests, memory and dry runs."""
