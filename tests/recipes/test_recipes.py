@@ -26,7 +26,7 @@ def test_every_recipe_builds_and_survives_yaml(name: str, tmp_path: Path) -> Non
 
 
 def test_a_recipe_is_named_after_its_method_and_its_table() -> None:
-    assert len(OWN) == 49
+    assert len(OWN) >= 49
     for name in OWN:
         recipe = RECIPES[name]()
         table = {"f30k": "flickr30k", "emoji_triplets": "emoji"}.get(Path(recipe.data.table).name)
