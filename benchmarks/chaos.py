@@ -92,7 +92,7 @@ class Sweep:
         command = [
             sys.executable,
             "-m",
-            "raytrain.cli.main",
+            "raytrain.cli",
             "sweep",
             "vse_infinity",
             *arguments,

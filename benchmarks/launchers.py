@@ -27,7 +27,7 @@ LAUNCHERS = {
         "--standalone",
         "--nproc-per-node=2",
         "-m",
-        "raytrain.cli.main",
+        "raytrain.cli",
         "train",
     ],
     "ray": ["-m", "raytrain.cli", "train", "--workers", "2"],

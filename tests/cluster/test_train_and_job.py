@@ -59,7 +59,7 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
     (tmp_path / "prices.yaml").write_text("currency: EUR\ndate: 2026-11-01\ncpu_hour: 3600\n")
     submit = [
         "-m",
-        "raytrain.cli.main",
+        "raytrain.cli",
         "submit",
         "--address",
         cluster.dashboard,
@@ -108,7 +108,7 @@ def test_a_submitted_job_passes_its_exit_code_and_a_stranger_is_refused(cluster:
     (tmp_path / "tree" / "job.py").write_text("import sys; print('seen'); sys.exit(75)")
     submit = [
         "-m",
-        "raytrain.cli.main",
+        "raytrain.cli",
         "submit",
         "--address",
         cluster.dashboard,
