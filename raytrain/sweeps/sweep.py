@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster import resources
 from raytrain.cluster.connect import connect, placed
@@ -20,6 +20,7 @@ from raytrain.files import room_in
 from raytrain.review.pareto import front
 from raytrain.sweeps.autoscaling import AutoscalerRequest
 from raytrain.sweeps.capacity import Capacity
+from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.initial_trials import first_trials
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.options import SweepOptions
@@ -33,6 +34,9 @@ from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
 from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
+
+if TYPE_CHECKING:
+    import optuna
 
 
 def sweep(
@@ -93,7 +97,7 @@ def _sweep(
     fingerprint = open_tables(base)["train"].table.fingerprint
     search = options.search(base.optim.num_epochs)
     with claim(folder, resume):
-        gpu, worker, concurrent = resources.room(
+        gpu, _, concurrent = resources.room(
             resources.live_nodes(), options.workers, options.use_gpu, options.resources_per_worker, options.concurrent
         )
         identify(folder, identity(space, base, fingerprint, search))
@@ -109,7 +113,6 @@ def _sweep(
         for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
             study.enqueue_trial(params)
         interrupted = reconcile(study, space, ledger)
-        left = ledger.left()
         job = TrialJob(
             base,
             parent=uid,
@@ -120,26 +123,34 @@ def _sweep(
             max_failures=options.max_failures,
         )
         with stoppable(ledger), watch_head(ledger, address) as head:
-            if left > 0:
-                request = AutoscalerRequest(options.workers, worker, options.concurrent)
-                capacity = Capacity(
-                    options,
-                    gpu,
-                    ledger.gpu_seconds,
-                    on_change=ledger.has_room,
-                    on_look=lambda room: request.update(ledger.left(), len(ledger.running), room),
-                )
-                at_a_time = min(capacity.room(), left)
-                say(f"{name}: {left} trials to go, {at_a_time} at a time, {options.workers} workers each")
-                opened = OpenSweep(study, space, ledger, job, capacity, head)
-                run_trials(opened, left, interrupted)
-                if never_began := sorted(ledger.handed_out_again - ledger.recorded.keys()):
-                    run_trials(opened, len(never_began), never_began)
-                request.withdraw()
+            if ledger.left() > 0:
+                _run_left(study, space, ledger, job, interrupted, head)
             repeats = repeat_over_seeds(ledger, job, options.repeat_best, options.repeat_seeds, head)
             result = conclude(ledger, uid, repeats)
         mirror.due(folder)
     return {**result, "mirrored": mirror.close()}
+
+
+def _run_left(
+    study: optuna.Study, space: Space, ledger: Ledger, job: TrialJob, interrupted: list[int], head: HeadMonitor
+) -> None:
+    """Run the trials that are left, interrupted ones first, and in the end those whose process never began."""
+    options, left = ledger.options, ledger.left()
+    request = AutoscalerRequest(job.workers, job.worker, options.concurrent)
+    capacity = Capacity(
+        options,
+        job.use_gpu,
+        ledger.gpu_seconds,
+        on_change=ledger.has_room,
+        on_look=lambda room: request.update(ledger.left(), len(ledger.running), room),
+    )
+    at_a_time = min(capacity.room(), left)
+    say(f"{ledger.sweep}: {left} trials to go, {at_a_time} at a time, {job.workers} workers each")
+    opened = OpenSweep(study, space, ledger, job, capacity, head)
+    run_trials(opened, left, interrupted)
+    if never_began := sorted(ledger.handed_out_again - ledger.recorded.keys()):
+        run_trials(opened, len(never_began), never_began)
+    request.withdraw()
 
 
 def conclude(ledger: Ledger, uid: str, repeats: list[dict[str, Any]]) -> dict[str, Any]:
