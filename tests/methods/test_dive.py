@@ -46,10 +46,10 @@ def test_the_loss_is_the_sum_of_its_published_parts() -> None:
     rest = 0.01 * losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
     rest = rest + 0.01 * sum(losses.exponential_diversity(part) for part in residuals)
     for epoch, mining in ((0.5, "mean"), (1.0, "hardest")):
-        found = method(batch(), StepContext(epoch, 4))
+        actual = method(batch(), StepContext(epoch, 4))
         expected = losses.set_triplet(scores, positives, 0.2, mining)
-        torch.testing.assert_close(found["triplet"], expected)
-        torch.testing.assert_close(found["loss"], expected + rest)
+        torch.testing.assert_close(actual["triplet"], expected)
+        torch.testing.assert_close(actual["loss"], expected + rest)
 
 
 def switches() -> list[dict[str, Any]]:
@@ -68,9 +68,9 @@ def switches() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
     method = build(views=views, **change)
-    found = method(batch(), StepContext(5.0, 10))
-    found["loss"].backward()
-    assert torch.isfinite(found["loss"])
+    actual = method(batch(), StepContext(5.0, 10))
+    actual["loss"].backward()
+    assert torch.isfinite(actual["loss"])
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
