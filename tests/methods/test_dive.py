@@ -7,8 +7,11 @@ import torch
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, DivEConfig, EncoderConfig
+from raytrain.encoders.pie_net import PIENet
+from raytrain.encoders.set_prediction import SetPrediction, SlotBlock
 from raytrain.methods import DivE
 from raytrain.methods.base import Inputs, StepContext
+from raytrain.methods.dive import set_head
 
 ENCODER = EncoderConfig(dim=8)
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -82,6 +85,30 @@ def test_words_make_sets_too(aggregator: str) -> None:
     assert method.encode_query(batch(words=True)).shape == (6, 3, 8)
     method(batch(words=True))["loss"].backward()
     assert all(parameter.grad is not None for parameter in method.parameters())
+
+
+@pytest.mark.parametrize("aggregator", ["slots", "transformer", "pie_net"])
+def test_a_head_takes_every_setting_of_the_config(aggregator: Any) -> None:
+    """Values that differ from each other and from the defaults, so that none can stand in for another."""
+    config = DivEConfig(
+        aggregator=aggregator, views=3, iterations=2, shared_block=False, mask_mode="official", slots="sampled",
+        heads=5, head_dim=7, dropout=0.25,
+    )  # fmt: skip
+    for positions in (False, True):
+        head = set_head(config, features=6, dim=4, positions=positions)
+        local, mask, whole = torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool), torch.randn(2, 4)
+        assert [part.shape for part in head(local, mask, whole)] == [(2, 3, 4)] * 2
+        rates = {module.p for module in head.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates == {0.25}
+        if isinstance(head, PIENet):
+            assert aggregator == "pie_net"
+            continue
+        assert isinstance(head, SetPrediction)
+        assert (head.iterations, head.positions, head.sampled, len(head.blocks)) == (2, positions, True, 2)
+        for block in head.blocks:
+            assert isinstance(block, SlotBlock)
+            assert (block.attention, block.mask_mode, block.heads) == (aggregator, "official", 5)
+            assert (block.key.in_features, block.key.out_features, block.out[0].out_features) == (6, 35, 4)
 
 
 def test_batches_of_pairs_work_as_well() -> None:
