@@ -70,7 +70,7 @@ def test_queries_without_a_positive_are_left_out() -> None:
     assert low < 100 * np.mean(run["i2t"] < 5) < high
 
 
-def test_several_seeds_are_averaged_a_query() -> None:
+def test_several_seeds_are_averaged_per_query() -> None:
     (first, _), (second, _) = ranks(seed=0), ranks(seed=1)
     narrow = recall_intervals([first, second, *(ranks(seed=s)[0] for s in range(2, 8))])["rsum"]
     wide = recall_intervals(first)["rsum"]

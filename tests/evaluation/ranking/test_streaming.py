@@ -43,7 +43,7 @@ def memory_for(pairs: int) -> float:
 
 
 def made_up(texts: int, items: int, seed: int, values: int, in_order: bool) -> tuple[Tensor, Tensor]:
-    """Scores of few values, so that much ties, and owners: several texts an image, and images without one."""
+    """Scores of few values, so that much ties, and owners: several texts per image, and images without one."""
     draw = torch.Generator().manual_seed(seed)
     owner = torch.randint(0, items, (texts,), generator=draw)
     similarity = torch.randint(0, values, (texts, items), generator=draw).float() / 4 - 1
