@@ -18,8 +18,8 @@ class GlobalVector(nn.Module):
     """One vector per item: its local features, weighted by an attention that their mean directs (section 3.1).
 
     weights = softmax over features of Linear(f(v) * f'(mean v)), f = dropout(tanh(BN(Linear))); the weighted sum of v
-    is L2-normalised. The released code puts batch norm on images alone, and for regions over the region's index, which
-    takes a fixed number of them. Here it is over each of the D features of all real regions, whatever their number.
+    is L2-normalised. The released code has batch norm for images only, and over the index of the region, which
+    fixes their number. Here batch norm is per feature, over all real regions, whatever their number.
 
     Args:
         dim: D.

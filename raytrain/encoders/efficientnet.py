@@ -109,7 +109,7 @@ class EfficientNetLite0(nn.Module):
 def fold_batch_norm(model: nn.Module) -> None:
     """Fold every batch norm into the convolution before it, in place; for a frozen model in eval mode only.
 
-    Halves the passes over memory, which bound this network on a CPU; outputs change by rounding alone.
+    Halves the passes over memory, which bound this network on a CPU; outputs change only by rounding.
     """
     pairs = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
     for module in list(model.modules()):

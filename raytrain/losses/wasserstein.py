@@ -23,5 +23,5 @@ def wasserstein_loss(
     if not root:
         return squared
     # where the distance is zero, take the root of 1: the gradient of the root of 0 would be infinity times zero
-    apart = squared > 0
-    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+    positive = squared > 0
+    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)

@@ -26,10 +26,10 @@ class DivE(Method):
         super().__init__()
         self.config = config
         self.image = RegionSets(
-            inputs.region_features, encoder.dim, set_head(config, encoder.dim, encoder.dim), config.dropout
+            inputs.region_features, encoder.dim, set_head(config, features=encoder.dim, dim=encoder.dim), config.dropout
         )
         self.text = text_sets(
-            encoder, inputs, lambda features: set_head(config, features, encoder.dim, positions=True),
+            encoder, inputs, lambda features: set_head(config, features=features, dim=encoder.dim, positions=True),
             config.dropout, config.text_global, config.text_global_linear,
         )  # fmt: skip
         self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
@@ -93,7 +93,7 @@ class DivE(Method):
         }
 
 
-def set_head(config: DivEConfig, features: int, dim: int, *, positions: bool = False) -> nn.Module:
+def set_head(config: DivEConfig, *, features: int, dim: int, positions: bool = False) -> nn.Module:
     """The head that makes a set of K elements: slots, Transformer or PIE-Net, as `config.aggregator` says.
 
     Args:

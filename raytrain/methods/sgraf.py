@@ -80,7 +80,7 @@ class SGRAF(CrossAttention):
         return (scores.T, *statistics)
 
     def _alignments(self, query: Tensor, gallery: Tensor) -> Tensor:
-        """(G, Q, 1 + T, S), L2-normalised: Linear((a - b)^2) of global vectors, then of words and what they attend."""
+        """(G, Q, 1 + T, S), L2-normalised: Linear((a - b)^2) of global vectors, then of words and attended regions."""
         words, regions = query[:, 1:], gallery[:, 1:]
         weights, _ = similarity.attention(words, regions, self.config.attention_scale)
         attended = (weights.flatten(2).mT @ regions).view(len(gallery), *words.shape)

@@ -130,8 +130,8 @@ def closed_form_sampled_distance(
         query, gallery: (Q, D) and (G, D) means.
         query_variance, gallery_variance: (Q) and (G) variances, summed over dimensions.
     """
-    apart = squared_distances(query[:, None], gallery[:, None])[:, 0, :, 0]
-    return apart + query_variance.to(apart.dtype)[:, None] + gallery_variance.to(apart.dtype)[None]
+    distances = squared_distances(query[:, None], gallery[:, None])[:, 0, :, 0]
+    return distances + query_variance.to(distances.dtype)[:, None] + gallery_variance.to(distances.dtype)[None]
 
 
 def order(query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:

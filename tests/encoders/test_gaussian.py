@@ -18,7 +18,7 @@ def blocks_by_hand(module: UncertaintyBlocks, row: list[float], noise: list[list
         pairs = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
         return [sum(w * x for w, x in zip(weights, values, strict=True)) + bias for weights, bias in pairs]
 
-    found, state = [], row
+    blocks, state = [], row
     for block, drawn in zip(module.blocks, noise, strict=True):
         assert isinstance(block, UncertaintyBlock)
         centre = sum(state) / D
@@ -27,10 +27,10 @@ def blocks_by_hand(module: UncertaintyBlocks, row: list[float], noise: list[list
         mean = linear(block.mean, normed)
         log = [min(max(x, -10.0), 5.0) for x in linear(block.log_variance, normed)]
         sample = [m + e * math.exp(v / 2) for m, e, v in zip(mean, drawn, log, strict=True)]
-        found.append([mean, log, sample])
+        blocks.append([mean, log, sample])
         if module.wiring == "chain":
             state = [x + z for x, z in zip(state, sample, strict=True)]
-    return found
+    return blocks
 
 
 def given(blocks: int) -> tuple[Tensor, Tensor]:
@@ -45,11 +45,11 @@ def test_blocks_equal_their_equations(wiring: str, blocks: int) -> None:
     torch.manual_seed(0)
     module = UncertaintyBlocks(D, blocks, wiring).double()
     features, noise = given(blocks)
-    found = module(features, noise)
+    actual = module(features, noise)
     for i in range(B):
         expected = blocks_by_hand(module, features[i].tolist(), noise[:, i].tolist())
         for b in range(blocks):
-            for part, values in zip((part[b, i] for part in found), expected[b], strict=True):
+            for part, values in zip((part[b, i] for part in actual), expected[b], strict=True):
                 assert part.tolist() == pytest.approx(values, rel=1e-10)
 
 
@@ -61,9 +61,9 @@ def test_the_log_variance_starts_near_minus_four_and_is_clamped() -> None:
     for bias, expected in ((-100.0, -10.0), (100.0, 5.0)):
         for block in module.blocks:
             torch.nn.init.constant_(block.log_variance.bias, bias)
-        found = module(features)
-        assert (found.log_variance == expected).all()
-        assert torch.isfinite(found.sample).all()
+        actual = module(features)
+        assert (actual.log_variance == expected).all()
+        assert torch.isfinite(actual.sample).all()
 
 
 def test_noise_comes_from_the_caller_or_torch() -> None:
@@ -86,10 +86,10 @@ def test_two_ranks_with_the_noise_of_their_samples_draw_what_one_process_draws()
 def test_samples_have_the_mean_and_variance_they_say() -> None:
     torch.manual_seed(0)
     module = UncertaintyBlocks(D, 1)
-    found = module(torch.randn(1, D).expand(20_000, D))
-    sigma = (found.log_variance[0, 0] / 2).exp()
-    torch.testing.assert_close(found.sample[0].mean(0), found.mean[0, 0], rtol=0, atol=0.005)
-    torch.testing.assert_close(found.sample[0].std(0), sigma, rtol=0.03, atol=0)
+    actual = module(torch.randn(1, D).expand(20_000, D))
+    sigma = (actual.log_variance[0, 0] / 2).exp()
+    torch.testing.assert_close(actual.sample[0].mean(0), actual.mean[0, 0], rtol=0, atol=0.005)
+    torch.testing.assert_close(actual.sample[0].std(0), sigma, rtol=0.03, atol=0)
 
 
 @pytest.mark.parametrize("wiring", ["chain", "parallel"])

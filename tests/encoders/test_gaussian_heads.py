@@ -36,7 +36,7 @@ def attended_by_hand(module: Any, rows: Tensor) -> Tensor:
 def test_log_sigma_is_an_attention_and_a_rest(rest: Any) -> None:
     torch.manual_seed(0)
     head = LogSigma(6, 8, rest, start=-4.0)
-    found = head(local(), MASK)
+    actual = head(local(), MASK)
     for row, length in enumerate((3, 1)):
         real = local()[row, :length]
         expected = head.linear.weight @ attended_by_hand(head.scores, real) - 4.0
@@ -47,7 +47,7 @@ def test_log_sigma_is_an_attention_and_a_rest(rest: Any) -> None:
             assert head.gru is not None
             states = head.gru(real[None])[0][0]  # (T, 2 D): forward ends last, backward first
             expected = expected + (states[-1, :8] + states[0, 8:]) / 2
-        torch.testing.assert_close(found[row], expected)
+        torch.testing.assert_close(actual[row], expected)
 
 
 @pytest.mark.parametrize("rest", ["mean", "gru"])
@@ -75,6 +75,6 @@ def test_log_variances_start_nearly_equal_with_the_norm_and_shifted_without() ->
 def test_log_variances_do_not_see_padding(head: Any) -> None:
     torch.manual_seed(0)
     model = head(6, 8, "gpo", 4, -8.0, True).eval()
-    found = model(local(), MASK)
-    assert found.shape == (2, 8)
-    torch.testing.assert_close(model(pad(local(), (0, 0, 0, 3), value=9.0), pad(MASK, (0, 3))), found)
+    actual = model(local(), MASK)
+    assert actual.shape == (2, 8)
+    torch.testing.assert_close(model(pad(local(), (0, 0, 0, 3), value=9.0), pad(MASK, (0, 3))), actual)

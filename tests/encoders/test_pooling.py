@@ -37,9 +37,9 @@ def test_gpo_equals_the_paper_set_by_set_whatever_the_padding() -> None:
     lengths = [1, 3, 7, 3]
     features = torch.randn(4, 7, 5)
     mask = torch.arange(7) < torch.tensor(lengths)[:, None]
-    found = gpo(features, mask)
+    actual = gpo(features, mask)
     for row, length in enumerate(lengths):
-        torch.testing.assert_close(found[row], gpo_by_hand(gpo, features[row, :length]), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actual[row], gpo_by_hand(gpo, features[row, :length]), rtol=1e-4, atol=1e-5)
 
 
 def test_masked_members_count_for_nothing_wherever_they_stand() -> None:

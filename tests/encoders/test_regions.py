@@ -36,22 +36,22 @@ def test_views_are_unit_vectors_and_see_only_the_real_regions() -> None:
     encoder = RegionViews(6, 8, views=3).eval()
     regions = torch.randn(2, 4, 6)
     mask = torch.tensor([[True, True, False, False], [True, True, True, True]])
-    found = encoder(regions, mask)
-    assert found.shape == (2, 3, 8)
-    torch.testing.assert_close(found.norm(dim=-1), torch.ones(2, 3))
+    actual = encoder(regions, mask)
+    assert actual.shape == (2, 3, 8)
+    torch.testing.assert_close(actual.norm(dim=-1), torch.ones(2, 3))
     changed = regions.clone()
     changed[0, 2:] = 100
-    torch.testing.assert_close(encoder(changed, mask), found)
+    torch.testing.assert_close(encoder(changed, mask), actual)
 
 
 def test_batch_norm_statistics_do_not_depend_on_padding() -> None:
     torch.manual_seed(0)
     encoder = RegionViews(6, 8).train()
     regions, mask = torch.randn(2, 4, 6), torch.ones(2, 4, dtype=torch.bool)
-    found = encoder(regions, mask)
+    actual = encoder(regions, mask)
     padded = torch.cat([regions, torch.zeros(2, 3, 6)], 1)
     longer = torch.cat([mask, torch.zeros(2, 3, dtype=torch.bool)], 1)
-    torch.testing.assert_close(encoder(padded, longer), found)
+    torch.testing.assert_close(encoder(padded, longer), actual)
 
 
 def test_the_order_of_regions_does_not_matter() -> None:

@@ -46,7 +46,7 @@ def block_by_hand(
     keys = [linear(block.key, [a + b for a, b in zip(u, c, strict=True)]) for u, c in zip(normed, codes, strict=True)]
     values = [linear(block.value, u) for u in normed]
     width = len(queries[0]) // block.heads
-    found: list[list[float]] = [[] for _ in slots]
+    attended_rows: list[list[float]] = [[] for _ in slots]
     for h in range(block.heads):
         part = slice(h * width, (h + 1) * width)
         logits = [
@@ -67,9 +67,9 @@ def block_by_hand(
         for k, row in enumerate(weights):
             over = 1.0 if block.attention == "transformer" else sum(row) + 1e-7
             for d in range(width):
-                found[k].append(sum(w / over * v[part][d] for w, v in zip(row, values, strict=True)))
+                attended_rows[k].append(sum(w / over * v[part][d] for w, v in zip(row, values, strict=True)))
     out: list[list[float]] = []
-    for slot, attended in zip(slots, found, strict=True):
+    for slot, attended in zip(slots, attended_rows, strict=True):
         middle = [a + b for a, b in zip(slot, linear(block.out[0], attended), strict=True)]  # type: ignore[arg-type]
         hidden = linear(block.mlp[1], norm(block.mlp[0], middle))  # type: ignore[arg-type]
         gelu = [x * 0.5 * (1 + math.erf(x / math.sqrt(2))) for x in hidden]
@@ -183,5 +183,5 @@ def test_half_precision_gives_finite_unit_vectors() -> None:
     local, mask, whole = inputs(torch.float32)
     for changes in KINDS:
         with torch.autocast("cpu", torch.bfloat16):
-            found = small(**changes)(local, mask, whole)[0]
-        torch.testing.assert_close(found.float().norm(dim=-1), torch.ones(2, 3), rtol=2e-2, atol=2e-2)
+            actual = small(**changes)(local, mask, whole)[0]
+        torch.testing.assert_close(actual.float().norm(dim=-1), torch.ones(2, 3), rtol=2e-2, atol=2e-2)

@@ -27,23 +27,23 @@ def test_captions_are_the_pooled_states_of_their_own_words_whatever_pads_them() 
     model = BiGRUCaptions(words=11, word_dim=3, dim=6, pool="mean").eval()
     words = torch.randint(0, 11, (3, 5))
     mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
-    found = model(words, mask)
+    actual = model(words, mask)
     for row, length in enumerate(mask.sum(1).tolist()):
         torchs = nn.GRU(3, 6, bidirectional=True)
         torchs.load_state_dict(model.gru.state_dict())
         states = torchs(model.embedding(words[row, :length])[:, None])[0][:, 0]
         mean = ((states[:, :6] + states[:, 6:]) / 2).mean(0)
-        torch.testing.assert_close(found[row], mean / mean.norm())
+        torch.testing.assert_close(actual[row], mean / mean.norm())
     wider = model(nn.functional.pad(words, (0, 3)), nn.functional.pad(mask, (0, 3)))
-    torch.testing.assert_close(wider, found)
+    torch.testing.assert_close(wider, actual)
 
 
 def test_bfloat16_inputs_are_taken_under_autocast() -> None:
     model = BiGRUCaptions(words=11, word_dim=3, dim=6)
     with torch.autocast("cpu", torch.bfloat16):
-        found = model(torch.randint(0, 11, (2, 4)), torch.ones(2, 4, dtype=torch.bool))
-        assert found.isfinite().all()
-    found.float().sum().backward()
+        actual = model(torch.randint(0, 11, (2, 4)), torch.ones(2, 4, dtype=torch.bool))
+        assert actual.isfinite().all()
+    actual.float().sum().backward()
     assert model.gru.weight_hh_l0.grad is not None
 
 
@@ -62,12 +62,12 @@ def test_a_caption_is_where_its_gru_ends_whatever_pads_it(both: bool) -> None:
     torch.manual_seed(0)
     model = LastStateCaptions(words=11, word_dim=3, dim=6, both=both)
     words = torch.randint(0, 11, (2, 4))
-    found = model(words, MASK)
+    actual = model(words, MASK)
     for row, length in enumerate((3, 1)):
         states = model.gru(model.embedding(words[row, :length])[None])[0][0]
         last = (states[-1, :6] + states[0, 6:]) / 2 if both else states[-1]
-        torch.testing.assert_close(found[row], last / last.norm())
-    torch.testing.assert_close(model(pad(words, (0, 2)), pad(MASK, (0, 2))), found)
+        torch.testing.assert_close(actual[row], last / last.norm())
+    torch.testing.assert_close(model(pad(words, (0, 2)), pad(MASK, (0, 2))), actual)
 
 
 def test_captions_do_not_depend_on_how_far_they_are_padded() -> None:

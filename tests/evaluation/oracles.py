@@ -44,8 +44,8 @@ def precisions(order: Sequence[int], positives: Collection[int]) -> tuple[float,
 
 def recall(ranks: Sequence[int], k: int) -> float:
     """Percent of the queries that have a positive."""
-    answered = [one for one in ranks if one >= 0]
-    return 100 * sum(one < k for one in answered) / len(answered)
+    answered = [place for place in ranks if place >= 0]
+    return 100 * sum(place < k for place in answered) / len(answered)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -23,8 +23,8 @@ from raytrain.evaluation.diagnostics import (
 def test_log_variance_equals_its_definition_set_by_set() -> None:
     sets = normalize(torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=-1)
     total = 0.0
-    for one in sets.tolist():
-        mean = [sum(column) / 4 for column in zip(*one, strict=True)]
+    for rows in sets.tolist():
+        mean = [sum(column) / 4 for column in zip(*rows, strict=True)]
         total += math.log(1 - math.hypot(*mean))
     assert set_log_variance(sets) == pytest.approx(total / 3)
 
@@ -35,17 +35,17 @@ def test_a_collapsed_set_is_far_below_one_that_points_everywhere() -> None:
 
 
 def test_only_sets_are_measured() -> None:
-    one, some = torch.ones(2, 3), torch.eye(3)[None]
-    assert set_diagnostics(one, one) == {}
-    assert set_diagnostics(one, some[:, :1]) == {}
-    assert set(set_diagnostics(one, some)) == {"diagnostics/set_log_variance", "diagnostics/set_cosine"}
-    assert len(set_diagnostics(some, some)) == 4
-    assert "diagnostics/effective_elements" in set_diagnostics(one, some, torch.tensor([0, 0]))
+    vectors, sets = torch.ones(2, 3), torch.eye(3)[None]
+    assert set_diagnostics(vectors, vectors) == {}
+    assert set_diagnostics(vectors, sets[:, :1]) == {}
+    assert set(set_diagnostics(vectors, sets)) == {"diagnostics/set_log_variance", "diagnostics/set_cosine"}
+    assert len(set_diagnostics(sets, sets)) == 4
+    assert "diagnostics/effective_elements" in set_diagnostics(vectors, sets, torch.tensor([0, 0]))
 
 
 def test_set_cosine_is_the_mean_over_pairs() -> None:
     sets = normalize(torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1)
-    pairs = [float(one[a] @ one[b]) for one in sets for a in range(3) for b in range(3) if a != b]
+    pairs = [float(rows[a] @ rows[b]) for rows in sets for a in range(3) for b in range(3) if a != b]
     assert set_cosine(sets) == pytest.approx(sum(pairs) / len(pairs))
     assert set_cosine(sets[:, :1].expand(-1, 3, -1)) == pytest.approx(1)
 
@@ -56,8 +56,8 @@ def test_effective_elements_counts_those_that_answer() -> None:
     assert effective_elements(torch.eye(4)[[0] * 12], gallery, owner) == pytest.approx(1)
     assert effective_elements(torch.eye(4)[[0, 1] * 6], gallery, owner) == pytest.approx(2)
     # sets of queries: the best of the pairs decides
-    asked = torch.stack([torch.eye(4)[[0, 1, 2, 3] * 3], -torch.eye(4)[[0] * 12]], 1)
-    assert effective_elements(asked, gallery, owner) == pytest.approx(4)
+    query_sets = torch.stack([torch.eye(4)[[0, 1, 2, 3] * 3], -torch.eye(4)[[0] * 12]], 1)
+    assert effective_elements(query_sets, gallery, owner) == pytest.approx(4)
 
 
 def test_rank_correlation_is_spearmans() -> None:
@@ -78,10 +78,10 @@ def made_scores(texts: int = 23, images: int = 7) -> tuple[torch.Tensor, torch.T
 def test_hubness_and_margins_equal_plain_loops(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnostics, "CHUNK_ELEMENTS", elements)
     scores, owner = made_scores()
-    found = score_diagnostics(scores, owner)
+    actual = score_diagnostics(scores, owner)
     rows = scores.double().tolist()
     for direction, matrix, answers in (
-        ("t2i", rows, [{int(one)} for one in owner]),
+        ("t2i", rows, [{int(image)} for image in owner]),
         ("i2t", list(zip(*rows, strict=True)), [{m for m in range(23) if owner[m] == n} for n in range(7)]),
     ):
         apart, times = [], [0] * len(matrix[0])
@@ -94,8 +94,8 @@ def test_hubness_and_margins_equal_plain_loops(elements: int, monkeypatch: pytes
         mean = sum(times) / len(times)
         spread = sum((n - mean) ** 2 for n in times) / len(times)
         skew = sum((n - mean) ** 3 for n in times) / len(times) / spread**1.5 if spread else 0.0
-        assert found[f"diagnostics/{direction}/hubness"] == pytest.approx(skew)
-        assert found[f"diagnostics/{direction}/margin"] == pytest.approx(sorted(apart)[(len(apart) - 1) // 2])
+        assert actual[f"diagnostics/{direction}/hubness"] == pytest.approx(skew)
+        assert actual[f"diagnostics/{direction}/margin"] == pytest.approx(sorted(apart)[(len(apart) - 1) // 2])
 
 
 def test_a_hub_is_seen() -> None:
@@ -108,8 +108,8 @@ def test_a_hub_is_seen() -> None:
 
 def test_a_query_without_positives_or_negatives_has_no_margin() -> None:
     positives = torch.tensor([[True, False], [False, False], [True, True]])
-    found = margins(torch.tensor([[3.0, 1.0], [1.0, 2.0], [1.0, 2.0]]), [(positives, ~positives)])
-    assert found[0] == 2 and bool(found[1:].isnan().all())
+    actual = margins(torch.tensor([[3.0, 1.0], [1.0, 2.0], [1.0, 2.0]]), [(positives, ~positives)])
+    assert actual[0] == 2 and bool(actual[1:].isnan().all())
 
 
 def test_calibration_has_the_recall_of_each_share() -> None:

@@ -21,11 +21,11 @@ FACTS = {"split": "test", "fingerprint": "f" * 64, "checkpoint": "best", "seed":
 FIVE_FOLDS = Protocol("coco/1k5f", items=20, texts=60, folds=5)
 
 
-def scores(images: int = 20, each: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+def scores(images: int = 20, per_image: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    owner = torch.arange(images).repeat_interleave(each)
+    owner = torch.arange(images).repeat_interleave(per_image)
     right = (owner[:, None] == torch.arange(images)).float()
-    return right + torch.randn(images * each, images, generator=generator), owner
+    return right + torch.randn(images * per_image, images, generator=generator), owner
 
 
 def test_an_evaluation_file_keeps_what_a_comparison_needs(tmp_path: Path) -> None:
@@ -38,14 +38,14 @@ def test_an_evaluation_file_keeps_what_a_comparison_needs(tmp_path: Path) -> Non
     assert not list((tmp_path / "evaluation").glob("*.part"))
 
     (tmp_path / "evaluation" / "similarity_val.json").write_text(json.dumps({"split": "val"}))
-    found = {Path(one["file"]).name: one for one in read_evaluations(tmp_path)}
-    assert set(found) == set(written)
-    document = found["test.json"]
+    documents = {Path(document_of["file"]).name: document_of for document_of in read_evaluations(tmp_path)}
+    assert set(documents) == set(written)
+    document = documents["test.json"]
     assert document["metrics"] == pytest.approx(dict(plain.metrics))
     low, high = document["intervals"]["rsum"]
     assert low < document["metrics"]["rsum"] < high
-    assert (document["transductive"], found["test.rerank.json"]["transductive"]) == (False, True)
-    assert found["test.rerank.json"]["rerank"] == {"mode": "cross", "i2t": 20.0, "t2i": None, "beta": 1.0}
+    assert (document["transductive"], documents["test.rerank.json"]["transductive"]) == (False, True)
+    assert documents["test.rerank.json"]["rerank"] == {"mode": "cross", "i2t": 20.0, "t2i": None, "beta": 1.0}
     ranks = read_ranks(document)
     assert ranks is not None
     assert ranks["t2i"].tolist() == plain.ranks["t2i"].tolist()

@@ -20,10 +20,10 @@ from raytrain.evaluation.significance import (
 )
 
 
-def ranks(images: int = 40, each: int = 5, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def ranks(images: int = 40, per_image: int = 5, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     generator = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(images), each)
-    i2t, t2i = generator.integers(0, 12, images), generator.integers(0, 20, images * each)
+    owner = np.repeat(np.arange(images), per_image)
+    i2t, t2i = generator.integers(0, 12, images), generator.integers(0, 20, images * per_image)
     return {"i2t": i2t, "t2i": t2i, "item_of_text": owner}, owner
 
 
@@ -39,8 +39,8 @@ def interval_by_loop(hits: np.ndarray, groups: np.ndarray, samples: int, seed: i
 
 
 def test_the_cluster_bootstrap_agrees_with_drawing_images_one_by_one() -> None:
-    found, owner = ranks()
-    hits = (found["t2i"] < 5).astype(float)
+    run, owner = ranks()
+    hits = (run["t2i"] < 5).astype(float)
     expected = interval_by_loop(hits, owner, samples=4000, seed=1)
     assert bootstrap_interval(hits, owner, samples=4000) == pytest.approx(expected, abs=0.7)
 
@@ -82,10 +82,10 @@ def test_captions_that_agree_within_an_image_widen_the_interval() -> None:
 
 
 def test_rsum_is_drawn_from_the_same_images_as_its_recalls() -> None:
-    found, _ = ranks()
-    intervals = recall_intervals(found)
+    run, _ = ranks()
+    intervals = recall_intervals(run)
     assert list(intervals)[-1] == "rsum"
-    value = sum(100 * np.mean(found[d] < k) for d in ("i2t", "t2i") for k in (1, 5, 10))
+    value = sum(100 * np.mean(run[d] < k) for d in ("i2t", "t2i") for k in (1, 5, 10))
     low, high = intervals["rsum"]
     assert low < value < high
     widest = max(high - low for name, (low, high) in intervals.items() if name != "rsum")
@@ -93,31 +93,31 @@ def test_rsum_is_drawn_from_the_same_images_as_its_recalls() -> None:
 
 
 def test_queries_without_a_positive_are_left_out() -> None:
-    found, _ = ranks()
-    longer = {**found, "i2t": np.append(found["i2t"], [-1, -1])}
+    run, _ = ranks()
+    longer = {**run, "i2t": np.append(run["i2t"], [-1, -1])}
     low, high = recall_intervals(longer)["i2t/recall_at_5"]
-    assert low < 100 * np.mean(found["i2t"] < 5) < high
+    assert low < 100 * np.mean(run["i2t"] < 5) < high
 
 
-def test_several_seeds_are_averaged_a_query() -> None:
-    (one, _), (two, _) = ranks(seed=0), ranks(seed=1)
-    narrow = recall_intervals([one, two, *(ranks(seed=s)[0] for s in range(2, 8))])["rsum"]
-    wide = recall_intervals(one)["rsum"]
+def test_several_seeds_are_averaged_per_query() -> None:
+    (first, _), (second, _) = ranks(seed=0), ranks(seed=1)
+    narrow = recall_intervals([first, second, *(ranks(seed=s)[0] for s in range(2, 8))])["rsum"]
+    wide = recall_intervals(first)["rsum"]
     assert narrow[1] - narrow[0] < wide[1] - wide[0]
 
 
 def test_pairs_show_a_difference_that_two_intervals_hide() -> None:
-    found, _ = ranks(200)
+    run, _ = ranks(200)
     better = {
         name: np.maximum(values - (np.arange(len(values)) % 4 == 0), 0) if name in ("i2t", "t2i") else values
-        for name, values in found.items()
+        for name, values in run.items()
     }
-    change = paired_recall_differences(better, found)["rsum"]
+    change = paired_recall_differences(better, run)["rsum"]
     assert change.significant
     assert change.low < change.mean < change.high
-    a, b = (recall_intervals(one)["rsum"] for one in (better, found))
+    a, b = (recall_intervals(system)["rsum"] for system in (better, run))
     assert a[0] < b[1]  # taken apart, the intervals overlap
-    nothing = paired_recall_differences(found, found)["rsum"]
+    nothing = paired_recall_differences(run, run)["rsum"]
     assert (nothing.mean, nothing.low, nothing.high, nothing.significant) == (0, 0, 0, False)
 
 
@@ -130,10 +130,10 @@ def test_a_paired_difference_of_hits_is_its_mean_and_keeps_its_sign() -> None:
 
 
 def test_equal_seeds_give_equal_intervals_and_a_level_has_to_be_a_share() -> None:
-    found, _ = ranks()
-    assert recall_intervals(found, seed=3) == recall_intervals(found, seed=3)
+    run, _ = ranks()
+    assert recall_intervals(run, seed=3) == recall_intervals(run, seed=3)
     with pytest.raises(ValueError, match="level"):
-        bootstrap_interval(found["i2t"] < 1, level=95)
+        bootstrap_interval(run["i2t"] < 1, level=95)
 
 
 def test_composed_queries_of_one_reference_are_drawn_together() -> None:
@@ -169,8 +169,8 @@ def p_by_loop(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
 def test_the_permutation_test_counts_every_swap_of_few_images(seed: int) -> None:
     (a, _), (b, _) = ranks(9, 3, seed), ranks(9, 3, seed + 10)
     exact = p_by_loop(a, b)
-    found = permutation_p(a, b)
-    assert found["rsum"] == pytest.approx(exact)
+    p = permutation_p(a, b)
+    assert p["rsum"] == pytest.approx(exact)
     assert 0 < exact <= 1
     drawn = permutation_p(a, b, samples=500, seed=seed)["rsum"]  # fewer than the 512 swaps there are
     assert drawn == pytest.approx(exact, abs=0.1) and drawn != exact
@@ -204,10 +204,10 @@ def test_a_drawn_p_is_scipys_within_its_chance() -> None:
 
 
 def test_equal_systems_have_p_one_and_no_p_is_zero() -> None:
-    found, _ = ranks(100)
-    assert set(permutation_p(found, found).values()) == {1.0}
-    never = {name: values if name == "item_of_text" else values + 1000 for name, values in found.items()}
-    assert permutation_p(found, never, samples=999)["rsum"] == 1 / 1000
+    run, _ = ranks(100)
+    assert set(permutation_p(run, run).values()) == {1.0}
+    never = {name: values if name == "item_of_text" else values + 1000 for name, values in run.items()}
+    assert permutation_p(run, never, samples=999)["rsum"] == 1 / 1000
 
 
 def test_the_permutation_test_errs_as_often_as_its_level_says() -> None:

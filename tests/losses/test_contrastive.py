@@ -30,7 +30,7 @@ def cross_sample_by_hand(s: list[list[float]], positive: list[list[bool]], scale
     for i, row in enumerate(s):
         p = softmax_by_hand(row, scale)
         chosen = [p[j] for j in range(len(s)) if j == i or positive[i][j]]
-        total += -math.log(sum(chosen)) if form == "soft" else sum(-math.log(one) for one in chosen) / len(chosen)
+        total += -math.log(sum(chosen)) if form == "soft" else sum(-math.log(share) for share in chosen) / len(chosen)
     return total / len(s)
 
 

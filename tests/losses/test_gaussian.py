@@ -16,16 +16,16 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_divergence_equals_the_published_sum_and_torchs() -> None:
     mean, log_variance = drawn(3, 5), drawn(3, 5, seed=1)
-    found = divergence(mean, log_variance)
+    actual = divergence(mean, log_variance)
     for row in range(3):
         pairs = zip(mean[row].tolist(), log_variance[row].tolist(), strict=True)
         expected = sum(0.5 * (m**2 + math.exp(s) - 1 - s) for m, s in pairs)
-        assert found[row].item() == pytest.approx(expected, rel=1e-12)
+        assert actual[row].item() == pytest.approx(expected, rel=1e-12)
     normal = torch.distributions.Normal
     torchs = torch.distributions.kl_divergence(
         normal(mean, (log_variance / 2).exp()), normal(torch.zeros_like(mean), torch.ones_like(mean))
     )
-    torch.testing.assert_close(found, torchs.sum(1))
+    torch.testing.assert_close(actual, torchs.sum(1))
     assert divergence(torch.zeros(2, 4), torch.zeros(2, 4)).tolist() == [0.0, 0.0]
 
 

@@ -24,14 +24,14 @@ def test_blurring_equals_the_published_sums() -> None:
     generator = torch.Generator().manual_seed(0)
     targets = torch.randn(3, 6, generator=generator, dtype=torch.float64)
     noise = torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
-    found = blurred(targets, noise)
+    actual = blurred(targets, noise)
     for i, row in enumerate(targets.tolist()):
         mean, spread = spread_by_hand(row)
         biased = spread**2 * 5 / 6
         for d, value in enumerate(row):
             alpha, beta = 1 + spread * noise[0, i, d].item(), mean + spread * noise[1, i, d].item()
             expected = alpha * (value - mean) / math.sqrt(biased + 1e-5) + beta
-            assert found[i, d].item() == pytest.approx(expected, rel=1e-12)
+            assert actual[i, d].item() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])

@@ -29,8 +29,8 @@ def by_hand(views: list[list[list[float]]], penalty: str, gamma: float) -> float
 def test_the_penalty_equals_its_formula(penalty: str) -> None:
     generator = torch.Generator().manual_seed(0)
     views = normalize(torch.randn(3, 4, 6, generator=generator, dtype=torch.float64), dim=-1)
-    found = view_orthogonality(views, penalty, 0.2)
-    assert found.item() == pytest.approx(by_hand(views.tolist(), penalty, 0.2), rel=1e-9)
+    actual = view_orthogonality(views, penalty, 0.2)
+    assert actual.item() == pytest.approx(by_hand(views.tolist(), penalty, 0.2), rel=1e-9)
 
 
 @pytest.mark.parametrize("penalty", ["square", "abs", "frobenius", "margin"])

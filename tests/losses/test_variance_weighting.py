@@ -55,11 +55,11 @@ def loss_by_hand(s: torch.Tensor, weight_fn: str, margin: float, tau: float, unb
 @pytest.mark.parametrize("weight_fn", [*WEIGHTS, "kendall"])
 def test_the_loss_equals_the_sums_over_pairs_and_views(weight_fn: str, variance: str) -> None:
     s = scores(3)
-    found = variance_weighted_triplet(
+    actual = variance_weighted_triplet(
         s, batch_negatives(torch.arange(5), "masked"), 0.2, True, weight_fn, 0.05, variance=variance
     )
     # the variance is taken in single precision
-    assert found.item() == pytest.approx(loss_by_hand(s, weight_fn, 0.2, 0.05, variance == "unbiased"), rel=1e-5)
+    assert actual.item() == pytest.approx(loss_by_hand(s, weight_fn, 0.2, 0.05, variance == "unbiased"), rel=1e-5)
 
 
 def test_the_variance_leaves_the_pair_itself_out() -> None:
@@ -73,8 +73,8 @@ def test_the_variance_leaves_the_pair_itself_out() -> None:
 def test_one_view_is_the_plain_triplet(weight_fn: str) -> None:
     s, negatives = scores(1), batch_negatives(torch.arange(5), "masked")
     for hardest in (True, False):
-        found = variance_weighted_triplet(s, negatives, 0.2, hardest, weight_fn)
-        torch.testing.assert_close(found, triplet_loss(s[0], negatives, 0.2, hardest), check_dtype=False)
+        actual = variance_weighted_triplet(s, negatives, 0.2, hardest, weight_fn)
+        torch.testing.assert_close(actual, triplet_loss(s[0], negatives, 0.2, hardest), check_dtype=False)
 
 
 @pytest.mark.parametrize("weight_fn", WEIGHTS)

@@ -20,23 +20,23 @@ def batch(words: bool = False, same_image: bool = True, noise: tuple[int, ...] =
     """Six pairs of five images, or of six; padded regions and captions."""
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(B, 5, 5, generator=generator)
-    found = {
+    given = {
         "regions": torch.randn(B, 4, 6, generator=generator),
         "region_mask": torch.tensor([[True, True, True, False]] * B),
         "text": torch.randint(20, (B, 5), generator=generator) if words else states,
         "text_mask": torch.tensor([[True] * 5, [True, True, True, False, False]] * (B // 2)),
         "image_id": torch.tensor([0, 0, 1, 2, 3, 4]) if same_image else torch.arange(B),
     }
-    return found | ({"noise": torch.randn(B, *noise, generator=generator)} if noise else {})
+    return given | ({"noise": torch.randn(B, *noise, generator=generator)} if noise else {})
 
 
 def switches(config: type[MethodPart]) -> list[dict[str, Any]]:
     """Every choice of every named switch, one at a time."""
-    found: list[dict[str, Any]] = [{}]
+    changes: list[dict[str, Any]] = [{}]
     for name, field in config.model_fields.items():
         choices = [False, True] if field.annotation is bool else get_args(field.annotation)
-        found += [{name: choice} for choice in choices if name != "kind"]
-    return found
+        changes += [{name: choice} for choice in choices if name != "kind"]
+    return changes
 
 
 def named(change: dict[str, Any]) -> str:
@@ -45,10 +45,10 @@ def named(change: dict[str, Any]) -> str:
 
 def check_trains(method: Method, given: dict[str, Tensor], context: StepContext) -> None:
     """A finite loss, and a finite gradient of every parameter."""
-    found = method(given, context)
-    found["loss"].backward()
-    assert all(torch.isfinite(value).all() and value.shape == () for value in found.values())
-    assert not any(value.requires_grad for name, value in found.items() if name != "loss")
+    losses = method(given, context)
+    losses["loss"].backward()
+    assert all(torch.isfinite(value).all() and value.shape == () for value in losses.values())
+    assert not any(value.requires_grad for name, value in losses.items() if name != "loss")
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name

@@ -22,7 +22,7 @@ WORDS = EncoderConfig(dim=D, gpo_dim=4, text=BiGRUText(word_dim=6))
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
 
 
-def batch(words: bool = False, noise: bool = False, known: bool = False) -> dict[str, Tensor]:
+def batch(words: bool = False, noise: bool = False, further: bool = False) -> dict[str, Tensor]:
     """Six queries with one target each; with `known`, the target of query 1 answers query 0 too."""
     generator = torch.Generator().manual_seed(0)
     regions, reference = torch.randn(2, B, 4, 6, generator=generator)
@@ -36,7 +36,7 @@ def batch(words: bool = False, noise: bool = False, known: bool = False) -> dict
     }
     if noise:
         given["noise"] = torch.randn(B, 2, D, generator=generator)
-    if known:
+    if further:
         given["known_positives"] = torch.zeros(B, B, dtype=torch.bool)
         given["known_positives"][0, 1] = True
     return given
@@ -89,17 +89,17 @@ def test_image_and_text_alone_leave_the_other_out() -> None:
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_the_loss_is_info_nce_from_queries_to_targets(symmetric: bool) -> None:
     method, given = build(scale=7.0, symmetric=symmetric), batch()
-    found = method(given)
+    actual = method(given)
     scores = method.encode_query(given) @ method.encode_gallery(given).T
     expected = info_nce_by_hand(scores.tolist(), 7.0)
     if symmetric:
         expected = (expected + info_nce_by_hand(scores.T.tolist(), 7.0)) / 2
-    assert found["loss"].item() == pytest.approx(expected, rel=1e-4)
-    assert found.keys() == {"loss", "base"} and found["base"] == found["loss"]
+    assert actual["loss"].item() == pytest.approx(expected, rel=1e-4)
+    assert actual.keys() == {"loss", "base"} and actual["base"] == actual["loss"]
 
 
 def test_a_further_target_is_a_negative_only_where_the_config_says_so() -> None:
-    given = batch(known=True)
+    given = batch(further=True)
     masked, negative = build(scale=7.0), build(scale=7.0, known_positives="negative")
     scores = (masked.encode_query(given) @ masked.encode_gallery(given).T).tolist()
     assert masked(given)["loss"].item() == pytest.approx(info_nce_by_hand(scores, 7.0, ((0, 1),)), rel=1e-4)
@@ -114,8 +114,8 @@ def test_multi_grained_blurs_targets_with_the_noise_of_the_batch_and_less_with_p
     query, target = 3 * method.encode_query(given), 3 * method.encode_gallery(given)
     blurred = losses.blurred(target, given["noise"].transpose(0, 1))
     for epoch in (0.0, 2.0):
-        found = method(given, StepContext(epoch, 4))
-        torch.testing.assert_close(found["loss"], losses.multi_grained_loss(query, target, blurred, epoch / 4))
+        actual = method(given, StepContext(epoch, 4))
+        torch.testing.assert_close(actual["loss"], losses.multi_grained_loss(query, target, blurred, epoch / 4))
     torch.manual_seed(0)
     first, second = (method(batch(), StepContext(0, 4))["loss"] for _ in range(2))
     assert first != second  # without noise in the batch it is drawn
@@ -152,7 +152,7 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(
     change: dict[str, Any], encoder: EncoderConfig
 ) -> None:
     method = build(encoder, **change)
-    given = batch(encoder is WORDS, noise=bool(method.noise_shape), known=True)
+    given = batch(encoder is WORDS, noise=bool(method.noise_shape), further=True)
     check_trains(method, given, StepContext(1.5, 4))
     without = {name: value for name, value in given.items() if name != "known_positives"}
     check_alone(build(encoder, **change), without)

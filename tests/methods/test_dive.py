@@ -7,8 +7,10 @@ import torch
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, DivEConfig, EncoderConfig
+from raytrain.encoders.pie_net import PIENet
+from raytrain.encoders.set_prediction import SetPrediction, SlotBlock
 from raytrain.methods.base import Inputs, StepContext
-from raytrain.methods.dive import DivE
+from raytrain.methods.dive import DivE, set_head
 
 ENCODER = EncoderConfig(dim=8)
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -46,10 +48,10 @@ def test_the_loss_is_the_sum_of_its_published_parts() -> None:
     rest = 0.01 * losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
     rest = rest + 0.01 * sum(losses.exponential_diversity(part) for part in residuals)
     for epoch, mining in ((0.5, "mean"), (1.0, "hardest")):
-        found = method(batch(), StepContext(epoch, 4))
+        actual = method(batch(), StepContext(epoch, 4))
         expected = losses.set_triplet(scores, positives, 0.2, mining)
-        torch.testing.assert_close(found["triplet"], expected)
-        torch.testing.assert_close(found["loss"], expected + rest)
+        torch.testing.assert_close(actual["triplet"], expected)
+        torch.testing.assert_close(actual["loss"], expected + rest)
 
 
 def switches() -> list[dict[str, Any]]:
@@ -68,9 +70,9 @@ def switches() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("change", switches(), ids=lambda change: "-".join(f"{k}={v}" for k, v in change.items()))
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], views: int) -> None:
     method = build(views=views, **change)
-    found = method(batch(), StepContext(5.0, 10))
-    found["loss"].backward()
-    assert torch.isfinite(found["loss"])
+    actual = method(batch(), StepContext(5.0, 10))
+    actual["loss"].backward()
+    assert torch.isfinite(actual["loss"])
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
@@ -82,6 +84,30 @@ def test_words_make_sets_too(aggregator: str) -> None:
     assert method.encode_query(batch(words=True)).shape == (6, 3, 8)
     method(batch(words=True))["loss"].backward()
     assert all(parameter.grad is not None for parameter in method.parameters())
+
+
+@pytest.mark.parametrize("aggregator", ["slots", "transformer", "pie_net"])
+def test_a_head_takes_every_setting_of_the_config(aggregator: Any) -> None:
+    """Values that differ from each other and from the defaults, so that none can stand in for another."""
+    config = DivEConfig(
+        aggregator=aggregator, views=3, iterations=2, shared_block=False, mask_mode="official", slots="sampled",
+        heads=5, head_dim=7, dropout=0.25,
+    )  # fmt: skip
+    for positions in (False, True):
+        head = set_head(config, features=6, dim=4, positions=positions)
+        local, mask, whole = torch.randn(2, 9, 6), torch.ones(2, 9, dtype=torch.bool), torch.randn(2, 4)
+        assert [part.shape for part in head(local, mask, whole)] == [(2, 3, 4)] * 2
+        rates = {module.p for module in head.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates == {0.25}
+        if isinstance(head, PIENet):
+            assert aggregator == "pie_net"
+            continue
+        assert isinstance(head, SetPrediction)
+        assert (head.iterations, head.positions, head.sampled, len(head.blocks)) == (2, positions, True, 2)
+        for block in head.blocks:
+            assert isinstance(block, SlotBlock)
+            assert (block.attention, block.mask_mode, block.heads) == (aggregator, "official", 5)
+            assert (block.key.in_features, block.key.out_features, block.out[0].out_features) == (6, 35, 4)
 
 
 def test_batches_of_pairs_work_as_well() -> None:

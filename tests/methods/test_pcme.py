@@ -29,7 +29,7 @@ def gaussians(method: PCME, given: dict[str, torch.Tensor]) -> list[tuple[torch.
 def test_the_loss_is_the_weighted_sum_of_its_terms(vib_form: Any, positives: Any) -> None:
     method = build(uniformity_weight=10.0, vib_weight=0.1, vib_form=vib_form, positives=positives)
     given = batch(noise=(2, J, D))
-    found = method(given, StepContext())
+    actual = method(given, StepContext())
     samples = [
         mean + given["noise"][:, side] * log_sigma.exp()
         for side, (mean, log_sigma) in enumerate(gaussians(method, given))
@@ -45,35 +45,35 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(vib_form: Any, positives: Any
             exact = (m**2 + (2 * s).exp() - 1 - 2 * s) / 2
             vib = vib + (exact if vib_form == "exact" else -(1 + s - m**2 - s.exp()) / 2)
     for name, expected in {"match": match, "uniformity": uniformity, "vib": vib}.items():
-        torch.testing.assert_close(found[name], expected.detach())
-    torch.testing.assert_close(found["loss"], 2 * match + 10 * uniformity + 0.1 * vib)
+        torch.testing.assert_close(actual[name], expected.detach())
+    torch.testing.assert_close(actual["loss"], 2 * match + 10 * uniformity + 0.1 * vib)
     sigmas = [log_sigma.exp().mean() for _, log_sigma in gaussians(method, given)]
-    torch.testing.assert_close(torch.stack([found["text_sigma"], found["image_sigma"]]), torch.stack(sigmas).detach())
+    torch.testing.assert_close(torch.stack([actual["text_sigma"], actual["image_sigma"]]), torch.stack(sigmas).detach())
 
 
 def test_match_probability_of_the_loss_is_the_mean_over_pairs_of_samples() -> None:
     """One pair written out: no shared function between the two sides."""
     method, given = build(vib_weight=0.0), batch(noise=(2, J, D), same_image=False)
-    one = {key: value[:1] for key, value in given.items()}
-    (text, text_sigma), (image, image_sigma) = gaussians(method, one)
+    pair = {key: value[:1] for key, value in given.items()}
+    (text, text_sigma), (image, image_sigma) = gaussians(method, pair)
     total = 0.0
     for j in range(J):
         for k in range(J):
-            x = text[0, 0] + one["noise"][0, 0, j] * text_sigma[0, 0].exp()
-            y = image[0, 0] + one["noise"][0, 1, k] * image_sigma[0, 0].exp()
+            x = text[0, 0] + pair["noise"][0, 0, j] * text_sigma[0, 0].exp()
+            y = image[0, 0] + pair["noise"][0, 1, k] * image_sigma[0, 0].exp()
             logit = 15 - 15 * ((x - y).square().sum() + 1e-6).sqrt().item()
             total += 1 / (1 + float(torch.exp(torch.tensor(-2 * logit, dtype=torch.float64))))
     expected = -2 * torch.log(torch.tensor(total / J**2, dtype=torch.float64))
-    assert method(one)["loss"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert method(pair)["loss"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("score", ["mean", "matmul", "match_probability"])
 def test_scores_are_those_of_the_means_or_of_all_pairs_of_fixed_samples(score: Any) -> None:
     method, given = build(search_by=score).eval(), batch()
-    found = method.similarity(method.encode_query(given), method.encode_gallery(given))
+    actual = method.similarity(method.encode_query(given), method.encode_gallery(given))
     (text, text_sigma), (image, image_sigma) = gaussians(method, given)
     if score == "mean":
-        torch.testing.assert_close(found, text[:, 0] @ image[:, 0].T)
+        torch.testing.assert_close(actual, text[:, 0] @ image[:, 0].T)
         return
     noise = dict(method.named_buffers())["test_noise"]
     query, gallery = text + noise[0] * text_sigma.exp(), image + noise[1] * image_sigma.exp()
@@ -83,23 +83,23 @@ def test_scores_are_those_of_the_means_or_of_all_pairs_of_fixed_samples(score: A
             expected = sum((x @ y).item() for x, y in pairs) / len(pairs)
         else:
             logits = torch.stack([15 - 15 * ((x - y).square().sum() + 1e-6).sqrt() for x, y in pairs]).double()
-            expected = float(torch.sigmoid(2 * logits).mean().log())
-        assert found[q, g].item() == pytest.approx(expected, rel=1e-4)
+            expected = torch.sigmoid(2 * logits).mean().log().item()
+        assert actual[q, g].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_test_noise_does_not_hang_on_the_seed_of_the_run_and_is_drawn_apart_for_each_side() -> None:
-    one = dict(build(search_by="matmul").named_buffers())["test_noise"]
+    first = dict(build(search_by="matmul").named_buffers())["test_noise"]
     torch.manual_seed(99)
-    other = dict(PCME(ENCODER, PCMEConfig(samples=J, search_by="matmul"), INPUTS).named_buffers())["test_noise"]
-    assert torch.equal(one, other)
-    assert not torch.equal(one[0], one[1])
+    second = dict(PCME(ENCODER, PCMEConfig(samples=J, search_by="matmul"), INPUTS).named_buffers())["test_noise"]
+    assert torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
     assert "test_noise" not in build().state_dict()
 
 
 def test_sigma_starts_where_it_is_told_to() -> None:
-    found = build(log_sigma_start=-6.0)(batch(noise=(2, J, D)))
-    assert 0.2 < found["text_sigma"] / torch.tensor(-6.0).exp() < 5
-    assert 0.2 < found["image_sigma"] / torch.tensor(-6.0).exp() < 5
+    actual = build(log_sigma_start=-6.0)(batch(noise=(2, J, D)))
+    assert 0.2 < actual["text_sigma"] / torch.tensor(-6.0).exp() < 5
+    assert 0.2 < actual["image_sigma"] / torch.tensor(-6.0).exp() < 5
 
 
 def test_without_noise_in_the_batch_samples_are_drawn_anyway() -> None:

@@ -29,7 +29,7 @@ def parts(method: PCMEPP, given: dict[str, torch.Tensor]) -> list[tuple[list[lis
 @pytest.mark.parametrize("positives", ["image", "pair"])
 def test_the_loss_is_the_weighted_sum_of_its_terms(positives: Any) -> None:
     method, given = build(positives=positives, vib_weight=0.5, pseudo_weight=0.3).eval(), batch()
-    found = method(given, StepContext())
+    actual = method(given, StepContext())
     text, image = parts(method, given)
     logits, labels = [], []
     for i in range(B):
@@ -55,19 +55,19 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(positives: Any) -> None:
     by_image = cross_entropy(lambda i, j: labels[j][j] if logits[i][j] >= logits[j][j] else labels[i][j])
     vib = 0.0
     for means, log_variances in (text, image):
-        one = [
+        divergences = [
             -(1 + s - m**2 - math.exp(s)) / 2
             for row, other in zip(means, log_variances, strict=True)
             for m, s in zip(row, other, strict=True)
         ]
-        vib += sum(one) / len(one)
+        vib += sum(divergences) / len(divergences)
     assert by_caption != match != by_image
     expected = {"match": match, "vib": vib, "pseudo": by_caption + by_image}
     for name, value in expected.items():
-        assert found[name].item() == pytest.approx(value, rel=1e-4), name
-    assert found["loss"].item() == pytest.approx(2 * match + 0.5 * vib + 0.3 * (by_caption + by_image), rel=1e-4)
+        assert actual[name].item() == pytest.approx(value, rel=1e-4), name
+    assert actual["loss"].item() == pytest.approx(2 * match + 0.5 * vib + 0.3 * (by_caption + by_image), rel=1e-4)
     extra = [(logits[i][j] >= logits[k][k]) and not labels[i][j] for i in range(B) for j in range(B) for k in (i, j)]
-    assert found["pseudo_positives"].item() == pytest.approx(sum(extra) / (2 * B * B))
+    assert actual["pseudo_positives"].item() == pytest.approx(sum(extra) / (2 * B * B))
 
 
 def test_what_is_searched_is_ranked_by_minus_the_distance() -> None:
@@ -75,16 +75,16 @@ def test_what_is_searched_is_ranked_by_minus_the_distance() -> None:
     query, gallery = method.encode_query(given), method.encode_gallery(given)
     assert query.shape == gallery.shape == (B, 9)
     text, image = parts(method, given)
-    found = method.similarity(query, gallery)
+    actual = method.similarity(query, gallery)
     for q, g in ((0, 0), (2, 5)):
         spread = sum(map(math.exp, text[1][q])) + sum(map(math.exp, image[1][g]))
-        assert found[q, g].item() == pytest.approx(-(math.dist(text[0][q], image[0][g]) ** 2) - spread, rel=1e-5)
+        assert actual[q, g].item() == pytest.approx(-(math.dist(text[0][q], image[0][g]) ** 2) - spread, rel=1e-5)
 
 
 def test_sigma_starts_where_it_is_told_to_and_is_reported() -> None:
-    found = build(log_variance_start=-8.0)(batch())
+    actual = build(log_variance_start=-8.0)(batch())
     for name in ("text_sigma", "image_sigma"):
-        assert found[name].item() == pytest.approx(math.exp(-4), rel=0.02)
+        assert actual[name].item() == pytest.approx(math.exp(-4), rel=0.02)
 
 
 CHANGES: list[dict[str, Any]] = [{"pseudo_weight": 0.0}, {"vib_weight": 0.0}, {"log_variance_start": -40.0}]

@@ -30,18 +30,18 @@ def test_the_loss_is_the_sum_of_its_published_parts() -> None:
     for part in (text_residuals, image_residuals):
         gram = normalize(part, dim=-1) @ normalize(part, dim=-1).transpose(1, 2)
         apart = gram * (1 - torch.eye(3))
-        rest = rest + 0.1 * sum(torch.linalg.matrix_norm(one) / 9 for one in apart) / B
+        rest = rest + 0.1 * sum(torch.linalg.matrix_norm(gram_of_item) / 9 for gram_of_item in apart) / B
     for epoch, hardest in ((0.5, False), (1.0, True)):
-        found = method(given, StepContext(epoch, 4))
+        actual = method(given, StepContext(epoch, 4))
         triplet = losses.mean_triplet(scores, negatives, 0.1, hardest)
-        torch.testing.assert_close(found["triplet"], triplet)
-        torch.testing.assert_close(found["loss"], triplet + rest)
+        torch.testing.assert_close(actual["triplet"], triplet)
+        torch.testing.assert_close(actual["loss"], triplet + rest)
 
 
 def test_one_embedding_has_the_triplet_alone() -> None:
-    found = build(views=1)(batch(), StepContext(1, 4))
-    assert set(found) == {"loss", "triplet", "collapsed"}
-    torch.testing.assert_close(found["loss"], found["triplet"])
+    actual = build(views=1)(batch(), StepContext(1, 4))
+    assert set(actual) == {"loss", "triplet", "collapsed"}
+    torch.testing.assert_close(actual["loss"], actual["triplet"])
 
 
 @pytest.mark.parametrize("encoder", [ENCODER, WORDS], ids=["tokens", "words"])

@@ -43,10 +43,10 @@ def build(**changes: Any) -> RAU:
 def test_without_uncertainty_it_is_info_nce_and_has_no_blocks(composition: str) -> None:
     method = build(composition=composition, **PLAIN)
     assert not any("blocks" in name for name, _ in method.named_parameters())
-    found = method(batch())
+    actual = method(batch())
     query, gallery = method.encode_query(batch()), method.encode_gallery(batch())
-    torch.testing.assert_close(found["loss"], losses.info_nce(query @ gallery.T, 1 / 0.07))
-    assert set(found) == {"loss", "base"}
+    torch.testing.assert_close(actual["loss"], losses.info_nce(query @ gallery.T, 1 / 0.07))
+    assert set(actual) == {"loss", "base"}
 
 
 def test_what_is_searched_is_deterministic_and_of_unit_length() -> None:
@@ -67,7 +67,7 @@ def test_what_is_searched_is_deterministic_and_of_unit_length() -> None:
 def test_the_loss_is_the_weighted_sum_of_its_terms(wiring: Any) -> None:
     weights = {"base_weight": 0.3, "isu_weight": 0.5, "csu_weight": 0.7, "dr_weight": 0.2}
     method, given = build(wiring=wiring, **weights), batch()
-    found = method(given, StepContext(epoch=1.0))
+    actual = method(given, StepContext(epoch=1.0))
 
     image = method.image(given["reference"], given["reference_mask"])[:, 0]
     h = method.composition(image, method.text(given["text"], given["text_mask"]))
@@ -88,9 +88,9 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(wiring: Any) -> None:
         spread = ((source_side.log_variance[b] / 2).exp() - (target_side.log_variance[b] / 2).exp()).square().sum(1)
         dr += (gap + spread).mean().item() / 2
     for name, expected in {"base": base.item(), "isu": isu, "csu": csu, "dr": dr}.items():
-        assert found[name].item() == pytest.approx(expected, rel=1e-4), name
+        assert actual[name].item() == pytest.approx(expected, rel=1e-4), name
     total = 0.3 * base.item() + 0.5 * isu + 0.7 * csu + 0.2 * dr
-    assert found["loss"].item() == pytest.approx(total, rel=1e-4)
+    assert actual["loss"].item() == pytest.approx(total, rel=1e-4)
 
 
 def test_there_are_no_further_positives_before_theta_is_trusted() -> None:
@@ -121,9 +121,9 @@ def switches() -> list[dict[str, Any]]:
 def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[str, Any], blocks: int) -> None:
     method = build(blocks=blocks, **change)
     given = {**batch(), "noise": torch.randn(B, *method.noise_shape)}
-    found = method(given, StepContext(epoch=1.5, num_epochs=2))
-    found["loss"].backward()
-    assert torch.isfinite(found["loss"])
+    actual = method(given, StepContext(epoch=1.5, num_epochs=2))
+    actual["loss"].backward()
+    assert torch.isfinite(actual["loss"])
     assert safetensors.torch.save(method.state_dict())  # which refuses tensors that stand there twice
     for name, parameter in method.named_parameters():
         assert parameter.grad is not None, name
@@ -139,10 +139,10 @@ def test_two_ranks_with_the_noise_of_their_samples_have_the_loss_of_one() -> Non
     for rank, half in enumerate(halves):
         method(half, StepContext(epoch=2.0, gather=lambda tensor, rank=rank: (sent[rank].append(tensor), tensor)[1]))
     everything = iter([torch.cat(pair) for pair in zip(*sent, strict=True)])
-    found = method(halves[0], StepContext(epoch=2.0, gather=lambda _: next(everything)))
-    assert found.keys() == whole.keys()
+    actual = method(halves[0], StepContext(epoch=2.0, gather=lambda _: next(everything)))
+    assert actual.keys() == whole.keys()
     for name in whole:
-        torch.testing.assert_close(found[name], whole[name], msg=name)
+        torch.testing.assert_close(actual[name], whole[name], msg=name)
 
 
 def test_the_learned_scale_starts_at_the_given_one_and_stays_below_a_hundred() -> None:

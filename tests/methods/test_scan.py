@@ -57,12 +57,12 @@ def oracle(query: Vectors, context: Vectors, config: SCANConfig) -> float:
 def test_scores_are_those_of_the_equations(form: dict[str, Any]) -> None:
     method = build(**form).double()
     texts, images = locals_of(TEXTS), locals_of(IMAGES, seed=1)
-    found = method.similarity(texts, images)
-    assert found.shape == (4, 3)
+    actual = method.similarity(texts, images)
+    assert actual.shape == (4, 3)
     for i, words in enumerate(members(texts, TEXTS)):
         for j, regions in enumerate(members(images, IMAGES)):
             pair = (words, regions) if form["direction"] == "t2i" else (regions, words)
-            assert found[i, j].item() == pytest.approx(oracle(*pair, method.config), abs=1e-12)
+            assert actual[i, j].item() == pytest.approx(oracle(*pair, method.config), abs=1e-12)
 
 
 def test_the_two_forms_differ_and_a_sum_over_words_grows_with_them() -> None:
@@ -151,7 +151,7 @@ def test_scores_and_gradients_are_finite_in_every_corner(form: dict[str, Any], c
 def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    results = []
     # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
     for numbers, captions in ((2**18, 32), (1, 32), (250, 32), (2**18, 2)):
         monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
@@ -161,9 +161,9 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
         scores = method.similarity(texts, images)
         scores.square().sum().backward()
         assert texts.grad is not None and images.grad is not None
-        found.append((scores.detach(), texts.grad, images.grad))
-    for other in found[1:]:
-        for here, there in zip(found[0], other, strict=True):
+        results.append((scores.detach(), texts.grad, images.grad))
+    for other in results[1:]:
+        for here, there in zip(results[0], other, strict=True):
             torch.testing.assert_close(there, here, rtol=0, atol=1e-12)
 
 

@@ -83,9 +83,9 @@ def test_scores_are_those_of_the_equations(change: dict[str, Any], training: boo
     method = build(**change).double().train(training)
     texts, images = pairs()
     expected, _ = oracle(method, members(texts, [n + 1 for n in TEXTS]), members(images, [n + 1 for n in IMAGES]))
-    found = method.similarity(texts, images)
-    assert found.std() > 1e-3
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+    actual = method.similarity(texts, images)
+    assert actual.std() > 1e-3
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_training_moves_the_running_statistics_once_towards_the_captions_mean_and_evaluation_leaves_them(
@@ -97,9 +97,9 @@ def test_training_moves_the_running_statistics_once_towards_the_captions_mean_an
         method = build(module="saf", memory_mib=1).double()
         _, logits = oracle(method, members(texts, [n + 1 for n in TEXTS]), members(images, [n + 1 for n in IMAGES]))
         before = method.filtration.running_mean.item(), method.filtration.running_var.item()
-        found = [torch.tensor(row, dtype=torch.float64) for row in logits]
+        by_caption = [torch.tensor(row, dtype=torch.float64) for row in logits]
         means, variances = (sum(part.item() for part in parts) / 4 for parts in (
-            [row.mean() for row in found], [row.var() for row in found]
+            [row.mean() for row in by_caption], [row.var() for row in by_caption]
         ))  # fmt: skip
         method.similarity(texts, images).sum().backward()
         after = method.filtration.running_mean.item(), method.filtration.running_var.item()
@@ -172,7 +172,7 @@ def test_scores_and_gradients_are_finite_in_every_corner(module: str, case: str)
 def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    results = []
     # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
     for numbers, captions in ((2**18, 32), (1, 32), (2500, 32), (2**18, 2)):
         monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
@@ -183,7 +183,7 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
         scores.square().sum().backward()
         assert texts.grad is not None and images.grad is not None
         gradients = [p.grad for p in method.parameters() if p.grad is not None]
-        found.append([scores.detach(), texts.grad, images.grad, *gradients])
-    for other in found[1:]:
-        for here, there in zip(found[0], other, strict=True):
+        results.append([scores.detach(), texts.grad, images.grad, *gradients])
+    for other in results[1:]:
+        for here, there in zip(results[0], other, strict=True):
             torch.testing.assert_close(there, here, rtol=0, atol=1e-12)

@@ -23,12 +23,12 @@ def build(encoder: EncoderConfig = ENCODER, inputs: Inputs = INPUTS, **changes: 
 @pytest.mark.parametrize("image", ["mean", "global"])
 def test_an_image_is_a_linear_layer_over_one_feature_of_unit_length(image: Any) -> None:
     method, given = build(image=image), batch()
-    found = method.encode_gallery(given)
-    for row in range(len(found)):
+    actual = method.encode_gallery(given)
+    for row in range(len(actual)):
         regions = given["regions"][row]
         # the fourth region is masked, and is the global one
-        one = regions[3] if image == "global" else (regions[0] + regions[1] + regions[2]) / 3
-        torch.testing.assert_close(found[row], normalize(method.image(one / one.norm()), dim=0))
+        feature = regions[3] if image == "global" else (regions[0] + regions[1] + regions[2]) / 3
+        torch.testing.assert_close(actual[row], normalize(method.image(feature / feature.norm()), dim=0))
 
 
 def test_the_loss_is_the_sum_of_the_hardest_hinges_or_of_all() -> None:
@@ -41,8 +41,8 @@ def test_the_loss_is_the_sum_of_the_hardest_hinges_or_of_all() -> None:
     ):
         method = build(**changes)
         scores = method.encode_query(batch()) @ method.encode_gallery(batch()).T
-        found = method(batch(), StepContext(epoch, 5))
-        torch.testing.assert_close(found["loss"], losses.triplet_loss(scores, negatives, 0.2, hardest))
+        actual = method(batch(), StepContext(epoch, 5))
+        torch.testing.assert_close(actual["loss"], losses.triplet_loss(scores, negatives, 0.2, hardest))
 
 
 def test_order_embeddings_are_absolute_values_and_captions_the_smaller_ones() -> None:

@@ -38,19 +38,19 @@ def unit(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_view_similarity_is_the_cosine_with_each_view() -> None:
     query, gallery = unit(3, 8), unit(4, 5, 8, seed=1)
-    found = view_similarity(query, gallery)
+    actual = view_similarity(query, gallery)
     for q in range(3):
         for g in range(4):
             for k in range(5):
                 expected = sum(a * b for a, b in zip(query[q].tolist(), gallery[g, k].tolist(), strict=True))
-                assert found[q, g, k].item() == pytest.approx(expected, abs=1e-12)
+                assert actual[q, g, k].item() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("score", ["max", "mean", "log_mean_exp", "learned"])
 def test_pooled_views_equal_plain_sums(score: str) -> None:
     views = view_similarity(unit(3, 8), unit(4, 5, 8, seed=1))
     weights = torch.softmax(torch.arange(5.0, dtype=torch.float64), 0)
-    found = pool_views(views, score, 16.0, weights)
+    actual = pool_views(views, score, 16.0, weights)
     for q in range(3):
         for g in range(4):
             s = views[q, g].tolist()
@@ -60,7 +60,7 @@ def test_pooled_views_equal_plain_sums(score: str) -> None:
                 "log_mean_exp": math.log(sum(math.exp(16 * x) for x in s) / 5) / 16,
                 "learned": sum(w * x for w, x in zip(weights.tolist(), s, strict=True)),
             }[score]
-            assert found[q, g].item() == pytest.approx(expected, abs=1e-12)
+            assert actual[q, g].item() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("score", ["max", "mean", "log_mean_exp"])
@@ -108,8 +108,8 @@ SETS: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
 def test_similarities_of_sets_equal_the_published_sums(name: str, alpha: float, k: int, j: int) -> None:
     query, gallery = unit(3, k, 8), unit(4, j, 8, seed=1)
     expected = [[by_hand(name, q, g, alpha) for g in gallery.tolist()] for q in query.tolist()]
-    found = SETS[name](query, gallery, alpha)
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
+    actual = SETS[name](query, gallery, alpha)
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["max", "chamfer", "smooth_chamfer"])
@@ -161,53 +161,53 @@ def gaussians(*shape: int, seed: int = 0) -> torch.Tensor:
 def test_match_probability_of_samples_equals_the_published_sums(k: int, j: int, scale: float, shift: float) -> None:
     query, gallery = gaussians(3, k, 8), gaussians(4, j, 8, seed=1)
     logits = match_logits(query, gallery, scale, shift)
-    found = log_match_probability(query, gallery, scale, shift)
+    actual = log_match_probability(query, gallery, scale, shift)
     for q in range(3):
         for g in range(4):
             total = 0.0
             for a, x in enumerate(query[q].tolist()):
                 for b, y in enumerate(gallery[g].tolist()):
-                    one = shift - scale * math.sqrt(math.dist(x, y) ** 2 + 1e-6)
-                    assert logits[q, a, g, b].item() == pytest.approx(one, abs=1e-9)
-                    total += math.exp(one) / (math.exp(one) + math.exp(-one))
-            assert math.exp(found[q, g]) == pytest.approx(total / (k * j), rel=1e-9)
+                    logit = shift - scale * math.sqrt(math.dist(x, y) ** 2 + 1e-6)
+                    assert logits[q, a, g, b].item() == pytest.approx(logit, abs=1e-9)
+                    total += math.exp(logit) / (math.exp(logit) + math.exp(-logit))
+            assert math.exp(actual[q, g]) == pytest.approx(total / (k * j), rel=1e-9)
 
 
 def test_the_log_of_a_match_probability_ranks_what_is_far_too_unlikely_to_be_a_number() -> None:
     query, gallery = torch.zeros(1, 2, 3), torch.tensor([10.0, 20.0, 30.0])[:, None, None].expand(3, 2, 3)
-    found = log_match_probability(query, gallery, 15.0, 15.0)[0]
-    assert (found.exp() == 0).all()
-    assert found[0] > found[1] > found[2]
+    actual = log_match_probability(query, gallery, 15.0, 15.0)[0]
+    assert (actual.exp() == 0).all()
+    assert actual[0] > actual[1] > actual[2]
 
 
 def test_closed_form_sampled_distance_equals_the_published_sums() -> None:
     (query, gallery), (s_query, s_gallery) = ([gaussians(n, 5, seed=n + m) for n in (3, 4)] for m in (0, 10))
-    found = closed_form_sampled_distance(query, s_query.exp().sum(1), gallery, s_gallery.exp().sum(1))
+    actual = closed_form_sampled_distance(query, s_query.exp().sum(1), gallery, s_gallery.exp().sum(1))
     for q in range(3):
         for g in range(4):
             apart = sum((a - b) ** 2 for a, b in zip(query[q].tolist(), gallery[g].tolist(), strict=True))
             spread = sum(math.exp(a) + math.exp(b) for a, b in zip(s_query[q], s_gallery[g], strict=True))
-            assert found[q, g].item() == pytest.approx(apart + spread, abs=1e-9)
+            assert actual[q, g].item() == pytest.approx(apart + spread, abs=1e-9)
 
 
 def test_closed_form_sampled_distance_is_what_samples_are_apart_on_average() -> None:
     mean, log_variance = gaussians(2, 4), gaussians(2, 4, seed=1)
     samples = mean[:, None] + gaussians(2, 40_000, 4, seed=2) * (log_variance / 2).exp()[:, None]
-    found = closed_form_sampled_distance(
+    actual = closed_form_sampled_distance(
         mean[:1], log_variance[:1].exp().sum(1), mean[1:], log_variance[1:].exp().sum(1)
     )
     drawn = (samples[0] - samples[1]).square().sum(1).mean()
-    assert found.item() == pytest.approx(drawn.item(), rel=0.02)
+    assert actual.item() == pytest.approx(drawn.item(), rel=0.02)
 
 
 @pytest.mark.parametrize("block", [1, 100, 2**25])
 def test_order_scores_equal_the_published_sums_in_any_chunks(block: int) -> None:
     query, gallery = gaussians(5, 8).abs(), gaussians(4, 8, seed=1).abs()
-    found = order(query, gallery, block)
+    actual = order(query, gallery, block)
     for q in range(5):
         for g in range(4):
             squares = sum(max(0.0, a - b) ** 2 for a, b in zip(query[q].tolist(), gallery[g].tolist(), strict=True))
-            assert found[q, g].item() == pytest.approx(-math.sqrt(squares), abs=1e-12)
+            assert actual[q, g].item() == pytest.approx(-math.sqrt(squares), abs=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -220,13 +220,13 @@ def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> Non
         query = gallery = query[:1, :1].expand(2, 3, 8)
     query, gallery = (x.to(dtype).requires_grad_() for x in (query.clone(), gallery.clone()))
     with torch.autocast("cpu", torch.bfloat16):
-        found = [
+        scores_of = [
             log_match_probability(query, gallery, 15.0, 15.0),
             order(query[:, 0].abs(), gallery[:, 0].abs()),
             closed_form_sampled_distance(query[:, 0], query[:, -1, 0].exp(), gallery[:, 0], gallery[:, -1, 0].exp()),
         ]
-    assert found[0].dtype == found[2].dtype == torch.float32
-    torch.stack([scores.sum() for scores in found]).sum().backward()
+    assert scores_of[0].dtype == scores_of[2].dtype == torch.float32
+    torch.stack([scores.sum() for scores in scores_of]).sum().backward()
     for x in (query, gallery):
         assert x.grad is not None
         assert torch.isfinite(x.grad).all()

@@ -42,9 +42,9 @@ def unlike(elements: int, others: int) -> Tensor:
 @pytest.mark.parametrize(("elements", "others"), [(1, 1), (4, 4), (2, 5), (7, 1), (1, 3), (40, 36)])
 def test_the_kernel_equals_the_equation_whatever_the_cosines(elements: int, others: int, alpha: float) -> None:
     cosines = unlike(elements, others)
-    found = smooth_chamfer_of_cosines(cosines, alpha).double()
-    expected = [[by_hand(each[:, :, g].tolist(), alpha) for g in range(2)] for each in cosines]
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=3e-7, atol=3e-7)
+    actual = smooth_chamfer_of_cosines(cosines, alpha).double()
+    expected = [[by_hand(rows[:, :, g].tolist(), alpha) for g in range(2)] for rows in cosines]
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=3e-7, atol=3e-7)
 
 
 @pytest.mark.parametrize("items", [1, WIDTH - 1, WIDTH, WIDTH + 1, 3 * WIDTH + 5])
@@ -81,8 +81,8 @@ def test_nan_stays_nan_and_stays_with_its_pair() -> None:
     cosines = torch.zeros(2, 2, 3, 4)
     cosines[1, 0, 2, 3] = torch.nan
     cosines[0, 0, 0, 0] = torch.nan
-    found = smooth_chamfer_of_cosines(cosines, 16.0).isnan()
-    assert found.nonzero().tolist() == [[0, 0], [1, 3]]
+    actual = smooth_chamfer_of_cosines(cosines, 16.0).isnan()
+    assert actual.nonzero().tolist() == [[0, 0], [1, 3]]
 
 
 def test_the_kernel_is_left_out_where_a_gradient_is_wanted_or_the_numbers_are_wider() -> None:

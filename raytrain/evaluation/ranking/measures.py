@@ -51,7 +51,7 @@ def precision_at_r(similarity: Tensor, positives: Tensor, number: Tensor | None 
     """(Q,) R-precision and (Q,) average precision at R, float64 in [0, 1]; NaN for a query without a positive.
 
     With R positives, R-precision is their share of the first R places, and AP@R the mean over r = 1 .. R of the
-    precision at r where a positive stands there, zero elsewhere (Musgrave et al., ECCV 2020, section 3.1).
+    precision at r where place r holds a positive, zero elsewhere (Musgrave et al., ECCV 2020, section 3.1).
 
     Args:
         similarity: (Q, G) scores without NaN, for a few rows at a time.

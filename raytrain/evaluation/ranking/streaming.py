@@ -37,7 +37,7 @@ NUMBERS_PER_MIB = 2**18
 """float32 numbers per MiB."""
 
 Tile = Callable[[Tensor | slice, slice], Tensor]
-"""(positions of m texts, slice of n images) -> their (m, n) scores. Equal arguments must give equal scores."""
+"""(positions of m texts, slice of n images) -> their (m, n) scores. Equal arguments should give equal scores."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def normalised(
     scale: float,
     mode: Mode,
     beta: float = 1.0,
-    apart: bool = False,
+    from_bank: bool = False,
 ) -> Tensor:
     """Scores re-ranked by mode, given each gallery item's log-mean-exp over `number` queries.
 
@@ -109,7 +109,7 @@ def normalised(
         log_mean: float64 log-mean-exps, which broadcast against `similarity` along the queries.
         number: of queries that `log_mean` averages.
         scale, mode, beta: as in `fast_rerank`.
-        apart: whether those queries are a bank, apart from the queries to rank; see `ranking_scores`.
+        from_bank: whether those queries are a bank, and not the queries to rank; see `ranking_scores`.
     """
     if mode == "cross":
         return similarity - log_mean.to(similarity.dtype)
@@ -118,7 +118,7 @@ def normalised(
     if math.isinf(scale):
         best = (similarity == log_mean).double()
         queries = 0 if log_mean.shape[1] == similarity.shape[1] else 1
-        if apart:
+        if from_bank:
             share = (similarity > log_mean) + best / 2
         else:
             share = best / best.sum(queries, keepdim=True)
@@ -128,7 +128,7 @@ def normalised(
     for first in range(0, len(similarity), rows):
         part = slice(first, first + rows)
         above = (similarity[part].double() - (log_mean if len(log_mean) == 1 else log_mean[part])) * scale
-        share = torch.sigmoid(above - math.log(number)) if apart else above.exp() / number
+        share = torch.sigmoid(above - math.log(number)) if from_bank else above.exp() / number
         out[part] = similarity[part] + (beta * share).to(similarity.dtype)
     return out
 

@@ -64,7 +64,7 @@ class BankNormaliser:
         """(G,) or (Q, G) scores -> re-ranked scores of the same shape; each query is ranked independently."""
         rows = scores if scores.ndim == 2 else scores[None]
         ranked = rows if self.mode == "off" else normalised(
-            rows, self.log_mean, self.queries, self.scale, self.mode, self.beta, apart=True
+            rows, self.log_mean, self.queries, self.scale, self.mode, self.beta, from_bank=True
         )  # fmt: skip
         return ranked if scores.ndim == 2 else ranked[0]
 

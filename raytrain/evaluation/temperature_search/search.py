@@ -107,12 +107,10 @@ def search_temperatures(
             bank, or bank sizes without a bank.
     """
     if trials < 0:
-        raise UsageError(f"trials is {trials}; give 0 or more")
+        raise UsageError(f"trials is {trials}; give none or more")
     wanted = searchable(modes)
     if bank is not None and "mtfn" in wanted:
-        raise UsageError(
-            "mtfn mode sorts by the ranks of the other queries and takes no bank: leave mtfn out, or the bank"
-        )
+        raise UsageError("mtfn mode sorts by ranks among the other queries, which a bank lacks: leave it out")
     if bank is None and any(bank_sizes):
         raise UsageError("bank sizes need a bank of training queries, and none was given")
     began = time.perf_counter()

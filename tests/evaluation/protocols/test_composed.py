@@ -28,11 +28,11 @@ def made(queries: int, items: int, parts: int, seed: int, values: int = 6) -> tu
     return scores, ComposedQueries(reference, listed, nothing, part, names[:parts], names[:queries], names[:items])
 
 
-def by_hand(scores: Tensor, asked: ComposedQueries, query: int) -> tuple[int, int, float, float]:
+def by_hand(scores: Tensor, query_set: ComposedQueries, query: int) -> tuple[int, int, float, float]:
     """(rank, rank when ties lose, R-precision, AP@R) of one query; -1 and NaN without a target."""
-    reference, part = int(asked.reference[query]), asked.part.tolist()
+    reference, part = int(query_set.reference[query]), query_set.part.tolist()
     among = [at for at in range(len(part)) if part[at] == part[reference] and at != reference]
-    targets = {at for at in asked.targets[query].tolist() if at in among}
+    targets = {at for at in query_set.targets[query].tolist() if at in among}
     order = ordered(scores[query].tolist(), set(range(len(part))) - set(among))
     mine = [float(scores[query, at]) for at in among]
     worst = losing_ties(mine, {among.index(at) for at in targets})
@@ -50,35 +50,43 @@ def by_hand(scores: Tensor, asked: ComposedQueries, query: int) -> tuple[int, in
 def test_ranks_and_precision_equal_a_sort_of_the_candidates(
     queries: int, items: int, parts: int, seed: int, block: int
 ) -> None:
-    scores, asked = made(queries, items, parts, seed)
-    expected = [by_hand(scores, asked, query) for query in range(queries)]
+    scores, query_set = made(queries, items, parts, seed)
+    expected = [by_hand(scores, query_set, query) for query in range(queries)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(composed, "BLOCK_ELEMENTS", block)
-        found = answers(blocks_of(scores.clone()), asked)
-    assert found.counts.ranks().tolist() == [one[0] for one in expected]
-    assert found.counts.ranks("pessimistic").tolist() == [one[1] for one in expected]
-    for values, wanted in ((found.r_precision, 2), (found.average_precision, 3)):
-        torch.testing.assert_close(values, torch.tensor([one[wanted] for one in expected]).double(), equal_nan=True)
+        result = answers(blocks_of(scores.clone()), query_set)
+    assert result.counts.ranks().tolist() == [values_of_query[0] for values_of_query in expected]
+    assert result.counts.ranks("pessimistic").tolist() == [values_of_query[1] for values_of_query in expected]
+    for values, wanted in ((result.r_precision, 2), (result.average_precision, 3)):
+        torch.testing.assert_close(
+            values, torch.tensor([values_of_query[wanted] for values_of_query in expected]).double(), equal_nan=True
+        )
 
 
 def test_metrics_are_means_over_queries_with_a_target() -> None:
-    scores, asked = made(40, 80, 2, 0, values=10_000)
-    asked.targets[:3] = -1
-    metrics = answers(blocks_of(scores.clone()), asked).metrics()
-    answered = [one for one in (by_hand(scores, asked, query) for query in range(40)) if one[0] >= 0]
+    scores, query_set = made(40, 80, 2, 0, values=10_000)
+    query_set.targets[:3] = -1
+    metrics = answers(blocks_of(scores.clone()), query_set).metrics()
+    answered = [
+        query_values
+        for query_values in (by_hand(scores, query_set, query) for query in range(40))
+        if query_values[0] >= 0
+    ]
     assert len(answered) == 37
     for k in (1, 10, 50):
-        assert metrics[f"recall_at_{k}"] == pytest.approx(100 * sum(one[0] < k for one in answered) / 37)
+        assert metrics[f"recall_at_{k}"] == pytest.approx(
+            100 * sum(query_values[0] < k for query_values in answered) / 37
+        )
     assert metrics["rsum"] == pytest.approx(sum(metrics[f"recall_at_{k}"] for k in (1, 10, 50)))
-    assert metrics["r_precision"] == pytest.approx(100 * sum(one[2] for one in answered) / 37)
-    assert metrics["map_at_r"] == pytest.approx(100 * sum(one[3] for one in answered) / 37)
-    assert metrics["median_rank"] == sorted(one[0] for one in answered)[18] + 1
+    assert metrics["r_precision"] == pytest.approx(100 * sum(query_values[2] for query_values in answered) / 37)
+    assert metrics["map_at_r"] == pytest.approx(100 * sum(query_values[3] for query_values in answered) / 37)
+    assert metrics["median_rank"] == sorted(query_values[0] for query_values in answered)[18] + 1
 
 
 def test_a_collapsed_model_does_not_profit_from_ties() -> None:
-    _, asked = made(400, 101, 1, 0)
+    _, query_set = made(400, 101, 1, 0)
     targets = torch.randint(0, 100, (400, 1), generator=torch.Generator().manual_seed(0))
-    collapsed = ComposedQueries(torch.full((400,), 100), targets, targets, asked.part, [""], [], asked.item_ids)
+    collapsed = ComposedQueries(torch.full((400,), 100), targets, targets, query_set.part, [""], [], query_set.item_ids)
     metrics = answers(blocks_of(torch.zeros(400, 101)), collapsed).metrics()
     assert metrics["recall_at_10"] == pytest.approx(10, abs=4)
     assert metrics["pessimistic_rsum"] == 0
@@ -86,13 +94,13 @@ def test_a_collapsed_model_does_not_profit_from_ties() -> None:
 
 
 def test_a_result_says_its_gallery_its_denominator_and_what_is_left_out() -> None:
-    scores, asked = made(20, 30, 2, 1)
-    asked.targets[0] = -1
-    result = evaluate_composed(blocks_of(scores), asked, "composed/multi")
+    scores, query_set = made(20, 30, 2, 1)
+    query_set.targets[0] = -1
+    result = evaluate_composed(blocks_of(scores), query_set, "composed/multi")
     assert result.queries == {"query": 19}
-    assert result.gallery == {"query": int(torch.bincount(asked.part).max()) - 1}
+    assert result.gallery == {"query": int(torch.bincount(query_set.part).max()) - 1}
     assert any("1 queries have no target" in note for note in result.notes)
     assert result.ranks["query"][0] == -1
-    assert result.groups["reference"].tolist() == asked.reference.tolist()
+    assert result.groups["reference"].tolist() == query_set.reference.tolist()
     with pytest.raises(UsageError, match="composed/multi"):
-        evaluate_composed(blocks_of(scores), asked, "coco/5k")
+        evaluate_composed(blocks_of(scores), query_set, "coco/5k")

@@ -14,17 +14,17 @@ from raytrain.evaluation.reranking.fast_reranking import Temperatures, fast_rera
 FIVE_FOLDS = Protocol("coco/1k5f", items=20, texts=60, folds=5)
 
 
-def scores(images: int = 20, each: int = 3) -> tuple[Tensor, Tensor]:
+def scores(images: int = 20, per_image: int = 3) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    owner = torch.arange(images).repeat_interleave(each)
+    owner = torch.arange(images).repeat_interleave(per_image)
     right = (owner[:, None] == torch.arange(images)).float()
-    return right + torch.randn(images * each, images, generator=generator), owner
+    return right + torch.randn(images * per_image, images, generator=generator), owner
 
 
 @pytest.mark.parametrize("rerank", [None, Temperatures("cross", 2.0, 5.0)])
 def test_five_folds_equal_a_loop_that_cuts_re_ranks_and_averages(rerank: Temperatures | None) -> None:
     similarity, owner = scores()
-    found = evaluate(similarity, owner, FIVE_FOLDS, rerank)
+    result = evaluate(similarity, owner, FIVE_FOLDS, rerank)
     wanted: dict[str, list[float]] = {}
     for fold in range(5):
         part = similarity[fold * 12 : fold * 12 + 12, fold * 4 : fold * 4 + 4]
@@ -38,26 +38,26 @@ def test_five_folds_equal_a_loop_that_cuts_re_ranks_and_averages(rerank: Tempera
             if name.startswith("i2t"):
                 wanted.setdefault(name, []).append(value)
     for name, values in wanted.items():
-        assert found.metrics[name] == pytest.approx(sum(values) / 5)
-    assert found.queries == {"i2t": 20, "t2i": 60}
-    assert found.gallery == {"i2t": 12, "t2i": 4}
-    assert "5 folds" in found.notes[0]
+        assert result.metrics[name] == pytest.approx(sum(values) / 5)
+    assert result.queries == {"i2t": 20, "t2i": 60}
+    assert result.gallery == {"i2t": 12, "t2i": 4}
+    assert "5 folds" in result.notes[0]
 
 
 def test_folds_follow_the_owner_of_a_text_not_its_place() -> None:
     similarity, owner = scores()
     shuffled = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    found = evaluate(similarity[shuffled], owner[shuffled], FIVE_FOLDS)
-    assert found.metrics == pytest.approx(evaluate(similarity, owner, FIVE_FOLDS).metrics)
+    result = evaluate(similarity[shuffled], owner[shuffled], FIVE_FOLDS)
+    assert result.metrics == pytest.approx(evaluate(similarity, owner, FIVE_FOLDS).metrics)
 
 
 def test_a_whole_split_equals_the_metrics_and_keeps_every_rank() -> None:
     similarity, owner = scores()
-    found = evaluate(similarity, owner, "karpathy/val")
-    assert found.metrics == image_text_metrics(similarity, owner)
-    assert found.gallery == {"i2t": 60, "t2i": 20}
-    assert len(found.ranks["i2t"]) == 20
-    assert len(found.ranks["t2i"]) == 60
+    result = evaluate(similarity, owner, "karpathy/val")
+    assert result.metrics == image_text_metrics(similarity, owner)
+    assert result.gallery == {"i2t": 60, "t2i": 20}
+    assert len(result.ranks["i2t"]) == 20
+    assert len(result.ranks["t2i"]) == 60
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
@@ -75,7 +75,7 @@ def test_an_unknown_protocol_shows_those_that_exist() -> None:
 def test_images_without_a_text_are_noted_and_leave_the_denominator() -> None:
     similarity, owner = scores(4)
     wider = torch.cat([similarity, torch.zeros(12, 2)], dim=1)
-    found = evaluate(wider, owner, "split/val")
-    assert found.queries["i2t"] == 4
-    assert found.gallery["t2i"] == 6
-    assert "2 images have no text" in found.notes[0]
+    result = evaluate(wider, owner, "split/val")
+    assert result.queries["i2t"] == 4
+    assert result.gallery["t2i"] == 6
+    assert "2 images have no text" in result.notes[0]

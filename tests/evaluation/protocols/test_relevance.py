@@ -18,21 +18,21 @@ packaged = pytest.mark.skipif(
 
 def test_pairs_become_positions_and_what_is_not_here_is_counted() -> None:
     pairs = {"i9": ["t1"], "i2": ["t3", "t1", "gone"], "i1": ["gone", "lost"], "away": ["t1"]}
-    found = of_pairs(pairs, ["i1", "i2", "i9"], ["t1", "t2", "t3"])
-    assert found.queries.tolist() == [1, 2]
-    assert found.items.tolist() == [[0, 2], [0, -1]]
-    assert found.without == 2  # i1 has no positive here, and away is not here
-    assert found.outside == 1  # the one that i2 lacks
-    assert found.number.tolist() == [2, 1]
+    result = of_pairs(pairs, ["i1", "i2", "i9"], ["t1", "t2", "t3"])
+    assert result.queries.tolist() == [1, 2]
+    assert result.items.tolist() == [[0, 2], [0, -1]]
+    assert result.without == 2  # i1 has no positive here, and away is not here
+    assert result.outside == 1  # the one that i2 lacks
+    assert result.number.tolist() == [2, 1]
     assert of_pairs(pairs, ["i1", "i2", "i9"], ["t1", "t2", "t3"], count_outside=True).number.tolist() == [3, 1]
 
 
 def test_items_of_a_class_answer_its_queries() -> None:
-    found = of_classes(["finch", "", "gull", "crow"], ["gull", "finch", "", "gull"])
-    assert found.queries.tolist() == [0, 2]
-    assert found.items.tolist() == [[1, -1], [0, 3]]
-    assert found.number.tolist() == [1, 2]
-    assert found.without == 2
+    result = of_classes(["finch", "", "gull", "crow"], ["gull", "finch", "", "gull"])
+    assert result.queries.tolist() == [0, 2]
+    assert result.items.tolist() == [[1, -1], [0, 3]]
+    assert result.number.tolist() == [1, 2]
+    assert result.without == 2
 
 
 def test_empty_lists_have_a_column_of_nothing() -> None:
@@ -43,8 +43,8 @@ def test_empty_lists_have_a_column_of_nothing() -> None:
 @packaged
 def test_the_packaged_positives_have_the_published_counts() -> None:
     def counts(pairs: dict[str, relevance.Pairs]) -> dict[str, tuple[int, int, int]]:
-        sizes = {name: [len(set(several)) for several in one.values()] for name, one in pairs.items()}
-        return {name: (len(one), sum(one), max(one)) for name, one in sizes.items()}
+        sizes = {name: [len(set(several)) for several in counts_of.values()] for name, counts_of in pairs.items()}
+        return {name: (len(counts_of), sum(counts_of), max(counts_of)) for name, counts_of in sizes.items()}
 
     assert counts(eccv_pairs()) == {"i2t": (1_261, 22_550, 48), "t2i": (1_332, 11_279, 19)}
     assert counts(cxc_pairs()) == {"i2t": (5_000, 35_585, 19), "t2i": (24_972, 35_585, 8)}
@@ -71,8 +71,8 @@ def write_ratings(folder: Path) -> None:
 
 def test_rated_pairs_answer_each_other_and_so_do_captions_of_one_image(tmp_path: Path) -> None:
     write_ratings(tmp_path)
-    found = rated_pairs(tmp_path, {"7": ["1", "2"], "9": ["3"]})
-    assert found == {"i2i": {"7": {"42"}, "42": {"7"}}, "t2t": {"1": {"2", "3"}, "2": {"1"}, "3": {"1"}}}
+    result = rated_pairs(tmp_path, {"7": ["1", "2"], "9": ["3"]})
+    assert result == {"i2i": {"7": {"42"}, "42": {"7"}}, "t2t": {"1": {"2", "3"}, "2": {"1"}, "3": {"1"}}}
     (tmp_path / "sis_test.csv").unlink()
     assert set(rated_pairs(tmp_path, {})) == {"t2t"}
 

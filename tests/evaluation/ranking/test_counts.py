@@ -18,24 +18,24 @@ def text_image_ranks(similarity: Tensor, owner: Tensor, ties: Ties = "ordered") 
 
 def ranks_by_sorting(similarity: Tensor, relevant: Tensor) -> list[int]:
     """An ascending stable sort read backwards, then the first relevant place."""
-    found = []
+    places = []
     for scores, positive in zip(similarity.tolist(), relevant.tolist(), strict=True):
         order = sorted(range(len(scores)), key=lambda item: scores[item])[::-1]
-        found.append(next((place for place, item in enumerate(order) if positive[item]), -1))
-    return found
+        places.append(next((place for place, item in enumerate(order) if positive[item]), -1))
+    return places
 
 
 def pessimistic_by_hand(similarity: Tensor, relevant: Tensor) -> list[int]:
-    found = []
+    places = []
     for scores, positive in zip(similarity.tolist(), relevant.tolist(), strict=True):
         mine = [score for score, yes in zip(scores, positive, strict=True) if yes]
         if not mine:
-            found.append(-1)
+            places.append(-1)
             continue
         best = max(mine)
         above = [s > best or (s == best and not yes) for s, yes in zip(scores, positive, strict=True)]
-        found.append(sum(above))
-    return found
+        places.append(sum(above))
+    return places
 
 
 def tied_scores(queries: int, gallery: int, seed: int = 0) -> Tensor:

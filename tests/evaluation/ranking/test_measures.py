@@ -38,8 +38,8 @@ def test_ranks_and_precisions_equal_those_of_sorted_lists(queries: int, items: i
         losing_ties(*pair) for pair in zip(scores.tolist(), positives, strict=True)
     ]
     expected = [precisions(*pair) for pair in zip(orders, positives, strict=True)]
-    for found, wanted in zip(precision_at_r(scores, padded(positives)), zip(*expected, strict=True), strict=True):
-        torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64), equal_nan=True)
+    for actual, wanted in zip(precision_at_r(scores, padded(positives)), zip(*expected, strict=True), strict=True):
+        torch.testing.assert_close(actual, torch.tensor(wanted, dtype=torch.float64), equal_nan=True)
 
 
 @given(**SIZES, seed=st.integers(0, 10_000), data=st.data())
@@ -55,8 +55,8 @@ def test_the_best_k_are_the_first_k_of_a_sort(
 def test_positives_outside_the_gallery_are_missed() -> None:
     scores, positives = torch.tensor([[0.9, 0.1, 0.8]]), torch.tensor([[0, 2]])
     for number, wanted in ((2, (1.0, 1.0)), (3, (2 / 3, 2 / 3)), (4, (1 / 2, 1 / 2))):  # more than there are items, too
-        found = precision_at_r(scores, positives, torch.tensor([number]))
-        assert [float(one) for one in found] == pytest.approx(wanted)
+        actual = precision_at_r(scores, positives, torch.tensor([number]))
+        assert [float(value) for value in actual] == pytest.approx(wanted)
 
 
 def test_equal_scores_at_the_edge_are_taken_from_behind() -> None:

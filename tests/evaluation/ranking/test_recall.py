@@ -75,9 +75,9 @@ def test_one_direction_alone_has_metrics_of_its_own() -> None:
 
 
 def test_a_collapsed_model_scores_chance_and_zero_when_ties_lose() -> None:
-    images, each = 40, 5
-    owner = torch.arange(images).repeat_interleave(each)
-    metrics = image_text_metrics(torch.full((images * each, images), 0.3), owner)
+    images, per_image = 40, 5
+    owner = torch.arange(images).repeat_interleave(per_image)
+    metrics = image_text_metrics(torch.full((images * per_image, images), 0.3), owner)
     assert metrics["t2i/recall_at_1"] == pytest.approx(100 / images)
     assert metrics["t2i/recall_at_10"] == pytest.approx(1000 / images)
     assert metrics["i2t/recall_at_1"] == pytest.approx(100 / images)  # 5 of 200 captions

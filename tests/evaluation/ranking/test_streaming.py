@@ -33,8 +33,8 @@ def whole(similarity: Tensor, owner: Tensor) -> dict[Direction, Counts]:
     return {"i2t": image_to_text_counts(similarity, owner), "t2i": text_to_image_counts(similarity, owner)}
 
 
-def same(found: dict[Direction, Counts], expected: dict[Direction, Counts]) -> bool:
-    return all(torch.equal(a, b) for way in DIRECTIONS for a, b in zip(found[way], expected[way], strict=True))
+def same(actual: dict[Direction, Counts], expected: dict[Direction, Counts]) -> bool:
+    return all(torch.equal(a, b) for way in DIRECTIONS for a, b in zip(actual[way], expected[way], strict=True))
 
 
 def memory_for(pairs: int) -> float:
@@ -43,7 +43,7 @@ def memory_for(pairs: int) -> float:
 
 
 def made_up(texts: int, items: int, seed: int, values: int, in_order: bool) -> tuple[Tensor, Tensor]:
-    """Scores of few values, so that much ties, and owners: several texts an image, and images without one."""
+    """Scores of few values, so that much ties, and owners: several texts per image, and images without one."""
     draw = torch.Generator().manual_seed(seed)
     owner = torch.randint(0, items, (texts,), generator=draw)
     similarity = torch.randint(0, values, (texts, items), generator=draw).float() / 4 - 1
@@ -64,8 +64,8 @@ def test_any_tiles_give_the_counts_of_the_whole_matrix(
 ) -> None:
     similarity, owner = made_up(texts, items, seed, values, in_order)
     keep = torch.full_like(similarity, torch.nan)
-    found = stream_counts(of_matrix(similarity), owner, items, memory_mib=memory_for(pairs), keep=keep)
-    assert same(found, whole(similarity, owner))
+    actual = stream_counts(of_matrix(similarity), owner, items, memory_mib=memory_for(pairs), keep=keep)
+    assert same(actual, whole(similarity, owner))
     assert torch.equal(keep, similarity)
 
 
@@ -134,10 +134,10 @@ def test_a_collapsed_model_scores_chance_through_the_products_themselves(sets: b
     """Equal embeddings get bit-equal scores in every tile, at its edges too: only then do they tie."""
     draw = torch.Generator().manual_seed(0)
     shape = (2, 4, 33) if sets else (2, 33)
-    one, other = torch.nn.functional.normalize(torch.randn(shape, generator=draw), dim=-1)
-    images, each = 61, 5
-    query, gallery = one.expand(images * each, *one.shape), other.expand(images, *other.shape)
-    owner = torch.arange(images).repeat_interleave(each)
+    text, image = torch.nn.functional.normalize(torch.randn(shape, generator=draw), dim=-1)
+    images, per_image = 61, 5
+    query, gallery = text.expand(images * per_image, *text.shape), image.expand(images, *image.shape)
+    owner = torch.arange(images).repeat_interleave(per_image)
 
     def tile(texts: Tensor | slice, part: slice) -> Tensor:
         left, right = query[texts].contiguous(), gallery[part].contiguous()
@@ -156,10 +156,10 @@ def test_ranks_of_embeddings_are_those_of_their_matrix(pairs: int) -> None:
     draw = torch.Generator().manual_seed(3)
     query, gallery = (torch.randint(-3, 4, (n, 16), generator=draw).float() for n in (83, 19))
     owner = torch.randint(0, 19, (83,), generator=draw)
-    found = stream_counts(
+    actual = stream_counts(
         lambda texts, images: cosine(query[texts], gallery[images]), owner, 19, memory_mib=memory_for(pairs)
     )
-    assert same(found, whole(query @ gallery.T, owner))
+    assert same(actual, whole(query @ gallery.T, owner))
 
 
 def test_a_tile_that_comes_out_differently_the_second_time_does_not_move_the_positive() -> None:
@@ -204,8 +204,8 @@ def test_a_gpu_counts_what_the_cpu_counts(pairs: int) -> None:
     query, gallery = (torch.randint(-3, 4, (n, 16), generator=draw).float() for n in (83, 19))
     owner = torch.randint(0, 19, (83,), generator=draw)
     there = query.cuda(), gallery.cuda()
-    found = stream_counts(
+    actual = stream_counts(
         lambda texts, images: cosine(there[0][texts], there[1][images]), owner, 19, memory_mib=memory_for(pairs)
     )
-    on_cpu: dict[Direction, Counts] = {way: Counts(*(part.cpu() for part in found[way])) for way in DIRECTIONS}
+    on_cpu: dict[Direction, Counts] = {way: Counts(*(part.cpu() for part in actual[way])) for way in DIRECTIONS}
     assert same(on_cpu, whole(query @ gallery.T, owner))

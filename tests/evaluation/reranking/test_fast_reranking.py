@@ -37,8 +37,8 @@ def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> li
 def test_every_mode_equals_the_softmaxes_written_out(shape: tuple[int, int], mode: str, scale: float) -> None:
     similarity = cosines(*shape)
     expected = torch.tensor(rerank_by_hand(similarity.tolist(), scale, mode, beta=0.5), dtype=torch.float64)
-    found = fast_rerank(similarity, scale, mode, beta=0.5)  # type: ignore[arg-type]
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+    actual = fast_rerank(similarity, scale, mode, beta=0.5)  # type: ignore[arg-type]
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 170.0, 500.0])
@@ -48,17 +48,17 @@ def test_float32_keeps_its_digits_at_every_scale(mode: str, scale: float) -> Non
     exact = fast_rerank(similarity.double(), scale, mode)  # type: ignore[arg-type]
     # additive mode exponentiates scale * similarity, so its error grows with the scale
     atol = max(2e-6, 1e-7 * scale) if mode == "additive" else 2e-6
-    found = fast_rerank(similarity, scale, mode).double()  # type: ignore[arg-type]
-    torch.testing.assert_close(found, exact, rtol=0, atol=atol)
+    actual = fast_rerank(similarity, scale, mode).double()  # type: ignore[arg-type]
+    torch.testing.assert_close(actual, exact, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("mode", ["cross", "product", "additive"])
 def test_both_limits_are_reached_by_small_and_large_scales(mode: str) -> None:
     similarity = cosines(6, 9)
     for limit, near in ((0.0, 1e-9), (math.inf, 1e6)):
-        found = fast_rerank(similarity, limit, mode)  # type: ignore[arg-type]
-        assert found.isfinite().all()
-        torch.testing.assert_close(found, fast_rerank(similarity, near, mode), rtol=0, atol=1e-5)  # type: ignore[arg-type]
+        actual = fast_rerank(similarity, limit, mode)  # type: ignore[arg-type]
+        assert actual.isfinite().all()
+        torch.testing.assert_close(actual, fast_rerank(similarity, near, mode), rtol=0, atol=1e-5)  # type: ignore[arg-type]
 
 
 def test_cross_at_zero_centres_and_at_infinity_subtracts_the_best_query() -> None:
@@ -69,8 +69,8 @@ def test_cross_at_zero_centres_and_at_infinity_subtracts_the_best_query() -> Non
 
 def test_additive_at_infinity_shares_the_bonus_among_tied_queries() -> None:
     similarity = torch.tensor([[0.5, 0.1], [0.5, 0.4]])
-    found = fast_rerank(similarity, math.inf, "additive")
-    torch.testing.assert_close(found, torch.tensor([[1.0, 0.1], [1.0, 1.4]]))
+    actual = fast_rerank(similarity, math.inf, "additive")
+    torch.testing.assert_close(actual, torch.tensor([[1.0, 0.1], [1.0, 1.4]]))
 
 
 def test_off_changes_nothing_and_half_precision_is_widened() -> None:
@@ -91,9 +91,9 @@ def test_each_direction_normalises_over_its_own_queries() -> None:
     both = Temperatures("cross", i2t=30, t2i=170)
     torch.testing.assert_close(both.text_to_image(similarity), fast_rerank(similarity, 170))
     torch.testing.assert_close(both.image_to_text(similarity), fast_rerank(similarity.T, 30).T)
-    one = Temperatures("cross", t2i=170)
-    assert one.image_to_text(similarity) is similarity
-    assert one.active
+    only_texts = Temperatures("cross", t2i=170)
+    assert only_texts.image_to_text(similarity) is similarity
+    assert only_texts.active
     assert not Temperatures("cross").active
     assert not Temperatures("off", 20, 20).active
 

@@ -36,8 +36,8 @@ def by_hand(mode: str, scale: float, beta: float) -> list[list[float]]:
 @pytest.mark.parametrize("mode", ["cross", "product", "additive"])
 def test_bank_scores_are_the_sums_written_out_in_both_directions(mode: Mode, scale: float) -> None:
     expected = torch.tensor(by_hand(mode, scale, 0.5), dtype=torch.float64)
-    found = ranking_scores(SCORES, scale, mode, 0.5, bank=BANK)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    actual = ranking_scores(SCORES, scale, mode, 0.5, bank=BANK)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
     turned = ranking_scores(SCORES.T, scale, mode, 0.5, queries=1, bank=BANK.T)
     torch.testing.assert_close(turned.T, expected, rtol=1e-10, atol=1e-12)
 
@@ -65,7 +65,7 @@ def test_results_over_a_bank_are_inductive_and_say_so() -> None:
     similarity, owner = hubs()
     bank = bank_of(30, 3)
     chosen = Temperatures("cross", None, 20.0, t2i_bank=40, bank_seed=9)
-    plain, result = (evaluate(similarity, owner, "split/val", one, bank) for one in (None, chosen))
+    plain, result = (evaluate(similarity, owner, "split/val", temperatures, bank) for temperatures in (None, chosen))
     assert (result.transductive, result.inductive) == (False, True)
     assert (plain.transductive, plain.inductive) == (False, False)
     assert any("bank of 40 training captions" in note for note in result.notes)
@@ -87,9 +87,9 @@ def test_folds_take_their_own_part_of_the_gallery() -> None:
     assert bank.t2i is not None
     for number, (rows, columns) in enumerate(((slice(0, 45), slice(0, 15)), (slice(45, 90), slice(15, 30)))):
         part = QueryBank(bank.i2t[rows], bank.t2i[:, columns])
-        one = evaluate(similarity[rows, columns], owner[rows] - 15 * number, "split/val", chosen, part)
-        assert torch.equal(result.ranks["t2i"][rows], one.ranks["t2i"])
-        assert torch.equal(result.ranks["i2t"][columns], one.ranks["i2t"])
+        fold = evaluate(similarity[rows, columns], owner[rows] - 15 * number, "split/val", chosen, part)
+        assert torch.equal(result.ranks["t2i"][rows], fold.ranks["t2i"])
+        assert torch.equal(result.ranks["i2t"][columns], fold.ranks["i2t"])
 
 
 def test_a_bank_that_is_missing_or_too_small_is_an_error() -> None:

@@ -42,9 +42,9 @@ def test_scores_far_apart_neither_overflow_nor_vanish(compiled: bool) -> None:
     scores = torch.tensor([[20.0, 19.99, -20.0], [-20.0, -19.5, -20.0], [0.0, 1.0, -19.99]])
     over_rows, over_columns = log_means(scores, GRID, compiled=compiled)
     for k, scale in enumerate(GRID.scales):
-        for found, lists in ((over_rows, scores.T.tolist()), (over_columns, scores.tolist())):
+        for actual, lists in ((over_rows, scores.T.tolist()), (over_columns, scores.tolist())):
             expected = torch.tensor([log_mean_by_hand(values, scale) for values in lists], dtype=torch.float64)
-            torch.testing.assert_close(found[k], expected, rtol=0, atol=1e-12)
+            torch.testing.assert_close(actual[k], expected, rtol=0, atol=1e-12)
 
 
 @needs_numba

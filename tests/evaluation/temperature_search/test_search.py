@@ -16,16 +16,16 @@ from tests.evaluation.temperature_search.grids import PATHS, made_up
 def test_the_search_finds_a_planted_gain_and_reports_it_as_it_is() -> None:
     pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
     similarity, owner = hubs()
-    found = search_temperatures(similarity, owner, trials=12, seed=0, protocol="split/val")
-    assert found.best.t2i is not None
-    assert found.after.metrics["t2i/recall_at_1"] > found.before.metrics["t2i/recall_at_1"] + 20
-    assert found.after.transductive
-    assert not found.before.transductive
-    again = evaluate(similarity, owner, "split/val", found.best)
-    assert again.metrics == found.after.metrics
+    result = search_temperatures(similarity, owner, trials=12, seed=0, protocol="split/val")
+    assert result.best.t2i is not None
+    assert result.after.metrics["t2i/recall_at_1"] > result.before.metrics["t2i/recall_at_1"] + 20
+    assert result.after.transductive
+    assert not result.before.transductive
+    again = evaluate(similarity, owner, "split/val", result.best)
+    assert again.metrics == result.after.metrics
     # the pair is put together from two searches, each direction with its own mode, and is worth what the two said
-    assert found.after.metrics["rsum"] == pytest.approx(sum(max(scores.values()) for scores in found.tried.values()))
-    for scores in found.tried.values():
+    assert result.after.metrics["rsum"] == pytest.approx(sum(max(scores.values()) for scores in result.tried.values()))
+    for scores in result.tried.values():
         assert {setting.mode for setting in scores} == {"off", "cross", "product", "additive"}
 
 
@@ -33,22 +33,22 @@ def test_the_search_stays_off_where_nothing_is_gained_and_repeats_itself() -> No
     pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
     owner = torch.arange(12).repeat_interleave(2)
     perfect = (owner[:, None] == torch.arange(12)).float()
-    found = search_temperatures(perfect, owner, trials=8, seed=0, protocol="split/val")
-    assert not found.best.active
-    assert found.after.metrics == found.before.metrics
+    result = search_temperatures(perfect, owner, trials=8, seed=0, protocol="split/val")
+    assert not result.best.active
+    assert result.after.metrics == result.before.metrics
     similarity, owner = hubs(12)
-    one, two = (search_temperatures(similarity, owner, 8, 3, "split/val") for _ in range(2))
-    assert one.tried == two.tried
+    first, second = (search_temperatures(similarity, owner, 8, 3, "split/val") for _ in range(2))
+    assert first.tried == second.tried
     grid = search_temperatures(similarity, owner, 0, 3, "split/val")
-    assert set(grid.tried["t2i"]) <= set(one.tried["t2i"])
-    assert one.settings_tried == sum(len(scores) for scores in one.tried.values()) <= grid.settings_tried + 2 * 8
+    assert set(grid.tried["t2i"]) <= set(first.tried["t2i"])
+    assert first.settings_tried == sum(len(scores) for scores in first.tried.values()) <= grid.settings_tried + 2 * 8
 
 
 def test_both_published_scales_and_off_are_always_tried() -> None:
     pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
     similarity, owner = hubs(12)
-    found = search_temperatures(similarity, owner, 6, 0, "split/val")
-    for scores in found.tried.values():
+    result = search_temperatures(similarity, owner, 6, 0, "split/val")
+    for scores in result.tried.values():
         assert {Setting("off", 0.0), Setting("cross", 20.0), Setting("additive", 170.0)} <= set(scores)
 
 
@@ -56,14 +56,16 @@ def test_the_search_over_a_bank_tries_its_sizes_and_finds_only_inductive_setting
     pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
     similarity, owner = hubs()
     bank = bank_of(30, 3)
-    found = search_temperatures(similarity, owner, 10, 0, "split/val", bank=bank, bank_sizes=(10, 500))
-    for scores in found.tried.values():
+    result = search_temperatures(similarity, owner, 10, 0, "split/val", bank=bank, bank_sizes=(10, 500))
+    for scores in result.tried.values():
         assert {setting.bank for setting in scores if setting.mode != "off"} == {10, 40}  # no more than there are
-    assert found.after.inductive
-    assert not found.after.transductive
-    assert found.best.t2i_bank in (10, 40)
-    assert found.best.bank_seed == 9
-    assert found.after.metrics["rsum"] == pytest.approx(sum(max(one.values()) for one in found.tried.values()))
+    assert result.after.inductive
+    assert not result.after.transductive
+    assert result.best.t2i_bank in (10, 40)
+    assert result.best.bank_seed == 9
+    assert result.after.metrics["rsum"] == pytest.approx(
+        sum(max(recalls.values()) for recalls in result.tried.values())
+    )
     with pytest.raises(UsageError, match="mtfn"):
         search_temperatures(similarity, owner, 0, 0, "split/val", ("mtfn",), bank)
     with pytest.raises(UsageError, match="none was given"):
@@ -75,25 +77,26 @@ def test_the_search_over_a_bank_tries_its_sizes_and_finds_only_inductive_setting
 def test_the_grid_says_what_the_evaluation_says_of_each_setting(mode: Mode, compiled: bool) -> None:
     scores, owner = made_up(60, 20, seed=3)
     (fold,) = folds(scores, owner, 1)
-    found = grid_recalls(fold, None, GRID, [mode], {"i2t": (0,), "t2i": (0,)}, compiled)
-    assert len(found["i2t"]) == len(found["t2i"]) == (16 if mode == "additive" else 64)
-    for setting in list(found["i2t"])[::5]:
+    recalls = grid_recalls(fold, None, GRID, [mode], {"i2t": (0,), "t2i": (0,)}, compiled)
+    assert len(recalls["i2t"]) == len(recalls["t2i"]) == (16 if mode == "additive" else 64)
+    for setting in list(recalls["i2t"])[::5]:
         result = evaluate(scores, owner, "split/val", Temperatures(mode, setting.scale, setting.scale))
         for direction in ("i2t", "t2i"):
             expected = sum(result.metrics[f"{direction}/recall_at_{k}"] for k in (1, 5, 10))
-            assert found[direction][setting] == pytest.approx(expected, abs=1e-9)  # type: ignore[index]
+            assert recalls[direction][setting] == pytest.approx(expected, abs=1e-9)  # type: ignore[index]
 
 
 def test_folds_are_searched_each_by_itself() -> None:
     scores, owner = made_up(60, 20, seed=5)
     protocol = Protocol("folds", folds=2)
-    found = search_temperatures(scores, owner.sort().values, 0, 0, protocol)
+    searched = search_temperatures(scores, owner.sort().values, 0, 0, protocol)
     both = Temperatures("cross", 20.0, 20.0)
     result = evaluate(scores, owner.sort().values, protocol, both)
     for direction in ("i2t", "t2i"):
         expected = sum(result.metrics[f"{direction}/recall_at_{k}"] for k in (1, 5, 10))
-        assert found.tried[direction][Setting("cross", 20.0)] == pytest.approx(expected)  # type: ignore[index]
-    assert found.after.metrics["rsum"] == pytest.approx(sum(max(one.values()) for one in found.tried.values()))
+        assert searched.tried[direction][Setting("cross", 20.0)] == pytest.approx(expected)  # type: ignore[index]
+    best = [max(recalls.values()) for recalls in searched.tried.values()]
+    assert searched.after.metrics["rsum"] == pytest.approx(sum(best))
 
 
 def test_mtfn_mode_is_tried_where_it_is_named_and_is_transductive() -> None:
