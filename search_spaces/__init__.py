@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
 Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
+"""Draws each searched field of a RunConfig by its dotted name; may return further, derived fields."""
 
 
 def _check(name: str, space: Any) -> None:

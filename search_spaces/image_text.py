@@ -25,7 +25,7 @@ VIEWS = (1, 2, 3, 4, 5, 6, 8)  # DVSE and DivE
 def image_text(trial: optuna.Trial) -> None:
     """Draws `method.kind` and the fields of that method, each name with one set of bounds whatever the method."""
     kind = trial.suggest_categorical("method.kind", list(METHODS))
-    known = {
+    drawn = {
         "optim.lr": trial.suggest_float("optim.lr", 1e-4, 2e-3, log=True),
         "optim.batch_size": trial.suggest_categorical("optim.batch_size", BATCH_SIZES),
         "method.margin": trial.suggest_float("method.margin", 0.05, 0.4),
@@ -33,7 +33,7 @@ def image_text(trial: optuna.Trial) -> None:
         "data.region_drop": trial.suggest_float("data.region_drop", 0.0, 0.4),
         "data.word_drop": trial.suggest_float("data.word_drop", 0.0, 0.4),
     }
-    METHODS[kind](_Rest(trial, known, {"method.views": VIEWS}))  # type: ignore[arg-type]
+    METHODS[kind](_Rest(trial, drawn, {"method.views": VIEWS}))  # type: ignore[arg-type]
 
 
 class _Rest:
@@ -41,20 +41,20 @@ class _Rest:
 
     Args:
         trial: that draws what is left.
-        known: values drawn before; the method's own bounds of them are not used.
+        drawn: values drawn before; the method's own bounds of them are not used.
         choices: of names whose choices differ by method; Optuna wants one set a name.
     """
 
-    def __init__(self, trial: Any, known: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> None:
-        self.trial, self.known, self.choices = trial, known, choices
+    def __init__(self, trial: Any, drawn: Mapping[str, Any], choices: Mapping[str, Sequence[Any]]) -> None:
+        self.trial, self.drawn, self.choices = trial, drawn, choices
 
     def suggest_float(self, name: str, low: float, high: float, **more: Any) -> float:
-        return float(self.known[name] if name in self.known else self.trial.suggest_float(name, low, high, **more))
+        return float(self.drawn[name] if name in self.drawn else self.trial.suggest_float(name, low, high, **more))
 
     def suggest_int(self, name: str, low: int, high: int, **more: Any) -> int:
-        return int(self.known[name] if name in self.known else self.trial.suggest_int(name, low, high, **more))
+        return int(self.drawn[name] if name in self.drawn else self.trial.suggest_int(name, low, high, **more))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name in self.known:
-            return self.known[name]
+        if name in self.drawn:
+            return self.drawn[name]
         return self.trial.suggest_categorical(name, self.choices.get(name, choices))

@@ -78,13 +78,13 @@ class LocalCluster:
 
     def processes(self, index: int) -> list[int]:
         """Process ids of a node: those of the session that `ray start` was given."""
-        found = []
+        result = []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 fields = (path / "stat").read_text().rpartition(")")[2].split()  # the name before may hold anything
                 if int(fields[3]) == self.nodes[index].pid and fields[0] != "Z":
-                    found.append(int(path.name))
-        return sorted(found)
+                    result.append(int(path.name))
+        return sorted(result)
 
     def start_node(self, *arguments: str) -> None:
         within, ip = self.host(len(self.nodes))
@@ -130,12 +130,12 @@ class LocalCluster:
     def everything(self) -> list[int]:
         """Process ids of this cluster, its drivers and workers among them: known by the token that they carry."""
         mine = f"RAY_AUTH_TOKEN_PATH={self.env['RAY_AUTH_TOKEN_PATH']}".encode()
-        found = []
+        result = []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if mine in (path / "environ").read_bytes():
-                    found.append(int(path.name))
-        return found
+                    result.append(int(path.name))
+        return result
 
     def workers(self) -> list[int]:
         """Process ids of its Ray Train workers."""
@@ -147,14 +147,14 @@ class LocalCluster:
         `among`: processes to look at; None looks at all of this cluster. An actor's title does not say whether it
         trains: Tune's own lose theirs for a moment at every epoch.
         """
-        found = {}
+        result = {}
         for pid in self.everything() if among is None else among:
             for link in Path(f"/proc/{pid}/fd").glob("*") if _command(pid).startswith(b"ray::") else ():
                 with contextlib.suppress(OSError):
                     path = link.readlink()
                     if path.name == "journal.jsonl":
-                        found[pid] = path.parent
-        return found
+                        result[pid] = path.parent
+        return result
 
     def wait(self, timeout_s: float = 240.0) -> None:
         """Until every node says that it has joined.

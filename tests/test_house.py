@@ -57,8 +57,8 @@ def test_constraints_name_versions_and_no_places() -> None:
 def test_no_source_loads_what_could_run_code() -> None:
     unsafe = re.compile(r"allow_pickle=True|weights_only=False|\bpickle\.loads?\(|trust_remote_code=True|\beval\(")
     sources = [*ROOT.glob("raytrain/**/*.py"), *ROOT.glob("jobs/*.py"), *ROOT.glob("search_spaces/*.py")]
-    found = [str(path) for path in sources if unsafe.search(path.read_text(encoding="utf-8").replace(".eval()", ""))]
-    assert not found
+    result = [str(path) for path in sources if unsafe.search(path.read_text(encoding="utf-8").replace(".eval()", ""))]
+    assert not result
 
 
 def test_no_config_is_changed_without_being_validated() -> None:

@@ -19,13 +19,13 @@ PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "do
 
 def commands(page: Path) -> list[list[str]]:
     """Every command line of the page's code blocks, comments cut, continued lines joined."""
-    found = []
+    result = []
     for block in re.findall(r"```[a-z]*\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True) if not line.startswith(("{", "[")) else []
             if words:
-                found.append(words)
-    return found
+                result.append(words)
+    return result
 
 
 def verb_of(words: list[str]) -> list[str] | None:

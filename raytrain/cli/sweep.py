@@ -154,18 +154,18 @@ def run_sweep(
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
     price_table = prices_of(base.storage, prices)  # a wrong table is reported before anything is trained
-    asked: dict[str, Any] = {
+    given_options: dict[str, Any] = {
         "trials": trials, "workers": workers, "concurrent": concurrent, "hours": hours, "gpu_hours": gpu_hours,
         "seed": search_seed, "sampler": sampler, "cost": cost, "each_method": each_method, "grace_epochs": grace_epochs,
         "reduction": reduction, "rerank_trials": rerank_trials, "repeat_best": repeat_best,
         "repeat_seeds": repeat_seeds, "max_failures": max_failures, "warm_start": tuple(warm_start or ()) or None,
     }  # fmt: skip
-    asked = {option_name: value for option_name, value in asked.items() if value is not None}
+    given_options = {option_name: value for option_name, value in given_options.items() if value is not None}
     if gpu is not None:
-        asked["use_gpu"] = use_gpu(gpu)
+        given_options["use_gpu"] = use_gpu(gpu)
     if cpus_per_worker is not None or gpus_per_worker is not None:
-        asked["resources_per_worker"] = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
-    options = SweepOptions(**(start.get("options", {}) | asked))
+        given_options["resources_per_worker"] = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
+    options = SweepOptions(**(start.get("options", {}) | given_options))
     connect(address)
     result = sweep(
         SPACES[space],

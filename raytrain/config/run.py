@@ -165,10 +165,10 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
         "optim": OptimConfig,
         "evaluation": EvaluationConfig,
     }
-    found = {name: value for name, value in recorded.items() if not changes_nothing(name)}
+    settings = {name: value for name, value in recorded.items() if not changes_nothing(name)}
     for place, part in parts.items():
         for name, field in part.model_fields.items() if part else ():
             if field.default_factory is None and not field.is_required():
                 value = list(field.default) if isinstance(field.default, tuple) else field.default
-                found.setdefault(f"{place}.{name}", value)
-    return found
+                settings.setdefault(f"{place}.{name}", value)
+    return settings

@@ -174,13 +174,13 @@ def _headline(evaluations: Sequence[Mapping[str, Any] | None]) -> Headline | Non
 
 def _cost(runs: Sequence[ReviewedRun], prices: Prices | None) -> Cost:
     money = [run.usage.money(prices) for run in runs]
-    known = [amount for amount in money if amount is not None]
+    priced = [amount for amount in money if amount is not None]
     return Cost(
         worker_seconds=statistics.fmean(run.usage.worker_seconds for run in runs),
         gpu_seconds=statistics.fmean(run.usage.gpu_seconds for run in runs),
         cpu_seconds=statistics.fmean(run.usage.cpu_seconds for run in runs),
         lost_seconds=statistics.fmean(run.usage.lost_seconds for run in runs),
-        money=statistics.fmean(known) if len(known) == len(money) else None,
+        money=statistics.fmean(priced) if len(priced) == len(money) else None,
         currency=prices.currency if prices else None,
     )
 

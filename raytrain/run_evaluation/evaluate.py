@@ -25,6 +25,7 @@ from raytrain.scoring.embed import embed_split
 from raytrain.scoring.feed import Feed
 from raytrain.scoring.protocol_runner import Scored, queries_for_protocol, split_result
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.run_record import run_record
 from raytrain.training import checkpoint, provenance
 from raytrain.training.run import load_run, unchanged_table
 
@@ -192,14 +193,14 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
         raise UsageError(f"{folder.name} is a checkpoint; give its run, {folder.parent}, whose journal counts openings")
-    journal = Journal(folder)
-    end = journal.last("end")
-    if split == "test" and checkpoint.best(folder) and (end is None or end["status"] not in ("finished", "pruned")):
+    events = Journal(folder).read()
+    record = run_record(folder, events)
+    if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
     table = unchanged_table(saved)
     openings = sum(
-        event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in journal.read()
+        event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in events
     )
     facts = {
         "split": split,

@@ -43,7 +43,7 @@ class AutoscalerRequest:
     ) -> None:
         self.workers, self.worker, self.concurrent, self.clock = workers, dict(worker), concurrent, clock
         self.ask = ask or _Coordinator()
-        self.asked, self.asked_at = 0, -RENEW_S
+        self.requested, self.requested_at = 0, -RENEW_S
 
     def update(self, left: int, running: int, room: int) -> None:
         """Ask for room for the trials to come, and renew the request in time; do nothing while there is enough room.
@@ -56,18 +56,18 @@ class AutoscalerRequest:
         if self.concurrent is None:
             return
         wanted = min(left, self.concurrent)
-        if wanted <= room and not self.asked:
+        if wanted <= room and not self.requested:
             return
         # Ray Train asks for its own workers, but trials of one worker do not go through it
         bundles = (wanted if self.workers == 1 else max(0, wanted - running)) * self.workers
-        if bundles != self.asked or self.clock() - self.asked_at >= RENEW_S:
-            self.asked, self.asked_at = bundles, self.clock()
+        if bundles != self.requested or self.clock() - self.requested_at >= RENEW_S:
+            self.requested, self.requested_at = bundles, self.clock()
             self.ask([dict(self.worker) for _ in range(bundles)], EXPIRES_S)
 
     def withdraw(self) -> None:
         """Ask for nothing any more."""
-        if self.asked:
-            self.asked = 0
+        if self.requested:
+            self.requested = 0
             self.ask([], EXPIRES_S)
 
 

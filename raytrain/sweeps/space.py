@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from raytrain.config import RunConfig, changes_nothing, flatten
 from raytrain.errors import RefusedError, UsageError
 from raytrain.tracking.sweep_record import SearchIdentity
-
-if TYPE_CHECKING:
-    import optuna
-
-Space = Callable[["optuna.Trial"], "dict[str, Any] | None"]
-"""Draws each searched field of a RunConfig by its dotted name; may return further, derived fields."""
+from search_spaces import Space
 
 NAMES = ("name", "experiment")
 JUDGED_BY = ("data.table", "data.train_split", "data.val_split", "evaluation.", "experiment", "storage")

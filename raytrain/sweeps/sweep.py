@@ -28,12 +28,13 @@ from raytrain.sweeps.ownership import claim, identify, open_journal
 from raytrain.sweeps.reconcile import reconcile
 from raytrain.sweeps.seed_repeats import repeat_over_seeds
 from raytrain.sweeps.shutdown import stoppable, watch_head
-from raytrain.sweeps.space import Space, identity, walk
+from raytrain.sweeps.space import identity, walk
 from raytrain.sweeps.study import open_study
 from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
 from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
+from search_spaces import Space
 
 if TYPE_CHECKING:
     import optuna

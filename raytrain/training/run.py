@@ -17,7 +17,8 @@ from raytrain.distributed import default_device
 from raytrain.errors import RefusedError, UsageError
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, open_feed
-from raytrain.tracking.journal import Journal, has_writer
+from raytrain.tracking.journal import has_writer
+from raytrain.tracking.run_record import read_run
 from raytrain.training import checkpoint, stop
 from raytrain.training.build import build_method, refuse_other_task
 from raytrain.training.fit import Report, fit, no_report
@@ -83,9 +84,9 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
     Raises:
         RefusedError: the folder holds a run with other settings or a finished one, or another process writes to it.
     """
-    journal = Journal(config.folder)
-    start = journal.last("start")
-    if start is None:
+    record = read_run(config.folder)
+    start = record.start
+    if not start:
         return None
     if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
         _wait_for_writer(config.folder, patience_s)
@@ -96,8 +97,7 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
     if different:
         was = ", ".join(f"{name} was {start['config'][name]!r}, is {given.get(name)!r}" for name in different)
         raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
-    end = journal.last("end")
-    if end is not None and end["status"] == "finished":
+    if record.status == "finished":
         raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")
     return checkpoint.latest(config.folder)
 

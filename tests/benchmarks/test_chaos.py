@@ -59,8 +59,8 @@ def test_a_sweep_in_which_all_went_well_has_no_problem(tmp_path: Path) -> None:
 def test_each_trace_of_a_fault_is_named(tmp_path: Path, hurt: Callable[[Path], None], told: str) -> None:
     sweep = write_sweep(tmp_path / "s", [1.0, 2.0, 3.0])
     hurt(sweep)
-    found = problems(sweep, TRIALS, EPOCHS, FINISHED)
-    assert any(told in line for line in found), found
+    result = problems(sweep, TRIALS, EPOCHS, FINISHED)
+    assert any(told in line for line in result), result
 
 
 def test_a_lost_trial_a_failed_one_and_a_mirror_left_running_are_named(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_lost_trial_a_failed_one_and_a_mirror_left_running_are_named(tmp_path:
 def test_sweeps_are_compared_by_number_to_the_last_bit(tmp_path: Path) -> None:
     calm = write_sweep(tmp_path / "calm", [1.0, 2.0, 3.0])
     hurt = write_sweep(tmp_path / "hurt", [1.0, 2.0 + 1e-12, 9.0], state="pruned", params={"lr": 5})
-    found = compare(calm, hurt)
-    assert (found.together, found.equal, found.same_settings) == (2, 1, 2)
-    assert 0 < found.furthest < 1e-11
+    result = compare(calm, hurt)
+    assert (result.together, result.equal, result.same_settings) == (2, 1, 2)
+    assert 0 < result.furthest < 1e-11
 
 
 def test_faults_strike_one_after_the_other_while_trials_are_left(tmp_path: Path) -> None:

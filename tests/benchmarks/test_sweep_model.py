@@ -19,28 +19,28 @@ def run(trials: list[Trial], nodes: int = 1, gpus: int = 1, workers: int = 1, **
 
 
 def test_one_trial_on_one_gpu() -> None:
-    found = run([ONE])
-    assert (found.wall_s, found.kept_s, found.startup_s, found.lost_s, found.idle_s) == (70, 60, 10, 0, 0)
-    assert (found.best, found.best_at_s, found.epochs) == (3.0, 70, 3)
+    result = run([ONE])
+    assert (result.wall_s, result.kept_s, result.startup_s, result.lost_s, result.idle_s) == (70, 60, 10, 0, 0)
+    assert (result.best, result.best_at_s, result.epochs) == (3.0, 70, 3)
 
 
 def test_three_trials_on_two_gpus_leave_one_idle_at_the_end() -> None:
-    found = run([ONE] * 3, gpus=2)
-    assert (found.wall_s, found.slots_s, found.idle_s) == (140, 280, 70)
-    assert found.share("idle") == 0.25
+    result = run([ONE] * 3, gpus=2)
+    assert (result.wall_s, result.slots_s, result.idle_s) == (140, 280, 70)
+    assert result.share("idle") == 0.25
 
 
 def test_a_trial_of_two_workers_counts_twice_and_one_that_does_not_fit_is_refused() -> None:
-    found = run([ONE, ONE], nodes=2, gpus=1, workers=2)
-    assert (found.wall_s, found.kept_s, found.startup_s) == (140, 2 * 2 * 60, 2 * 2 * 10)
+    result = run([ONE, ONE], nodes=2, gpus=1, workers=2)
+    assert (result.wall_s, result.kept_s, result.startup_s) == (140, 2 * 2 * 60, 2 * 2 * 10)
     with pytest.raises(ValueError, match="never fits"):
         run([ONE], workers=2)
 
 
 def test_the_driver_launches_one_after_the_other() -> None:
     """At 5 s a launch, four trials of 70 s on four GPUs begin at 5, 10, 15 and 20."""
-    found = run([ONE] * 4, gpus=4, launch_s=lambda begun: 5.0)
-    assert (found.wall_s, found.idle_s) == (90, 5 + 10 + 15 + 20 + (15 + 10 + 5))
+    result = run([ONE] * 4, gpus=4, launch_s=lambda begun: 5.0)
+    assert (result.wall_s, result.idle_s) == (90, 5 + 10 + 15 + 20 + (15 + 10 + 5))
 
 
 def test_launches_may_grow_longer() -> None:
@@ -53,8 +53,8 @@ def test_a_trial_that_fails_in_its_start_up_only_takes_that() -> None:
 
 def test_halving_stops_the_weaker_at_its_rung_and_never_at_the_last_epoch() -> None:
     good, bad = Trial(0, (10,) * 4, (5.0,) * 4), Trial(0, (10,) * 4, (1.0, 1.0, 9.0, 9.0))
-    found = run([good, bad, good], halving=Halving(1, 2, 4))
-    assert (found.stopped, found.epochs, found.wall_s, found.best) == (1, 4 + 1 + 4, 90, 5.0)
+    result = run([good, bad, good], halving=Halving(1, 2, 4))
+    assert (result.stopped, result.epochs, result.wall_s, result.best) == (1, 4 + 1 + 4, 90, 5.0)
     assert not Halving(2, 2, 2).stops(2, 0.0)
 
 
@@ -96,58 +96,58 @@ def test_a_failed_worker_repeats_its_segment_and_its_start_up() -> None:
     """Cut 5 s into epoch 2 (at 35), found 6 s later: 11 s lost, then 10 s of start-up and the epoch again."""
     one = simulation([ONE], Cluster(1))
     one._at(35.0, lambda: one._worker_fails(one.running[0], one.running[0].turn))
-    found = one.run()
-    assert (found.wall_s, found.lost_s, found.startup_s, found.kept_s) == (70 + 11 + 10, 11, 20, 60)
-    assert found.failures == {"worker": 1, "node": 0, "driver": 0}
+    result = one.run()
+    assert (result.wall_s, result.lost_s, result.startup_s, result.kept_s) == (70 + 11 + 10, 11, 20, 60)
+    assert result.failures == {"worker": 1, "node": 0, "driver": 0}
 
 
 def test_a_lost_node_moves_its_trial_when_the_loss_is_noticed() -> None:
     """Node 0 goes at 35, noticed at 65; node 1 is free from 70 on, and the moved trial has two epochs left."""
     one = simulation([ONE, ONE], Cluster(2), Rates(node_back_s=1000))
     one._at(35.0, lambda: one._node_fails(0))
-    found = one.run()
-    assert (found.lost_s, found.startup_s, found.kept_s) == (5 + 30, 30, 120)
-    assert found.wall_s == 70 + 10 + 40
-    assert found.failures["node"] == 1
+    result = one.run()
+    assert (result.lost_s, result.startup_s, result.kept_s) == (5 + 30, 30, 120)
+    assert result.wall_s == 70 + 10 + 40
+    assert result.failures["node"] == 1
 
 
 def test_a_node_that_comes_back_takes_its_trial_again() -> None:
     one = simulation([ONE], Cluster(1), Rates(node_back_s=100))
     one._at(35.0, lambda: one._node_fails(0))
-    found = one.run()
-    assert found.wall_s == 135 + 10 + 40  # gone from 35 to 135; epoch 1 is kept
-    assert found.idle_s == 135 - 65
+    result = one.run()
+    assert result.wall_s == 135 + 10 + 40  # gone from 35 to 135; epoch 1 is kept
+    assert result.idle_s == 135 - 65
 
 
 def test_a_lost_driver_stops_everything_and_loses_only_what_no_checkpoint_has() -> None:
     """At 45 both are 15 s into epoch 2; the driver is back at 345 and each starts up again."""
     one = simulation([ONE, ONE], Cluster(1, 2), Rates(driver_back_s=300))
     one._at(45.0, one._driver_fails)
-    found = one.run()
-    assert (found.lost_s, found.wall_s, found.idle_s) == (30, 345 + 10 + 40, 600)
+    result = one.run()
+    assert (result.lost_s, result.wall_s, result.idle_s) == (30, 345 + 10 + 40, 600)
 
 
 def test_a_slow_node_slows_the_trials_on_it() -> None:
-    found = run([ONE], rates=Rates(slow_share=1.0, slow_factor=2.0))
-    assert (found.wall_s, found.kept_s) == (130, 120)
+    result = run([ONE], rates=Rates(slow_share=1.0, slow_factor=2.0))
+    assert (result.wall_s, result.kept_s) == (130, 120)
 
 
 def test_no_second_is_lost_or_counted_twice_whatever_fails() -> None:
     rates = Rates(worker=20, node=15, driver=2, node_back_s=50, driver_back_s=40, slow_share=0.3, slow_factor=1.5)
     for seed in range(5):
         one = simulation([ONE] * 40, Cluster(3, 2, 2), rates, seed)
-        found = one.run()
-        assert found.idle_s >= -1e-6 and found.lost_s > 0
-        assert found.epochs == 120  # each epoch is kept once
-        assert sum(found.failures.values()) > 0
+        result = one.run()
+        assert result.idle_s >= -1e-6 and result.lost_s > 0
+        assert result.epochs == 120  # each epoch is kept once
+        assert sum(result.failures.values()) > 0
         assert not one.running and one.free == [2, 2, 2]
 
 
 def test_failures_come_at_their_rate() -> None:
     """A worker of 1,000 h at 0.05 an hour: 50 failures, within five standard deviations."""
     trials = [Trial(0, (3600.0,) * 10)] * 100
-    found = run(trials, rates=Rates(worker=0.05, worker_found_s=0))
-    assert abs(found.failures["worker"] - 0.05 * (found.kept_s + found.lost_s) / 3600) < 5 * 50**0.5
+    result = run(trials, rates=Rates(worker=0.05, worker_found_s=0))
+    assert abs(result.failures["worker"] - 0.05 * (result.kept_s + result.lost_s) / 3600) < 5 * 50**0.5
 
 
 def test_a_profile_is_what_the_journals_say(tmp_path: Path) -> None:
@@ -173,12 +173,12 @@ def test_a_profile_is_what_the_journals_say(tmp_path: Path) -> None:
     write("s-t000", life(10, [30, 50], "finished"))
     write("s-t001", life(12, [40], "pruned"))
     write("s-t002", life(47, [60, 80], "finished"))
-    found = profile(tmp_path / "e" / "s", slots=2)
-    assert [(one.startup_s, one.epochs_s) for one in found.trials] == [
+    result = profile(tmp_path / "e" / "s", slots=2)
+    assert [(one.startup_s, one.epochs_s) for one in result.trials] == [
         (10, (20, 20)), (12, (28,)), (7, (13, 20)), (80, ()),
     ]  # fmt: skip
-    assert found.trials[0].best == (0.0, 1.0)
-    assert found.epochs == 2
+    assert result.trials[0].best == (0.0, 1.0)
+    assert result.epochs == 2
 
 
 def test_stretching_a_trial_leaves_its_start_up() -> None:

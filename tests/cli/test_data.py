@@ -75,6 +75,6 @@ def test_features_that_are_there_are_not_encoded_again(table: Table, capsys: pyt
     ],
 )
 def test_flags_and_their_defaults(line: str, flags: dict[str, Any]) -> None:
-    verb, found = parse(line.split())
+    verb, result = parse(line.split())
     assert verb == " ".join(line.split()[:2])
-    assert {name: found[name] for name in flags} == flags
+    assert {name: result[name] for name in flags} == flags

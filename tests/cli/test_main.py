@@ -40,15 +40,15 @@ def settings(folder: Path, table: Table) -> list[str]:
 
 
 def last_json(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    found: dict[str, object] = json.loads(capsys.readouterr().out)  # the whole of stdout
-    return found
+    result: dict[str, object] = json.loads(capsys.readouterr().out)  # the whole of stdout
+    return result
 
 
 def test_train_prints_the_promised_json(tmp_path: Path, table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "vse_infinity_emoji", "--json", *settings(tmp_path, table), "name=a"]) == 0
-    found = last_json(capsys)
-    assert found["epochs"] == 2
-    assert set(found) >= {"run", "val", "epochs", "seconds"}
+    result = last_json(capsys)
+    assert result["epochs"] == 2
+    assert set(result) >= {"run", "val", "epochs", "seconds"}
 
 
 def test_a_finished_run_or_another_config_is_not_overwritten(trained: tuple[Path, Table]) -> None:
@@ -68,9 +68,9 @@ def test_rerank_then_evaluate_gives_both_rows_and_counts_the_openings(
     assert main(["evaluate", run, "--split", "test", "--json"]) == 0
     assert last_json(capsys)["test_openings"] == 1
     assert main(["evaluate", run, "--split", "test", "--json"]) == 0
-    found = last_json(capsys)
-    assert found["test_openings"] == 2
-    assert set(found) >= {"protocol", "metrics", "queries", "gallery", "fingerprint"}
+    result = last_json(capsys)
+    assert result["test_openings"] == 2
+    assert set(result) >= {"protocol", "metrics", "queries", "gallery", "fingerprint"}
     opened = [e for e in Journal(run).read() if e["event"] == "evaluation" and e["split"] == "test"]
     assert {event["test_openings"] for event in opened} == {1, 2}
     assert main(["leaderboard", "--storage", str(folder), "--json"]) == 0
@@ -155,7 +155,7 @@ print(json.dumps([heavy, used.ru_utime + used.ru_stime]), file=sys.stderr)
 
 
 def test_no_help_list_or_completion_imports_torch_or_ray() -> None:
-    found = run_python(f"""
+    result = run_python(f"""
 import json, os, sys
 from raytrain.cli.main import main
 for verb in {VERBS}:
@@ -171,7 +171,7 @@ for line in ("train dvse", "sweep dv", "data build kar", "tra"):
         assert not end.code
 print(json.dumps([name for name in ("torch", "ray", "optuna", "mlflow") if name in sys.modules]), file=sys.stderr)
 """)
-    assert found == []
+    assert result == []
 
 
 def run_python(code: str) -> Any:

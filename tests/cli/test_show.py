@@ -47,18 +47,18 @@ def test_comments_say_where_values_come_from_and_are_aligned(capsys: pytest.Capt
 def test_an_override_to_the_default_is_an_override_and_a_new_kind_starts_from_its_defaults(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    found = origins("vse_infinity_flickr8k_bigru encoder.dim=1024 method.kind=dive", capsys)
-    assert found["encoder.dim"] == found["method.kind"] == "override"
-    assert found["method.views"] == found["method.margin"] == found["encoder.image.kind"] == "default"
-    assert found["encoder.text.kind"] == found["encoder.text.dropout"] == found["data.table"] == "recipe"
-    assert found["encoder.text.word_dim"] == found["optim.clip_norm"] == "default"
+    result = origins("vse_infinity_flickr8k_bigru encoder.dim=1024 method.kind=dive", capsys)
+    assert result["encoder.dim"] == result["method.kind"] == "override"
+    assert result["method.views"] == result["method.margin"] == result["encoder.image.kind"] == "default"
+    assert result["encoder.text.kind"] == result["encoder.text.dropout"] == result["data.table"] == "recipe"
+    assert result["encoder.text.word_dim"] == result["optim.clip_norm"] == "default"
 
 
 def test_a_yaml_file_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("data: {table: t}\nmethod: {kind: dvse, views: 2}\n", encoding="utf-8")
-    found = origins(str(path), capsys)
-    assert [name for name, origin in found.items() if origin == "recipe"] == [
+    result = origins(str(path), capsys)
+    assert [name for name, origin in result.items() if origin == "recipe"] == [
         "data.table",
         "method.kind",
         "method.views",

@@ -29,10 +29,10 @@ def test_the_heads_resource_has_its_name() -> None:
 def test_the_dashboards_address_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_OVERRIDE_DASHBOARD_URL", "http://127.0.0.1:8265")
     try:
-        found = compat.dashboard_url()
+        result = compat.dashboard_url()
     except AttributeError as error:
-        found = str(error)
-    assert found == "127.0.0.1:8265", (
+        result = str(error)
+    assert result == "127.0.0.1:8265", (
         "dashboard_url: ray._private.worker.get_dashboard_url is gone or answers otherwise; find what tells the "
         "dashboard's host:port after ray.init, or `raytrain doctor` checks no dashboard"
     )

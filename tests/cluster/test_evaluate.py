@@ -47,12 +47,12 @@ def test_counts_of_shards_merge_to_those_of_the_matrix(
     assert isinstance(split, Split)
     model = build_method(config, feed)
     workers = [Shard(model, feed, split, CPU, memory_mib=0.001) for _ in range(shards)]
-    found = rank_by_shards(workers, split, here, lambda promise: promise)
+    result = rank_by_shards(workers, split, here, lambda promise: promise)
 
     scores, owner = score(model, *embed_split(model, split, feed, CPU)), torch.from_numpy(split.item_of_text)
     expected = {"i2t": image_to_text_counts(scores, owner), "t2i": text_to_image_counts(scores, owner)}
     for way in DIRECTIONS:
-        assert found[way].ranks().tolist() == expected[way].ranks().tolist()
+        assert result[way].ranks().tolist() == expected[way].ranks().tolist()
     opened = [worker for worker in workers if hasattr(worker, "plan")]
     assert len(opened) == min(shards, 5)
     assert max(len(worker.gallery) for worker in opened) <= -(-5 // len(opened)) * 2  # nobody holds the gallery

@@ -26,9 +26,9 @@ def mlflow_states(uri: str, experiment: str = "small") -> dict[str, str]:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    states = {run.info.run_name: run.info.status for run in found}
-    assert len(states) == len(found)
+    result = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    states = {run.info.run_name: run.info.status for run in result}
+    assert len(states) == len(result)
     return states
 
 

@@ -104,8 +104,8 @@ def changed(config: RunConfig, *words: str) -> dict[str, Any]:
 )
 def test_a_text_is_read_as_the_type_of_its_field(word: str, value: Any, config: RunConfig) -> None:
     name = word.partition("=")[0]
-    found = changed(config, word)
-    assert found == {name: value} and type(found[name]) is type(value)
+    result = changed(config, word)
+    assert result == {name: value} and type(result[name]) is type(value)
 
 
 def test_none_is_none_only_where_the_field_may_be_none(config: RunConfig) -> None:
@@ -120,8 +120,8 @@ def test_none_is_none_only_where_the_field_may_be_none(config: RunConfig) -> Non
 def test_a_change_of_kind_brings_the_types_of_the_new_fields(config: RunConfig) -> None:
     words = ["method.shared_block=no", "method.kind=dive", "method.views=02", "encoder.text.word_dim=1e2",
              "encoder.text.kind=bigru", "data.text_features=null"]  # fmt: skip
-    found = changed(config, *words)
-    assert (found["method.shared_block"], found["method.views"], found["encoder.text.word_dim"]) == (False, 2, 100)
+    result = changed(config, *words)
+    assert (result["method.shared_block"], result["method.views"], result["encoder.text.word_dim"]) == (False, 2, 100)
     bert = changed(config, "encoder.text.kind=transformer", "encoder.text.path=007", "encoder.image.kind=features")
     assert bert["encoder.text.path"] == "007"
 

@@ -53,8 +53,8 @@ def test_the_interval_is_scipys_percentile_bootstrap() -> None:
     ).confidence_interval
     assert bootstrap_interval(hits, samples=4000) == pytest.approx((expected.low, expected.high), abs=2.1)  # one hit: 2
     narrow = stats.bootstrap((100 * hits,), np.mean, confidence_level=0.5, method="percentile", rng=2)
-    found = bootstrap_interval(hits, level=0.5, samples=4000)
-    assert found == pytest.approx(tuple(narrow.confidence_interval), abs=2.1)
+    result = bootstrap_interval(hits, level=0.5, samples=4000)
+    assert result == pytest.approx(tuple(narrow.confidence_interval), abs=2.1)
 
 
 def test_a_cluster_interval_is_scipys_bootstrap_of_whole_images() -> None:
@@ -180,7 +180,7 @@ def test_the_permutation_test_counts_every_swap_of_few_images(seed: int) -> None
 def test_p_is_scipys_of_all_swaps_of_paired_images(seed: int) -> None:
     """Nine images: scipy, too, counts all 512 swaps of the two systems' hits, so that p is the same number."""
     (a, owner), (b, _) = ranks(9, 3, seed), ranks(9, 3, seed + 20)
-    found = permutation_p(a, b)
+    result = permutation_p(a, b)
     for side, cluster in (("i2t", np.arange(9)), ("t2i", owner)):
         for k in (1, 5, 10):
             hits = [np.bincount(cluster, of[side] < k, minlength=9) for of in (a, b)]
@@ -188,7 +188,7 @@ def test_p_is_scipys_of_all_swaps_of_paired_images(seed: int) -> None:
                 hits, lambda x, y, axis: (x - y).sum(axis), permutation_type="samples", n_resamples=np.inf
             )
             # scipy doubles the smaller tail, and swaps are symmetric: the tails are equal
-            assert found[f"{side}/recall_at_{k}"] == pytest.approx(min(1.0, expected.pvalue))
+            assert result[f"{side}/recall_at_{k}"] == pytest.approx(min(1.0, expected.pvalue))
 
 
 def test_a_drawn_p_is_scipys_within_its_chance() -> None:
@@ -198,9 +198,9 @@ def test_a_drawn_p_is_scipys_within_its_chance() -> None:
     expected = stats.permutation_test(
         hits, lambda x, y, axis: (x - y).sum(axis), permutation_type="samples", n_resamples=10_000, rng=6
     )
-    found = permutation_p(a, b)["i2t/recall_at_5"]
-    assert 0.05 < found < 1
-    assert found == pytest.approx(expected.pvalue, abs=0.03)
+    result = permutation_p(a, b)["i2t/recall_at_5"]
+    assert 0.05 < result < 1
+    assert result == pytest.approx(expected.pvalue, abs=0.03)
 
 
 def test_equal_systems_have_p_one_and_no_p_is_zero() -> None:

@@ -52,9 +52,9 @@ def rows(name: str, **changes: Any) -> Spoil:
         if path.suffix == ".json":
             triplets.change(path, 1, **changes)
         else:
-            found = [json.loads(one) for one in path.read_text().splitlines()]
-            found[1] = {key: value for key, value in (found[1] | changes).items() if value != "REMOVED"}
-            put(path, json_lines(found))
+            result = [json.loads(one) for one in path.read_text().splitlines()]
+            result[1] = {key: value for key, value in (result[1] | changes).items() if value != "REMOVED"}
+            put(path, json_lines(result))
 
     return spoil
 

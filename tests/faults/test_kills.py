@@ -30,8 +30,8 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], timeout_s:
     """The first true answer of `what`, asked while the process lives."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if found := what():
-            return found
+        if result := what():
+            return result
         if process.poll() is not None:
             break
         time.sleep(0.02)

@@ -44,10 +44,10 @@ def test_no_two_columns_share_a_name() -> None:
 
 def test_a_row_as_json_has_none_for_what_it_lacks() -> None:
     row = made_row(comparison=Comparison(1, "test", -1.0, -2.0, 0.5, 0.2))
-    found = json.loads(json.dumps(as_dict(row)))
-    assert (found["val/rsum"], found["test/rsum"], found["val/i2t/recall_at_5"]) == (300.0, None, 20.0)
-    assert (found["first"], found["first_p"], found["rsum_low"], found["headline"]) == (1, 0.2, None, None)
-    assert found["seeds"] == [0]
+    result = json.loads(json.dumps(as_dict(row)))
+    assert (result["val/rsum"], result["test/rsum"], result["val/i2t/recall_at_5"]) == (300.0, None, 20.0)
+    assert (result["first"], result["first_p"], result["rsum_low"], result["headline"]) == (1, 0.2, None, None)
+    assert result["seeds"] == [0]
 
 
 def test_a_column_added_to_the_list_stands_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:

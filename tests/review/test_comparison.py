@@ -53,7 +53,7 @@ def test_p_is_corrected_over_the_rows_that_were_compared() -> None:
     """Holm: the smaller of two p is doubled, and a row without ranks does not count."""
     best, near, far = [ranks(0)], [ranks(1)], [ranks(0, worse=6)]
     _, _, second, third = compare_with_first([row(1, best), row(2), row(3, near), row(4, far)])
-    alone = {name: permutation_p(found, best)["rsum"] for name, found in (("near", near), ("far", far))}
+    alone = {name: permutation_p(result, best)["rsum"] for name, result in (("near", near), ("far", far))}
     assert alone["far"] < alone["near"]
     assert second is not None and third is not None
     assert third.p == pytest.approx(2 * alone["far"])
@@ -66,8 +66,8 @@ def test_ranks_of_a_row_are_those_of_every_run_or_none(tmp_path: Path) -> None:
     for seed in (0, 1):
         make_run(tmp_path / f"s{seed}", seed=seed)
     evaluations = [next(e for e in read_evaluations(tmp_path / f"s{seed}") if e["split"] == "val") for seed in (0, 1)]
-    found = kept_ranks(evaluations)
-    assert found is not None and [set(of_run) for of_run in found] == [{"i2t", "t2i", "item_of_text"}] * 2
+    result = kept_ranks(evaluations)
+    assert result is not None and [set(of_run) for of_run in result] == [{"i2t", "t2i", "item_of_text"}] * 2
     assert kept_ranks([evaluations[0], None]) is None
     assert kept_ranks([]) is None
     (tmp_path / "s1" / "evaluation" / "val.ranks.npz").unlink()

@@ -42,12 +42,12 @@ def trials(number: int = 60) -> list[dict[str, Any]]:
 
 
 def test_each_method_is_decided_by_its_own_field() -> None:
-    found = importances(trials(), SPACE)
-    assert set(found) == {"dvse", "dive"}
-    assert set(found["dvse"]) == {"optim.lr", "method.margin"}
-    assert next(iter(found["dvse"])) == "optim.lr"
-    assert next(iter(found["dive"])) == "method.alpha"
-    for shares in found.values():
+    result = importances(trials(), SPACE)
+    assert set(result) == {"dvse", "dive"}
+    assert set(result["dvse"]) == {"optim.lr", "method.margin"}
+    assert next(iter(result["dvse"])) == "optim.lr"
+    assert next(iter(result["dive"])) == "method.alpha"
+    for shares in result.values():
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
         assert max(shares.values()) > 0.6

@@ -27,15 +27,15 @@ pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
 def test_temperatures_are_found_written_and_reproduced(tmp_path: Path) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder, test=None)
-    found = rerank_run(folder, trials=10, seed=0)
-    assert set(found) == {"params", "before", "after", "settings_tried", "seconds"}
-    assert found["after"] > found["before"]
+    result = rerank_run(folder, trials=10, seed=0)
+    assert set(result) == {"params", "before", "after", "settings_tried", "seconds"}
+    assert result["after"] > result["before"]
     document = json.loads((folder / "rerank.json").read_text())
     again = evaluate(*scores(0), "split/val", Temperatures.from_dict(document["params"]))
-    assert again.metrics["rsum"] == pytest.approx(found["after"])
+    assert again.metrics["rsum"] == pytest.approx(result["after"])
     event = Journal(folder).last("rerank")
     assert event is not None
-    assert event["metrics"]["rerank/val/rsum"] == pytest.approx(found["after"])
+    assert event["metrics"]["rerank/val/rsum"] == pytest.approx(result["after"])
     assert "rerank/val/i2t/recall_at_1" in event["metrics"]
     # the end of the run is still its end: the row stays, and has a re-ranked one beside it
     assert [row.transductive for row in read_board(tmp_path).rows] == [True, False]
@@ -46,9 +46,9 @@ def test_a_search_that_gains_nothing_leaves_no_re_ranked_row_behind(tmp_path: Pa
     make_run(folder, test=None, temperatures=Temperatures("cross", 3.0, 3.0))
     owner = torch.arange(8)
     keep_scores(folder, torch.eye(8), owner)
-    found = rerank_run(folder, trials=4)
-    assert found["params"]["mode"] == "off"
-    assert found["before"] == found["after"] == 600
+    result = rerank_run(folder, trials=4)
+    assert result["params"]["mode"] == "off"
+    assert result["before"] == result["after"] == 600
     assert [row.transductive for row in read_board(tmp_path).rows] == [False]
 
 
@@ -94,25 +94,25 @@ def test_the_kept_scores_are_mapped_and_not_read(tmp_path: Path) -> None:
     path = folder / "evaluation" / "similarity_val.npy"
     keep_scores(folder, torch.rand(4000, 2000), torch.arange(4000) // 2)  # 32 MB
     tracemalloc.start()
-    _, found, owner = read_similarity(folder)
+    _, result, owner = read_similarity(folder)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4_000_000  # the owners as JSON and a tensor, and no copy of the scores
-    assert found.shape == (4000, 2000)
+    assert result.shape == (4000, 2000)
     assert len(owner) == 4000
-    assert torch.equal(found, torch.from_numpy(np.load(path)))
+    assert torch.equal(result, torch.from_numpy(np.load(path)))
 
 
 def test_the_figure_shows_every_pair_of_scales_and_names_the_best(tmp_path: Path) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder, test=None)
-    found = rerank_run(folder, trials=0)
+    result = rerank_run(folder, trials=0)
     root = ElementTree.fromstring((folder / "rerank.svg").read_text())
     titles = [one.text or "" for one in root.iter("{http://www.w3.org/2000/svg}title")]
     pairs = [title for title in titles if title.startswith("i2t ")]
     best = max(float(title.rpartition(" ")[2]) for title in pairs)
-    assert best == pytest.approx(found["after"], abs=0.01)
-    assert f"i2t {found['params']['i2t']:g}, t2i {found['params']['t2i']:g}: {best:.2f}" in pairs
+    assert best == pytest.approx(result["after"], abs=0.01)
+    assert f"i2t {result['params']['i2t']:g}, t2i {result['params']['t2i']:g}: {best:.2f}" in pairs
     scales = {title.partition(",")[0] for title in pairs}
     assert len(pairs) == len(scales) * len({title.partition(",")[2].partition(":")[0] for title in pairs}) >= 64
     assert temperature_map(folder) in to_html(read_board(tmp_path))

@@ -92,10 +92,10 @@ def test_both_searches_stand_beside_each_other_down_to_the_leaderboard(folder: P
     assert documents["rerank.json"]["transductive"]
     assert not documents["rerank.inductive.json"]["transductive"]
     assert {one[3] for one in documents["rerank.inductive.json"]["tried"]["t2i"] if one[0] != "off"} == {6, 12}
-    found = evaluate_run(run, "val")
-    assert found["rerank"]["rsum"] == pytest.approx(documents["rerank.json"]["after"])
-    assert found["inductive"]["rsum"] == pytest.approx(documents["rerank.inductive.json"]["after"])
-    written = {Path(file).name: json.loads(Path(file).read_text()) for file in found["files"]}
+    result = evaluate_run(run, "val")
+    assert result["rerank"]["rsum"] == pytest.approx(documents["rerank.json"]["after"])
+    assert result["inductive"]["rsum"] == pytest.approx(documents["rerank.inductive.json"]["after"])
+    written = {Path(file).name: json.loads(Path(file).read_text()) for file in result["files"]}
     assert {name: one["transductive"] for name, one in written.items()} == {
         "val.json": False, "val.rerank.json": True, "val.inductive.json": False,
     }  # fmt: skip
@@ -111,10 +111,10 @@ def test_both_searches_stand_beside_each_other_down_to_the_leaderboard(folder: P
 
 
 def test_a_pooling_is_searched_kept_and_applied(folder: Path) -> None:
-    found = rerank_run(folder, trials=0, poolings=("mean", "log_mean_exp"), rescore=Rescore(folder))
+    result = rerank_run(folder, trials=0, poolings=("mean", "log_mean_exp"), rescore=Rescore(folder))
     document = json.loads((folder / "rerank.json").read_text())
     assert set(document["poolings"]) == {"as trained", "mean", "log_mean_exp"}
-    assert found["after"] == max(document["poolings"].values())
+    assert result["after"] == max(document["poolings"].values())
     # whatever won: a pooling that is written down is the one that is applied
     best = max(("mean", "log_mean_exp"), key=lambda name: document["poolings"][name])
     document["params"]["pooling"] = best
@@ -135,7 +135,7 @@ def test_arguments_without_a_meaning_say_so(folder: Path, capsys: pytest.Capture
         (["--bank", "many"], "whole numbers"),
         (["--bank", "0"], "numbers of training queries"),
         (["--modes", "sinkhorn"], "cross, product, additive, mtfn"),
-        (["--modes", "mtfn", "--bank", "5"], "leave mtfn out, or the bank"),
+        (["--modes", "mtfn", "--bank", "5"], "which a bank lacks: leave it out"),
         (["--trials", "-1"], "give 0 or more"),
     ):
         assert main(["rerank", str(folder), *arguments]) == 2

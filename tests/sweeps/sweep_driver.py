@@ -33,5 +33,5 @@ def drive(
 
 def result_of(out: str) -> dict[str, Any]:
     """What a driver printed; Ray may have spoken of lost workers after it."""
-    found: dict[str, Any] = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
-    return found
+    result: dict[str, Any] = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
+    return result

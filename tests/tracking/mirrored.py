@@ -17,8 +17,8 @@ def client(uri: str) -> Any:
 
 
 def runs_of(uri: str, experiment: str) -> list[Any]:
-    found = client(uri).get_experiment_by_name(experiment)
-    return list(client(uri).search_runs([found.experiment_id], order_by=["attributes.start_time"])) if found else []
+    result = client(uri).get_experiment_by_name(experiment)
+    return list(client(uri).search_runs([result.experiment_id], order_by=["attributes.start_time"])) if result else []
 
 
 def start(folder: Path, parent: str | None = None, kind: str = "run", **more: Any) -> Journal:

@@ -53,18 +53,18 @@ def layout_of(
         at_least: number of `needed` globs that must match, else the result is None.
         certainty: as in Layout.
     """
-    found: list[str] = []  # as in Layout
+    present: list[str] = []
     missing: list[str] = []
     for pattern in needed:
         match = describe_match(root, pattern)
-        (found if match else missing).append(match or pattern)
+        (present if match else missing).append(match or pattern)
     if len(needed) - len(missing) < at_least:
         return None
-    files = [match for match in found if "/ (" not in match and not match.endswith("/")]
+    files = [match for match in present if "/ (" not in match and not match.endswith("/")]
     if len(files) > _LISTED:
-        found = [f"{len(files)} files ({files[0]}, ...)", *(match for match in found if match not in files)]
-    found += [match for pattern in optional if (match := describe_match(root, pattern))]
-    return Layout(found, missing, dict(options or {}), certainty)
+        present = [f"{len(files)} files ({files[0]}, ...)", *(match for match in present if match not in files)]
+    present += [match for pattern in optional if (match := describe_match(root, pattern))]
+    return Layout(present, missing, dict(options or {}), certainty)
 
 
 def describe_match(root: Path, pattern: str) -> str:

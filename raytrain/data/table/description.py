@@ -27,7 +27,7 @@ class FeatureEntry(_Described):
         kind: "image" (rows are items) or "text" (rows are token states of texts, found through offsets).
         shape: of the .npy file: (N, R, F) or (sum T, F).
         dtype: "float16" or "float32".
-        encoder: what made it: name, weights' sha256, pixels, layout; facts for the reader and for `retrieval`.
+        encoder: what made it: name, sha256 of the weights, pixels per side, layout; for the reader alone.
         sha256: of the .npy file.
         offsets_sha256: of the offsets of a text feature that was encoded; empty elsewhere.
     """

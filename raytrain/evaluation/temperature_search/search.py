@@ -107,7 +107,7 @@ def search_temperatures(
             bank, or bank sizes without a bank.
     """
     if trials < 0:
-        raise UsageError(f"trials is {trials}; give none or more")
+        raise UsageError(f"trials is {trials}; give 0 or more")
     wanted = searchable(modes)
     if bank is not None and "mtfn" in wanted:
         raise UsageError("mtfn mode sorts by ranks among the other queries, which a bank lacks: leave it out")
