@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 
-from benchmarks.chaos import FAULTS, plan
 from benchmarks.chaos_audit import compare, problems
 from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.study import open_study
@@ -82,13 +81,3 @@ def test_sweeps_are_compared_by_number_to_the_last_bit(tmp_path: Path) -> None:
     result = compare(calm, hurt)
     assert (result.together, result.equal, result.same_settings) == (2, 1, 2)
     assert 0 < result.furthest < 1e-11
-
-
-def test_faults_strike_one_after_the_other_while_trials_are_left(tmp_path: Path) -> None:
-    for seed in range(20):
-        moments = plan(FAULTS, 40, seed)
-        assert sorted(moment.fault for moment in moments) == sorted(FAULTS)
-        after = [moment.after_trials for moment in moments]
-        assert after == sorted(after)
-        assert after[-1] <= 34
-    assert plan(FAULTS, 40, 0) == plan(FAULTS, 40, 0) != plan(FAULTS, 40, 1)
