@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,13 +35,26 @@ def sha256(path: Path) -> str:
 
 def write_json(path: Path, value: Any) -> Path:
     """Writes `path` atomically and returns it: a reader sees the old file or the new one, never a part."""
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
     return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a path beside `path` to write to; the file takes the place of `path` at the end, in one step.
+
+    Each writer has a path of its own: of several at once the last one wins, and none sees half of another's file.
+    After an error `path` is what it was.
+    """
+    part = path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_model(path: Path, kind: type[Model], fix: str) -> Model:

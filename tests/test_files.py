@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -12,7 +13,7 @@ import pytest
 
 from raytrain import files
 from raytrain.errors import DiskFullError
-from raytrain.files import locked, need_room, room_in, sha256, size, sync, write_json
+from raytrain.files import locked, need_room, replacing, room_in, sha256, size, sync, write_json
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(1 << 20)])
@@ -33,6 +34,21 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(path, {"new": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1}
+
+
+def test_of_several_writers_the_last_wins_and_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    with contextlib.suppress(OSError), replacing(path) as third:
+        third.write_text("half")
+        raise OSError
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_files_and_folders_can_be_flushed(tmp_path: Path) -> None:

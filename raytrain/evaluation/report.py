@@ -13,7 +13,7 @@ import numpy as np
 
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.significance import mean_intervals, recall_intervals
-from raytrain.files import sha256, write_json
+from raytrain.files import replacing, sha256, write_json
 
 SCHEMA_VERSION = 1
 INTERVAL_LEVEL = 0.95
@@ -46,10 +46,8 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
 
     kept = {key: value.cpu().numpy().astype(np.int32) for key, value in {**result.ranks, **result.groups}.items()}
     arrays = folder / f"{name}.ranks.npz"
-    part = arrays.with_name(f"{arrays.name}.part")
-    with open(part, "wb") as file:
+    with replacing(arrays) as part, open(part, "wb") as file:
         np.savez_compressed(file, **kept)  # type: ignore[arg-type]
-    os.replace(part, arrays)
 
     if result.measures is None:
         intervals = recall_intervals(kept, level=INTERVAL_LEVEL)

@@ -9,6 +9,7 @@ sweep whose driver was killed, time counts up to the last line that was written 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -121,8 +122,21 @@ class SweepCost:
 
 
 def read_journals(root: Path, experiment: str | None = None) -> dict[Path, list[dict[str, Any]]]:
-    """{folder: events} of every run and sweep under `<root>/<experiment>/`."""
-    return {folder: Journal(folder).read() for folder in run_folders(root, experiment)}
+    """{folder: events} of every run and sweep under `<root>/<experiment>/`, their times made to run `forward`."""
+    return {folder: forward(Journal(folder).read()) for folder in run_folders(root, experiment)}
+
+
+def forward(events: Events) -> list[dict[str, Any]]:
+    """Events whose times never fall: a clock that was set back stands still until it has caught up.
+
+    Seconds in between are then counted as none, and no span is negative.
+    """
+    latest = -math.inf
+    result = []
+    for event in events:
+        latest = max(latest, float(event["time"]))
+        result.append({**event, "time": latest})
+    return result
 
 
 def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
@@ -199,7 +213,8 @@ def attended(sweep: Events, runs: Sequence[Events]) -> list[Span]:
     spans = []
     for first, after in zip(beginnings, [*beginnings[1:], float("inf")], strict=True):
         end = next((time for time in ends if first <= time < after), None)
-        spans.append((first, max(time for time in signs if first <= time < after) if end is None else end))
+        last_sign = max((time for time in signs if first <= time < after), default=first)
+        spans.append((first, last_sign if end is None else end))
     return spans
 
 

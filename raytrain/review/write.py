@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from raytrain.files import replacing
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.columns import as_dict
 from raytrain.review.leaderboard import read_board
@@ -46,9 +47,8 @@ def write_leaderboard(
     paths = []
     for suffix, text in files.items():
         path = folder / f"leaderboard.{suffix}"
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(text, encoding="utf-8", newline="")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8", newline="")
         paths.append(str(path))
     return {
         "rows": [as_dict(row) for row in board.rows],

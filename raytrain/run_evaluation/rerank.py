@@ -24,7 +24,7 @@ from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures
-from raytrain.files import sha256
+from raytrain.files import replacing, sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
 
@@ -120,9 +120,8 @@ def rerank_run(
     )
     record.write(folder / name)
     figure = folder / name.replace(".json", ".svg")
-    part = figure.with_name(f"{figure.name}.part")
-    part.write_text(rerank_figure(record.tried), encoding="utf-8")
-    os.replace(part, figure)
+    with replacing(figure) as part:
+        part.write_text(rerank_figure(record.tried), encoding="utf-8")
     metrics = {f"{kind}/{split}/{key}": value for key, value in after.metrics.items()}
     journal.write("rerank", params=record.params, metrics=metrics, settings_tried=record.settings_tried, kind=kind)
     return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds"})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from raytrain.data.table import Split
-from raytrain.files import sha256, write_json
+from raytrain.files import replacing, sha256, write_json
 from raytrain.training import checkpoint
 
 
@@ -26,16 +25,16 @@ def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Pa
     """
     target = folder / "evaluation" / f"similarity_{split.name}.npy"
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part.npy")
-    np.save(part, np.asarray(scores.numpy(), np.float32), allow_pickle=False)
+    with replacing(target) as part:
+        np.save(part, np.asarray(scores.numpy(), np.float32), allow_pickle=False)
+        digest = sha256(part)
     facts = {
         "split": split.name,
         "fingerprint": split.table.fingerprint,
         "checkpoint": checkpoint.name_of(step),
         "protocol": f"split/{split.name}",
         "item_of_text": split.item_of_text.tolist(),
-        "sha256": sha256(part),
+        "sha256": digest,
     }
-    os.replace(part, target)
     write_json(target.with_suffix(".json"), facts)
     return target

@@ -35,7 +35,7 @@ def test_an_evaluation_file_keeps_what_a_comparison_needs(tmp_path: Path) -> Non
     folded = evaluate(similarity, owner, FIVE_FOLDS)
     written = [write_evaluation(tmp_path, result, FACTS).name for result in (plain, again, folded)]
     assert written == ["test.json", "test.rerank.json", "test.coco-1k5f.json"]
-    assert not list((tmp_path / "evaluation").glob("*.part"))
+    assert not list((tmp_path / "evaluation").glob("*.part*"))
 
     (tmp_path / "evaluation" / "similarity_val.json").write_text(json.dumps({"split": "val"}))
     documents = {Path(document_of["file"]).name: document_of for document_of in read_evaluations(tmp_path)}

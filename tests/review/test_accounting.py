@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.review.accounting import attended, read_journals, sweep_costs, usage
+from raytrain.review.accounting import attended, forward, read_journals, sweep_costs, usage
 from raytrain.tracking.journal import Journal
 from tests.review.made_sweeps import PRICES, end, epoch, resume, small_sweep, start
 
@@ -82,6 +82,30 @@ def test_a_sweep_adds_up_its_trials_and_knows_how_busy_its_slots_were(tmp_path: 
     assert cost.held_money == pytest.approx(400 * 0.002)
 
 
+@pytest.mark.parametrize("back", [5, 50, 100_000])
+def test_a_clock_that_is_set_back_costs_seconds_and_nothing_else(tmp_path: Path, back: int) -> None:
+    """Every line from one on is `back` seconds early, in a run, in the sweep, or in all of them."""
+    for number, journals in enumerate((["s"], ["s-t000"], ["s", "s-t000", "s-t001"])):
+        root = tmp_path / str(number)
+        small_sweep(root)
+        for folder in journals:
+            path = root / "e" / folder / "journal.jsonl"
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            for line in lines[len(lines) // 2 :]:
+                line["time"] -= back
+            path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        (cost,) = sweep_costs(read_journals(root), PRICES)
+        assert cost.worker_seconds == 150  # counters do not go by the clock
+        assert 0 <= cost.wall_seconds <= 100
+        assert 0 <= cost.lost_seconds <= 100
+        assert cost.held_money is not None and cost.held_money >= 0
+
+
+def test_a_driver_that_resumes_before_it_started_has_no_negative_span() -> None:
+    sweep = forward([{"event": "start", "time": 100}, {"event": "resume", "time": 40}, end(50, "finished")])
+    assert attended(sweep, []) == [(100, 100), (100, 100)]
+
+
 def test_slots_that_come_and_go_are_held_for_as_long_as_they_are_there(tmp_path: Path) -> None:
     """4 slots for 30 s, 8 for 50, none for 10, 2 for 10: 120 + 400 + 0 + 20 worker-seconds were held."""
     small_sweep(tmp_path)
@@ -89,6 +113,7 @@ def test_slots_that_come_and_go_are_held_for_as_long_as_they_are_there(tmp_path:
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
     for time, slots in ((1030, 8), (1080, 0), (1090, 2)):
         lines.insert(-1, {"event": "room", "time": time, "slots": slots})
+    lines.sort(key=lambda line: float(line["time"]))
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     (cost,) = sweep_costs(read_journals(tmp_path), PRICES)
     assert cost.slots == 2

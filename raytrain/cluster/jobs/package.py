@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,17 @@ class Package:
     Args:
         root: the directory.
         sizes: {path relative to it: bytes}, by name.
+        circular_links: links to a folder that they lie in, relative to the directory; Ray would follow them for ever.
     """
 
     root: Path
     sizes: dict[str, int]
+    circular_links: tuple[str, ...] = ()
+
+    @property
+    def excludes(self) -> list[str]:
+        """Patterns that Ray needs in order to send these files: NEVER_SENT and the circular links."""
+        return [*NEVER_SENT, *(re.sub(r"([\\*?\[\] !#])", r"\\\1", f"/{link}") for link in self.circular_links)]
 
     @property
     def bytes(self) -> int:
@@ -57,6 +65,8 @@ class Package:
 def list_package(root: Path) -> Package:
     """The files that Ray would send, by its own rules: .gitignore and .rayignore of each folder, and NEVER_SENT.
 
+    Links are followed, as Ray does, but for those that lead to a folder above them.
+
     Raises:
         UsageError: there is no such folder, or nothing in it would be sent.
     """
@@ -64,18 +74,23 @@ def list_package(root: Path) -> Package:
     if not root.is_dir():
         raise UsageError(f"working directory {root} is no folder")
     sizes: dict[str, int] = {}
+    circular_links: list[str] = []
 
-    def visit(folder: Path, outer_rules: Sequence[compat.Rule]) -> None:
+    def visit(folder: Path, outer_rules: Sequence[compat.Rule], above: Collection[Path]) -> None:
         rules = [*outer_rules, *compat.ignore_file_rules(folder)]
         for path in sorted(folder.iterdir()):
             if any(rule(path) for rule in rules):
                 continue
             if path.is_dir():
-                visit(path, rules)
+                target = path.resolve()
+                if target in above:
+                    circular_links.append(path.relative_to(root).as_posix())
+                else:
+                    visit(path, rules, {*above, target})
             elif path.is_file():
                 sizes[path.relative_to(root).as_posix()] = path.stat().st_size
 
-    visit(root, [compat.ignore_rule(root, NEVER_SENT)])
+    visit(root, [compat.ignore_rule(root, NEVER_SENT)], {root})
     if not sizes:
         raise UsageError(f"working directory {root} holds no file that is not ignored")
-    return Package(root, dict(sorted(sizes.items())))
+    return Package(root, dict(sorted(sizes.items())), tuple(circular_links))

@@ -20,6 +20,7 @@ from raytrain.evaluation.protocols.composed import Blocks, ComposedQueries, scor
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result, partial_notes, refusal, size_differences
 from raytrain.evaluation.ranking.counts import best_first, positive_counts
 from raytrain.evaluation.ranking.measures import Measures, hits
+from raytrain.files import replacing
 
 KS, SUBSET_KS = (1, 5, 10, 50), (1, 2, 3)
 VAL, TEST = (4_181, 2_297), (4_148, 2_315)
@@ -119,9 +120,8 @@ def write_submissions(files: dict[str, dict[str, Any]], folder: str | os.PathLik
     root = Path(folder).expanduser()
     root.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        part = root / f"{name}.part"
-        part.write_bytes(text)
-        os.replace(part, root / name)
+        with replacing(root / name) as part:
+            part.write_bytes(text)
     return [root / name for name in texts]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,27 @@ pytest.importorskip("ray", reason="Ray is not installed")
 
 def test_the_files_are_those_that_ray_would_send(tree: Path, tmp_path: Path) -> None:
     """Ray's own package of the same folder holds the same files."""
-    import zipfile
-
     from ray._private.runtime_env import packaging
 
     sent = package.list_package(tree)
     assert set(sent.sizes) == {"job.py", "part/code.py", ".rayignore", "part/.gitignore"}
     packaging.create_package(str(tree), tmp_path / "p.zip", include_gitignore=True, excludes=package.NEVER_SENT)
+    assert set(zipfile.ZipFile(tmp_path / "p.zip").namelist()) == set(sent.sizes)
+
+
+@pytest.mark.parametrize("name", ["loop", "a [b]*"])
+def test_links_to_a_folder_above_are_left_out_and_other_links_are_followed(
+    tree: Path, tmp_path: Path, name: str
+) -> None:
+    from ray._private.runtime_env import packaging
+
+    (tree / name).symlink_to(".")
+    (tree / "part" / "up").symlink_to("..")
+    (tree / "again").symlink_to("part")
+    sent = package.list_package(tree)
+    assert "again/code.py" in sent.sizes
+    assert set(sent.circular_links) == {name, "part/up", "again/up"}
+    packaging.create_package(str(tree), tmp_path / "p.zip", include_gitignore=True, excludes=sent.excludes)
     assert set(zipfile.ZipFile(tmp_path / "p.zip").namelist()) == set(sent.sizes)
 
 
