@@ -71,6 +71,8 @@ def run_train(
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
     from raytrain.cluster.connect import connect, in_submitted_job, placed
+    from raytrain.config import flatten
+    from raytrain.review.marks.selection import selected_on
     from raytrain.tracking.follow import Follower
     from raytrain.tracking.run_record import read_run
     from raytrain.training.run import named, train
@@ -80,6 +82,8 @@ def run_train(
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
     config = placed(named(run_of(recipe, overrides)))
+    if selection := selected_on(flatten(config), {}):
+        print(f"selected on {selection}; leaderboards list such runs in a table of their own")
     started = time.monotonic()
     if workers > 0 or in_submitted_job():
         from raytrain.cluster.ray_train import train_on_ray
@@ -107,6 +111,7 @@ def run_train(
         "run": str(config.folder),
         "val": val,
         "best": done.best,
+        "selected_on": selection,
         "epochs": done.epochs,
         "seconds": round(time.monotonic() - started, 1),
     }

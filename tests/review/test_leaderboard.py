@@ -12,7 +12,7 @@ from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.board import IMAGE_TEXT
 from raytrain.review.leaderboard import read_board
 from raytrain.tracking.journal import Journal
-from tests.review.made_runs import make_run
+from tests.review.made_runs import change_evaluation, make_run
 from tests.review.made_sweeps import PRICES
 
 FR = Temperatures("cross", 20.0, None)
@@ -113,10 +113,8 @@ def test_rows_are_ordered_by_validation_and_re_ranked_ones_are_marked(tmp_path: 
 
 def test_a_test_score_under_other_temperatures_than_the_searched_ones_is_not_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "a", temperatures=FR)
-    path = tmp_path / "e" / "a" / "evaluation" / "test.rerank.json"
-    document = json.loads(path.read_text())
-    document["rerank"]["i2t"] = 170.0
-    path.write_text(json.dumps(document))
+    document = json.loads((tmp_path / "e" / "a" / "evaluation" / "test.rerank.json").read_text())
+    change_evaluation(tmp_path / "e" / "a", "test.rerank.json", rerank={**document["rerank"], "i2t": 170.0})
     (row,) = (row for row in read_board(tmp_path).rows if row.transductive)
     assert row.val.rsum is not None
     assert row.test.rsum is None
@@ -180,12 +178,10 @@ def test_costs_are_means_per_run_with_losses_and_money(tmp_path: Path) -> None:
 def test_a_protocol_without_rsum_has_its_headline_and_the_validation_rsum(tmp_path: Path) -> None:
     for seed, value in ((0, 40.0), (1, 50.0)):
         make_run(tmp_path / "e" / f"s{seed}", seed=seed)
-        path = tmp_path / "e" / f"s{seed}" / "evaluation" / "test.json"
-        document = json.loads(path.read_text())
-        document |= {"protocol": "cub/test", "headline": "mean_map", "metrics": {"mean_map": value}}
-        path.write_text(json.dumps(document))
+        mean_map = {"protocol": "class/test", "headline": "mean_map", "metrics": {"mean_map": value}}
+        change_evaluation(tmp_path / "e" / f"s{seed}", "test.json", **mean_map)
     (row,) = read_board(tmp_path).rows
-    assert row.protocol == "cub/test"
+    assert row.protocol == "class/test"
     assert row.headline is not None
     assert (row.headline.name, row.headline.value) == ("test mean_map", 45.0)
     assert row.headline.sd == pytest.approx(50**0.5)

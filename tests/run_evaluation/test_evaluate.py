@@ -15,6 +15,7 @@ from raytrain.cli.main import main
 from raytrain.config import RunConfig
 from raytrain.data.build import build
 from raytrain.data.table import AnySplit, Split, Table
+from raytrain.data.table.test_guard import OPENINGS
 from raytrain.data.table.writer import add_feature
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.protocols import cirr as cirr_protocol
@@ -78,8 +79,9 @@ def finished(table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
+def run(finished: Path, table: Table, tmp_path: Path) -> Path:
+    """A copy of the finished run, and nobody has opened the test split of its table yet."""
+    (table.path / OPENINGS).unlink(missing_ok=True)
     return Path(shutil.copytree(finished, tmp_path / "default" / "run"))
 
 
@@ -113,6 +115,62 @@ def test_openings_of_the_test_split_are_counted_and_those_of_others_are_not(run:
     counts = [evaluate_run(run, split)["test_openings"] for split in ("val", "test", "train", "test")]
     assert counts == [0, 1, 1, 2]
     assert [event["test_openings"] for event in evaluations(run)] == counts
+
+
+@pytest.mark.parametrize(
+    ("protocol", "split"),
+    [
+        ("split/test", "val"), ("karpathy/test", "val"), ("class/test", "val"), ("split/train", "val"),
+        ("split/val", "test"), ("split/test", "train"), ("coco/1k5f", "val"), ("partial/coco/eccv", "val"),
+        ("flickr30k/1k", "val"), ("cub/unseen", "val"), ("cub/seen", "test"), ("partial/fashioniq/original", "test"),
+        ("cirr/val", "test"),
+    ],
+)  # fmt: skip
+def test_a_protocol_of_another_split_is_a_wrong_command_and_opens_nothing(
+    protocol: str, split: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--split", split, "--protocol", protocol]) == 2
+    assert f"protocol {protocol} is of split" in capsys.readouterr().err
+    assert evaluations(run) == [] and not list((run / "evaluation").glob(f"*{protocol.replace('/', '-')}*"))
+
+
+def test_an_evaluation_file_states_split_protocol_data_run_and_openings(run: Path) -> None:
+    for openings in (1, 2):
+        answer = evaluate_run(run, "test")
+        written = json.loads(Path(answer["files"][0]).read_text())
+        stated = {name: written[name] for name in ("split", "protocol", "fingerprint", "uid", "test_openings")}
+        start = Journal(run).last("start")
+        assert start is not None
+        assert stated == {
+            "split": "test", "protocol": "split/test", "fingerprint": answer["fingerprint"], "uid": start["uid"],
+            "test_openings": openings,
+        }  # fmt: skip
+
+
+def test_a_copied_or_renamed_run_goes_on_counting_openings(run: Path, table: Table, tmp_path: Path) -> None:
+    assert evaluate_run(run, "test")["test_openings"] == 1
+    copied = Path(shutil.copytree(run, tmp_path / "elsewhere" / "copied"))
+    assert evaluate_run(copied, "test")["test_openings"] == 2
+    events = [event for event in Journal(copied).read() if event["event"] != "evaluation"]
+    events[0]["uid"] = "forged"
+    renamed = Path(shutil.move(copied, tmp_path / "elsewhere" / "renamed"))
+    (renamed / "journal.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    answer = evaluate_run(renamed, "test")
+    assert (answer["test_openings"], answer["test_openings_in_all"]) == (3, 3)
+    (table.path / OPENINGS).unlink()  # the file beside the runs counts too
+    assert evaluate_run(renamed, "test")["test_openings"] == 3  # two of them were counted beside it
+    assert evaluate_run(run, "val")["test_openings"] >= 1
+
+
+def test_a_table_that_cannot_be_written_gives_a_warning_and_the_runs_folder_counts(
+    run: Path, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table.path / OPENINGS).mkdir()  # which nobody can append to, not even root
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot be written"):
+            assert [evaluate_run(run, "test")["test_openings"] for _ in range(2)] == [1, 2]
+    finally:
+        (table.path / OPENINGS).rmdir()
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", None])
