@@ -82,7 +82,8 @@ def run_train(
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
     config = placed(named(run_of(recipe, overrides)))
-    if selection := selected_on(flatten(config), {}):
+    selection, first_rank = selected_on(flatten(config), {}), int(os.environ.get("RANK", "0")) == 0
+    if selection and first_rank:
         print(f"selected on {selection}; leaderboards list such runs in a table of their own")
     started = time.monotonic()
     if workers > 0 or in_submitted_job():
@@ -97,7 +98,7 @@ def run_train(
             max_failures=max_failures,
             tracking_uri=tracking_uri(tracking, config.storage),
         )
-    elif int(os.environ.get("RANK", "0")) == 0:
+    elif first_rank:
         with Follower(config, tracking_uri(tracking, config.storage)):
             train(config)
         done = read_run(config.folder)

@@ -49,6 +49,15 @@ def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytes
     assert asked == [("a", "val", None, None, {"diagnostics": False})] * 2
 
 
+def test_an_opening_of_test_is_printed_with_its_number(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("split", "test"), ("test_openings", 2), ("test_openings_in_all", 37)):
+        monkeypatch.setitem(RESULT, name, value)
+    assert main(["evaluate", "a", "--split", "test"]) == 0
+    assert "  opening 2 of test by this run or its weights, of 37 of these test rows\n" in capsys.readouterr().out
+
+
 def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--split", "test", "--protocol", "coco/cxc", "--annotations", "cxc", "--diagnostics", "--json"]
     assert main(["evaluate", "a", *flags, "b"]) == 0
