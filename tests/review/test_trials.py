@@ -16,7 +16,7 @@ def sweep(folder: Path, numbers: list[int], **start: object) -> None:
     journal = Journal(folder)
     journal.write("start", kind="sweep", uid=folder.name, **start)
     for number in numbers:
-        journal.write("trial", number=number, value=300.0 + number)
+        journal.write("trial", number=number, value=300.0 + number, params={}, state="complete", run=f"t{number}")
 
 
 def test_trials_come_by_number_with_the_sweeps_space_and_cost(tmp_path: Path) -> None:
