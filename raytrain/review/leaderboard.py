@@ -62,12 +62,12 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     left_out = [file for run in records for file in run.left_out]
     groups: list[RowRuns] = []
     for runs in by_setting.values():
-        latest = _latest_per_seed(runs)
-        groups += _row_runs(latest)
+        kept = {run.seed: run for run in _latest_per_seed(runs)}
+        groups += _row_runs(list(kept.values()))
         left_out += [
-            LeftOut(run.folder.name, "", f"seed {run.seed} of these settings was run again; the later run counts")
+            LeftOut(run.folder.name, "", f"seed {run.seed} of these settings counts from {kept[run.seed].folder.name}")
             for run in runs
-            if all(run is not kept for kept in latest)
+            if run is not kept[run.seed]
         ]
     rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
     rows.sort(key=lambda row: (*table_key(row), -(row.val.rsum or 0), row.runs))

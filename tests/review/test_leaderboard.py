@@ -246,12 +246,12 @@ def test_what_is_left_out_is_listed_in_every_form(tmp_path: Path, capsys: pytest
     written = write_leaderboard(tmp_path)
     assert [(left["run"], left["file"], left["why"].split(";")[0]) for left in written["left_out"]] == [
         ("b", "test.json", "changed since it was written"),
-        ("b", "", "seed 0 of these settings was run again"),
+        ("b", "", "seed 0 of these settings counts from a"),
     ]
     page = (tmp_path / "leaderboard.html").read_text()
     for text in (capsys.readouterr().out, (tmp_path / "leaderboard.md").read_text(), page):
         assert "b test.json: changed since it was written" in text
-        assert "b: seed 0 of these settings was run again" in text
+        assert "b: seed 0 of these settings counts from a" in text
     assert "600" not in (tmp_path / "leaderboard.csv").read_text()
 
 
