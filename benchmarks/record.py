@@ -80,7 +80,7 @@ def in_words(table: Table, data_sets: Mapping[str, str]) -> str:
     """Data set and protocol: "Flickr8k, 484 test images, 5 captions each"."""
     split = main_split(table)
     name = data_sets.get(table[0].fingerprint, f"data {table[0].fingerprint}")
-    name = name[0].upper() + name[1:]
+    name = name[0].upper() + name[1:] + (f", selected on {table[0].selection}" if table[0].selection else "")
     evaluation = next((e for row in table if (e := _evaluation(row, split)) is not None), None)
     if evaluation is None:
         return f"{name}, validation only"

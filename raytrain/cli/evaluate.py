@@ -81,17 +81,25 @@ def run_evaluate(
     return results[0] if len(results) == 1 else {"runs": results}
 
 
+def _number(name: str, value: float, chance: float | None) -> str:
+    """ "t2i/R@10 100.0 (chance 90.1)": a metric, and what a random order reaches where that is much."""
+    return f"{name.replace('recall_at_', 'R@')} {value:.1f}" + (f" (chance {chance:.1f})" if chance else "")
+
+
 def _print_evaluation(result: Mapping[str, Any]) -> None:
     kinds = (("", "metrics"), (" re-ranked (transductive)", "rerank"), (" re-ranked (inductive)", "inductive"))
     for title, metrics in ((title, result[kind]) for title, kind in kinds):
         if metrics:
             shown = [name for name in metrics if name == result["headline"] or _SHOWN.search(name)]
-            numbers = "  ".join(f"{name.replace('recall_at_', 'R@')} {metrics[name]:.1f}" for name in shown)
+            numbers = "  ".join(_number(name, metrics[name], result["chance"].get(name)) for name in shown)
             print(f"{result['run']} {result['protocol']}{title}: {numbers}")
     for what in ("queries", "gallery"):
         print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in result[what].items())}")
     for note in result["notes"]:
         print(f"  {note}")
+    if result["split"] == "test":
+        in_all = f", of {result['test_openings_in_all']} of these test rows"
+        print(f"  opening {result['test_openings']} of test by this run or its weights{in_all}")
     if diagnostics := result["diagnostics"]:
         numbers = ", ".join(
             f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"
@@ -159,4 +167,6 @@ def run_rerank(
         f"{result['params']}: val rsum {result['before']:.1f} -> {result['after']:.1f}, "
         f"{result['settings_tried']} settings in {result['seconds']:.1f} s"
     )
+    if fallen := result.get("lowered"):
+        print(f"  lowers {', '.join(f'{name} by {fall:.1f}' for name, fall in fallen.items())} on validation")
     return result

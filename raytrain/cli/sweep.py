@@ -142,7 +142,9 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Search the hyper-parameters of a method around a recipe, with Ray Tune and Optuna."""
     from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
+    from raytrain.config import flatten
     from raytrain.review.costs import record_sweep_cost
+    from raytrain.review.marks.selection import selected_on
     from raytrain.review.pareto import settings
     from raytrain.review.prices import prices_of
     from raytrain.sweeps.sweep import sweep
@@ -166,6 +168,8 @@ def run_sweep(
     if cpus_per_worker is not None or gpus_per_worker is not None:
         given_options["resources_per_worker"] = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
     options = SweepOptions(**(start.get("options", {}) | given_options))
+    if selection := selected_on(flatten(base), {}):
+        print(f"every trial is selected on {selection}; leaderboards list such runs in a table of their own")
     connect(address)
     result = sweep(
         SPACES[space],
@@ -180,11 +184,12 @@ def run_sweep(
     sweep_cost = record_sweep_cost(Path(result["folder"]), price_table, mirror)
     counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     best = result["best"]
-    print(f"{result['folder']}: {counts}" + (f"; best {best['run']} {best['value']:.2f}" if best else ""))
+    chosen = f"; best {best['run']} {best['value']:.2f}" if best else ""
+    print(f"{result['folder']}: {counts}{chosen}{f', selected on {selection}' if selection else ''}")
     for point in result["front"]:
         changed = settings(point["params"], [*point["params"]])
         print(f"  {point['run']}: {point['value']:.2f} at {point['cost']:,.0f} ({changed})")
-    return {**result, "cost": sweep_cost.as_dict(), "exit_code": 0 if best else 1}
+    return {**result, "selected_on": selection, "cost": sweep_cost.as_dict(), "exit_code": 0 if best else 1}
 
 
 def _base(

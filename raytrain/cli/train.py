@@ -71,6 +71,8 @@ def run_train(
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
     from raytrain.cluster.connect import connect, in_submitted_job, placed
+    from raytrain.config import flatten
+    from raytrain.review.marks.selection import selected_on
     from raytrain.tracking.follow import Follower
     from raytrain.tracking.run_record import read_run
     from raytrain.training.run import named, train
@@ -80,6 +82,9 @@ def run_train(
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
     config = placed(named(run_of(recipe, overrides)))
+    selection, first_rank = selected_on(flatten(config), {}), int(os.environ.get("RANK", "0")) == 0
+    if selection and first_rank:
+        print(f"selected on {selection}; leaderboards list such runs in a table of their own")
     started = time.monotonic()
     if workers > 0 or in_submitted_job():
         from raytrain.cluster.ray_train import train_on_ray
@@ -93,7 +98,7 @@ def run_train(
             max_failures=max_failures,
             tracking_uri=tracking_uri(tracking, config.storage),
         )
-    elif int(os.environ.get("RANK", "0")) == 0:
+    elif first_rank:
         with Follower(config, tracking_uri(tracking, config.storage)):
             train(config)
         done = read_run(config.folder)
@@ -107,6 +112,7 @@ def run_train(
         "run": str(config.folder),
         "val": val,
         "best": done.best,
+        "selected_on": selection,
         "epochs": done.epochs,
         "seconds": round(time.monotonic() - started, 1),
     }

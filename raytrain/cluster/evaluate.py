@@ -29,6 +29,7 @@ from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
 from raytrain.data.table import AnySplit, QuerySplit, Split, Table, open_split
 from raytrain.distributed import default_device, padded
 from raytrain.errors import RaytrainError, RefusedError, UsageError
+from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result, evaluate_counts, find_protocol
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import Direction
@@ -52,7 +53,8 @@ def evaluate_by_shards(
     all scores in one place and is left out.
 
     Raises:
-        UsageError: a protocol of folds or with positives of its own, composed queries, or more shards than fit.
+        UsageError: a protocol of another split, of folds or with positives of its own, composed queries, or more shards
+            than fit.
     """
     if shards < 1:
         raise UsageError(f"shards is at least 1; given: {shards}")
@@ -60,6 +62,7 @@ def evaluate_by_shards(
     definition = find_protocol(name)
     if definition.folds > 1 or definition.relevance != "own":
         raise UsageError(f"{name} ranks a gallery that any machine holds: leave --shards out")
+    refuse_other_split(name, split)
     connect()
     return evaluate_run(folder, split, protocol, ranker=RayRanker(shards), diagnostics=diagnostics)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -11,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result
+from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.significance import mean_intervals, recall_intervals
 from raytrain.files import replacing, sha256, write_json
 
 SCHEMA_VERSION = 1
 INTERVAL_LEVEL = 0.95
-FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit")
+FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit", "uid", "test_openings")
 
 
 def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping[str, Any]) -> Path:
@@ -30,16 +33,19 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
     Args:
         run: folder of the run.
         result: of a protocol.
-        facts: split, fingerprint, checkpoint, seed and commit, and anything else that the file should record.
+        facts: split, fingerprint, checkpoint, seed, commit, uid of the run and the number of test openings so far, and
+            anything else that the file should record.
 
     Raises:
-        ValueError: one of those five is missing.
+        ValueError: one of those seven is missing.
+        UsageError: the protocol is of another split than the facts say.
     """
     missing = [name for name in FACTS if name not in facts]
     if missing:
         raise ValueError(
             f"an evaluation without {', '.join(missing)} cannot be compared; facts need {', '.join(FACTS)}"
         )
+    refuse_other_split(result.protocol, str(facts["split"]))
     folder = Path(run) / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     name = evaluation_name(str(facts["split"]), result)
@@ -64,6 +70,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         "interval_level": INTERVAL_LEVEL,
         "queries": dict(result.queries),
         "gallery": dict(result.gallery),
+        "chance": trivial_recalls(result.metrics, result.queries, result.gallery),
         "notes": list(result.notes),
         "transductive": result.transductive,
         "rerank": result.rerank.as_dict() if result.rerank and result.rerank.active else None,
@@ -73,6 +80,17 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         **{key: value for key, value in facts.items() if key != "split"},
     }
     return write_json(folder / f"{name}.json", document)
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """sha256 of an evaluation's content, whatever its layout: what the run's journal keeps of the file."""
+    content = {key: value for key, value in document.items() if key != "file"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of(file: Path) -> str:
+    """`digest` of a written file."""
+    return digest(json.loads(file.read_text(encoding="utf-8")))
 
 
 def evaluation_name(split: str, result: Result) -> str:

@@ -8,6 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from raytrain.review.marks.budget import Budget
+from raytrain.review.marks.filed import LeftOut
+
 Split = Literal["val", "test"]
 SPLITS: tuple[Split, ...] = ("val", "test")
 MetricGroup = tuple[str, tuple[str, ...]]
@@ -119,6 +122,14 @@ class Row:
         settings: in which the rows of its method differ, in words.
         rank: place in its table, from 1.
         comparison: with the first row that is re-ranked alike; None for that row, and where ranks are missing.
+        selection: on what its best epochs were chosen, in words; "" for the split "val" that is not trained on.
+        openings: of the test split by its runs and their weights, the most of any of them.
+        openings_in_all: of the same test rows by any weights; 0 where they were not counted.
+        chance: by split, {metric: percent that a random order reaches} where the gallery is so small that it is much.
+        gain: by split, its rsum minus that of the same runs without re-ranking; None without re-ranking.
+        lowered: by split, {metric: percent points} of the recalls and rsum that re-ranking lowered.
+        budget: of its first run.
+        unequal: how the budget differs from that of the first row that is re-ranked alike, in words; "" where equal.
     """
 
     fingerprint: str
@@ -144,6 +155,14 @@ class Row:
     settings: str = ""
     rank: int = 0
     comparison: Comparison | None = None
+    selection: str = ""
+    openings: int = 0
+    openings_in_all: int = 0
+    chance: Mapping[Split, Mapping[str, float]] = field(default_factory=dict)
+    gain: Mapping[Split, float | None] = field(default_factory=dict)
+    lowered: Mapping[Split, Mapping[str, float]] = field(default_factory=dict)
+    budget: Budget | None = None
+    unequal: str = ""
 
     def scores(self, split: Split) -> Scores:
         return self.test if split == "test" else self.val
@@ -157,7 +176,7 @@ class Row:
 
 
 Table = Sequence[Row]
-"""Rows that compare with one another: of the same data and protocol, best first."""
+"""Rows that compare with one another: of the same data and protocol, selected on the same split, best first."""
 
 
 class Curve(NamedTuple):
@@ -182,17 +201,24 @@ class Board:
         rows: best first within each table.
         counts: {status: runs}, those without a row included.
         curves: what one setting does, all else alike.
+        left_out: evaluation files and runs that do not count, and why.
     """
 
     rows: list[Row]
     counts: dict[str, int]
     curves: list[Curve] = field(default_factory=list)
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def tables(self) -> list[list[Row]]:
         """Rows that compare with one another."""
-        keys = dict.fromkeys((row.fingerprint, row.protocol) for row in self.rows)
-        return [[row for row in self.rows if (row.fingerprint, row.protocol) == key] for key in keys]
+        keys = dict.fromkeys(table_key(row) for row in self.rows)
+        return [[row for row in self.rows if table_key(row) == key] for key in keys]
+
+
+def table_key(row: Row) -> tuple[str, ...]:
+    """Equal for rows that compare with one another, and ordered as their tables are."""
+    return row.fingerprint, row.protocol, row.selection
 
 
 def main_split(table: Table) -> Split:

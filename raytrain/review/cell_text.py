@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raytrain.config import method_label
-from raytrain.review.board import Row, Split, Table
+from raytrain.review.board import SPLITS, Row, Split, Table
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -84,3 +84,42 @@ def short_commit(row: Row) -> str:
 def short_metric(name: str) -> str:
     """ "R@10" of "t2i/recall_at_10"."""
     return "mAP@R" if name == "map_at_r" else f"R@{name.rpartition('_')[2]}"
+
+
+def by_chance(row: Row, split: Split, metric: str) -> str:
+    """ " (chance 100.0)" behind a recall that a random order reaches too, in so small a gallery; "" elsewhere."""
+    chance = row.chance.get(split, {}).get(metric)
+    return "" if chance is None else f" (chance {chance:.1f})"
+
+
+def opened(row: Row) -> str:
+    """ "2 of 37": openings of the test split by the row's runs and weights, of all of these test rows."""
+    if not row.openings:
+        return ""
+    return f"{row.openings} of {row.openings_in_all}" if row.openings_in_all else str(row.openings)
+
+
+def gain(row: Row) -> str:
+    """ "val +3.1, test -2.3 (lowers rsum, t2i/recall_at_1)": what re-ranking did."""
+    parts = []
+    for split in SPLITS:
+        change = row.gain.get(split)
+        if change is not None:
+            parts.append(f"{split} {change:+.1f}{lowers(row, split)}")
+    return ", ".join(parts)
+
+
+def lowers(row: Row, split: Split) -> str:
+    """ " (lowers rsum, t2i R@1)": what re-ranking made worse on a split."""
+    names = [
+        f"{name.rpartition('/')[0]} {short_metric(name)}".strip()
+        if "recall_at_" in name or name == "map_at_r"
+        else name
+        for name in row.lowered.get(split, {})
+    ]
+    return f" (lowers {', '.join(names)})" if names else ""
+
+
+def reranking(row: Row) -> str:
+    """ "transductive", or "transductive, lowers test": how a row is re-ranked, where a table has little room."""
+    return (row.reranking or "") + (", lowers test" if "rsum" in row.lowered.get("test", {}) else "")

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from raytrain.review.board import COMPOSED, IMAGE_TEXT, SPLITS, MetricGroup, Row, Split, Table, main_split
 from raytrain.review.cell_text import (
+    by_chance,
     comparison,
     comparison_bounds,
     difference,
+    gain,
     headline,
     headline_name,
     interval,
@@ -21,6 +23,8 @@ from raytrain.review.cell_text import (
     method_title,
     money,
     number,
+    opened,
+    reranking,
     run_names,
     short_commit,
     short_metric,
@@ -146,8 +150,8 @@ def _metric_columns(split: Split, groups: Sequence[MetricGroup]) -> Iterator[Col
         parts = [split if place == 0 else "", direction, f"R@{ks}", "mAP@R" if "map_at_r" in names else ""]
         metrics = {name: _metric(split, name) for name in names}
 
-        def values(row: Row, metrics: Mapping[str, Value] = metrics) -> str:
-            numbers = [number(value(row)) for value in metrics.values()]
+        def values(row: Row, names: Sequence[str] = names) -> str:
+            numbers = [_number(split, name)(row) for name in names]
             return " / ".join(numbers) if any(numbers) else ""
 
         yield Column(
@@ -161,7 +165,7 @@ def _metric_columns(split: Split, groups: Sequence[MetricGroup]) -> Iterator[Col
             both_splits=frozenset(("markdown", "page")),
             optional=True,
             page=[
-                PageCell(short_metric(name), f"{split} {title}", value, _as_number(value))
+                PageCell(short_metric(name), f"{split} {title}", value, _number(split, name))
                 for name, value in metrics.items()
             ],
         )
@@ -171,8 +175,9 @@ def _metric(split: Split, name: str) -> Value:
     return lambda row: row.scores(split).metrics[name]
 
 
-def _as_number(value: Value) -> Text:
-    return lambda row: number(value(row))
+def _number(split: Split, name: str) -> Text:
+    """ "37.2", or "100.0 (chance 90.1)" where the gallery is so small that the recall says little."""
+    return lambda row: (text := number(row.scores(split).metrics[name])) and text + by_chance(row, split, name)
 
 
 def _rsum_column(split: Split) -> Column:
@@ -217,7 +222,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("settings", "settings", lambda row: row.settings, forms=DATA | LINES, optional=True, long=True),
     Column("rerank", "FR", lambda row: row.rerank, forms=DATA | LINES, optional=True),
     Column(
-        "transductive", "re-ranked", lambda row: row.transductive, lambda row: row.reranking or "",
+        "transductive", "re-ranked", lambda row: row.transductive, reranking,
         forms=DATA | {"brief"}, optional=True,
     ),
     Column(
@@ -293,4 +298,27 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("runs", "runs", lambda row: row.runs, run_names, forms=DATA | {"brief"}),
     Column("folders", "folders", lambda row: row.folders, forms=DATA),
+    Column(
+        "gain", "FR gain", lambda row: row.gain.get("test"), gain, optional=True,
+        fields={
+            "rerank_gain/val": lambda row: row.gain.get("val"),
+            "rerank_gain/test": lambda row: row.gain.get("test"),
+            "rerank_lowers_test": lambda row: dict(row.lowered.get("test", {})),
+        },
+        page=[PageCell("FR gain", left=True)],
+    ),
+    Column(
+        "unequal", "budget", lambda row: row.unequal, optional=True,
+        page=[PageCell("Budget", "cost per run", left=True)],
+    ),
+    Column(
+        "openings", "test opened", lambda row: row.openings, opened, optional=True,
+        fields={"test_openings": lambda row: row.openings, "test_openings_in_all": lambda row: row.openings_in_all},
+    ),
+    Column("selection", "selected on", lambda row: row.selection, forms=DATA),
+    Column(
+        "chance", "chance",
+        lambda row: {f"{split}/{name}": value for split in SPLITS for name, value in row.chance.get(split, {}).items()},
+        forms=DATA,
+    ),
 )  # fmt: skip

@@ -18,11 +18,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from raytrain.config import method_name
+from raytrain.evaluation.ranking.chance import trivial_recalls
+from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.significance import recall_intervals
-from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row, Scores, Split
+from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row, Scores, Split, table_key
 from raytrain.review.comparison import compare_with_first, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, curves_of
+from raytrain.review.marks.budget import budget_of
+from raytrain.review.marks.filed import LeftOut
+from raytrain.review.marks.selection import is_trained_on, selected_on
+from raytrain.review.marks.settings import settings_in_words
 from raytrain.review.prices import Prices
 from raytrain.review.runs import KINDS, Kind, ReviewedRun, read_runs
 
@@ -53,10 +59,20 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     for run in records:
         if run.status == "finished" and run.val:
             by_setting.setdefault(_setting_key(run), []).append(run)
-    groups = [group for runs in by_setting.values() for group in _row_runs(_latest_per_seed(runs))]
+    left_out = [file for run in records for file in run.left_out]
+    groups: list[RowRuns] = []
+    for runs in by_setting.values():
+        kept = {run.seed: run for run in _latest_per_seed(runs)}
+        groups += _row_runs(list(kept.values()))
+        left_out += [
+            LeftOut(run.folder.name, "", f"seed {run.seed} of these settings counts from {kept[run.seed].folder.name}")
+            for run in runs
+            if run is not kept[run.seed]
+        ]
     rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
-    rows.sort(key=lambda row: (row.fingerprint, row.protocol, -(row.val.rsum or 0), row.runs))
-    board = Board(rows, dict(Counter(run.status for run in records)), curves_of(rows))
+    rows.sort(key=lambda row: (*table_key(row), -(row.val.rsum or 0), row.runs))
+    counts = dict(Counter(run.status for run in records))
+    board = Board(rows, counts, curves_of([row for row in rows if not is_trained_on(row.selection)]), left_out)
     return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 
@@ -105,11 +121,13 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
     first = runs[0]
     val = [run.evaluation(run.val_protocol, kind) for run in runs]
     test = [run.evaluation(protocol, kind) if protocol else None for run in runs]
-    if kind != "plain":  # temperatures may have been searched again since the test was scored
-        test = [t if t and v and t.get("rerank") == v.get("rerank") else None for t, v in zip(test, val, strict=True)]
     # without re-ranking the journal knows the best epoch, whether or not an evaluation was written
-    val_metrics = [run.val for run in runs] if kind == "plain" else [v["metrics"] if v else None for v in val]
-    test_scores = _scores([t["metrics"] if t else None for t in test])
+    plain_val: list[Mapping[str, float] | None] = [run.val for run in runs]
+    val_metrics = plain_val if kind == "plain" else [v["metrics"] if v else None for v in val]
+    test_metrics = [t["metrics"] if t else None for t in test]
+    plain_tests = [run.evaluation(protocol) if protocol else None for run in runs]
+    plain_test = [t["metrics"] if t else None for t in plain_tests]
+    test_scores = _scores(test_metrics)
     ranks: dict[Split, Any] = {
         "val": kept_ranks(val),
         "test": kept_ranks(test) if test_scores.rsum is not None else None,
@@ -136,7 +154,43 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
         commit=" ".join(sorted({str(run.start.get("commit") or "unknown") for run in runs})),
         config=first.config,
         ranks=ranks,
+        selection=selected_on(first.config, first.start),
+        openings=max(run.openings.of_run for run in runs),
+        openings_in_all=max(run.openings.of_test for run in runs),
+        chance={"val": _chance(val, first), "test": _chance(test)},
+        gain={"val": _gain(plain_val, val_metrics), "test": _gain(plain_test, test_metrics)} if kind != "plain" else {},
+        lowered={
+            "val": lowered(_means(plain_val), _means(val_metrics)),
+            "test": lowered(_means(plain_test), _means(test_metrics)),
+        },
+        budget=budget_of(first.record),
     )
+
+
+def _means(metrics: Sequence[Mapping[str, float] | None]) -> dict[str, float]:
+    """{name: mean over the runs} of the metrics that all runs have; {} where a run was not evaluated."""
+    present = [of_run for of_run in metrics if of_run is not None]
+    if not present or len(present) < len(metrics):
+        return {}
+    names = [name for name in present[0] if all(name in of_run for of_run in present)]
+    return {name: statistics.fmean(of_run[name] for of_run in present) for name in names}
+
+
+def _gain(before: Sequence[Mapping[str, float] | None], after: Sequence[Mapping[str, float] | None]) -> float | None:
+    """Mean rsum after re-ranking minus that before; None where a run lacks one of the two."""
+    rsum_before, rsum_after = _means(before).get("rsum"), _means(after).get("rsum")
+    return None if rsum_before is None or rsum_after is None else rsum_after - rsum_before
+
+
+def _chance(evaluations: Sequence[Mapping[str, Any] | None], run: ReviewedRun | None = None) -> dict[str, float]:
+    """{metric: percent} that chance reaches, by the sizes in the evaluations, or else in the run's journal."""
+    sized = next((e for e in evaluations if e and e.get("queries") and e.get("gallery")), None)
+    if sized is not None:
+        return trivial_recalls(sized["metrics"], sized["queries"], sized["gallery"])
+    validation = run.start.get("validation") if run is not None else None
+    if run is None or not isinstance(validation, Mapping):
+        return {}
+    return trivial_recalls(run.val, validation.get("queries") or {}, validation.get("gallery") or {})
 
 
 def _scores(metrics: Sequence[Mapping[str, float] | None]) -> Scores:
@@ -198,9 +252,12 @@ def _temperatures(settings: Sequence[Mapping[str, Any]]) -> str:
 
 def _placed(table: Sequence[Row]) -> list[Row]:
     """The rows of one table with their settings, ranks and comparisons."""
+    firsts = [next(place for place, row in enumerate(table) if row.reranking == other.reranking) for other in table]
+    configs, methods = [row.config for row in table], [row.method for row in table]
+    settings = settings_in_words(configs, methods, firsts, (*NOT_SETTINGS, *HAVE_A_COLUMN))
     rows = [
-        replace(row, rank=rank, settings=settings)
-        for rank, (row, settings) in enumerate(zip(table, _settings(table), strict=True), start=1)
+        replace(row, rank=rank, settings=words, unequal=_unequal(row, table[first]))
+        for rank, (row, words, first) in enumerate(zip(table, settings, firsts, strict=True), start=1)
     ]
     for alike in dict.fromkeys(row.reranking for row in rows):
         places = [place for place, row in enumerate(rows) if row.reranking == alike]
@@ -209,32 +266,6 @@ def _placed(table: Sequence[Row]) -> list[Row]:
     return rows
 
 
-def _settings(table: Sequence[Row]) -> list[str]:
-    """Of each row the settings in which the rows of its method differ: "margin=0.2, lr=0.001"."""
-    differing = {
-        method: _differing([row for row in table if row.method == method]) for method in {r.method for r in table}
-    }
-    return [
-        ", ".join(
-            f"{name.rpartition('.')[2]}={_short(row.config[name])}"
-            for name in differing[row.method]
-            if name in row.config
-        )
-        for row in table
-    ]
-
-
-def _differing(rows: Sequence[Row]) -> list[str]:
-    """Names of the fields in which rows of one method differ, without those that have a column of their own."""
-    names = dict.fromkeys(name for row in rows for name in row.config)
-    return [
-        name
-        for name in names
-        if name not in (*NOT_SETTINGS, *HAVE_A_COLUMN) and len({json.dumps(row.config.get(name)) for row in rows}) > 1
-    ]
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
+def _unequal(row: Row, first: Row) -> str:
+    """ "2 x the samples of row 1": how the budget of a row differs from that of the row that it is compared with."""
+    return row.budget.against(first.budget) if row.budget and first.budget else ""

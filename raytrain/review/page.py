@@ -50,6 +50,7 @@ class PageTable(NamedTuple):
 
     protocol: str
     fingerprint: str
+    selection: str
     groups: list[Group]
     heads: list[Head]
     rows: Table
@@ -83,6 +84,7 @@ def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None, costs: Sequ
         style=asset("style.css"),
         script=asset("script.js"),
         summary=summary(board),
+        left_out=[str(left) for left in board.left_out],
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         tables=[_page_table(table) for table in board.tables],
         figures=[figure for figure in figures if figure.drawing],
@@ -94,7 +96,8 @@ def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None, costs: Sequ
 
 def _sweep_figures(name: str, sweep: Sweep) -> Iterator[Figure]:
     """How the sweep went, and what decided it, for each method with enough trials."""
-    yield Figure(f"Sweep {name}", history(sweep.trials))
+    selection = f", selected on {sweep.selection}" if sweep.selection else ""
+    yield Figure(f"Sweep {name}{selection}", history(sweep.trials))
     if sweep.cost in UNITS:
         yield Figure(f"Sweep {name}: value against {UNITS[sweep.cost]}", front_figure(sweep.trials, sweep.cost))
     for method, shares in importances(sweep.trials, sweep.space).items():
@@ -131,7 +134,8 @@ def _page_table(table: Table) -> PageTable:
         for place, (column, cell) in enumerate(members):
             heads.append(_head(column, cell, table, framed=place == 0 and bool(groups)))
         groups.append(Group(group, len(heads) - sum(before.span for before in groups), bool(groups)))
-    return PageTable(table[0].protocol, table[0].fingerprint, groups, heads, table, _bar_percent(table))
+    first = table[0]
+    return PageTable(first.protocol, first.fingerprint, first.selection, groups, heads, table, _bar_percent(table))
 
 
 def _head(column: Column, cell: PageCell, table: Table, framed: bool) -> Head:

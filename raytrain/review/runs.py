@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from raytrain.evaluation.report import read_evaluations
 from raytrain.review.accounting import Usage, read_journals, usages
+from raytrain.review.marks.filed import LeftOut, filed_evaluations
+from raytrain.review.marks.openings import openings_of_run
+from raytrain.tracking.openings import Openings
 from raytrain.tracking.run_record import RunRecord, run_record
 
+NOT_OPENED = Openings(0, 0)
 Kind = Literal["plain", "transductive", "inductive"]
 """Whether scores were re-ranked, and if so over the queries themselves or over a bank of training queries."""
 KINDS: tuple[Kind, ...] = ("plain", "transductive", "inductive")
@@ -25,12 +27,16 @@ class ReviewedRun:
     Attributes:
         record: the run as its journal records it.
         usage: what it took, up to the last epoch, and what was lost.
-        evaluations: the evaluation files, as `read_evaluations` gives them.
+        evaluations: the evaluation files that count, as `read_evaluations` gives them.
+        left_out: those that do not, and why.
+        openings: of the test split, as `openings_of_run` gives them.
     """
 
     record: RunRecord
     usage: Usage
     evaluations: list[dict[str, Any]]
+    left_out: Sequence[LeftOut] = ()
+    openings: Openings = NOT_OPENED
 
     @property
     def folder(self) -> Path:
@@ -87,12 +93,7 @@ class ReviewedRun:
     def evaluation(self, protocol: str, kind: Kind = "plain") -> dict[str, Any] | None:
         """The evaluation file of a protocol, of this run's best checkpoint on its own data."""
         for evaluation in self.evaluations:
-            if (
-                evaluation.get("protocol") == protocol
-                and _kind(evaluation) == kind
-                and evaluation.get("fingerprint") == self.start.get("fingerprint")
-                and _step(evaluation.get("checkpoint")) == self.record.best_step
-            ):
+            if evaluation["protocol"] == protocol and _kind(evaluation) == kind:
                 return evaluation
         return None
 
@@ -100,19 +101,16 @@ class ReviewedRun:
 def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[ReviewedRun]:
     """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
     journals = read_journals(Path(storage), experiment)
-    return [
-        ReviewedRun(run_record(folder, journals[folder]), usage, read_evaluations(folder))
-        for folder, usage in sorted(usages(journals).items())
-    ]
+    runs = []
+    for folder, usage in sorted(usages(journals).items()):
+        record = run_record(folder, journals[folder])
+        evaluations, left_out = filed_evaluations(record, journals[folder])
+        openings = openings_of_run(record, journals[folder], evaluations)
+        runs.append(ReviewedRun(record, usage, evaluations, left_out, openings))
+    return runs
 
 
 def _kind(evaluation: Mapping[str, Any]) -> Kind:
     if evaluation.get("transductive"):
         return "transductive"
     return "inductive" if evaluation.get("rerank") else "plain"
-
-
-def _step(checkpoint: object) -> int | None:
-    """checkpoint_00000936 -> 936"""
-    digits = re.search(r"\d+$", str(checkpoint))
-    return int(digits[0]) if digits else None

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from raytrain.review.board import Board, Row, Table, main_split
-from raytrain.review.cell_text import lost, money
+from raytrain.review.cell_text import gain, lost, money, opened
 from raytrain.review.columns import Form, columns_of, data_of, header_of
+from raytrain.review.marks.selection import is_trained_on
 
 EXPLANATION = (
     "Recalls and mAP@R are in percent; rsum is the sum of the recalls; rows are ordered by validation rsum. ± is the "
@@ -21,6 +22,14 @@ EXPLANATION = (
 )
 LOST = "Lost seconds are those for which workers were held without a result: repeated epochs, failures, restarts."
 MONEY = "Money is the price of kept and lost seconds by the price table."
+OPENED = (
+    "Test opened: how often the test split was opened by a run or its weights, of all openings of the same test rows "
+    "that were counted."
+)
+UNEQUAL = "Budget: training samples (or epochs) and parameters against those of the first row re-ranked alike."
+GAIN = "FR gain: rsum against that of the same runs without re-ranking."
+CHANCE = "(chance) follows a recall that a random order reaches to so much, since the gallery is small."
+TRAINED = "Runs that were selected on what they train on have a table of their own: its validation is no validation."
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"\textbar{}",
@@ -29,14 +38,15 @@ LATEX = {
 
 def to_text(board: Board) -> str:
     """Plain aligned columns, one table per data fingerprint and protocol."""
-    return "\n\n".join(
-        [*(f"{title(table)}\n{aligned(cells(table, 'terminal'))}" for table in board.tables), summary(board)]
-    )
+    tables = [f"{title(table)}\n{aligned(cells(table, 'terminal'))}" for table in board.tables]
+    return "\n\n".join([*tables, "\n".join([summary(board), *left_out_lines(board)])])
 
 
 def to_markdown(board: Board) -> str:
     tables = [f"**{title(table)}**\n\n{markdown_table(cells(table, 'markdown'))}" for table in board.tables]
-    return "\n\n".join([*tables, summary(board), explanation(board)]) + "\n"
+    lines = left_out_lines(board)
+    left_out = ["\n".join([lines[0], "", *(f"- {line}" for line in lines[1:])])] if lines else []
+    return "\n\n".join([*tables, summary(board), *left_out, explanation(board)]) + "\n"
 
 
 def to_latex(board: Board) -> str:
@@ -59,6 +69,8 @@ def to_csv(board: Board) -> str:
 def _csv_cell(value: object) -> object:
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name}={part:.4g}" for name, part in value.items())
     return "" if value is None else value
 
 
@@ -70,7 +82,8 @@ def brief_rows(table: Table) -> list[Row]:
 
 
 def title(table: Table) -> str:
-    return f"Protocol {table[0].protocol}, data {table[0].fingerprint}"
+    selection = f", selected on {table[0].selection}" if table[0].selection else ""
+    return f"Protocol {table[0].protocol}, data {table[0].fingerprint}{selection}"
 
 
 def summary(board: Board) -> str:
@@ -83,9 +96,24 @@ def summary(board: Board) -> str:
     return f"{total} run{'s' if total > 1 else ''}: {counts}{rest}."
 
 
+def left_out_lines(board: Board) -> list[str]:
+    """A heading, and a line per evaluation file or run that does not count, with the reason; [] without any."""
+    if not board.left_out:
+        return []
+    return [f"Left out ({len(board.left_out)}):", *(" ".join(str(left).split()) for left in board.left_out)]
+
+
 def explanation(board: Board) -> str:
     """How to read what the board shows."""
-    notes: list[tuple[str, Callable[[Row], str]]] = [(LOST, lost), (MONEY, money)]
+    notes: list[tuple[str, Callable[[Row], object]]] = [
+        (LOST, lost),
+        (MONEY, money),
+        (OPENED, opened),
+        (UNEQUAL, lambda row: row.unequal),
+        (GAIN, gain),
+        (CHANCE, lambda row: any(row.chance.values())),
+        (TRAINED, lambda row: is_trained_on(row.selection)),
+    ]
     return " ".join([EXPLANATION, *(note for note, cell in notes if any(cell(row) for row in board.rows))])
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.review.importance import read_space
+from raytrain.review.marks.selection import selected_on
 from raytrain.tracking.journal import NAME, Journal
 
 
 class Sweep(NamedTuple):
-    """A sweep's "trial" events by number, its space as `read_space` gives it, and the cost that it minimised."""
+    """A sweep's "trial" events by number, its space as `read_space` gives it, the cost that it minimised, and
+    what its trials were selected on (`selected_on`)."""
 
     trials: list[dict[str, Any]]
     space: dict[str, Any]
     cost: str | None = None
+    selection: str = ""
 
 
 def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) -> dict[str, Sweep]:
@@ -28,5 +31,7 @@ def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) 
         if start.get("kind") == "sweep" and trials:
             name = f"{path.parent.parent.name}/{path.parent.name}"
             cost = start.get("options", {}).get("cost")
-            sweeps[name] = Sweep([trials[number] for number in sorted(trials)], read_space(path.parent), cost)
+            selection = selected_on(start.get("config") or {}, start)
+            ordered = [trials[number] for number in sorted(trials)]
+            sweeps[name] = Sweep(ordered, read_space(path.parent), cost, selection)
     return sweeps

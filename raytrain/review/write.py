@@ -31,7 +31,8 @@ def write_leaderboard(
         prices: per hour, for money beside the seconds.
 
     Returns:
-        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...]}
+        {"rows": [...], "counts": {...}, "left_out": [{"run", "file", "why"}, ...], "sweeps": what each took, "paths":
+        [...]}
     """
     board = read_board(storage, experiment, prices)
     costs = sweep_costs(read_journals(Path(storage), experiment), prices)
@@ -53,6 +54,7 @@ def write_leaderboard(
     return {
         "rows": [as_dict(row) for row in board.rows],
         "counts": board.counts,
+        "left_out": [left._asdict() for left in board.left_out],
         "sweeps": [cost.as_dict() for cost in costs],
         "paths": paths,
     }

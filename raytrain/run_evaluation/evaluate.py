@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.table import AnySplit, QuerySplit, Table, open_split
+from raytrain.data.table.test_guard import OPENINGS
+from raytrain.data.table.test_hash import hash_of_test
 from raytrain.distributed import default_device
 from raytrain.errors import RefusedError, UsageError
 from raytrain.evaluation.protocols.cirr import submissions, write_submissions
+from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result
-from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.ranking.chance import chance_note, trivial_recalls
+from raytrain.evaluation.report import digest_of, write_evaluation
+from raytrain.evaluation.reranking.change import lowered, lowered_note
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.methods.base import Method
@@ -25,10 +30,12 @@ from raytrain.scoring.embed import embed_split
 from raytrain.scoring.feed import Feed
 from raytrain.scoring.protocol_runner import Scored, queries_for_protocol, split_result
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.openings import Opened, count_openings, record_opening
 from raytrain.tracking.run_record import run_record
 from raytrain.training import checkpoint, provenance
 from raytrain.training.run import load_run, unchanged_table
 
+WEIGHTS = "model.safetensors"
 Ranker = Callable[[Path, AnySplit, str], Result]
 """(folder of a finished checkpoint, split, protocol) -> the protocol's result, not ranked in this process."""
 
@@ -48,18 +55,21 @@ def evaluate_run(
     Args:
         folder: of the run.
         split: of the run's table.
-        protocol: default `split/<split>`, the whole split.
+        protocol: default `split/<split>`, the whole split; of the split that is evaluated.
         annotations: folder of the CSV files of CxC, for coco/cxc.
         ranker: ranks the split instead of this process. Re-ranking needs all scores in one place and is left out.
         diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
 
     Returns:
         {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
-        "fingerprint", "rerank": metrics or None, "inductive": metrics or None, "diagnostics": as `diagnose` or None,
-        "files", "test_openings"}
+        "chance": {recall: percent that a random order reaches, where that is much}, "fingerprint", "rerank": metrics or
+        None, "inductive": metrics or None, "lowered": {"rerank" or "inductive": {metric: points that it lost}},
+        "diagnostics": as `diagnose` or None, "files", "test_openings": with these weights or of this run,
+        "test_openings_in_all": of these test rows by any weights}
 
     Raises:
-        UsageError: a protocol that does not exist or is not for this table, or options that exclude each other.
+        UsageError: a protocol that does not exist, is of another split or not for this table, or options that exclude
+            each other.
         RefusedError: the table has changed, the test split of a run that has not finished, or a published protocol on
             another number of images and captions.
     """
@@ -72,35 +82,46 @@ def evaluate_run(
     if ranker is not None:
         if diagnostics:
             raise UsageError("diagnostics look at all scores in one place: leave --shards out")
-        results: Iterable[Result] = [ranker(run.saved.path, queries, protocol)]
+        results = [ranker(run.saved.path, queries, protocol)]
     else:
         searched = _temperatures_for(run, split)
         scored = run.embed(queries, whole=bool(searched) or diagnostics)
-        results = (
+        results = [
             split_result(_rescored(run, scored, temperatures), protocol, temperatures, annotations)
             for temperatures in (None, *searched)
-        )
+        ]
         diagnosed = diagnose(scored, run.feed) if diagnostics else None
+    counted = run.count_openings(protocol)  # here, so that what was refused has opened nothing
+    plain = results[0]
     metrics: dict[str, Any] = {}
-    files = []
+    files, fallen, notes = [], {}, [*plain.notes, *chance_note(trivial_recalls(*_sizes(plain)))]
     for result in results:
         extra = {"diagnostics": diagnosed} if diagnosed and not result.rerank else {}
-        file = write_evaluation(run.folder, result, run.facts | extra)
+        if result.rerank:
+            sentences = lowered_note(split, plain.metrics, result.metrics)
+            result = replace(result, notes=[*result.notes, *sentences])
+            notes += [sentence for sentence in result.notes if sentence not in notes]
+        file = write_evaluation(run.folder, result, counted | extra)
         files.append(str(file))
         kind = "rerank" if result.transductive else "inductive" if result.inductive else "metrics"
         metrics[kind] = dict(result.metrics)
-        run.log(result, file.name)
+        if kind != "metrics":
+            fallen[kind] = lowered(plain.metrics, result.metrics)
+        run.log(result, file)
     return {
         "run": str(run.folder),
         "split": split,
-        "protocol": result.protocol,
-        "headline": result.headline,
-        "queries": dict(result.queries),
-        "gallery": dict(result.gallery),
-        "notes": list(result.notes),
+        "protocol": plain.protocol,
+        "headline": plain.headline,
+        "queries": dict(plain.queries),
+        "gallery": dict(plain.gallery),
+        "notes": notes,
+        "chance": trivial_recalls(*_sizes(plain)),
+        "lowered": fallen,
         "fingerprint": run.table.fingerprint,
         "files": files,
-        "test_openings": run.facts["test_openings"],
+        "test_openings": counted["test_openings"],
+        "test_openings_in_all": run.openings_in_all,
         "rerank": None,
         "inductive": None,
         "diagnostics": diagnosed,
@@ -117,20 +138,25 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
         out: folder to write the two files to.
 
     Returns:
-        {"run", "split", "protocol", "files", "queries", "gallery", "fingerprint", "test_openings"}
+        {"run", "split", "protocol", "files", "queries", "gallery", "fingerprint", "test_openings",
+        "test_openings_in_all"}
 
     Raises:
-        UsageError: the run's table is not of the source cirr.
+        UsageError: the run's table is not of the source cirr, or the split is not test.
         RefusedError: as `evaluate_run`, or the split is not the whole of test1.
     """
     run = _open_run(folder, split)
-    queries = open_split(run.table, split, allow_test=True)
     source = run.table.description.source.get("name")
-    if not isinstance(queries, QuerySplit) or source != "cirr":
+    if source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
+    refuse_other_split("cirr/test1", split)
+    queries = open_split(run.table, split, allow_test=True)
+    assert isinstance(queries, QuerySplit)
     scored = run.embed(queries)
-    files = write_submissions(submissions(scored.blocks(), composed_queries(queries)), out)
-    run.log(Result("cirr/test1", {}, {}, {}), files[0].name)
+    named = submissions(scored.blocks(), composed_queries(queries))
+    counted = run.count_openings("cirr/test1")
+    files = write_submissions(named, out)
+    run.log(Result("cirr/test1", {}, {}, {}), files[0])
     return {
         "run": str(run.folder),
         "split": split,
@@ -139,11 +165,16 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
         "queries": {"query": len(queries)},
         "gallery": {"query": len(queries.items) - 1},
         "fingerprint": run.table.fingerprint,
-        "test_openings": run.facts["test_openings"],
+        "test_openings": counted["test_openings"],
+        "test_openings_in_all": run.openings_in_all,
     }
 
 
-@dataclass(frozen=True)
+def _sizes(result: Result) -> tuple[Mapping[str, float], Mapping[str, int], Mapping[str, int]]:
+    return result.metrics, result.queries, result.gallery
+
+
+@dataclass
 class _OpenedRun:
     """A run whose best checkpoint may be evaluated on a split.
 
@@ -153,7 +184,10 @@ class _OpenedRun:
         feed: readers of the table.
         table: the one it was trained on.
         saved: the checkpoint.
-        facts: what each of its evaluation files says of the run and of the split.
+        events: of its journal.
+        facts: what each of its evaluation files says of the run and of the split; after `count_openings` also which
+            opening of the test split it is.
+        openings_in_all: of the table's test rows by any weights, as far as the counting files know; set likewise.
     """
 
     folder: Path
@@ -161,7 +195,25 @@ class _OpenedRun:
     feed: Feed
     table: Table
     saved: checkpoint.Checkpoint
+    events: Sequence[Mapping[str, Any]]
     facts: dict[str, Any]
+    openings_in_all: int = 0
+
+    def count_openings(self, protocol: str) -> dict[str, Any]:
+        """The facts with the number of test openings; one more, with its id, where this opens the test split.
+
+        They are counted in the table and beside the run (raytrain/tracking/openings.py).
+        """
+        opened = Opened(hash_of_test(self.table), self.saved.manifest["files"][WEIGHTS], self.facts["uid"])
+        files = (self.folder.parent / OPENINGS, self.table.path / OPENINGS)
+        if self.facts["split"] == "test":
+            facts = {"run": self.folder.name, "protocol": protocol}
+            opening, counted = record_opening(files, opened, self.events, **facts)
+            self.facts["opening"] = {"id": opening, **opened._asdict()}
+        else:
+            counted = count_openings(files, opened, self.events)
+        self.facts["test_openings"], self.openings_in_all = counted
+        return self.facts
 
     def embed(self, queries: AnySplit, whole: bool = False) -> Scored:
         """The split with its embeddings.
@@ -173,8 +225,8 @@ class _OpenedRun:
         embedded = embed_split(self.model, queries, self.feed, default_device())
         return Scored(self.model, queries, *embedded, self.saved.config.evaluation.memory_mib, whole)
 
-    def log(self, result: Result, file: str) -> None:
-        """Write an evaluation into the run's journal; `file` is the name of its file."""
+    def log(self, result: Result, file: Path) -> None:
+        """Write an evaluation into the run's journal, with the digest of its file so that an edited one is noticed."""
         split = self.facts["split"]
         kind = "rerank/" if result.transductive else "inductive/" if result.inductive else ""
         Journal(self.folder).write(
@@ -183,8 +235,10 @@ class _OpenedRun:
             protocol=result.protocol,
             metrics={f"{kind}{split}/{name}": value for name, value in result.metrics.items()},
             rerank=result.rerank.as_dict() if result.rerank else None,
-            file=file,
+            file=file.name,
+            digest=digest_of(file),
             test_openings=self.facts["test_openings"],
+            **({"opening": self.facts["opening"]} if "opening" in self.facts else {}),
         )
 
 
@@ -199,18 +253,15 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder)
     table = unchanged_table(saved)
-    openings = sum(
-        event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in events
-    )
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
         "checkpoint": saved.path.name,
         "seed": saved.config.seed,
         "commit": provenance.commit(),
-        "test_openings": openings + (split == "test"),
+        "uid": record.uid,
     }
-    return _OpenedRun(folder, model, feed, table, saved, facts)
+    return _OpenedRun(folder, model, feed, table, saved, events, facts)
 
 
 def _temperatures_for(run: _OpenedRun, split: str) -> list[Temperatures]:

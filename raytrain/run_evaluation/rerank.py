@@ -19,7 +19,9 @@ from torch import Tensor
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodPart
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
-from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.protocols.named_split import split_of
+from raytrain.evaluation.report import digest_of, write_evaluation
+from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
@@ -27,6 +29,8 @@ from raytrain.evaluation.temperature_search.search import SearchResult, Setting,
 from raytrain.files import replacing, sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.openings import openings_of_journal
+from raytrain.tracking.run_record import first_start
 
 AGAIN = "Train the run again with evaluation.keep_similarity=true."
 
@@ -61,12 +65,13 @@ def rerank_run(
         rescore: makes the scores that banks and poolings need.
 
     Returns:
-        {"params": as `Temperatures.as_dict`, "before": rsum, "after": rsum, "settings_tried", "seconds"}
+        {"params": as `Temperatures.as_dict`, "before": rsum, "after": rsum, "settings_tried", "seconds", "lowered":
+        {metric: points that it lost}}
 
     Raises:
         UsageError: the run kept no similarities, Optuna is missing, or there is nothing to rescore with.
         DataError: they are damaged.
-        RefusedError: they are of the test split.
+        RefusedError: they are of the test split, or of other data than the run's.
     """
     folder = Path(folder).expanduser().resolve()
     facts, similarity, item_of_text = read_similarity(folder)
@@ -75,7 +80,10 @@ def rerank_run(
     if (bank_sizes or poolings) and rescore is None:
         raise UsageError("banks and poolings need the run's checkpoint")
     journal = Journal(folder)
-    start = journal.last("start") or {}
+    events = journal.read()
+    start = first_start(events)
+    if start.get("fingerprint") not in (None, facts["fingerprint"]):
+        raise RefusedError(f"{folder} holds validation similarities of other data than the run's. {AGAIN}")
     searches: dict[str | None, SearchResult] = {}
     for pooling in (None, *poolings):
         scores, bank = similarity, None
@@ -98,8 +106,10 @@ def rerank_run(
         earlier.unlink()
     origin = {"split": split, "fingerprint": facts["fingerprint"], "checkpoint": facts["checkpoint"]}
     origin |= {"seed": start.get("seed"), "commit": start.get("commit")}
-    for result in (before, after) if best.active else (before,):
-        write_evaluation(folder, result, origin)
+    counted = {"uid": start.get("uid"), "test_openings": len(set(openings_of_journal(events)))}
+    written = [
+        write_evaluation(folder, result, origin | counted) for result in ((before, after) if best.active else (before,))
+    ]
 
     record = RerankRecord(
         params=best.as_dict(),
@@ -123,8 +133,16 @@ def rerank_run(
     with replacing(figure) as part:
         part.write_text(rerank_figure(record.tried), encoding="utf-8")
     metrics = {f"{kind}/{split}/{key}": value for key, value in after.metrics.items()}
-    journal.write("rerank", params=record.params, metrics=metrics, settings_tried=record.settings_tried, kind=kind)
-    return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds"})
+    journal.write(
+        "rerank",
+        params=record.params,
+        metrics=metrics,
+        settings_tried=record.settings_tried,
+        kind=kind,
+        files={file.name: digest_of(file) for file in written},
+    )
+    fallen = {"lowered": lowered(before.metrics, after.metrics)}
+    return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds"}) | fallen
 
 
 def _listed(scores: Mapping[Setting, float]) -> list[list[Any]]:
@@ -163,6 +181,9 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
         raise DataError(Problem(str(path), None, f"not readable: {error}", AGAIN)) from None
     if split == "test":
         raise RefusedError(f"{path} holds scores of the test split; temperatures are chosen on validation alone")
+    if split_of(str(facts.get("protocol"))) != split:
+        what = f"protocol {facts.get('protocol')} for scores of split '{split}'"
+        raise DataError(Problem(str(path.with_suffix(".json")), None, what, AGAIN))
     if sha256(path) != wanted:  # in pieces: the file may be larger than what is free
         raise DataError(Problem(str(path), None, "its sha256 is not the one that its description names", AGAIN))
     if scores.ndim != 2 or len(scores) != len(owner) or scores.dtype != np.float32:

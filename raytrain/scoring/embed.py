@@ -20,8 +20,9 @@ from raytrain.data.load.batches import (
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit, QuerySplit, Split
 from raytrain.distributed import gather, padded, rank, world_size
-from raytrain.errors import NonFiniteError
+from raytrain.errors import NonFiniteError, UsageError
 from raytrain.evaluation.ranking.counts import Counts
+from raytrain.evaluation.ranking.precision import HALF, widened
 from raytrain.evaluation.ranking.recall import Direction
 from raytrain.evaluation.ranking.streaming import MEMORY_MIB, Tile, cut, stream_counts
 from raytrain.methods.base import Method
@@ -103,10 +104,15 @@ def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
 
     Raises:
         NonFiniteError: by the function, when a score is not finite.
+        UsageError: likewise, when the method computes similarities in half precision.
     """
 
     def tile(queries: Tensor | slice, images: slice) -> Tensor:
-        scores = model.similarity(query[queries], gallery[images]).float()
+        scores = model.similarity(widened(query[queries]), widened(gallery[images]))
+        if scores.dtype in HALF:
+            name = f"{type(model).__name__}.similarity"
+            raise UsageError(f"{name} gives {scores.dtype}, in which near scores tie; it has to compute in float32")
+        scores = scores.float()
         # one sum is much faster than a test of each score
         if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
             raise NonFiniteError("similarities are not finite; check the features, or the model diverged")
@@ -115,7 +121,7 @@ def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(query.device.type, enabled=False):  # in a caller's autocast too
             yield tile
     finally:
         model.train(was_training)

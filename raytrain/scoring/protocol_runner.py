@@ -18,6 +18,7 @@ from raytrain.evaluation.protocols.cirr import evaluate_cirr
 from raytrain.evaluation.protocols.composed import Blocks, evaluate_composed, is_whole, unknown_protocol
 from raytrain.evaluation.protocols.fashion_iq import evaluate_fashion, find_fashion
 from raytrain.evaluation.protocols.many_to_many import Rows, evaluate_relevance
+from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import (
     PARTIAL,
     Places,
@@ -107,9 +108,10 @@ def queries_for_protocol(split: AnySplit, protocol: str) -> AnySplit:
 
     Raises:
         RefusedError: a published protocol on another number of images and captions.
-        UsageError: a protocol that does not exist, is not for this kind of table, or needs a package.
+        UsageError: a protocol that does not exist, is of another split, is not for this kind of table, or needs a
+            package.
     """
-    _check_source(split, protocol)
+    _check_protocol(split, protocol)
     if not isinstance(split, QuerySplit):
         definition = find_protocol(protocol)
         check_size(definition, len(split.texts), len(split.items))
@@ -117,8 +119,6 @@ def queries_for_protocol(split: AnySplit, protocol: str) -> AnySplit:
             packaged_files()
         return split
     fashion = find_fashion(protocol)
-    if fashion is None and not is_whole(protocol) and protocol.removeprefix(PARTIAL) != "cirr/val":
-        raise unknown_protocol(protocol)
     return split.in_both_orders() if fashion is not None and fashion.orders == "both" else split
 
 
@@ -138,10 +138,10 @@ def split_result(
 
     Raises:
         RefusedError: a published protocol on another gallery.
-        UsageError: a protocol that does not exist, or is not for this kind of table.
+        UsageError: a protocol that does not exist, is of another split, or is not for this kind of table.
     """
     split = scored.split
-    _check_source(split, protocol)
+    _check_protocol(split, protocol)
     if isinstance(split, QuerySplit):
         result = _composed_result(scored, split, protocol)
     else:
@@ -190,12 +190,18 @@ def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[
     }
 
 
-def _check_source(split: AnySplit, protocol: str) -> None:
-    """Raises UsageError where a benchmark is asked for on a table of another source."""
+def _check_protocol(split: AnySplit, protocol: str) -> None:
+    """Raises UsageError where a protocol does not exist or is of another source or kind of tables, or another split."""
     needed = SOURCES.get(protocol.removeprefix(PARTIAL).partition("/")[0])
     source = _source(split).get("name")
     if needed is not None and source != needed:
         raise UsageError(f"no protocol '{protocol}' for a table of the source {source}: it is for those of {needed}")
+    if isinstance(split, QuerySplit):
+        if find_fashion(protocol) is None and not is_whole(protocol) and protocol.removeprefix(PARTIAL) != "cirr/val":
+            raise unknown_protocol(protocol)
+    else:
+        find_protocol(protocol)
+    refuse_other_split(protocol, split.name)
 
 
 def _source(split: AnySplit) -> Mapping[str, Any]:

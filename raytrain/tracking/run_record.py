@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,6 +127,12 @@ def run_record(folder: Path, events: Sequence[Mapping[str, Any]]) -> RunRecord:
         elif event["event"] == "end":
             end = event
     return RunRecord(folder, first_start(events), uid, resumed, dict(sorted(epoch_events.items())), end)
+
+
+def step_of(checkpoint: object) -> int | None:
+    """The step that a checkpoint's name carries: 936 of checkpoint_00000936."""
+    digits = re.search(r"\d+$", str(checkpoint))
+    return int(digits[0]) if digits else None
 
 
 def first_start(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

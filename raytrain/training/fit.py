@@ -19,6 +19,7 @@ from raytrain.config import RunConfig
 from raytrain.data.load.batches import Batches, TimedBatches, to_device
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
+from raytrain.data.table.splits import validation_facts
 from raytrain.data.table.test_guard import closed_while, refuse_test
 from raytrain.distributed import any_rank, default_device, gather, rank, world_size
 from raytrain.errors import Interrupted, NonFiniteError
@@ -99,7 +100,15 @@ def fit(
     if saved is not None:
         state.restore(saved)
     fingerprint, features_on = val.table.fingerprint, "disk" if train_feed is feed else "device"
-    log.start_or_resume(state, saved, parent=parent, fingerprint=fingerprint, features_on=features_on, memory=memory)
+    log.start_or_resume(
+        state,
+        saved,
+        parent=parent,
+        fingerprint=fingerprint,
+        features_on=features_on,
+        validation=validation_facts(train, val),
+        memory=memory,
+    )
 
     def save(metrics: Mapping[str, float] | None = None) -> Path | None:
         log.refuse_other_life()

@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from raytrain.config import flatten, recorded_plugins
 from raytrain.distributed import rank, world_size
@@ -39,6 +40,7 @@ class RunLog:
         parent: str | None,
         fingerprint: str,
         features_on: str,
+        validation: Mapping[str, Any],
         memory: Estimate | None,
     ) -> None:
         """Write that the run starts, or that it goes on from a checkpoint.
@@ -51,6 +53,7 @@ class RunLog:
             parent: uid of the sweep that the run belongs to.
             fingerprint: of the table.
             features_on: "disk" or "device", where the features of the training split are read from.
+            validation: what `validation_facts` says of the split that selects.
             memory: what the run is expected to hold of its share of a GPU.
         """
         if self.journal is None:
@@ -72,6 +75,7 @@ class RunLog:
                 workers=world_size(),
                 device=provenance.device_name(state.device),
                 features_on=features_on,
+                validation=validation,
                 versions=provenance.versions(),
                 parameters=sum(parameter.numel() for parameter in state.model.parameters()),
                 **({"memory": memory.as_dict()} if memory else {}),

@@ -12,7 +12,8 @@ from raytrain.cli.main import main
 RESULT: dict[str, Any] = {
     "run": "a", "protocol": "split/val", "headline": "rsum", "notes": ["a note"], "rerank": {"rsum": 320.25},
     "metrics": {"rsum": 312.5, "i2t/recall_at_1": 40.0, "i2t/median_rank": 2.0}, "inductive": None,
-    "queries": {"i2t": 1000, "t2i": 5000}, "gallery": {"i2t": 5000}, "diagnostics": None,
+    "queries": {"i2t": 1000, "t2i": 5000}, "gallery": {"i2t": 5000}, "diagnostics": None, "split": "val",
+    "chance": {"i2t/recall_at_1": 25.0}, "lowered": {}, "test_openings": 0, "test_openings_in_all": 0,
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "a"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "a split/val: rsum 312.5  i2t/R@1 40.0",
+        "a split/val: rsum 312.5  i2t/R@1 40.0 (chance 25.0)",
         "a split/val re-ranked (transductive): rsum 320.2",
         "  queries: i2t 1,000, t2i 5,000",
         "  gallery: i2t 5,000",
@@ -46,6 +47,15 @@ def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytes
     assert main(["evaluate", "a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RESULT
     assert asked == [("a", "val", None, None, {"diagnostics": False})] * 2
+
+
+def test_an_opening_of_test_is_printed_with_its_number(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("split", "test"), ("test_openings", 2), ("test_openings_in_all", 37)):
+        monkeypatch.setitem(RESULT, name, value)
+    assert main(["evaluate", "a", "--split", "test"]) == 0
+    assert "  opening 2 of test by this run or its weights, of 37 of these test rows\n" in capsys.readouterr().out
 
 
 def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +94,11 @@ def test_rerank_takes_lists_of_names_and_sizes(
 
     def rerank_run(*given: Any) -> dict[str, Any]:
         calls.append(given)
-        return {"params": {"t2i": 1}, "before": 300.0, "after": 301.5, "settings_tried": 7, "seconds": 0.25}
+        fallen = {"t2i/recall_at_1": 0.25} if len(calls) > 1 else {}
+        return {
+            "params": {"t2i": 1}, "before": 300.0, "after": 301.5, "settings_tried": 7, "seconds": 0.25,
+            "lowered": fallen,
+        }  # fmt: skip
 
     monkeypatch.setattr("raytrain.run_evaluation.rerank.rerank_run", rerank_run)
     monkeypatch.setattr("raytrain.run_evaluation.rescore.Rescore", lambda folder: f"scores of {folder}")
@@ -92,6 +106,7 @@ def test_rerank_takes_lists_of_names_and_sizes(
     assert capsys.readouterr().out == "{'t2i': 1}: val rsum 300.0 -> 301.5, 7 settings in 0.2 s\n"
     flags = ["--trials", "5", "--seed", "3", "--modes", "cross", "--bank", "500,2000", "--pooling", "max,mean"]
     assert main(["rerank", "a", *flags]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  lowers t2i/recall_at_1 by 0.2 on validation"]
     assert [(*given[:3], *given[4:]) for given in calls] == [
         ("a", 200, 0, [], [], None), ("a", 5, 3, [500, 2000], ["max", "mean"], "scores of a"),
     ]  # fmt: skip

@@ -111,3 +111,16 @@ def test_a_wrong_flag_starts_nothing(
     assert main(line.split()) == 2
     assert message in capsys.readouterr().err
     assert asked == {}
+
+
+def test_a_sweep_over_a_recipe_that_selects_on_what_it_trains_on_says_so(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["sweep", "dvse", "--recipe", "dvse_emoji", "--name", "s", "--tracking", "none", "--json"]
+    words = "split 'train', which it trains on"
+    for changes, selection in (([], ""), (["data.val_split=train"], words)):
+        assert main([*line, *changes]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["selected_on"] == selection
+        assert (f"every trial is selected on {words}" in printed.err) == bool(changes)
+        assert (f"best s-t002 412.50, selected on {words}" in printed.err) == bool(changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,3 +62,14 @@ def test_a_submitted_job_trains_on_its_cluster_with_the_defaults(
 def test_no_cpu_is_refused(asked: dict[str, Any], tmp_path: Path) -> None:
     assert main(["train", "dvse_emoji", "--workers=1", "--cpus-per-worker=0", f"storage={tmp_path}"]) == 2
     assert "config" not in asked
+
+
+def test_a_run_that_selects_on_what_it_trains_on_says_so_before_and_in_its_result(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"train dvse_emoji --workers 1 name=a storage={tmp_path} data.table={tmp_path} data.val_split=train --json"
+    assert main([*line.split(), "--tracking", "none"]) == 0
+    printed = capsys.readouterr()
+    words = "split 'train', which it trains on"
+    assert printed.err.startswith(f"selected on {words}; leaderboards list such runs in a table of their own\n")
+    assert json.loads(printed.out)["selected_on"] == words

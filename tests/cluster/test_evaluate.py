@@ -16,6 +16,7 @@ from raytrain.data.table import Split, Table
 from raytrain.errors import UsageError
 from raytrain.evaluation.ranking.counts import image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.ranking.recall import DIRECTIONS
+from raytrain.methods.dvse import DVSE
 from raytrain.scoring import embed
 from raytrain.scoring.embed import embed_split, score
 from raytrain.scoring.feed import open_feed
@@ -71,6 +72,23 @@ def test_what_cannot_be_sharded_is_an_error_of_usage_before_anything_starts(tmp_
         evaluate_by_shards(tmp_path, "val", "coco/1k5f", shards=2)
     with pytest.raises(UsageError, match="at least 1"):
         evaluate_by_shards(tmp_path, "val", None, shards=-1)
+    for split, protocol in (("val", "split/test"), ("val", "coco/5k"), ("test", "karpathy/val")):
+        with pytest.raises(UsageError, match=f"protocol {protocol} is of split"):
+            evaluate_by_shards(tmp_path, split, protocol, shards=2)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_shards_rank_no_scores_of_half_precision(
+    precision: torch.dtype, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(table, tmp_path)
+    split, feed = open_tables(config)["val"], open_feed(config, table)
+    assert isinstance(split, Split)
+    similarity = DVSE.similarity
+    monkeypatch.setattr(DVSE, "similarity", lambda *given: similarity(*given).to(precision))
+    shard = Shard(build_method(config, feed), feed, split, CPU, memory_mib=1.0)
+    with pytest.raises(UsageError, match=r"DVSE\.similarity gives"):
+        rank_by_shards([shard], split, here, lambda promise: promise)
 
 
 SCRIPT = """

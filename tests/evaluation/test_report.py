@@ -17,7 +17,10 @@ from raytrain.evaluation.report import evaluation_name, read_evaluations, read_r
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from tests.evaluation.oracles import blocks_of
 
-FACTS = {"split": "test", "fingerprint": "f" * 64, "checkpoint": "best", "seed": 0, "commit": "abc"}
+FACTS = {
+    "split": "test", "fingerprint": "f" * 64, "checkpoint": "best", "seed": 0, "commit": "abc", "uid": "r",
+    "test_openings": 1,
+}  # fmt: skip
 FIVE_FOLDS = Protocol("coco/1k5f", items=20, texts=60, folds=5)
 
 

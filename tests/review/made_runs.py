@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raytrain.evaluation.protocols.protocols import evaluate
-from raytrain.evaluation.report import write_evaluation
+from raytrain.evaluation.report import digest_of, write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.files import sha256, write_json
 from raytrain.tracking.journal import Journal
@@ -66,12 +67,30 @@ def make_run(
                 "checkpoint": checkpoint,
                 "seed": seed,
                 "commit": "c0ffee",
+                "uid": folder.name,
+                "test_openings": int(split == "test"),
             }
             protocol = test if split == "test" and test else "split/val"
-            write_evaluation(folder, evaluate(similarity, owner, protocol, applied), facts)
+            log_evaluation(journal, write_evaluation(folder, evaluate(similarity, owner, protocol, applied), facts))
     if status:
         journal.write("end", status=status, error=None, metrics={})
     return dict(metrics)
+
+
+def log_evaluation(journal: Journal, file: Path) -> None:
+    """What a journal says of an evaluation file that was written."""
+    document = json.loads(file.read_text(encoding="utf-8"))
+    journal.write(
+        "evaluation", split=document["split"], protocol=document["protocol"], metrics={}, rerank=document["rerank"],
+        file=file.name, digest=digest_of(file), test_openings=document["test_openings"],
+    )  # fmt: skip
+
+
+def change_evaluation(folder: Path, name: str, **changes: Any) -> None:
+    """Write an evaluation of a run anew, with other fields, as if it had been measured so."""
+    file = folder / "evaluation" / name
+    document = json.loads(file.read_text(encoding="utf-8")) | changes
+    log_evaluation(Journal(folder), write_json(file, document))
 
 
 def keep_scores(folder: Path, similarity: Tensor, owner: Tensor, fingerprint: str = DATA, split: str = "val") -> None:

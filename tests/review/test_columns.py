@@ -23,7 +23,8 @@ CSV_HEADER = [
     *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, *COMPOSED, "rsum", "rsum_sd")),
     "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "first", "first_split",
     "first_difference", "first_low", "first_high", "first_p", "worker_seconds", "gpu_seconds", "cpu_seconds",
-    "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders",
+    "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders", "rerank_gain/val", "rerank_gain/test",
+    "rerank_lowers_test", "unequal", "test_openings", "test_openings_in_all", "selection", "chance",
 ]  # fmt: skip
 """What scripts read; a name that goes or moves breaks them."""
 

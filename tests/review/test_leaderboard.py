@@ -10,9 +10,13 @@ import pytest
 
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.board import IMAGE_TEXT
+from raytrain.review.columns import as_dict
 from raytrain.review.leaderboard import read_board
+from raytrain.review.page import to_html
+from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
+from raytrain.review.write import write_leaderboard
 from raytrain.tracking.journal import Journal
-from tests.review.made_runs import make_run
+from tests.review.made_runs import change_evaluation, make_run
 from tests.review.made_sweeps import PRICES
 
 FR = Temperatures("cross", 20.0, None)
@@ -113,10 +117,8 @@ def test_rows_are_ordered_by_validation_and_re_ranked_ones_are_marked(tmp_path: 
 
 def test_a_test_score_under_other_temperatures_than_the_searched_ones_is_not_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "a", temperatures=FR)
-    path = tmp_path / "e" / "a" / "evaluation" / "test.rerank.json"
-    document = json.loads(path.read_text())
-    document["rerank"]["i2t"] = 170.0
-    path.write_text(json.dumps(document))
+    document = json.loads((tmp_path / "e" / "a" / "evaluation" / "test.rerank.json").read_text())
+    change_evaluation(tmp_path / "e" / "a", "test.rerank.json", rerank={**document["rerank"], "i2t": 170.0})
     (row,) = (row for row in read_board(tmp_path).rows if row.transductive)
     assert row.val.rsum is not None
     assert row.test.rsum is None
@@ -180,12 +182,10 @@ def test_costs_are_means_per_run_with_losses_and_money(tmp_path: Path) -> None:
 def test_a_protocol_without_rsum_has_its_headline_and_the_validation_rsum(tmp_path: Path) -> None:
     for seed, value in ((0, 40.0), (1, 50.0)):
         make_run(tmp_path / "e" / f"s{seed}", seed=seed)
-        path = tmp_path / "e" / f"s{seed}" / "evaluation" / "test.json"
-        document = json.loads(path.read_text())
-        document |= {"protocol": "cub/test", "headline": "mean_map", "metrics": {"mean_map": value}}
-        path.write_text(json.dumps(document))
+        mean_map = {"protocol": "class/test", "headline": "mean_map", "metrics": {"mean_map": value}}
+        change_evaluation(tmp_path / "e" / f"s{seed}", "test.json", **mean_map)
     (row,) = read_board(tmp_path).rows
-    assert row.protocol == "cub/test"
+    assert row.protocol == "class/test"
     assert row.headline is not None
     assert (row.headline.name, row.headline.value) == ("test mean_map", 45.0)
     assert row.headline.sd == pytest.approx(50**0.5)
@@ -193,3 +193,74 @@ def test_a_protocol_without_rsum_has_its_headline_and_the_validation_rsum(tmp_pa
     (tmp_path / "e" / "s1" / "evaluation" / "test.json").unlink()
     (row,) = read_board(tmp_path).rows
     assert row.headline is not None and row.headline.value is None  # of one seed of two
+
+
+def test_re_ranking_that_lowers_test_is_shown_as_such_in_every_form(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a", temperatures=FR)
+    plain = json.loads((tmp_path / "e" / "a" / "evaluation" / "test.json").read_text())["metrics"]
+    worse = {name: value - 2.0 for name, value in plain.items()}
+    change_evaluation(tmp_path / "e" / "a", "test.rerank.json", metrics=worse)
+    board = read_board(tmp_path)
+    marked, other = sorted(board.rows, key=lambda row: not row.transductive)
+    assert marked.gain["test"] == pytest.approx(-2.0) and other.gain == {} and other.lowered["test"] == {}
+    assert marked.gain["val"] == pytest.approx((marked.val.rsum or 0) - (other.val.rsum or 0))
+    assert marked.lowered["test"]["rsum"] == pytest.approx(2.0)
+    for text in (to_text(board), to_markdown(board), to_html(board)):
+        assert "test -2.0 (lowers i2t R@1, i2t R@5" in text
+    assert "transductive, lowers test" in to_latex(board)
+    values = as_dict(marked)
+    assert values["rerank_gain/test"] == pytest.approx(-2.0)
+    assert values["rerank_lowers_test"]["rsum"] == pytest.approx(2.0)
+    assert "rsum=2" in to_csv(board)
+
+
+def test_a_recall_that_chance_reaches_says_so_beside_the_number_in_every_form(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a")  # 20 images: R@10 in a random order is 50
+    board = read_board(tmp_path)
+    (row,) = board.rows
+    assert row.chance["test"]["t2i/recall_at_10"] == pytest.approx(50.0)
+    number = f"{row.test.metrics['t2i/recall_at_10']:.1f} (chance 50.0)"
+    for text in (to_text(board), to_markdown(board), to_html(board), to_latex(board)):
+        assert number in text
+    assert as_dict(row)["chance"]["test/t2i/recall_at_10"] == pytest.approx(50.0)
+    assert "test/t2i/recall_at_10=50" in to_csv(board)
+    assert "t2i/recall_at_1" not in row.chance["test"]
+
+
+def test_the_sizes_of_a_run_that_was_never_evaluated_come_from_its_journal(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a", test=None)
+    (tmp_path / "e" / "a" / "evaluation" / "val.json").unlink()
+    journal = tmp_path / "e" / "a" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert read_board(tmp_path).rows[0].chance["val"] == {}
+    lines[0]["validation"] = {"queries": {"i2t": 9, "t2i": 9}, "gallery": {"i2t": 9, "t2i": 9}, "trained": None}
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert read_board(tmp_path).rows[0].chance["val"]["t2i/recall_at_10"] == 100.0
+
+
+def test_what_is_left_out_is_listed_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "e" / "a", seed=0)
+    make_run(tmp_path / "e" / "b", seed=0)
+    path = tmp_path / "e" / "b" / "evaluation" / "test.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"rsum": 600.0}}))
+    written = write_leaderboard(tmp_path)
+    assert [(left["run"], left["file"], left["why"].split(";")[0]) for left in written["left_out"]] == [
+        ("b", "test.json", "changed since it was written"),
+        ("b", "", "seed 0 of these settings counts from a"),
+    ]
+    page = (tmp_path / "leaderboard.html").read_text()
+    for text in (capsys.readouterr().out, (tmp_path / "leaderboard.md").read_text(), page):
+        assert "b test.json: changed since it was written" in text
+        assert "b: seed 0 of these settings counts from a" in text
+    assert "600" not in (tmp_path / "leaderboard.csv").read_text()
+
+
+def test_rows_name_the_shared_settings_in_which_they_differ_from_the_first(tmp_path: Path) -> None:
+    shared = {"optim.batch_size": 128, "optim.num_epochs": 25}
+    make_run(tmp_path / "e" / "dvse", strength=2.0, **{"encoder.dim": 256, **shared})
+    make_run(tmp_path / "e" / "dive", **{"method.kind": "dive", "encoder.dim": 128, "optim.lr": 2e-3, **shared})
+    first, second = read_board(tmp_path).rows
+    assert (first.method, second.method) == ("dvse", "dive")
+    assert {"dim=256", "lr=0.0005"} <= set(first.settings.split(", "))
+    assert {"dim=128", "lr=0.002"} <= set(second.settings.split(", "))
+    assert "batch_size" not in second.settings

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
+from raytrain.review.board import Board
+from raytrain.review.page import to_html
 from raytrain.review.trials import read_sweeps
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import write_space
@@ -13,7 +16,7 @@ def sweep(folder: Path, numbers: list[int], **start: object) -> None:
     journal = Journal(folder)
     journal.write("start", kind="sweep", uid=folder.name, **start)
     for number in numbers:
-        journal.write("trial", number=number, value=300.0 + number)
+        journal.write("trial", number=number, value=300.0 + number, params={}, state="complete", run=f"t{number}")
 
 
 def test_trials_come_by_number_with_the_sweeps_space_and_cost(tmp_path: Path) -> None:
@@ -39,3 +42,14 @@ def test_runs_and_sweeps_without_trials_are_left_out(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "empty", [])
     Journal(tmp_path / "e" / "run").write("start", kind="run", uid="r")
     assert read_sweeps(tmp_path) == {}
+
+
+def test_a_sweep_that_selects_on_what_it_trains_on_is_marked_and_its_chart_says_so(tmp_path: Path) -> None:
+    sweep(tmp_path / "e" / "s", [0, 1, 2], config={"data.val_split": "train"})
+    sweep(tmp_path / "e" / "t", [0, 1, 2], config={"data.val_split": "val"})
+    sweeps = read_sweeps(tmp_path)
+    words = "split 'train', which it trains on"
+    assert {name: marked.selection for name, marked in sweeps.items()} == {"e/s": words, "e/t": ""}
+    page = html.unescape(to_html(Board([], {}), sweeps))
+    assert f"Sweep e/s, selected on {words}" in page
+    assert "Sweep e/t<" in page

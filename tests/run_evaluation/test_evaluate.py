@@ -15,16 +15,20 @@ from raytrain.cli.main import main
 from raytrain.config import RunConfig
 from raytrain.data.build import build
 from raytrain.data.table import AnySplit, Split, Table
+from raytrain.data.table.test_guard import OPENINGS
 from raytrain.data.table.writer import add_feature
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.evaluation.protocols import cirr as cirr_protocol
 from raytrain.evaluation.protocols.protocols import Result, evaluate
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.files import sha256
+from raytrain.methods.dvse import DVSE
 from raytrain.review.leaderboard import read_board
 from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.run_evaluation.evaluate import evaluate_run, searched_temperatures, submit_run
 from raytrain.run_evaluation.rerank import rerank_run
+from raytrain.run_evaluation.rescore import Rescore
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.run import train
@@ -78,8 +82,9 @@ def finished(table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run."""
+def run(finished: Path, table: Table, tmp_path: Path) -> Path:
+    """A copy of the finished run, and nobody has opened the test split of its table yet."""
+    (table.path / OPENINGS).unlink(missing_ok=True)
     return Path(shutil.copytree(finished, tmp_path / "default" / "run"))
 
 
@@ -113,6 +118,87 @@ def test_openings_of_the_test_split_are_counted_and_those_of_others_are_not(run:
     counts = [evaluate_run(run, split)["test_openings"] for split in ("val", "test", "train", "test")]
     assert counts == [0, 1, 1, 2]
     assert [event["test_openings"] for event in evaluations(run)] == counts
+
+
+@pytest.mark.parametrize(
+    ("protocol", "split"),
+    [
+        ("split/test", "val"), ("karpathy/test", "val"), ("class/test", "val"), ("split/train", "val"),
+        ("split/val", "test"), ("split/test", "train"), ("coco/1k5f", "val"), ("partial/coco/eccv", "val"),
+        ("flickr30k/1k", "val"),
+    ],
+)  # fmt: skip
+def test_a_protocol_of_another_split_is_a_wrong_command_and_opens_nothing(
+    protocol: str, split: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--split", split, "--protocol", protocol]) == 2
+    assert f"protocol {protocol} is of split" in capsys.readouterr().err
+    assert evaluations(run) == [] and not list((run / "evaluation").glob(f"*{protocol.replace('/', '-')}*"))
+
+
+def test_an_evaluation_file_states_split_protocol_data_run_and_openings(run: Path) -> None:
+    for openings in (1, 2):
+        answer = evaluate_run(run, "test")
+        written = json.loads(Path(answer["files"][0]).read_text())
+        stated = {name: written[name] for name in ("split", "protocol", "fingerprint", "uid", "test_openings")}
+        start = Journal(run).last("start")
+        assert start is not None
+        assert stated == {
+            "split": "test", "protocol": "split/test", "fingerprint": answer["fingerprint"], "uid": start["uid"],
+            "test_openings": openings,
+        }  # fmt: skip
+
+
+def test_a_copied_or_renamed_run_goes_on_counting_openings(run: Path, table: Table, tmp_path: Path) -> None:
+    assert evaluate_run(run, "test")["test_openings"] == 1
+    copied = Path(shutil.copytree(run, tmp_path / "elsewhere" / "copied"))
+    assert evaluate_run(copied, "test")["test_openings"] == 2
+    events = [event for event in Journal(copied).read() if event["event"] != "evaluation"]
+    events[0]["uid"] = "forged"
+    renamed = Path(shutil.move(copied, tmp_path / "elsewhere" / "renamed"))
+    (renamed / "journal.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    answer = evaluate_run(renamed, "test")
+    assert (answer["test_openings"], answer["test_openings_in_all"]) == (3, 3)
+    (table.path / OPENINGS).unlink()  # the file beside the runs counts too
+    assert evaluate_run(renamed, "test")["test_openings"] == 3  # two of them were counted beside it
+    assert evaluate_run(run, "val")["test_openings"] >= 1
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_no_path_ranks_scores_of_half_precision(
+    precision: torch.dtype, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    similarity = DVSE.similarity
+    monkeypatch.setattr(DVSE, "similarity", lambda *given: similarity(*given).to(precision))
+    whole = Temperatures("cross", 5.0, 5.0)
+    for options in ({}, {"split": "test"}, {"diagnostics": True}, {"protocol": "class/val"}):
+        with pytest.raises(UsageError, match=r"DVSE.similarity gives torch\.b?float16"):
+            evaluate_run(run, **options)  # type: ignore[arg-type]
+    write_search(run, {}, whole, "rerank.json")
+    with pytest.raises(UsageError, match="has to compute in float32"):
+        evaluate_run(run)
+    rescore = Rescore(run)
+    for bank in (0, 6):
+        with pytest.raises(UsageError, match="has to compute in float32"):
+            rescore("mean", bank, 0, rescore.checkpoint)
+    assert evaluations(run) == []
+    similarities = run / "evaluation" / "similarity_val.npy"
+    np.save(similarities, np.load(similarities).astype(np.float16))
+    facts = json.loads(similarities.with_suffix(".json").read_text())
+    similarities.with_suffix(".json").write_text(json.dumps(facts | {"sha256": sha256(similarities)}))
+    with pytest.raises(DataError, match="float16"):
+        rerank_run(run, trials=0)
+
+
+def test_a_table_that_cannot_be_written_gives_a_warning_and_the_runs_folder_counts(
+    run: Path, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table.path / OPENINGS).mkdir()  # which nobody can append to, not even root
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot be written"):
+            assert [evaluate_run(run, "test")["test_openings"] for _ in range(2)] == [1, 2]
+    finally:
+        (table.path / OPENINGS).rmdir()
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", None])

@@ -28,7 +28,7 @@ def test_temperatures_are_found_written_and_reproduced(tmp_path: Path) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder, test=None)
     result = rerank_run(folder, trials=10, seed=0)
-    assert set(result) == {"params", "before", "after", "settings_tried", "seconds"}
+    assert set(result) == {"params", "before", "after", "settings_tried", "seconds", "lowered"}
     assert result["after"] > result["before"]
     document = json.loads((folder / "rerank.json").read_text())
     again = evaluate(*scores(0), "split/val", Temperatures.from_dict(document["params"]))

@@ -9,12 +9,15 @@ import torch
 from raytrain.data.load import batches
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
+from raytrain.errors import UsageError
 from raytrain.methods.base import Method
-from raytrain.scoring.embed import embed_split, score
+from raytrain.scoring.composed_queries import blocks_of
+from raytrain.scoring.embed import count_pairs, embed_split, score
 from raytrain.scoring.feed import open_feed
 from raytrain.training.build import build_method
 from raytrain.training.run import open_tables
 from tests.runs import tiny
+from tests.scoring.dot import Dot
 
 
 @pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"])
@@ -92,3 +95,30 @@ def test_batches_of_different_lengths_give_the_scores_of_one_batch(
     for part, expected in zip(parts, whole, strict=True):
         torch.testing.assert_close(part, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(score(model, *parts), score(model, *whole), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_scores_are_never_of_half_precision(precision: torch.dtype) -> None:
+    """Neither where embeddings are, nor in a caller's autocast; a method that computes in it is refused."""
+    generator = torch.Generator().manual_seed(0)
+    query, gallery = torch.rand(6, 4, generator=generator), torch.rand(3, 4, generator=generator)
+    owner = torch.arange(3).repeat_interleave(2)
+    half = query.to(precision), gallery.to(precision)
+    expected = half[0].float() @ half[1].float().T
+    torch.testing.assert_close(score(Dot(), *half), expected, rtol=1e-6, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = score(Dot(), query, gallery)
+    torch.testing.assert_close(inside, query @ gallery.T, rtol=1e-6, atol=0)
+
+    class Half(Dot):
+        def similarity(self, query: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
+            return super().similarity(query, gallery).to(precision)
+
+    blocks = blocks_of(Half(), query, gallery, 1.0)
+    for compute in (
+        lambda: score(Half(), query, gallery),
+        lambda: count_pairs(Half(), query, gallery, owner),
+        lambda: list(blocks(torch.arange(6), None)),
+    ):
+        with pytest.raises(UsageError, match=r"Half\.similarity gives"):
+            compute()

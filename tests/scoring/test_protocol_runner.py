@@ -102,7 +102,19 @@ def test_a_protocol_that_cannot_be_is_refused_before_anything_is_embedded(name: 
 def test_a_missing_package_is_told_before_anything_is_embedded(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="raytrain\\[eval\\]"):
-        queries_for_protocol(table.split("val"), "partial/coco/cxc")
+        queries_for_protocol(table.split("test", allow_test=True), "partial/coco/cxc")
+
+
+def test_a_protocol_of_another_split_is_refused_by_the_functions_too(table: Table, tmp_path: Path) -> None:
+    val = table.split("val")
+    for name in ("split/test", "karpathy/train", "class/test", "coco/1k5f", "partial/coco/eccv", "flickr30k/1k"):
+        for call in (queries_for_protocol, lambda split, name: split_result(scored(split), name)):
+            with pytest.raises(UsageError, match=f"protocol {name} is of split"):
+                call(val, name)
+    root = cirr(tmp_path / "root")
+    train = QuerySplit(build("cirr", root, tmp_path / "table"), "train")
+    with pytest.raises(UsageError, match="partial/cirr/val is of split 'val', and split 'train'"):
+        queries_for_protocol(train, "partial/cirr/val")
 
 
 def written(path: Path, source: str, items: list[Item], queries: list[Query], gallery: Gallery = "split") -> Table:
@@ -199,5 +211,5 @@ def test_the_real_cub_has_the_published_unseen_gallery(real_data: Path, tmp_path
     assert result.queries == {"i2t": 2933, "t2i": 29330}
     assert result.gallery == {"i2t": 29330, "t2i": 2933}
     assert result.metrics["class/r_precision"] == pytest.approx(2, abs=0.5)  # one of 50 species
-    with pytest.raises(RefusedError, match="2,933 images instead of 1,764"):
+    with pytest.raises(UsageError, match="cub/seen is of split 'val'"):
         split_result(scored(test), "cub/seen")

@@ -34,8 +34,9 @@ def state(config: RunConfig, table: Table) -> TrainState:
 
 
 def start(log: RunLog, state: TrainState, saved: checkpoint.Checkpoint | None = None) -> None:
+    memory, validation = None if saved else Estimate(1, 2), {"split": "val", "trained": None}
     log.start_or_resume(
-        state, saved, parent="sweep", fingerprint="f", features_on="disk", memory=Estimate(1, 2) if not saved else None
+        state, saved, parent="sweep", fingerprint="f", features_on="disk", validation=validation, memory=memory
     )
 
 
@@ -56,6 +57,7 @@ def test_a_start_says_what_the_run_is_and_where_it_trains(config: RunConfig, sta
     assert event["device"].endswith("CPU")
     assert event["config"]["optim.lr"] == 1e-3
     assert event["parameters"] == sum(parameter.numel() for parameter in state.model.parameters())
+    assert event["validation"] == {"split": "val", "trained": None}
     assert event["memory"] == {"needed_bytes": 1, "allowed_bytes": 2, "ran_out": False}
     assert {"torch", "python"} <= set(event["versions"])
 

@@ -7,11 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from raytrain.data.table import AnySplit, QuerySplit, Table
 from raytrain.errors import NonFiniteError, UsageError
+from raytrain.methods.dvse import DVSE
 from raytrain.scoring.embed import embed_split
 from raytrain.scoring.feed import Feed, open_feed
 from raytrain.scoring.validate import ValidationScores, validation_metrics
@@ -154,3 +156,23 @@ def test_other_ranks_embed_their_share_and_report_nothing(
     assert validate(state, val, feed) == {}
     assert state.worker_seconds > 0
     assert not similarity_file(state).exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_training_in_half_precision_is_validated_in_float32(precision: str, table: Table, tmp_path: Path) -> None:
+    state, split, feed = prepared(table, tmp_path, optim__precision=precision)  # over features that are float16
+    validate(state, split, feed)
+    scores = torch.from_numpy(np.load(similarity_file(state)))
+    assert scores.dtype == torch.float32
+    for half in (torch.float16, torch.bfloat16):
+        assert not torch.equal(scores, scores.to(half).float())  # they have digits that half precision has not
+
+
+def test_a_method_that_compares_in_half_precision_is_not_validated(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, split, feed = prepared(table, tmp_path)
+    similarity = DVSE.similarity
+    monkeypatch.setattr(DVSE, "similarity", lambda *given: similarity(*given).half())
+    with pytest.raises(UsageError, match=r"DVSE\.similarity gives torch\.float16"):
+        validate(state, split, feed)

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
 from raytrain.data.table.queries import QuerySplit
 from raytrain.data.table.table import Split, Table
 
 AnySplit = Split | QuerySplit
+
+
+def validation_facts(train: AnySplit, val: AnySplit) -> dict[str, Any]:
+    """{"split", "queries", "gallery": sizes as in a Result, "trained": in words what of it is trained on, or None}.
+
+    Of images with captions it looks for images that both splits have, by row or by file. Composed queries are compared
+    themselves: published galleries share images between splits.
+    """
+    if isinstance(val, QuerySplit):
+        count = int(np.isin(val.rows, train.rows).sum()) if isinstance(train, QuerySplit) else 0
+        queries, gallery = {"query": len(val)}, {"query": int(np.bincount(val.item_part).max(initial=1)) - 1}
+    else:
+        names, trained_rows = val.table.items["file"], set(train.items.tolist())
+        trained_files = set(names.take(pa.array(train.items)).to_pylist()) - {""}
+        files = names.take(pa.array(val.items)).to_pylist()
+        count = sum(row in trained_rows or file in trained_files for row, file in zip(val.items, files, strict=True))
+        queries, gallery = {"i2t": len(val), "t2i": len(val.texts)}, {"i2t": len(val.texts), "t2i": len(val)}
+    what = "queries" if isinstance(val, QuerySplit) else "images"
+    trained = f"{count:,} of {len(val):,} {what}" if count else None
+    return {"split": val.name, "queries": queries, "gallery": gallery, "trained": trained}
 
 
 def open_split(table: Table, name: str, allow_test: bool = False) -> AnySplit:

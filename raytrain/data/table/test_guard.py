@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from raytrain.errors import RefusedError
 
+OPENINGS = "test_openings.jsonl"
+"""File of a table in which `raytrain evaluate` counts openings of its test split."""
 VARIABLE = "RAYTRAIN_TRAINING"
 """Environment variable that closes the test split in this process and its children; its value says what trains."""
 

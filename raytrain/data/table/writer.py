@@ -20,6 +20,7 @@ from raytrain.data.table.coverage import Missing
 from raytrain.data.table.description import FeatureEntry, TableDescription
 from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, TEXTS, Gallery
 from raytrain.data.table.table import Table, fingerprint_of, open_array
+from raytrain.data.table.test_guard import OPENINGS
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import locked, sha256, sync
 
@@ -159,6 +160,8 @@ class TableWriter:
         )
         description.write(self.path)
         if self.out.exists():
+            if (counted := self.out / OPENINGS).exists():  # a table that is built again goes on counting
+                shutil.copyfile(counted, self.path / OPENINGS)
             self.out.rename(self.old)
             self.path.rename(self.out)
             shutil.rmtree(self.old)

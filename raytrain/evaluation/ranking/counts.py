@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from raytrain.evaluation.ranking.precision import refuse_half
+
 Ties = Literal["ordered", "pessimistic"]
 CHUNK_ELEMENTS = 500_000  # scores processed at once, so that temporaries stay in the cache for any matrix
 
@@ -52,7 +54,7 @@ def ranks(similarity: Tensor, relevant: Tensor, ties: Ties = "ordered") -> Tenso
             relevant ranks above.
 
     Raises:
-        ValueError: NaN among the scores, or another name for ties.
+        ValueError: NaN among the scores, scores in half precision, or another name for ties.
     """
     most = int(relevant.sum(1).max()) if len(relevant) else 0
     order = relevant.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : max(1, most)]
@@ -104,6 +106,7 @@ def best_first(similarity: Tensor, k: int) -> Tensor:
         similarity: (Q, G) scores without NaN, for a few rows at a time.
         k: from 1 to G.
     """
+    refuse_half(similarity)
     values, positions = similarity.topk(k, dim=1)
     last = values[:, -1:]
     taken = _count(values == last, 1)
@@ -181,7 +184,7 @@ def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
     """`item_of_text` as (M,) int64 on the device of `similarity`, checked.
 
     Raises:
-        ValueError: positions that do not fit the (M, N) matrix.
+        ValueError: positions that do not fit the (M, N) matrix, or scores in half precision.
     """
     if similarity.ndim != 2 or 0 in similarity.shape:
         raise ValueError(f"similarity has shape {tuple(similarity.shape)}; give (M, N), texts by images, none empty")
@@ -190,6 +193,7 @@ def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
             f"item_of_text has shape {tuple(item_of_text.shape)}; similarity {tuple(similarity.shape)} has one row per "
             f"text: give ({similarity.shape[0]},)"
         )
+    refuse_half(similarity)
     owner = item_of_text.to(similarity.device, torch.int64)
     low, high = int(owner.min()), int(owner.max())
     if low < 0 or high >= similarity.shape[1]:
@@ -212,6 +216,7 @@ def _count(yes: Tensor, dim: int) -> Tensor:
 
 
 def _refuse_nan(scores: Tensor) -> None:
+    refuse_half(scores)
     if not bool(scores.sum().isnan()):  # a sum propagates NaN, and is far faster than a check of every score
         return
     missing = scores.isnan()

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from raytrain.evaluation.ranking.counts import Counts
+from raytrain.evaluation.ranking.precision import refuse_half
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
 
 MEMORY_MIB = 64
@@ -143,12 +144,13 @@ class Scores:
             hold: keep the tile for the next call, if the plan allows another one.
 
         Raises:
-            ValueError: NaN among them.
+            ValueError: NaN among them, or half precision.
         """
         key = rows.start, columns.start
         if key in self.held:
             return self.held.pop(key)
         scores = self.tile(self.plan.texts(rows), columns)
+        refuse_half(scores)
         # a sum propagates NaN, and is far faster than a check of every score
         if not bool(scores.sum().isfinite()) and bool(scores.isnan().any()):
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.data.table import QuerySplit, Split, Table, open_split
+from raytrain.data.table.splits import validation_facts
 from raytrain.errors import RefusedError, UsageError
 from tests.data.queries import query_table
 
@@ -25,3 +26,26 @@ def test_test_is_closed_and_other_names_are_refused_in_both(composed: bool, tabl
     assert open_split(opened, "test", allow_test=True).name == "test"
     with pytest.raises(UsageError, match="no split 'dev'"):
         open_split(opened, "dev", allow_test=True)
+
+
+def test_validation_facts_are_sizes_and_what_is_trained_on(table: Table, tmp_path: Path) -> None:
+    train, val = table.split("train"), table.split("val")
+    assert validation_facts(train, val) == {
+        "split": "val", "queries": {"i2t": 6, "t2i": 30}, "gallery": {"i2t": 30, "t2i": 6}, "trained": None,
+    }  # fmt: skip
+    assert validation_facts(train, train)["trained"] == "12 of 12 images"
+    queries = query_table(tmp_path / "t")
+    composed = {name: QuerySplit(queries, name) for name in ("train", "val")}
+    facts = validation_facts(composed["train"], composed["val"])
+    assert facts["queries"] == {"query": 3} and facts["trained"] is None
+    assert validation_facts(composed["val"], composed["val"])["trained"] == "3 of 3 queries"
+
+
+def test_an_image_that_two_splits_name_is_trained_on(table: Table) -> None:
+    train, val = table.split("train"), table.split("val")
+    files = table.items["file"].to_pylist()
+    files[val.items[0]] = files[train.items[3]]
+    files[val.items[1]] = files[train.items[0]] = ""  # no image is known, which is no image in common
+    shared = Table(table.path)
+    shared.items = table.items.set_column(1, "file", [files])
+    assert validation_facts(Split(shared, "train"), Split(shared, "val"))["trained"] == "1 of 6 images"

@@ -11,6 +11,7 @@ import pytest
 from raytrain.data.check.check import check
 from raytrain.data.table import Table
 from raytrain.data.table import writer as writing
+from raytrain.data.table.test_guard import OPENINGS
 from raytrain.data.table.writer import TableWriter, add_feature
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import sha256
@@ -120,3 +121,10 @@ def test_a_kill_while_a_feature_is_replaced_leaves_a_table_without_it(
         add_feature(Table(made.path), "new", "image", {}, encoded(tmp_path, ROWS + 1))
     assert set(Table(made.path).features) == {"lite0", "minilm"}
     assert check(made.path, None, images=False) == []
+
+
+def test_a_table_that_is_built_again_goes_on_counting_openings_of_its_test(tmp_path: Path) -> None:
+    make_table(tmp_path / "t")
+    (tmp_path / "t" / OPENINGS).write_text('{"id": "1", "test": "t"}\n')
+    make_table(tmp_path / "t", seed=1)
+    assert (tmp_path / "t" / OPENINGS).read_text() == '{"id": "1", "test": "t"}\n'
