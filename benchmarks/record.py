@@ -29,10 +29,11 @@ RESULTS = ROOT / "results"
 OPEN = "<!-- results: made by `python benchmarks/record.py`; do not edit by hand -->"
 CLOSE = "<!-- end of results -->"
 README_NOTE = (
-    "Recalls and mAP@R are in percent; rsum is the sum of the recalls, ± the standard deviation over seeds; the "
-    "interval is of 95 % over queries; K is the number of embeddings per image; there is one run per seed. Rows are "
-    "ordered by validation rsum; nothing was chosen on test. Transductive rows are re-ranked knowing all test queries "
-    "(Fast Re-ranking): compare them with each other, not with the rest."
+    "Recalls and mAP@R are in percent; rsum is the sum of the recalls, ± the standard deviation over seeds; K is the "
+    "number of embeddings per image; there is one run per seed. Intervals are of each row by itself: for differences, "
+    "which pair the rows by their queries, see docs/results.md. A row of one seed may move further with another than "
+    "its interval says. Rows are ordered by validation rsum; nothing was chosen on test. Transductive rows are "
+    "re-ranked knowing all test queries (Fast Re-ranking): compare them with each other, not with the rest."
 )
 FOLDERS = {"storage", "data.table", "file", "encoder.text.path"}
 """Fields of a record whose value is cut down to its last name."""

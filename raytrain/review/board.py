@@ -56,12 +56,41 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """The chances that bounds and p cover.
+
+    Args:
+        seeds: training seeds; False where a row has one, whose training noise is then not covered.
+        gallery: the items that queries are ranked against. None where queries and items are the same images, as in a
+            table of images with captions.
+    """
+
+    seeds: bool = False
+    gallery: bool | None = None
+
+    @property
+    def over(self) -> str:
+        """ "images", "images and seeds", "queries, gallery items and seeds"."""
+        first = "images" if self.gallery is None else "queries"
+        more = [*(["gallery items"] if self.gallery else []), *(["seeds"] if self.seeds else [])]
+        return ", ".join([first, *more[:-1]]) + "".join(f" and {last}" for last in more[-1:])
+
+    @property
+    def gaps(self) -> str:
+        """ "training noise not covered", or "" where nothing is left out."""
+        left_out = ["training noise"] if not self.seeds else []
+        left_out += ["gallery items"] if self.gallery is False else []
+        return f"{' and '.join(left_out)} not covered" if left_out else ""
+
+
+@dataclass(frozen=True)
 class Interval:
-    """Bounds of rsum on `split`: 95 % over queries, in percent points."""
+    """Bounds of rsum on `split`: 95 % over what `coverage` says, for this row alone, in percent points."""
 
     split: Split
     low: float
     high: float
+    coverage: Coverage = Coverage()
 
 
 @dataclass(frozen=True)
@@ -71,8 +100,9 @@ class Comparison:
     Args:
         rank: of that first row.
         split: where both were compared.
-        difference, low, high: in percent points, with the bounds of 95 % (paired bootstrap).
-        p: of the paired permutation test, by Holm's correction over the rows compared.
+        difference, low, high: in percent points; the bounds of all rows compared hold at once in 95 % of tables.
+        p: corrected alike, so that it is below 0.05 where the bounds leave out zero.
+        coverage: of bounds and p.
     """
 
     rank: int
@@ -81,6 +111,7 @@ class Comparison:
     low: float
     high: float
     p: float
+    coverage: Coverage = Coverage()
 
 
 @dataclass(frozen=True)

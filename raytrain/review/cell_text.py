@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raytrain.config import method_label
-from raytrain.review.board import SPLITS, Row, Split, Table
+from raytrain.review.board import SPLITS, Coverage, Row, Split, Table
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -29,18 +29,40 @@ def headline_name(table: Table) -> str:
 
 
 def interval(row: Row) -> str:
-    """ "[low, high]", with the split where it is not the test."""
+    """ "[low, high]", with the split where it is not the test, and what the bounds do not cover."""
     if row.interval is None:
         return ""
-    return f"[{row.interval.low:.1f}, {row.interval.high:.1f}]" + _unless_test(row.interval.split)
+    bounds = f"[{row.interval.low:.1f}, {row.interval.high:.1f}]"
+    return bounds + _unless_test(row.interval.split) + _gaps(row.interval.coverage)
+
+
+def interval_bounds(row: Row) -> str:
+    """ "326.7 to 358.9 over images and seeds", and what the bounds do not cover."""
+    if row.interval is None:
+        return ""
+    coverage = row.interval.coverage
+    return f"{row.interval.low:.1f} to {row.interval.high:.1f} over {coverage.over}{_gaps(coverage)}"
+
+
+def interval_header(table: Table) -> str:
+    """ "95 % over images and seeds": what the intervals of a table are over, but for what a cell says."""
+    coverages = [row.interval.coverage for row in table if row.interval]
+    widest = max(coverages, key=lambda coverage: (coverage.gallery is True, coverage.seeds), default=None)
+    return f"95 % over {widest.over}" if widest else "interval"
+
+
+def covered(coverage: Coverage) -> str:
+    """ "images; training noise not covered"."""
+    return "; ".join(part for part in (coverage.over, coverage.gaps) if part)
 
 
 def comparison(row: Row) -> str:
-    """ "-3.2 [-5.9, -0.4] p 0.03", with the split where it is not the test."""
+    """ "-3.2 [-5.9, -0.4] p 0.03", with the split where it is not the test, and what bounds and p do not cover."""
     if row.comparison is None:
         return ""
     bounds = f"[{row.comparison.low:+.1f}, {row.comparison.high:+.1f}]"
-    return f"{difference(row)} {bounds} {p_value(row.comparison.p)}" + _unless_test(row.comparison.split)
+    text = f"{difference(row)} {bounds} {p_value(row.comparison.p)}" + _unless_test(row.comparison.split)
+    return text + _gaps(row.comparison.coverage)
 
 
 def difference(row: Row) -> str:
@@ -48,10 +70,15 @@ def difference(row: Row) -> str:
 
 
 def comparison_bounds(row: Row) -> str:
-    """ "-5.9 to -0.4, p 0.03"."""
+    """ "-5.9 to -0.4, p 0.03", and what they do not cover."""
     if row.comparison is None:
         return ""
-    return f"{row.comparison.low:+.1f} to {row.comparison.high:+.1f}, {p_value(row.comparison.p)}"
+    bounds = f"{row.comparison.low:+.1f} to {row.comparison.high:+.1f}, {p_value(row.comparison.p)}"
+    return bounds + _gaps(row.comparison.coverage)
+
+
+def _gaps(coverage: Coverage) -> str:
+    return f", {coverage.gaps}" if coverage.gaps else ""
 
 
 def _unless_test(split: Split) -> str:

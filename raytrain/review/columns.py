@@ -14,11 +14,14 @@ from raytrain.review.cell_text import (
     by_chance,
     comparison,
     comparison_bounds,
+    covered,
     difference,
     gain,
     headline,
     headline_name,
     interval,
+    interval_bounds,
+    interval_header,
     lost,
     method_title,
     money,
@@ -182,9 +185,7 @@ def _number(split: Split, name: str) -> Text:
 
 def _rsum_column(split: Split) -> Column:
     def between(row: Row) -> str:
-        if row.interval is None or row.interval.split != split:
-            return ""
-        return f"{row.interval.low:.1f} to {row.interval.high:.1f}"
+        return interval_bounds(row) if row.interval and row.interval.split == split else ""
 
     return Column(
         f"{split}/rsum",
@@ -248,11 +249,12 @@ COLUMNS: tuple[Column, ...] = (
         page=[PageCell(headline_name, "protocol")],
     ),
     Column(
-        "interval", "interval", lambda row: row.interval and row.interval.low, interval, forms=EVERY - {"page"},
+        "interval", interval_header, lambda row: row.interval and row.interval.low, interval, forms=EVERY - {"page"},
         fields={
             "interval_split": lambda row: row.interval and row.interval.split,
             "rsum_low": lambda row: row.interval and row.interval.low,
             "rsum_high": lambda row: row.interval and row.interval.high,
+            "interval_over": lambda row: row.interval and covered(row.interval.coverage),
         },
     ),
     Column(
@@ -265,6 +267,7 @@ COLUMNS: tuple[Column, ...] = (
             "first_low": lambda row: row.comparison and row.comparison.low,
             "first_high": lambda row: row.comparison and row.comparison.high,
             "first_p": lambda row: row.comparison and row.comparison.p,
+            "first_over": lambda row: row.comparison and covered(row.comparison.coverage),
         },
         page=[
             PageCell(

@@ -1,16 +1,21 @@
-"""Rows of a table against the first of them: the difference of rsum, and whether the choice of queries explains it."""
+"""Rows of a table against the first of them: the difference of rsum, and whether chance explains it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from raytrain.evaluation.report import read_ranks
-from raytrain.evaluation.significance import holm, paired_recall_differences, permutation_p
-from raytrain.review.board import Comparison, Row, Split
+from raytrain.evaluation.significance import (
+    has_gallery_draws,
+    paired_recall_differences,
+    recall_intervals,
+    simultaneous,
+)
+from raytrain.evaluation.variance import Estimate
+from raytrain.review.board import Comparison, Coverage, Interval, Row, Split
 
 
 def kept_ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str, np.ndarray]] | None:
@@ -24,14 +29,27 @@ def kept_ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str
 
 def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(
-        np.array_equal(a[name], b[name]) for name in ("item_of_text", "reference") if name in a
+        np.array_equal(a[name], b[name]) for name in ("item_of_text", "reference", "target") if name in a
     )
+
+
+def interval_of(split: Split, ranks: Sequence[Mapping[str, np.ndarray]] | None) -> Interval | None:
+    """The interval of a row's rsum by itself; None without ranks."""
+    return Interval(split, *recall_intervals(ranks)["rsum"], _coverage(ranks)) if ranks else None
+
+
+def _coverage(*rows: Sequence[Mapping[str, np.ndarray]]) -> Coverage:
+    """What is covered where all of some rows, each given by the ranks of its runs, take part."""
+    composed = "query" in rows[0][0]
+    gallery = all(has_gallery_draws(ranks) for ranks in rows) if composed else None
+    return Coverage(all(len(ranks) > 1 for ranks in rows), gallery)
 
 
 def compare_with_first(rows: Sequence[Row]) -> list[Comparison | None]:
     """How far each row's rsum is from the first row's: on test where both were evaluated there, else on validation.
 
-    The first row was chosen on validation, so differences there flatter it.
+    The first row was chosen on validation, so differences there flatter it. Bounds and p are corrected over the rows
+    compared, and cover training seeds where both rows have several.
 
     Args:
         rows: re-ranked alike, best first, with their ranks.
@@ -40,16 +58,16 @@ def compare_with_first(rows: Sequence[Row]) -> list[Comparison | None]:
         One per row: None for the first, and where ranks are missing.
     """
     splits: tuple[Split, ...] = ("test", "val")
-    differences: dict[int, Comparison] = {}  # by place among the rows, p not yet corrected
+    compared: dict[int, tuple[Split, Coverage, Estimate]] = {}  # by place among the rows
     for place, row in enumerate(rows[1:], start=1):
         for split in splits:
             mine, best = row.ranks[split], rows[0].ranks[split]
             if mine and best and _same_queries(mine[0], best[0]):
-                change = paired_recall_differences(mine, best)["rsum"]
-                p = permutation_p(mine, best)["rsum"]
-                differences[place] = Comparison(rows[0].rank, split, change.mean, change.low, change.high, p)
+                compared[place] = split, _coverage(mine, best), paired_recall_differences(mine, best)["rsum"]
                 break
-    corrected = holm([difference.p for difference in differences.values()]).tolist()
-    for (place, difference), p in zip(list(differences.items()), corrected, strict=True):
-        differences[place] = replace(difference, p=p)
-    return [differences.get(place) for place in range(len(rows))]
+    corrected = simultaneous([difference for _, _, difference in compared.values()])
+    comparisons = {
+        place: Comparison(rows[0].rank, split, difference.value, *bounds, p, coverage)
+        for (place, (split, coverage, difference)), (bounds, p) in zip(compared.items(), corrected, strict=True)
+    }
+    return [comparisons.get(place) for place in range(len(rows))]

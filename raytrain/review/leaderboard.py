@@ -1,10 +1,10 @@
 """The leaderboard's rows, read from recorded runs and from nothing else.
 
-Runs that differ only by seed are one row: their mean, their spread, and an interval over queries in which each query
-counts with the share of seeds that answered it. Where a seed was run twice, the later run counts. Rows are ordered
-by validation, never by test. Runs on different data (fingerprints) or test protocols are in different tables.
-Re-ranked results are rows of their own, marked transductive, or inductive where a bank of training queries was used.
-Each row is compared with the first row of its table that is re-ranked alike.
+Runs that differ only by seed are one row: their mean, their spread, and an interval over images and seeds. Where a seed
+was run twice, the later run counts. Rows are ordered by validation, never by test. Runs on different data
+(fingerprints) or test protocols are in different tables. Re-ranked results are rows of their own, marked transductive,
+or inductive where a bank of training queries was used. Each row is compared with the first row of its table that is
+re-ranked alike.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from raytrain.config import method_name
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
-from raytrain.evaluation.significance import recall_intervals
-from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row, Scores, Split, table_key
-from raytrain.review.comparison import compare_with_first, kept_ranks
+from raytrain.review.board import METRICS, Board, Cost, Headline, Row, Scores, Split, table_key
+from raytrain.review.comparison import compare_with_first, interval_of, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, curves_of
 from raytrain.review.marks.budget import budget_of
 from raytrain.review.marks.filed import LeftOut
@@ -148,7 +147,7 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
         val=_scores(val_metrics),
         test=test_scores,
         headline=_headline(test),
-        interval=Interval(split, *recall_intervals(ranks[split])["rsum"]) if ranks[split] else None,
+        interval=interval_of(split, ranks[split]),
         cost=_cost(runs, prices),
         epochs=max(run.epochs for run in runs),
         commit=" ".join(sorted({str(run.start.get("commit") or "unknown") for run in runs})),

@@ -14,11 +14,13 @@ from raytrain.review.marks.selection import is_trained_on
 
 EXPLANATION = (
     "Recalls and mAP@R are in percent; rsum is the sum of the recalls; rows are ordered by validation rsum. ± is the "
-    "standard deviation over seeds, [ ] the 95 % interval over queries (bootstrap over images). Against first: rsum "
-    "minus that of the first row re-ranked alike, on test where both rows were evaluated there, with its interval "
-    "(paired bootstrap) and p (paired permutation test, Holm's correction over the rows). FR rows are re-ranked "
-    "knowing all queries (transductive), or over a bank of training queries where they say inductive. Seconds are "
-    "means per run, summed over its workers."
+    "standard deviation over seeds, [ ] the 95 % interval of each row by itself, over what stands with it. Against "
+    "first: rsum minus that of the first row re-ranked alike, on test where both rows were evaluated there, with its "
+    "interval and p (t test on the same queries), both corrected over the rows compared: in 95 % of such tables all "
+    "these intervals hold at once, and one leaves out zero where p < 0.05. Training noise not covered: a row has one "
+    "seed, and another seed may move it further than the interval says. FR rows are re-ranked knowing all queries "
+    "(transductive), or over a bank of training queries where they say inductive. Seconds are means per run, summed "
+    "over its workers."
 )
 LOST = "Lost seconds are those for which workers were held without a result: repeated epochs, failures, restarts."
 MONEY = "Money is the price of kept and lost seconds by the price table."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from raytrain.review import cell_text
-from raytrain.review.board import Comparison, Headline, Interval
+from raytrain.review.board import Comparison, Coverage, Headline, Interval
 from tests.review.made_rows import COST, made_row
 
 
@@ -21,17 +21,39 @@ def test_a_method_is_shown_by_its_title_and_an_unknown_one_by_its_name() -> None
     assert cell_text.method_title(made_row(method="someones_own")) == "someones_own"
 
 
-def test_an_interval_names_its_split_unless_it_is_test() -> None:
-    assert cell_text.interval(made_row(interval=Interval("test", 290.04, 310.0))) == "[290.0, 310.0]"
-    assert cell_text.interval(made_row(interval=Interval("val", 290.04, 310.0))) == "[290.0, 310.0] val"
-    assert cell_text.interval(made_row()) == ""
+def test_an_interval_names_its_split_unless_it_is_test_and_what_it_does_not_cover() -> None:
+    seeds = Coverage(seeds=True)
+    assert cell_text.interval(made_row(interval=Interval("test", 290.04, 310.0, seeds))) == "[290.0, 310.0]"
+    assert cell_text.interval(made_row(interval=Interval("val", 290.04, 310.0, seeds))) == "[290.0, 310.0] val"
+    one_seed = made_row(interval=Interval("test", 290.04, 310.0))
+    assert cell_text.interval(one_seed) == "[290.0, 310.0], training noise not covered"
+    assert cell_text.interval_bounds(one_seed) == "290.0 to 310.0 over images, training noise not covered"
+    assert cell_text.interval(made_row()) == cell_text.interval_bounds(made_row()) == ""
+
+
+def test_the_header_of_intervals_is_what_the_widest_of_a_table_are_over() -> None:
+    one, several = (made_row(interval=Interval("test", 1, 2, Coverage(seeds))) for seeds in (False, True))
+    assert cell_text.interval_header([made_row(), one, several]) == "95 % over images and seeds"
+    assert cell_text.interval_header([one]) == "95 % over images"
+    assert cell_text.interval_header([made_row()]) == "interval"
+    composed = made_row(interval=Interval("test", 1, 2, Coverage(True, gallery=True)))
+    assert cell_text.interval_header([composed]) == "95 % over queries, gallery items and seeds"
+
+
+def test_what_is_covered_and_what_is_not_is_said_in_words() -> None:
+    assert cell_text.covered(Coverage(True)) == "images and seeds"
+    assert cell_text.covered(Coverage(False, gallery=True)) == "queries and gallery items; training noise not covered"
+    assert cell_text.covered(Coverage(False, gallery=False)) == "queries; training noise and gallery items not covered"
 
 
 def test_a_comparison_has_signs_bounds_and_p() -> None:
-    row = made_row(comparison=Comparison(1, "val", -3.2, -5.94, 0.4, 0.0301))
+    row = made_row(comparison=Comparison(1, "val", -3.2, -5.94, 0.4, 0.0301, Coverage(seeds=True)))
     assert cell_text.comparison(row) == "-3.2 [-5.9, +0.4] p 0.03 val"
     assert cell_text.difference(row) == "-3.2"
     assert cell_text.comparison_bounds(row) == "-5.9 to +0.4, p 0.03"
+    one_seed = made_row(comparison=Comparison(1, "test", -3.2, -5.94, 0.4, 0.0301))
+    assert cell_text.comparison(one_seed) == "-3.2 [-5.9, +0.4] p 0.03, training noise not covered"
+    assert cell_text.comparison_bounds(one_seed) == "-5.9 to +0.4, p 0.03, training noise not covered"
     assert cell_text.comparison(made_row()) == cell_text.comparison_bounds(made_row()) == ""
 
 

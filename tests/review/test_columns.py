@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from raytrain.review import columns
-from raytrain.review.board import Board, Comparison, Headline
+from raytrain.review.board import Board, Comparison, Headline, Interval
 from raytrain.review.columns import COLUMNS, EVERY, Column, as_dict, columns_of, data_of
 from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
@@ -21,10 +21,11 @@ COMPOSED = ["recall_at_1", "recall_at_10", "recall_at_50", "map_at_r"]
 CSV_HEADER = [
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
     *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, *COMPOSED, "rsum", "rsum_sd")),
-    "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "first", "first_split",
-    "first_difference", "first_low", "first_high", "first_p", "worker_seconds", "gpu_seconds", "cpu_seconds",
-    "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders", "rerank_gain/val", "rerank_gain/test",
-    "rerank_lowers_test", "unequal", "test_openings", "test_openings_in_all", "selection", "chance",
+    "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "interval_over", "first",
+    "first_split", "first_difference", "first_low", "first_high", "first_p", "first_over", "worker_seconds",
+    "gpu_seconds", "cpu_seconds", "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders",
+    "rerank_gain/val", "rerank_gain/test", "rerank_lowers_test", "unequal", "test_openings", "test_openings_in_all",
+    "selection", "chance",
 ]  # fmt: skip
 """What scripts read; a name that goes or moves breaks them."""
 
@@ -49,6 +50,23 @@ def test_a_row_as_json_has_none_for_what_it_lacks() -> None:
     assert (result["val/rsum"], result["test/rsum"], result["val/i2t/recall_at_5"]) == (300.0, None, 20.0)
     assert (result["first"], result["first_p"], result["rsum_low"], result["headline"]) == (1, 0.2, None, None)
     assert result["seeds"] == [0]
+
+
+def test_every_form_says_in_the_cell_that_training_noise_is_not_covered() -> None:
+    """One seed: bounds and p hold for that trained model alone."""
+    row = made_row(interval=Interval("val", 290.0, 310.0), comparison=Comparison(1, "val", -1.0, -2.0, 0.5, 0.2))
+    board = Board([row], {"finished": 1})
+    (line,) = csv.DictReader(io.StringIO(to_csv(board)))
+    assert line["interval_over"] == line["first_over"] == "images; training noise not covered"
+    assert as_dict(row)["interval_over"] == line["interval_over"]
+    for text, interval in (
+        (to_text(board), "[290.0, 310.0] val, training noise not covered"),
+        (to_markdown(board), "[290.0, 310.0] val, training noise not covered |"),
+        (to_latex(board), "[290.0, 310.0] val, training noise not covered &"),
+        (to_html(board), "<small>290.0 to 310.0 over images, training noise not covered</small>"),
+    ):
+        assert interval in text
+        assert text.count("raining noise not covered") >= (1 if text.startswith("%") else 2)
 
 
 def test_a_column_added_to_the_list_stands_in_every_form(monkeypatch: pytest.MonkeyPatch) -> None:

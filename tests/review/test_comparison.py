@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raytrain.evaluation.significance import permutation_p
-from raytrain.review.comparison import compare_with_first, kept_ranks
+from raytrain.evaluation.significance import paired_recall_differences, recall_intervals
+from raytrain.review.board import Coverage
+from raytrain.review.comparison import compare_with_first, interval_of, kept_ranks
 from tests.review.made_rows import made_row
 from tests.review.made_runs import make_run
 
@@ -35,7 +36,8 @@ def test_the_first_row_has_no_comparison_and_the_others_one_with_it() -> None:
     assert second is not None
     assert (second.rank, second.split) == (4, "test")
     assert second.low <= second.difference <= second.high < 0
-    assert second.p == permutation_p(worse, best)["rsum"] < 0.05  # one comparison: nothing to correct
+    alone = paired_recall_differences(worse, best)["rsum"]  # one comparison: nothing to correct
+    assert (second.p, (second.low, second.high)) == (alone.p, alone.interval(0.95))
 
 
 def test_validation_stands_in_where_one_of_the_two_was_not_evaluated_on_test() -> None:
@@ -49,15 +51,31 @@ def test_rows_without_ranks_or_of_other_queries_are_not_compared() -> None:
     assert compare_with_first([row(1), row(2, [ranks(0)])]) == [None, None]
 
 
-def test_p_is_corrected_over_the_rows_that_were_compared() -> None:
-    """Holm: the smaller of two p is doubled, and a row without ranks does not count."""
+def test_bounds_and_p_are_corrected_alike_over_the_rows_that_were_compared() -> None:
+    """Each p is doubled for two rows, and the bounds are of 97.5 %; a row without ranks does not count."""
     best, near, far = [ranks(0)], [ranks(1)], [ranks(0, worse=6)]
     _, _, second, third = compare_with_first([row(1, best), row(2), row(3, near), row(4, far)])
-    alone = {name: permutation_p(result, best)["rsum"] for name, result in (("near", near), ("far", far))}
-    assert alone["far"] < alone["near"]
-    assert second is not None and third is not None
-    assert third.p == pytest.approx(2 * alone["far"])
-    assert second.p == pytest.approx(max(alone["near"], third.p))
+    for comparison, other in ((second, near), (third, far)):
+        alone = paired_recall_differences(other, best)["rsum"]
+        assert comparison is not None
+        assert comparison.p == pytest.approx(min(1, 2 * alone.p))
+        assert (comparison.low, comparison.high) == pytest.approx(alone.interval(0.975))
+
+
+def test_a_comparison_and_an_interval_say_what_they_cover() -> None:
+    once, thrice = [ranks(0)], [ranks(1), ranks(2), ranks(3)]
+    rows = [row(1, thrice), row(2, once), row(3, [ranks(4), ranks(5)])]
+    covered = [comparison.coverage for comparison in compare_with_first(rows) if comparison]
+    assert covered == [Coverage(seeds=False), Coverage(seeds=True)]
+    interval = interval_of("val", thrice)
+    assert interval is not None and interval.coverage == Coverage(seeds=True)
+    assert (interval.low, interval.high) == recall_intervals(thrice)["rsum"]
+    assert interval_of("val", None) is None
+    composed = [{"query": np.arange(20), "reference": np.arange(20)}] * 2
+    drawn = [run | {"gallery/recall_at_1": np.zeros((5, 2))} for run in composed]
+    for runs, gallery in ((composed, False), (drawn, True)):
+        interval = interval_of("test", runs)
+        assert interval is not None and interval.coverage == Coverage(seeds=True, gallery=gallery)
 
 
 def test_ranks_of_a_row_are_those_of_every_run_or_none(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raytrain.review.accounting import read_journals, sweep_costs
-from raytrain.review.board import Board, Comparison, Curve, Interval
+from raytrain.review.board import Board, Comparison, Coverage, Curve, Interval
 from raytrain.review.page import front_figure, to_html
 from raytrain.review.trials import Sweep
 from tests.review.made_rows import COST, made_row, made_scores
@@ -52,7 +52,7 @@ def test_an_empty_board_says_so() -> None:
 
 
 def test_a_row_has_a_cell_per_metric_that_sorts_by_its_value() -> None:
-    interval = Interval("test", 290.0, 330.0)
+    interval = Interval("test", 290.0, 330.0, Coverage(seeds=True))
     row = made_row(test=made_scores(310.04, 2.0), interval=interval, seeds=[0, 1], runs=["a", "b"])
     cells = Cells(to_html(Board([row], FINISHED)))
     groups, header, first = cells.rows
@@ -66,7 +66,8 @@ def test_a_row_has_a_cell_per_metric_that_sorts_by_its_value() -> None:
     ]  # fmt: skip
     assert first == [
         "1", "DVSEa and 1 more", "4", "2", "10.0", "20.0", "30.0", "40.0", "50.0", "60.0", "300.0",
-        "10.0", "20.0", "30.0", "40.0", "50.0", "60.0", "310.0 ±2.0290.0 to 330.0", "30", "0", "c0ffee1",
+        "10.0", "20.0", "30.0", "40.0", "50.0", "60.0", "310.0 ±2.0290.0 to 330.0 over images and seeds", "30", "0",
+        "c0ffee1",
     ]  # fmt: skip
     assert cells.keys[2][3] == "2" and cells.keys[2][10] == "300.0" and cells.keys[2][17] == "310.04"
 
@@ -108,7 +109,7 @@ def test_comparisons_losses_and_money_stand_where_there_are_any() -> None:
         cost=type(COST)(30.0, 0.0, 30.0, 50.0, 0.008, "EUR"),
     )
     page = to_html(Board([made_row(), costly], FINISHED))
-    assert 'title="to row 1 on val">-3.2<small>-5.9 to -0.4, p &lt; 0.001</small>' in page
+    assert 'title="to row 1 on val">-3.2<small>-5.9 to -0.4, p &lt; 0.001, training noise not covered</small>' in page
     assert "<small>50 lost</small>" in page and "0.01 EUR" in page
 
 
