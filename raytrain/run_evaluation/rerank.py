@@ -20,7 +20,7 @@ from torch import Tensor
 from raytrain.config.methods import METHOD_CONFIGS, MethodPart
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.report import write_evaluation
-from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
+from raytrain.evaluation.reranking.normaliser import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures

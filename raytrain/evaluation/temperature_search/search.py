@@ -20,10 +20,17 @@ from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.protocols import Fold, Protocol, Result, evaluate, find_protocol, folds
 from raytrain.evaluation.ranking.counts import check_owner, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.ranking.recall import DIRECTIONS, KS, Direction
-from raytrain.evaluation.reranking.fast_reranking import MODES, SOFTMAX_MODES, Mode, Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.normaliser import MODES, SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.temperature_search.log_means import Grid, log_means
-from raytrain.evaluation.temperature_search.many_temperatures import additive_ranks, image_ranks, recall_sum, text_ranks
+from raytrain.evaluation.temperature_search.many_temperatures import (
+    Best,
+    additive_ranks,
+    image_ranks,
+    recall_sum,
+    text_ranks,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -197,30 +204,28 @@ def grid_recalls(
     if not scores.is_floating_point() or scores.dtype in (torch.float16, torch.bfloat16):
         scores = scores.float()
     recalls: dict[Direction, dict[Setting, float]] = {direction: {} for direction in sizes}
-    over_texts, over_images = torch.empty(0), torch.empty(0)
+    over_texts = over_images = None
     if bank is None:
         over_texts, over_images = log_means(scores, grid, "t2i" in sizes, "i2t" in sizes, compiled)
     for direction, counts in sizes.items():
         for size in counts:
-            if direction == "i2t":
-                ranker = image_ranks
-                table = over_images
-                if bank is not None and bank.i2t is not None:
-                    table = log_means(bank.i2t[:, :size].contiguous(), grid, over_rows=False, compiled=compiled)[1]
-            else:
-                ranker = text_ranks
-                table = over_texts
-                if bank is not None and bank.t2i is not None:
-                    table = log_means(bank.t2i[:size], grid, over_columns=False, compiled=compiled)[0]
+            ranker = image_ranks if direction == "i2t" else text_ranks
+            table = over_images if direction == "i2t" else over_texts
+            if direction == "i2t" and bank is not None and bank.i2t is not None:
+                table = log_means(bank.i2t[:, :size].contiguous(), grid, over_rows=False, compiled=compiled)[1]
+            if direction == "t2i" and bank is not None and bank.t2i is not None:
+                table = log_means(bank.t2i[:size], grid, over_columns=False, compiled=compiled)[0]
+            assert table is not None
+            best = Best(table.best, table.best_offset) if bank is None else None
             for mode, share in (("cross", 1.0), ("product", 0.5)):
                 if mode in modes:
-                    sums = recall_sum(ranker(scores, owner, (table * share).to(scores.dtype), compiled), KS)
-                    for scale, value in zip(grid.scales, sums.tolist(), strict=True):
+                    ranks = ranker(scores, owner, table.mean * share, best if mode == "cross" else None, compiled)
+                    for scale, value in zip(grid.scales, recall_sum(ranks, KS).tolist(), strict=True):
                         recalls[direction][Setting(MODES[MODES.index(mode)], scale, size)] = value
-    if "additive" in modes and bank is None and scores.numel() <= ADDITIVE_ELEMENTS:
+    if "additive" in modes and over_texts and over_images and scores.numel() <= ADDITIVE_ELEMENTS:
         stride = max(1, grid.steps // COARSE.steps)
         coarse = Grid(grid.first, grid.steps // stride, grid.octaves)
-        tables = over_texts[::stride], over_images[::stride]
+        tables = over_texts.mean[::stride], over_images.mean[::stride]
         for direction, ranks in zip(DIRECTIONS, additive_ranks(scores, owner, coarse, tables, beta=1.0), strict=True):
             if direction in sizes:
                 for scale, value in zip(coarse.scales, recall_sum(ranks, KS).tolist(), strict=True):
@@ -281,11 +286,11 @@ def _recall_sum(parts: Sequence[Part], direction: Direction, setting: Setting) -
             continue
         chosen = Temperatures(setting.mode, setting.scale, setting.scale, i2t_bank=setting.bank, t2i_bank=setting.bank)
         if direction == "i2t":
-            ranked = chosen.image_to_text(fold.similarity, bank.i2t if bank else None)
-            ranks = image_to_text_counts(ranked, fold.item_of_text).ranks()
+            rescoring = chosen.normaliser(direction, fold.similarity, bank.i2t if bank else None)
+            ranks = image_to_text_counts(fold.similarity, fold.item_of_text, rescoring).ranks()
         else:
-            ranked = chosen.text_to_image(fold.similarity, bank.t2i if bank else None)
-            ranks = text_to_image_counts(ranked, fold.item_of_text).ranks()
+            rescoring = chosen.normaliser(direction, fold.similarity, bank.t2i if bank else None)
+            ranks = text_to_image_counts(fold.similarity, fold.item_of_text, rescoring).ranks()
         total += float(recall_sum(ranks[None], KS)[0])
     return total / len(parts)
 

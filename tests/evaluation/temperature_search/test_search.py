@@ -7,7 +7,8 @@ import torch
 
 from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.protocols import Protocol, evaluate, folds
-from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures
+from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.normaliser import Mode
 from raytrain.evaluation.temperature_search.search import GRID, Setting, grid_recalls, search_temperatures, searchable
 from tests.evaluation.scores import bank_of, hubs
 from tests.evaluation.temperature_search.grids import PATHS, made_up
