@@ -28,7 +28,7 @@ import torch
 
 from raytrain.evaluation.temperature_search.log_means import Grid, has_numba, log_means
 from raytrain.evaluation.temperature_search.many_temperatures import Best, image_ranks, text_ranks
-from raytrain.evaluation.temperature_search.search import GRID
+from raytrain.evaluation.temperature_search.recalls import GRID
 
 KS = (1, 5, 10)
 Hits = np.ndarray  # (2, 3) int: image queries and text queries within each k

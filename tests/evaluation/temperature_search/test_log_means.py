@@ -16,7 +16,7 @@ from raytrain.evaluation.temperature_search.log_means import (
     powers_of,
     use_compiled,
 )
-from raytrain.evaluation.temperature_search.search import GRID
+from raytrain.evaluation.temperature_search.recalls import GRID
 from tests.evaluation.temperature_search.grids import PATHS, SMALL, log_mean_by_hand, made_up, needs_numba
 
 

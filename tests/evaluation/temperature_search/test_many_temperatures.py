@@ -17,7 +17,7 @@ from raytrain.evaluation.temperature_search.many_temperatures import (
     recall_sum,
     text_ranks,
 )
-from raytrain.evaluation.temperature_search.search import GRID
+from raytrain.evaluation.temperature_search.recalls import GRID
 from tests.evaluation.exact_reranking import exact_ranks, matched
 from tests.evaluation.temperature_search.grids import (
     PATHS,
