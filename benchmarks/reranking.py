@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from raytrain.evaluation.temperature_search.log_means import Grid, has_numba, log_means
-from raytrain.evaluation.temperature_search.many_temperatures import image_ranks, text_ranks
-from raytrain.evaluation.temperature_search.search import GRID
+from raytrain.evaluation.temperature_search.many_temperatures import Best, image_ranks, text_ranks
+from raytrain.evaluation.temperature_search.recalls import GRID
 
 KS = (1, 5, 10)
 Hits = np.ndarray  # (2, 3) int: image queries and text queries within each k
@@ -104,8 +104,8 @@ def every_scale(scores: torch.Tensor, owner: torch.Tensor, grid: Grid, compiled:
     """(K, 2, 3) queries within each k."""
     over_texts, over_images = log_means(scores, grid, compiled=compiled)
     ranks = (
-        image_ranks(scores, owner, over_images.float(), compiled),
-        text_ranks(scores, owner, over_texts.float(), compiled),
+        image_ranks(scores, owner, over_images.mean, Best(over_images.best, over_images.best_offset), compiled),
+        text_ranks(scores, owner, over_texts.mean, Best(over_texts.best, over_texts.best_offset), compiled),
     )
     return np.stack([[((rank >= 0) & (rank < k)).sum(1).numpy() for k in KS] for rank in ranks]).transpose(2, 0, 1)
 
@@ -116,18 +116,18 @@ def plain(scores: np.ndarray, owner: np.ndarray, scale: float, dtype: type, rows
     blocks = [slice(first, first + rows) for first in range(0, texts, rows)]
     top = scores.max(0)
     column_sums = np.zeros(images)
-    over_images = np.empty(texts, np.float32)
+    over_images = np.empty(texts, dtype)
     for block in blocks:
         part = scores[block].astype(dtype)
         column_sums += np.exp((part - top) * dtype(scale)).sum(0, dtype=np.float64)
         row_top = part.max(1, keepdims=True)
         row_sums = np.exp((part - row_top) * dtype(scale)).sum(1, dtype=np.float64)
         over_images[block] = row_top[:, 0] + np.log(row_sums / images) / scale
-    over_texts = (top + np.log(column_sums / texts) / scale).astype(np.float32)
+    over_texts = (top + np.log(column_sums / texts) / scale).astype(dtype)
 
     text_rank = np.empty(texts, np.int64)
     own = scores[np.arange(texts), owner] - over_images
-    best = np.full(images, -np.inf, np.float32)
+    best = np.full(images, -np.inf, dtype)
     np.maximum.at(best, owner, own)
     place = np.full(images, -1)
     np.maximum.at(place, owner, np.where(own == best[owner], np.arange(texts), -1))

@@ -167,6 +167,15 @@ def run_rerank(
         f"{result['params']}: val rsum {result['before']:.1f} -> {result['after']:.1f}, "
         f"{result['settings_tried']} settings in {result['seconds']:.1f} s"
     )
+    print(_held_out_line(result["held_out"]["rsum"], result["params"]))
     if fallen := result.get("lowered"):
         print(f"  lowers {', '.join(f'{name} by {fall:.1f}' for name, fall in fallen.items())} on validation")
     return result
+
+
+def _held_out_line(held_out: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """What the choice gains on queries that it has not seen."""
+    error = "" if held_out["standard_error"] is None else f" (standard error {held_out['standard_error']:.1f})"
+    line = f"  on held-out queries, {held_out['folds']} folds: rsum {held_out['gain']:+.1f}{error}"
+    unchanged = params.get("mode") == "off" and not params.get("pooling")
+    return line + ("; too little is gained: scores stay as they are" if unchanged else "")

@@ -15,6 +15,7 @@ from raytrain.encoders.pooling import position_rates
 
 Attention = Literal["slots", "transformer"]
 MaskMode = Literal["proper", "official"]
+PlaceScale = Literal["caption", "padded"]
 
 
 class SetPrediction(nn.Module):
@@ -34,6 +35,7 @@ class SetPrediction(nn.Module):
         slots: "learned" vectors, or "sampled" from a learned normal distribution: anew for each item in training, the
             same K draws for all items in evaluation.
         positions: add sinusoidal codes of the positions to the keys (words have an order, regions have none).
+        place_scale: what positions are scaled by, as in `place_codes`.
         heads, head_dim: the inner width is heads * head_dim, whatever D is (4 * 512 in the official code).
         dropout: of the block's two branches.
     """
@@ -49,12 +51,13 @@ class SetPrediction(nn.Module):
         mask_mode: MaskMode = "proper",
         slots: Literal["learned", "sampled"] = "learned",
         positions: bool = False,
+        place_scale: PlaceScale = "caption",
         heads: int = 4,
         head_dim: int = 512,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.iterations, self.positions = iterations, positions
+        self.iterations, self.positions, self.place_scale = iterations, positions, place_scale
         if slots == "learned":
             self.slots = nn.Parameter(torch.randn(1, elements, dim))
         else:
@@ -80,7 +83,7 @@ class SetPrediction(nn.Module):
         Returns:
             (B, K, D) elements, L2-normalised, and the (B, K, D) slots E that were added to the global feature.
         """
-        codes = place_codes(mask, local.shape[-1]).to(local.dtype) if self.positions else None
+        codes = place_codes(mask, local.shape[-1], self.place_scale).to(local.dtype) if self.positions else None
         slots = self._start(len(local))
         read: tuple[Tensor, Tensor] | None = None
         for step in range(self.iterations):
@@ -160,11 +163,20 @@ class SlotBlock(nn.Module):
         return rows.view(*rows.shape[:2], self.heads, -1).transpose(1, 2)
 
 
-def place_codes(mask: Tensor, dim: int) -> Tensor:
-    """(B, n) bool mask -> (B, n, dim) sinusoidal codes of the positions of real words, scaled to (0, 2 pi].
+def place_codes(mask: Tensor, dim: int, scaled_by: PlaceScale = "caption") -> Tensor:
+    """(B, n) bool mask -> (B, n, dim) sinusoidal codes of the positions of words, scaled to (0, 2 pi].
 
     The code has sines at even indices and cosines at odd ones, base 10000 (the codes of DETR, in one dimension).
+
+    Args:
+        mask: True at real words.
+        dim: of a code.
+        scaled_by: length at which a position's angle is 2 pi: the number of real words of the "caption", or n, the
+            length of the "padded" batch (official code).
     """
-    place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
+    if scaled_by == "padded":
+        place = torch.ones_like(mask).cumsum(1) * (2 * torch.pi) / mask.shape[1]
+    else:
+        place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
     angle = place[..., None] * position_rates(dim, mask.device)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(2)[..., :dim]

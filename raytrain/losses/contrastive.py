@@ -95,10 +95,16 @@ def cross_sample(
     raise ValueError(f"no form '{form}'; there are soft and supcon")
 
 
-def further_positives(positives: Tensor) -> Tensor:
-    """() share of the pairs off the diagonal that are positive, without gradient; zero at B = 1."""
+def further_positives(positives: Tensor, ignored: Tensor | None = None) -> Tensor:
+    """() share of the pairs off the diagonal that the loss takes as positive, without gradient; zero at B = 1.
+
+    Args:
+        positives: (B, B) bool.
+        ignored: (B, B) bool, pairs that are neither positives nor negatives, whatever `positives` says.
+    """
     count = len(positives)
-    further = positives.sum() - positives.diagonal().sum()
+    taken = positives if ignored is None else positives & ~ignored
+    further = taken.sum() - taken.diagonal().sum()
     return further.float() / max(count * (count - 1), 1)
 
 

@@ -12,19 +12,22 @@ from torch import Tensor
 from raytrain.losses.triplet import hinges
 
 
-def negative_variance(similarity: Tensor, variance: str = "population") -> Tensor:
-    """(K, B) variance of each row's scores over the other members of the batch.
+def negative_variance(similarity: Tensor, variance: str = "population", members: Tensor | None = None) -> Tensor:
+    """(K, B) variance of each row's scores over the other members of the batch; 0 where a row has none.
 
     Args:
         similarity: (K, B, B) scores of each view; the diagonal, which holds the pairs, is left out.
         variance: "population" divides by the count n, "unbiased" by n - 1.
+        members: (B, B) bool, the members that count for each row; None for all others.
     """
-    count = similarity.shape[-1] - 1
-    others = ~torch.eye(count + 1, dtype=torch.bool, device=similarity.device)
+    others = ~torch.eye(similarity.shape[-1], dtype=torch.bool, device=similarity.device)
+    if members is not None:
+        others = others & members
+    count = others.sum(-1)
     scores = similarity.float()
-    mean = (scores * others).sum(-1, keepdim=True) / max(count, 1)
+    mean = (scores * others).sum(-1, keepdim=True) / count.clamp(min=1)[:, None]
     squares = ((scores - mean).square() * others).sum(-1)
-    return squares / max(count - 1 if variance == "unbiased" else count, 1)
+    return squares / (count - 1 if variance == "unbiased" else count).clamp(min=1)
 
 
 def view_weights(variance: Tensor, weight_fn: str, tau: float = 0.01) -> Tensor:
@@ -62,6 +65,8 @@ def variance_weighted_triplet(
     tau: float = 0.01,
     weight_gradient: bool = False,
     variance: str = "population",
+    variance_over: str = "others",
+    kendall_over_views: str = "mean",
 ) -> Tensor:
     """() sum over pairs, views and both directions of weight times hinge (DVSE, the variance-aware weighting loss).
 
@@ -72,19 +77,23 @@ def variance_weighted_triplet(
         negatives: (B, B) bool.
         margin: required gap, in the units of `similarity`.
         hardest: against the hardest negative only; otherwise the sum over all negatives.
-        weight_fn: as in `view_weights`, or "kendall": l / (2 variance) + 0.5 log variance, averaged over views
-            (Kendall, Gal and Cipolla, CVPR 2018, equation 7).
+        weight_fn: as in `view_weights`, or "kendall": l / (2 variance) + 0.5 log variance (Kendall, Gal and Cipolla,
+            CVPR 2018, equation 7).
         tau: temperature of the softmax weights.
         weight_gradient: whether the gradient flows through the weights.
         variance: "population" or "unbiased".
+        variance_over: "others", every other member of the batch; "negatives", those that `negatives` names.
+        kendall_over_views: "mean" over the views, or their "sum" as in equation 7.
     """
     total = similarity.new_zeros(())
     for scores, others in ((similarity, negatives), (similarity.transpose(-2, -1), negatives.T)):
         losses = hinges(scores, others, margin, hardest)  # (K, B)
-        spread = negative_variance(scores if weight_gradient else scores.detach(), variance)
+        members = others if variance_over == "negatives" else None
+        spread = negative_variance(scores if weight_gradient else scores.detach(), variance, members)
         if weight_fn == "kendall":
             spread = spread + 1e-8
-            total = total + (losses / (2 * spread) + 0.5 * spread.log()).mean(0).sum()
+            by_view = losses / (2 * spread) + 0.5 * spread.log()
+            total = total + (by_view.sum() if kendall_over_views == "sum" else by_view.mean(0).sum())
         else:
             total = total + (view_weights(spread, weight_fn, tau) * losses).sum()
     return total

@@ -118,6 +118,7 @@ def set_head(config: DivEConfig, *, features: int, dim: int, positions: bool = F
         mask_mode=config.mask_mode,
         slots=config.slots,
         positions=positions,
+        place_scale=config.place_scale,
         heads=config.heads,
         head_dim=config.head_dim,
         dropout=config.dropout,

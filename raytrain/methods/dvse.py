@@ -61,6 +61,8 @@ class DVSE(Method):
             tau=config.weight_tau,
             weight_gradient=config.weight_gradient,
             variance=config.variance,
+            variance_over=config.variance_over,
+            kendall_over_views=config.kendall_over_views,
         )
         gamma = sibling_cosine(query, image_id) if config.orth_penalty == "margin" else 0.0
         overlap = mean_overlap(gallery)

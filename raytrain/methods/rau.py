@@ -127,7 +127,7 @@ class RAU(Composed):
             if context.epoch >= config.theta_warmup_epochs:
                 positives = losses.likely_positives(mask_scores, config.theta, config.theta_mode)
             block_losses.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
-            shares.append(further_positives(positives))
+            shares.append(further_positives(positives, ignored))
         return torch.stack(block_losses).mean(), torch.stack(shares).mean()
 
 

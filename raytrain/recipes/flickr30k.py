@@ -60,13 +60,14 @@ def dive_flickr30k() -> RunConfig:
 
     The recipe of the released COCO script with batches of 128 images: AdamW 1e-3, a tenth of it for the image encoder
     and the captions' set module, cosine to zero by step, hardest negatives from the first step
-    (`method.mean_warmup_epochs=0`), padding masked as published, 80 epochs, clip 1, alpha 16, margin 0.2, both
-    regularisers weighted 0.01, dropout 0.1. Size: 45.33 M parameters (image encoder 19.95 M, the captions' set module
-    13.83 M); 4.70 GB at most in a step, in fp32, with 20 words a caption. Cost: about 18,100 steps.
+    (`method.mean_warmup_epochs=0`), padding masked and words' positions scaled as published, 80 epochs, clip 1, alpha
+    16, margin 0.2, both regularisers weighted 0.01, dropout 0.1. Size: 45.33 M parameters (image encoder 19.95 M, the
+    captions' set module 13.83 M); 4.70 GB at most in a step, in fp32, with 20 words a caption. Cost: about 18,100
+    steps.
     Run: `raytrain train dive_flickr30k data.table=TABLE`.
     """
     changes = {
-        "method": DivEConfig(mean_warmup_epochs=0, mask_mode="official"),
+        "method": DivEConfig(mean_warmup_epochs=0, mask_mode="official", place_scale="padded"),
         "optim": OptimConfig(
             lr=1e-3, batch_size=128, num_epochs=80, schedule="cosine", clip_norm=1.0, precision="fp16"
         ),

@@ -22,10 +22,11 @@ from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.protocols.named_split import split_of
 from raytrain.evaluation.report import digest_of, write_evaluation
 from raytrain.evaluation.reranking.change import lowered
-from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
+from raytrain.evaluation.reranking.normaliser import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
-from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures
+from raytrain.evaluation.temperature_search.choice import HeldOut, Setting, standard_error
+from raytrain.evaluation.temperature_search.search import SearchResult, search_temperatures
 from raytrain.files import replacing, sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
@@ -65,8 +66,9 @@ def rerank_run(
         rescore: makes the scores that banks and poolings need.
 
     Returns:
-        {"params": as `Temperatures.as_dict`, "before": rsum, "after": rsum, "settings_tried", "seconds", "lowered":
-        {metric: points that it lost}}
+        {"params": as `Temperatures.as_dict`, "before": rsum, "after": rsum, "settings_tried", "seconds", "held_out":
+        {"i2t", "t2i" and "rsum": what the choice gains on queries that it has not seen, as `HeldOut.as_dict`},
+        "lowered": {metric: points that it lost}}
 
     Raises:
         UsageError: the run kept no similarities, Optuna is missing, or there is nothing to rescore with.
@@ -94,9 +96,10 @@ def rerank_run(
         searches[pooling] = search_temperatures(
             scores, item_of_text, trials, seed, facts["protocol"], modes, bank, bank_sizes
         )
-    # the first of equals, so the run's own pooling
-    pooling = max(searches, key=lambda key: searches[key].after.metrics["rsum"])
+    pooling = _pooling(searches)
     chosen, before = searches[pooling], searches[None].before
+    held_out = HeldOut(searches[None].held_out_rsum.before, chosen.held_out_rsum.after)
+    gained = {name: value.as_dict() for name, value in (*chosen.held_out.items(), ("rsum", held_out))}
     best = replace(chosen.best, pooling=pooling)
     after = replace(chosen.after, rerank=best) if best.active else before
 
@@ -127,6 +130,7 @@ def rerank_run(
         before_metrics=dict(before.metrics),
         after_metrics=dict(after.metrics),
         tried={direction: _listed(scores) for direction, scores in chosen.tried.items()},
+        held_out=gained,
     )
     record.write(folder / name)
     figure = folder / name.replace(".json", ".svg")
@@ -138,11 +142,20 @@ def rerank_run(
         params=record.params,
         metrics=metrics,
         settings_tried=record.settings_tried,
+        held_out=gained,
         kind=kind,
         files={file.name: digest_of(file) for file in written},
     )
     fallen = {"lowered": lowered(before.metrics, after.metrics)}
-    return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds"}) | fallen
+    return record.model_dump(include={"params", "before", "after", "settings_tried", "seconds", "held_out"}) | fallen
+
+
+def _pooling(searches: Mapping[str | None, SearchResult]) -> str | None:
+    """The pooling with the best rsum on held-out queries; the run's own unless that is a standard error behind."""
+    own = searches[None].held_out_rsum.after
+    best = max(searches, key=lambda key: float(searches[key].held_out_rsum.after.mean()))
+    ahead = searches[best].held_out_rsum.after - own
+    return best if float(ahead.mean()) > (standard_error(ahead) or 0.0) else None
 
 
 def _listed(scores: Mapping[Setting, float]) -> list[list[Any]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raytrain.config import RunConfig, changes_nothing, flatten
+from raytrain.config import RunConfig, changes_nothing, completed, flatten
 from raytrain.errors import RefusedError, UsageError
 from raytrain.tracking.sweep_record import SearchIdentity
 from search_spaces import Space
@@ -140,6 +140,9 @@ def refuse_other(before: SearchIdentity, now: SearchIdentity, sweep: str) -> Non
         RefusedError: the two differ; each field that does is named.
     """
     parts_before, parts_now = before.model_dump(), now.model_dump()
+    # fields that came after the sweep was started had their defaults
+    later = {name: value for name, value in completed(parts_before["base"]).items() if name in parts_now["base"]}
+    parts_before["base"] = {**later, **parts_before["base"]}
     lines = []
     for part in sorted({*parts_before, *parts_now}):
         old, new = parts_before.get(part), parts_now.get(part)

@@ -94,19 +94,25 @@ def test_rerank_takes_lists_of_names_and_sizes(
 
     def rerank_run(*given: Any) -> dict[str, Any]:
         calls.append(given)
-        fallen = {"t2i/recall_at_1": 0.25} if len(calls) > 1 else {}
+        held_out = {"rsum": {"gain": 1.25, "standard_error": 0.5, "folds": 10}}
+        params = {"mode": "cross", "t2i": 1} if len(calls) < 2 else {"mode": "off"}
         return {
-            "params": {"t2i": 1}, "before": 300.0, "after": 301.5, "settings_tried": 7, "seconds": 0.25,
-            "lowered": fallen,
+            "params": params, "before": 300.0, "after": 301.5, "settings_tried": 7, "seconds": 0.25,
+            "held_out": held_out, "lowered": {"t2i/recall_at_1": 0.25} if len(calls) > 1 else {},
         }  # fmt: skip
 
     monkeypatch.setattr("raytrain.run_evaluation.rerank.rerank_run", rerank_run)
     monkeypatch.setattr("raytrain.run_evaluation.rescore.Rescore", lambda folder: f"scores of {folder}")
     assert main(["rerank", "a"]) == 0
-    assert capsys.readouterr().out == "{'t2i': 1}: val rsum 300.0 -> 301.5, 7 settings in 0.2 s\n"
+    assert capsys.readouterr().out == (
+        "{'mode': 'cross', 't2i': 1}: val rsum 300.0 -> 301.5, 7 settings in 0.2 s\n"
+        "  on held-out queries, 10 folds: rsum +1.2 (standard error 0.5)\n"
+    )
     flags = ["--trials", "5", "--seed", "3", "--modes", "cross", "--bank", "500,2000", "--pooling", "max,mean"]
     assert main(["rerank", "a", *flags]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["  lowers t2i/recall_at_1 by 0.2 on validation"]
+    out = capsys.readouterr().out
+    assert "too little is gained: scores stay as they are" in out
+    assert "  lowers t2i/recall_at_1 by 0.2 on validation" in out
     assert [(*given[:3], *given[4:]) for given in calls] == [
         ("a", 200, 0, [], [], None), ("a", 5, 3, [500, 2000], ["max", "mean"], "scores of a"),
     ]  # fmt: skip

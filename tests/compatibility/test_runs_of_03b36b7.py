@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from raytrain.cli.main import main
+from raytrain.run_evaluation.evaluate import evaluate_run
 from tests.compatibility.make_files import FILES, csv_rows, read_journal
 
 MADE: dict[str, Any] = json.loads((FILES / "made.json").read_text(encoding="utf-8"))
@@ -105,7 +106,21 @@ def assert_same(before: Any, now: Any, where: str = "result") -> None:
         assert now == before, where
 
 
-@pytest.mark.parametrize("group", [group for group in GROUPS if group not in ("resume", "sweep")])
+def test_temperatures_that_were_found_evaluate_as_they_did(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """rerank chooses by cross-validation now, and takes nothing on ten images; files of before are read and applied."""
+    (first, now), (second, banks), (before, _) = results("rerank", place, capsys)
+    assert now["before"] == first["before"] and banks["before"] == second["before"]
+    assert now["params"]["mode"] == banks["params"]["mode"] == "off"
+    run = place / "storage" / "compatibility" / "finished"
+    for name, recorded in (("rerank.json", first), ("rerank.inductive.json", second)):
+        document = json.loads((run / name).read_text(encoding="utf-8"))
+        del document["held_out"]
+        (run / name).write_text(json.dumps({**document, "params": recorded["params"]}), encoding="utf-8")
+    result = evaluate_run(run, "test")
+    assert_same({**before, "test_openings": 2}, {**result, "diagnostics": None})
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group not in ("resume", "sweep", "rerank")])
 def test_commands_say_what_they_said(group: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for before, now in results(group, place, capsys):
         assert_same(before, now)
@@ -140,6 +155,7 @@ def test_a_finished_sweep_is_the_same_search_and_has_the_same_best(
     no_ray: None, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ((before, now),) = results("sweep", place, capsys)
+    assert now["rerank"]["before"] == before.pop("rerank")["before"]  # temperatures are chosen otherwise now
     assert_same(before, now)
     assert now["trials"]["total"] == 3
     assert read_journal(place / "storage" / "compatibility" / "views")[-1]["event"] == "cost"

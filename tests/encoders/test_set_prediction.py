@@ -185,3 +185,19 @@ def test_half_precision_gives_finite_unit_vectors() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             actual = small(**changes)(local, mask, whole)[0]
         torch.testing.assert_close(actual.float().norm(dim=-1), torch.ones(2, 3), rtol=2e-2, atol=2e-2)
+
+
+def test_codes_of_places_are_scaled_by_the_padded_length_where_asked() -> None:
+    mask = torch.tensor([[True, True, True, False], [True, True, True, True]])
+    codes = place_codes(mask, 5, "padded")
+    for row in range(2):
+        for place in range(1, 5):
+            angles = [2 * math.pi * place / 4 / 10000 ** (2 * (i // 2) / 5) for i in range(5)]
+            expected = [math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(angles)]
+            torch.testing.assert_close(codes[row, place - 1], torch.tensor(expected), rtol=1e-5, atol=1e-6)
+    local, mask, whole = inputs(torch.float32)
+    by_scale = [
+        small(positions=True, place_scale=scale).eval()(local, mask, whole)[0] for scale in ("caption", "padded")
+    ]
+    assert torch.equal(by_scale[0][0], by_scale[1][0])  # the longest caption of the batch
+    assert not torch.allclose(by_scale[0][1], by_scale[1][1])

@@ -117,6 +117,13 @@ def test_the_share_of_further_positives_leaves_the_diagonal_out() -> None:
     assert further_positives(torch.ones(1, 1, dtype=torch.bool)).item() == 0
 
 
+def test_the_share_of_further_positives_counts_no_pair_that_the_loss_ignores() -> None:
+    positives, ignored = torch.eye(4, dtype=torch.bool), torch.zeros(4, 4, dtype=torch.bool)
+    positives[0, 1] = positives[2, 3] = positives[3, 0] = ignored[0, 1] = ignored[1, 2] = ignored[2, 2] = True
+    assert further_positives(positives, ignored).item() == pytest.approx(2 / 12)
+    assert further_positives(positives).item() == pytest.approx(3 / 12)
+
+
 def test_names_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="absolute and quantile"):
         likely_positives(cosines(), 0.5, "abs")

@@ -33,8 +33,10 @@ def weights_by_hand(v: list[float], weight_fn: str, tau: float) -> list[float]:
     return [x / sum(raw) for x in raw]
 
 
-def loss_by_hand(s: torch.Tensor, weight_fn: str, margin: float, tau: float, unbiased: bool) -> float:
-    """sum_i sum_k w_ik [m - S_k(i, i) + max_j S_k(i, j)]+ in both directions."""
+def loss_by_hand(
+    s: torch.Tensor, weight_fn: str, margin: float, tau: float, unbiased: bool, kendall_over_views: str = "mean"
+) -> float:
+    """sum_i sum_k w_ik [m - S_k(i, i) + max_j S_k(i, j)]+ in both directions; kendall as a mean or a sum over k."""
     views, batch, _ = s.shape
     total = 0.0
     for direction in (s, s.transpose(1, 2)):
@@ -44,7 +46,9 @@ def loss_by_hand(s: torch.Tensor, weight_fn: str, margin: float, tau: float, unb
             hinge = [max(0.0, margin - row[i] + max(x for j, x in enumerate(row) if j != i)) for row in rows]
             if weight_fn == "kendall":
                 v = [x + 1e-8 for x in variances]
-                total += sum(h / (2 * x) + 0.5 * math.log(x) for h, x in zip(hinge, v, strict=True)) / views
+                total += sum(h / (2 * x) + 0.5 * math.log(x) for h, x in zip(hinge, v, strict=True)) / (
+                    views if kendall_over_views == "mean" else 1
+                )
             else:
                 weight = weights_by_hand(variances, weight_fn, tau)
                 total += sum(w * h for w, h in zip(weight, hinge, strict=True))
@@ -60,6 +64,40 @@ def test_the_loss_equals_the_sums_over_pairs_and_views(weight_fn: str, variance:
     )
     # the variance is taken in single precision
     assert actual.item() == pytest.approx(loss_by_hand(s, weight_fn, 0.2, 0.05, variance == "unbiased"), rel=1e-5)
+
+
+@pytest.mark.parametrize("over", ["mean", "sum"])
+def test_kendall_is_a_mean_over_views_or_the_published_sum(over: str) -> None:
+    s, negatives = scores(3), batch_negatives(torch.arange(5), "masked")
+    actual = variance_weighted_triplet(s, negatives, 0.2, True, "kendall", kendall_over_views=over)
+    assert actual.item() == pytest.approx(loss_by_hand(s, "kendall", 0.2, 0.05, False, over), rel=1e-5)
+
+
+@pytest.mark.parametrize("variance", ["population", "unbiased"])
+def test_the_variance_over_negatives_leaves_other_captions_of_the_image_out(variance: str) -> None:
+    """Pairs 0, 1 and 2 are captions of one image: the variance of each is over pairs 3 and 4 alone."""
+    s, image_id = scores(2), torch.tensor([0, 0, 0, 1, 2])
+    spread = negative_variance(s, variance, batch_negatives(image_id, "masked"))
+    for k in range(2):
+        for i in range(5):
+            members = [s[k, i, j].item() for j in range(5) if image_id[j] != image_id[i]]
+            mean = sum(members) / len(members)
+            expected = sum((x - mean) ** 2 for x in members) / (len(members) - (variance == "unbiased"))
+            assert spread[k, i].item() == pytest.approx(expected, rel=1e-5)
+    changed = s.clone()
+    changed[:, :3, :3] = 50.0
+    torch.testing.assert_close(negative_variance(changed, variance, batch_negatives(image_id, "masked")), spread)
+    nobody = negative_variance(s, variance, torch.zeros(5, 5, dtype=torch.bool))
+    assert (nobody == 0).all()
+
+
+def test_the_loss_takes_its_variance_over_all_others_unless_told_otherwise() -> None:
+    s, negatives = scores(3), batch_negatives(torch.tensor([0, 0, 1, 2, 3]), "masked")
+    default, others, over_negatives = (
+        variance_weighted_triplet(s, negatives, 0.2, True, "inv", **choice).item()
+        for choice in ({}, {"variance_over": "others"}, {"variance_over": "negatives"})
+    )
+    assert default == others != over_negatives
 
 
 def test_the_variance_leaves_the_pair_itself_out() -> None:

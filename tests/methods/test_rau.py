@@ -102,6 +102,17 @@ def test_there_are_no_further_positives_before_theta_is_trusted() -> None:
     assert late["csu"] < early["csu"]
 
 
+def test_known_positives_that_the_loss_masks_are_not_logged_as_further_ones() -> None:
+    """Every target is above theta and known to answer every query: nothing is left to be a further positive."""
+    known = batch() | {"known_positives": torch.ones(B, B, dtype=torch.bool)}
+    masked, as_negatives = (
+        build(theta=-1.0, theta_mode="absolute", theta_warmup_epochs=0, known_positives=choice)(known, StepContext(1.0))
+        for choice in ("masked", "negative")
+    )
+    assert masked["further_positives"] == 0
+    assert as_negatives["further_positives"] == 1
+
+
 def switches() -> list[dict[str, Any]]:
     """Every choice of every named switch, one at a time, and each loss alone."""
     changes: list[dict[str, Any]] = [

@@ -44,7 +44,8 @@ SCAN = {"optim.lr": 2e-4, "optim.weight_decay": 0.0, "optim.batch_size": 128, "o
              "method.mining": "hardest", "method.mean_warmup_epochs": 0.0, "method.mmd_weight": 0.01,
              "method.diversity_weight": 0.01, "method.diversity_of": "residual", "method.iterations": 4,
              "method.shared_block": True, "method.heads": 4, "method.head_dim": 512, "method.dropout": 0.1,
-             "method.mask_mode": "official", "method.image_lr_scale": 0.1, "method.set_lr_scale": 0.1},
+             "method.mask_mode": "official", "method.place_scale": "padded", "method.image_lr_scale": 0.1,
+             "method.set_lr_scale": 0.1},
         ),
         # Faghri et al., BMVC 2018
         (

@@ -19,6 +19,7 @@ from raytrain.review.page import to_html
 from raytrain.review.plots import temperature_map
 from raytrain.run_evaluation.rerank import read_similarity, rerank_run
 from raytrain.tracking.journal import Journal
+from tests.evaluation.scores import hubs
 from tests.review.made_runs import keep_scores, make_run, scores
 
 pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
@@ -27,16 +28,20 @@ pytest.importorskip("optuna", reason="temperatures are searched with Optuna")
 def test_temperatures_are_found_written_and_reproduced(tmp_path: Path) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder, test=None)
+    keep_scores(folder, *hubs())
     result = rerank_run(folder, trials=10, seed=0)
-    assert set(result) == {"params", "before", "after", "settings_tried", "seconds", "lowered"}
+    assert set(result) == {"params", "before", "after", "settings_tried", "seconds", "held_out", "lowered"}
     assert result["after"] > result["before"]
     document = json.loads((folder / "rerank.json").read_text())
-    again = evaluate(*scores(0), "split/val", Temperatures.from_dict(document["params"]))
+    again = evaluate(*hubs(), "split/val", Temperatures.from_dict(document["params"]))
     assert again.metrics["rsum"] == pytest.approx(result["after"])
     event = Journal(folder).last("rerank")
     assert event is not None
     assert event["metrics"]["rerank/val/rsum"] == pytest.approx(result["after"])
     assert "rerank/val/i2t/recall_at_1" in event["metrics"]
+    assert set(result["held_out"]) == {"i2t", "t2i", "rsum"}
+    assert result["held_out"]["rsum"]["gain"] > 0
+    assert event["held_out"] == document["held_out"] == result["held_out"]
     # the end of the run is still its end: the row stays, and has a re-ranked one beside it
     assert [row.transductive for row in read_board(tmp_path).rows] == [True, False]
 
@@ -50,6 +55,17 @@ def test_a_search_that_gains_nothing_leaves_no_re_ranked_row_behind(tmp_path: Pa
     assert result["params"]["mode"] == "off"
     assert result["before"] == result["after"] == 600
     assert [row.transductive for row in read_board(tmp_path).rows] == [False]
+
+
+def test_an_image_and_its_captions_are_held_out_together_and_the_gain_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder, test=None)
+    keep_scores(folder, *hubs(40))
+    held_out = rerank_run(folder, trials=0, modes=("cross",))["held_out"]
+    assert {part["folds"] for part in held_out.values()} == {10}
+    for name in ("before", "after", "gain"):
+        assert held_out["rsum"][name] == pytest.approx(held_out["i2t"][name] + held_out["t2i"][name], abs=1e-3)
+    assert held_out["t2i"]["gain"] > 5 * held_out["t2i"]["standard_error"] > 0
 
 
 def test_scores_of_the_test_split_are_refused(tmp_path: Path) -> None:
@@ -103,6 +119,7 @@ def test_the_kept_scores_are_mapped_and_not_read(tmp_path: Path) -> None:
     assert torch.equal(result, torch.from_numpy(np.load(path)))
 
 
+@pytest.mark.usefixtures("best_of_all")
 def test_the_figure_shows_every_pair_of_scales_and_names_the_best(tmp_path: Path) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder, test=None)

@@ -94,6 +94,16 @@ def test_the_same_search_is_itself_after_json(base: RunConfig) -> None:
     )
 
 
+def test_a_field_that_came_after_the_sweep_was_started_had_its_default(base: RunConfig) -> None:
+    now = identity(branching, base, "f", SEARCH)
+    earlier = now.model_dump()
+    del earlier["base"]["method.variance_over"]
+    refuse_other(SearchIdentity.model_validate(earlier), now, "s")
+    changed = identity(branching, override(base, {"method.variance_over": "negatives"}), "f", SEARCH)
+    with pytest.raises(RefusedError, match=r"method\.variance_over: was others, is negatives"):
+        refuse_other(SearchIdentity.model_validate(earlier), changed, "s")
+
+
 def test_where_a_run_is_stored_does_not_change_the_search(base: RunConfig) -> None:
     moved = override(base, {"storage": "/elsewhere", "experiment": "other", "name": "n"})
     assert identity(branching, moved, "f", SEARCH) == identity(branching, base, "f", SEARCH)

@@ -39,6 +39,9 @@ class DivEConfig(MethodPart):
     shared_block: bool = Field(True, description="one block for all refinements")
     slots: Literal["learned", "sampled"] = "learned"
     mask_mode: Literal["proper", "official"] = Field("proper", description="official: padding takes part, as published")
+    place_scale: Literal["caption", "padded"] = Field(
+        "caption", description="words' positions over the caption's length, or the padded batch's, as published"
+    )
     heads: int = Field(4, ge=1)
     head_dim: int = Field(512, ge=1, description="inner width of the slots' attention is heads * head_dim")
     dropout: float = Field(0.1, ge=0, lt=1)

@@ -33,6 +33,10 @@ class DVSEConfig(MethodPart):
     weight_tau: float = Field(0.01, gt=0, description="temperature of softmax_neg and softmax_pos")
     weight_gradient: bool = Field(False, description="let the gradient through the weights")
     variance: Literal["population", "unbiased"] = "population"
+    variance_over: Literal["others", "negatives"] = Field(
+        "others", description="members of the batch in a view's variance: all others, or without its image's captions"
+    )
+    kendall_over_views: Literal["mean", "sum"] = Field("mean", description="of kendall; published: sum")
     fused_weight: float = Field(
         0.0, ge=0, description="weight of the triplet loss on the pooled score, beside the view losses"
     )

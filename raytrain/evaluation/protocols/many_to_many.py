@@ -59,12 +59,18 @@ def evaluate_relevance(
     _check_queries(protocol, positives)
     temperatures, within, bank = rerank or Temperatures(), within or {}, bank or QueryBank()
     kind = protocol.relevance
-    # the transpose is a view: only one block of images is copied at a time
-    rows: dict[str, Rows] = {
-        "i2t": _rows_of(temperatures.image_to_text(similarity, bank.i2t).T),
-        "t2i": _rows_of(temperatures.text_to_image(similarity, bank.t2i)),
-        **within,
-    }
+    for_images = temperatures.normaliser("i2t", similarity, bank.i2t)
+    for_texts = temperatures.normaliser("t2i", similarity, bank.t2i)
+
+    def of_images(images: Tensor) -> Tensor:
+        block = similarity[:, images]
+        return (block if for_images is None else for_images(block, columns=images)).T
+
+    def of_texts(texts: Tensor) -> Tensor:
+        block = similarity[texts]
+        return block if for_texts is None else for_texts(block, texts)
+
+    rows: dict[str, Rows] = {"i2t": of_images, "t2i": of_texts, **within}
     size = {"i2t": similarity.shape[0], "t2i": similarity.shape[1]}
     size |= {"i2i": size["t2i"] - 1, "t2t": size["i2t"] - 1}
     images = torch.arange(similarity.shape[1], device=owner.device)
@@ -111,10 +117,6 @@ def _check_queries(protocol: Protocol, positives: Mapping[str, Positives]) -> No
     if not all(len(positives[direction].queries) for direction in ("i2t", "t2i")):
         what = "classes" if protocol.relevance == "class" else "positives of COCO's test"
         raise RefusedError(f"{protocol.name} finds no query in this split that has {what}")
-
-
-def _rows_of(matrix: Tensor) -> Rows:
-    return lambda queries: matrix[queries]
 
 
 def _blocks(rows: Rows, positives: Positives, size: int, within_kind: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -157,8 +157,8 @@ def evaluate(
     def counts(texts: Places, items: Places, owner: Tensor) -> dict[Direction, Counts]:
         part, near = similarity[texts, items], bank.part(texts, items)
         return {
-            "i2t": image_to_text_counts(temperatures.image_to_text(part, near.i2t), owner),
-            "t2i": text_to_image_counts(temperatures.text_to_image(part, near.t2i), owner),
+            "i2t": image_to_text_counts(part, owner, temperatures.normaliser("i2t", part, near.i2t)),
+            "t2i": text_to_image_counts(part, owner, temperatures.normaliser("t2i", part, near.t2i)),
         }
 
     return evaluate_counts(counts, owner, similarity.shape[1], protocol, rerank)

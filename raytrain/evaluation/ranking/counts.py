@@ -9,6 +9,7 @@ not relevant above the positive, and a collapsed model scores zero.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from raytrain.evaluation.ranking.precision import refuse_half
 
 Ties = Literal["ordered", "pessimistic"]
 CHUNK_ELEMENTS = 500_000  # scores processed at once, so that temporaries stay in the cache for any matrix
+
+Rescoring = Callable[[Tensor, slice], Tensor]
+"""(some rows of the scores, which rows these are) -> the scores that rank them: what re-ranking makes of them."""
 
 
 class Counts(NamedTuple):
@@ -124,7 +128,7 @@ def best_first(similarity: Tensor, k: int) -> Tensor:
     return positions
 
 
-def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
+def text_to_image_counts(similarity: Tensor, item_of_text: Tensor, rescoring: Rescoring | None = None) -> Counts:
     """Counts for M text queries over N images.
 
     Computes neither (M, N) masks nor a transposed copy: a 25,000 x 5,000 matrix needs little memory beside itself.
@@ -132,6 +136,7 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     Args:
         similarity: (M, N) scores of M texts against N images.
         item_of_text: (M,) position of the image that each text belongs to.
+        rescoring: of blocks of rows; None ranks by the scores as they are.
 
     Raises:
         ValueError: shapes or positions that do not fit, or NaN among the scores.
@@ -139,8 +144,8 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     owner = check_owner(similarity, item_of_text)
     index = torch.arange(similarity.shape[1], device=similarity.device)
     parts = []
-    for scores, place in zip(_row_chunks(similarity), _like_rows(similarity, owner), strict=True):
-        _refuse_nan(scores)
+    for part, scores in _chunks(similarity, rescoring):
+        place = owner[part]
         best = scores.gather(1, place[:, None])
         better = _count(scores > best, 1)
         tied = _count(scores >= best, 1) - better - 1  # a text has one image, which ties with itself
@@ -152,11 +157,14 @@ def text_to_image_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     return Counts(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
-def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
+def image_to_text_counts(similarity: Tensor, item_of_text: Tensor, rescoring: Rescoring | None = None) -> Counts:
     """Counts for N image queries over M texts; -1 for an image without texts. Arguments as `text_to_image_counts`."""
     owner = check_owner(similarity, item_of_text)
     texts, images = similarity.shape
-    own = similarity.gather(1, owner[:, None])[:, 0]
+    if rescoring is None:
+        own = similarity.gather(1, owner[:, None])[:, 0]
+    else:
+        own = torch.cat([s.gather(1, owner[part, None])[:, 0] for part, s in _chunks(similarity, rescoring)])
     if bool(own.isnan().any()):
         _refuse_nan(own)
     best = own.new_full((images,), -torch.inf).scatter_reduce(0, owner, own, "amax")
@@ -165,8 +173,8 @@ def image_to_text_counts(similarity: Tensor, item_of_text: Tensor) -> Counts:
     place = row.new_full((images,), -1).scatter_reduce(0, owner[is_best], row[is_best], "amax")
 
     better, above, tied = (row.new_zeros(images) for _ in range(3))
-    for scores, number in zip(_row_chunks(similarity), _like_rows(similarity, row), strict=True):
-        _refuse_nan(scores)
+    for part, scores in _chunks(similarity, rescoring):
+        number = row[part]
         chunk_better = _count(scores > best, 0)
         better += chunk_better
         own_best = torch.bincount(owner[number][is_best[number]], minlength=images)
@@ -199,6 +207,16 @@ def check_owner(similarity: Tensor, item_of_text: Tensor) -> Tensor:
     if low < 0 or high >= similarity.shape[1]:
         raise ValueError(f"item_of_text runs from {low} to {high}; there are {similarity.shape[1]} images")
     return owner
+
+
+def _chunks(similarity: Tensor, rescoring: Rescoring | None) -> Iterator[tuple[slice, Tensor]]:
+    """(rows, the scores that rank them) of each chunk; raises ValueError at NaN."""
+    rows = max(1, CHUNK_ELEMENTS // max(1, similarity.shape[1]))
+    for first in range(0, len(similarity), rows):
+        part = slice(first, first + rows)
+        scores = similarity[part]
+        _refuse_nan(scores)
+        yield part, scores if rescoring is None else rescoring(scores, part)
 
 
 def _row_chunks(matrix: Tensor) -> tuple[Tensor, ...]:

@@ -8,24 +8,17 @@ which only abstracts were open to us; this is our reading, each choice a mode. m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from raytrain.evaluation.reranking.mutual_rank import resorted
-
-Mode = Literal["cross", "product", "additive", "mtfn", "off"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-SOFTMAX_MODES: tuple[Mode, ...] = ("cross", "product", "additive")
-BLOCK_ELEMENTS = 2**20  # numbers per float64 temporary
+from raytrain.evaluation.reranking.normaliser import Mode, Normaliser, check_mode, check_scale, log_mean_exp
 
 
 def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: float = 1.0) -> Tensor:
-    """(Q, G) re-ranked scores for the direction query -> gallery, in the units of `similarity` (DVSE's re-ranking).
+    """(Q, G) float64 re-ranked scores of the direction query -> gallery, in the units of `similarity` (DVSE).
 
     With B the softmax of scale * similarity over the queries of each gallery item, and R that over the gallery of
     each query, the scores order each query's gallery as B (cross), B * R (product, the dual softmax) or
@@ -35,13 +28,15 @@ def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: fl
         product   similarity - (L_q + L_g) / 2   L_g (Q,): the same over the gallery
         additive  similarity + beta * B
         mtfn      minus the position in `mutual_rank.resorted`; `scale` is K1
-        off       similarity
+        off       similarity, as it is
 
     scale -> 0 subtracts the mean over queries, scale -> inf the maximum: an item with a better query then ranks behind
-    every item whose best query this is. Both limits may be given, as 0 and math.inf. Sums are float64.
+    every item whose best query this is. Both limits may be given, as 0 and math.inf. Where a
+    query has nearly all of an item's softmax, cross scores are equal to float64's last digits, log(Q) / scale; the
+    evaluation still orders them (`normaliser`).
 
     Args:
-        similarity: (Q, G) scores, larger is closer. Half precision is widened to float32.
+        similarity: (Q, G) scores, larger is closer.
         scale: inverse temperature, in 1 / units of `similarity`; the published values for cosines are 20 and 170.
         mode: as above.
         beta: weight of B in additive mode.
@@ -49,118 +44,14 @@ def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: fl
     Raises:
         ValueError: an unknown mode, or a scale that is negative or NaN.
     """
-    if similarity.dtype in (torch.float16, torch.bfloat16):
-        similarity = similarity.float()
-    ranked = ranking_scores(similarity, scale, mode, beta)
-    if mode == "product":  # ranking does not need L_g, which is the same for the whole gallery of a query
-        return ranked - log_mean_exp(similarity, scale, dim=1).to(ranked.dtype) / 2
-    return ranked
-
-
-def ranking_scores(
-    similarity: Tensor,
-    scale: float,
-    mode: Mode,
-    beta: float = 1.0,
-    queries: int = 0,
-    bank: Tensor | None = None,
-) -> Tensor:
-    """Scores of the shape of `similarity` that order each query's gallery as `fast_rerank` does.
-
-    Args:
-        similarity: (Q, G) scores, or (G, Q) where `queries` is 1.
-        scale, mode, beta: as in `fast_rerank`.
-        queries: dimension of the queries.
-        bank: (B, G), or (G, B) where `queries` is 1: scores of other queries, over which the softmax runs instead
-            (query-bank normalisation, Bogolin et al., CVPR 2022). The ranking of a query then depends on no other
-            query. In additive mode the query itself counts as one more of the bank, so that B stays below 1.
-
-    Raises:
-        ValueError: as `fast_rerank`; a bank in mtfn mode.
-    """
     check_mode(mode)
-    if math.isnan(scale) or scale < 0:
-        raise ValueError(f"scale is {scale}; give an inverse temperature from 0 to inf")
+    check_scale(scale)
     if mode == "off":
         return similarity
-    if mode == "mtfn":
-        if bank is not None:
-            raise ValueError("mtfn mode sorts by the places among the other queries; it takes no bank")
-        places = resorted(similarity if queries == 0 else similarity.T, int(scale))
-        return -(places if queries == 0 else places.T).to(similarity.dtype)
-    source = similarity if bank is None else bank
-    log_mean = log_mean_exp(source, scale, dim=queries)
-    return normalised(similarity, log_mean, source.shape[queries], scale, mode, beta, bank is not None)
-
-
-def normalised(
-    similarity: Tensor,
-    log_mean: Tensor,
-    number: int,
-    scale: float,
-    mode: Mode,
-    beta: float = 1.0,
-    from_bank: bool = False,
-) -> Tensor:
-    """Scores re-ranked by mode, given each gallery item's log-mean-exp over `number` queries.
-
-    Args:
-        similarity: scores of queries and gallery, in either order.
-        log_mean: float64 log-mean-exps, which broadcast against `similarity` along the queries.
-        number: of queries that `log_mean` averages.
-        scale, mode, beta: as in `fast_rerank`.
-        from_bank: whether those queries are a bank, and not the queries to rank; see `ranking_scores`.
-    """
-    if mode == "cross":
-        return similarity - log_mean.to(similarity.dtype)
-    if mode == "product":
-        return similarity - (log_mean / 2).to(similarity.dtype)
-    if math.isinf(scale):
-        best = (similarity == log_mean).double()
-        queries = 0 if log_mean.shape[1] == similarity.shape[1] else 1
-        if from_bank:
-            share = (similarity > log_mean) + best / 2
-        else:
-            share = best / best.sum(queries, keepdim=True)
-        return similarity + beta * share.to(similarity.dtype)
-    out = torch.empty_like(similarity)
-    rows = max(1, BLOCK_ELEMENTS // max(1, similarity.shape[1]))
-    for first in range(0, len(similarity), rows):
-        part = slice(first, first + rows)
-        above = (similarity[part].double() - (log_mean if len(log_mean) == 1 else log_mean[part])) * scale
-        share = torch.sigmoid(above - math.log(number)) if from_bank else above.exp() / number
-        out[part] = similarity[part] + (beta * share).to(similarity.dtype)
-    return out
-
-
-def log_mean_exp(similarity: Tensor, scale: float, dim: int) -> Tensor:
-    """log(mean(exp(scale * similarity))) / scale along `dim`, kept as 1, float64: mean at scale 0, maximum at inf."""
-    top = similarity.amax(dim, keepdim=True).double()
-    if math.isinf(scale):
-        return top
-    number = similarity.shape[dim]
-    rows = max(1, BLOCK_ELEMENTS // max(1, similarity.shape[1]))
-    parts = [slice(first, first + rows) for first in range(0, len(similarity), rows)]
-    tops = [top if dim == 0 else top[part] for part in parts]
-    if scale == 0:
-        sums = [similarity[part].double().sum(dim, keepdim=True) for part in parts]
-        return _joined(sums, dim) / number
-    spread = max(
-        float((high - similarity[part].amin(dim, keepdim=True)).max()) for part, high in zip(parts, tops, strict=True)
-    )
-    # near 1, the mean is kept as its distance from 1, so that its logarithm keeps its digits
-    near = spread * scale < 1
-    sums = []
-    for part, high in zip(parts, tops, strict=True):
-        below = (similarity[part].double() - high).mul_(scale)
-        sums.append((below.expm1_() if near else below.exp_()).sum(dim, keepdim=True))
-    mean = _joined(sums, dim) / number
-    return top + (mean.log1p() if near else mean.log()) / scale  # the largest term is 1: it cannot vanish
-
-
-def _joined(parts: list[Tensor], dim: int) -> Tensor:
-    """Sums of blocks of rows: added up along dim 0, concatenated along dim 1."""
-    return torch.stack(parts).sum(0) if dim == 0 else torch.cat(parts)
+    ranked = Normaliser(similarity, scale, mode, beta).whole(similarity)
+    if mode == "product":  # ranking does not need L_g, which is the same for the whole gallery of a query
+        ranked -= log_mean_exp(similarity, scale, dim=1) / 2
+    return ranked
 
 
 @dataclass(frozen=True)
@@ -222,36 +113,27 @@ class Temperatures:
         """(training images, training captions) that the settings need."""
         return tuple(getattr(self, f"{n}_bank") if self.mode_of(n) != "off" else 0 for n in ("i2t", "t2i"))  # type: ignore[return-value]
 
-    def image_to_text(self, similarity: Tensor, bank: Tensor | None = None) -> Tensor:
-        """(M, N) texts by images -> (M, N) scores that rank the texts of each image.
+    def normaliser(self, direction: str, similarity: Tensor, bank: Tensor | None = None) -> Normaliser | None:
+        """What re-ranks a direction of a text-image matrix, block by block; None where it stays as it is.
 
         Args:
-            similarity: (M, N) scores.
-            bank: (M, B) scores of the texts against the images of the bank, B at least `i2t_bank`.
+            direction: "i2t" ranks the texts of each image, "t2i" the images of each text.
+            similarity: (M, N) scores of texts against images.
+            bank: (M, B) scores of the texts against the images of the bank for i2t, (B, N) scores of the texts of the
+                bank against the images for t2i; B at least the number that the settings name.
+
+        Raises:
+            ValueError: a bank is missing or too small.
         """
-        return self._ranked("i2t", similarity, 1, bank)
-
-    def text_to_image(self, similarity: Tensor, bank: Tensor | None = None) -> Tensor:
-        """(M, N) texts by images -> (M, N) scores that rank the images of each text.
-
-        Args:
-            similarity: (M, N) scores.
-            bank: (B, N) scores of the texts of the bank against the images, B at least `t2i_bank`.
-        """
-        return self._ranked("t2i", similarity, 0, bank)
-
-    def _ranked(self, direction: str, similarity: Tensor, queries: int, bank: Tensor | None) -> Tensor:
-        mode = self.mode_of(direction)
+        mode, queries = self.mode_of(direction), 1 if direction == "i2t" else 0
         if mode == "off":
-            return similarity
+            return None
         size = getattr(self, f"{direction}_bank")
         if size and (bank is None or bank.shape[queries] < size):
             have = 0 if bank is None else bank.shape[queries]
             raise ValueError(f"{direction} is normalised over a bank of {size} training queries; {have} were given")
-        part = bank.narrow(queries, 0, size) if size and bank is not None else None
-        if similarity.dtype in (torch.float16, torch.bfloat16):
-            similarity = similarity.float()
-        return ranking_scores(similarity, getattr(self, direction), mode, self.beta, queries, part)
+        source = bank.narrow(queries, 0, size) if size and bank is not None else similarity
+        return Normaliser(source, getattr(self, direction), mode, self.beta, queries, from_bank=size > 0)
 
     def as_dict(self) -> dict[str, Any]:
         """Mode, scales and beta, and other fields only where they differ from their default, as in older files."""
@@ -278,9 +160,3 @@ class Temperatures:
     def from_dict(cls, values: Mapping[str, Any]) -> Temperatures:
         """The settings that `as_dict` returned."""
         return cls(**values)
-
-
-def check_mode(mode: str) -> None:
-    """Raise ValueError for a mode that does not exist."""
-    if mode not in MODES:
-        raise ValueError(f"re-ranking has no mode {mode!r}. Modes: {', '.join(MODES)}.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from raytrain.evaluation.reranking.fast_reranking import Mode, log_mean_exp, normalised, ranking_scores
+from raytrain.evaluation.reranking.normaliser import Mode, Normaliser, check_mode, check_scale
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,17 @@ class BankNormaliser:
     """
 
     def __init__(self, bank: Tensor, scale: float, mode: Mode = "cross", beta: float = 1.0) -> None:
-        ranking_scores(bank[:1], scale, mode, beta, bank=bank[:1])  # raises on settings without meaning
-        self.mode, self.scale, self.beta, self.queries = mode, scale, beta, len(bank)
-        self.log_mean = log_mean_exp(bank, scale, dim=0)  # (1, G); the bank itself is not kept
+        check_mode(mode)
+        check_scale(scale)
+        # the bank itself is not kept
+        self.normaliser = None if mode == "off" else Normaliser(bank, scale, mode, beta, from_bank=True)
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """(G,) or (Q, G) scores -> re-ranked scores of the same shape; each query is ranked independently."""
+        """(G,) or (Q, G) scores -> float64 re-ranked scores of the same shape; each query is ranked independently."""
+        if self.normaliser is None:
+            return scores
         rows = scores if scores.ndim == 2 else scores[None]
-        ranked = rows if self.mode == "off" else normalised(
-            rows, self.log_mean, self.queries, self.scale, self.mode, self.beta, from_bank=True
-        )  # fmt: skip
+        ranked = self.normaliser.whole(rows)
         return ranked if scores.ndim == 2 else ranked[0]
 
 

@@ -34,6 +34,8 @@ class RerankRecord(BaseModel):
         poolings: {pooling of a method's view scores: rsum with its best temperatures}.
         before_metrics, after_metrics: all metrics without and with re-ranking.
         tried: {direction: [[mode, scale, sum of its recalls, bank size where there is one], ...]}.
+        held_out: {"i2t", "t2i", "rsum": recalls of held-out queries without and with what the other folds chose, as
+            `temperature_search.choice.HeldOut.as_dict`}; {} in files of before there was cross-validation.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
@@ -57,6 +59,7 @@ class RerankRecord(BaseModel):
     before_metrics: dict[str, float]
     after_metrics: dict[str, float]
     tried: dict[str, list[list[Any]]]
+    held_out: dict[str, dict[str, float | int | None]] = {}
 
     @field_validator("params")
     @classmethod

@@ -51,6 +51,8 @@ def add_powers(
     scores: np.ndarray,
     row_shift: np.ndarray,
     column_shift: np.ndarray,
+    row_skip: np.ndarray,
+    column_skip: np.ndarray,
     step: float,
     halvings: int,
     doublings: int,
@@ -67,6 +69,8 @@ def add_powers(
     Args:
         scores: (R, N) float32.
         row_shift, column_shift: (R,) and (N,) float64.
+        row_skip, column_skip: (R,) column of each row's entry, and (N,) row of each column's entry, that are left out
+            of all sums; indices outside the block leave nothing out.
         step: first scale of the grid / steps.
         halvings: see above.
         doublings: logarithm of steps to the base 2.
@@ -95,6 +99,12 @@ def add_powers(
                 else:
                     for c in range(WIDTH):
                         base[r, c] = 0.0
+                if r < height:
+                    skipped = row_skip[top + r] - left
+                    if 0 <= skipped < width:
+                        base[r, skipped] = 0.0
+                    for c in range(width):
+                        base[r, c] = 0.0 if column_skip[left + c] == top + r else base[r, c]
                 for _ in range(halvings):
                     for c in range(WIDTH):
                         base[r, c] *= base[r, c]
@@ -185,8 +195,8 @@ def rank_rows(
     Args:
         scores: (R, N) float32.
         owner: (R,) int64 own column of each row.
-        offsets: (N, K) float32, one column per setting.
-        own: (R, K) float32, score minus offset of the own column.
+        offsets: (N, K) float64, one column per setting.
+        own: (R, K) float64, score minus offset of the own column.
         slack, floor: (N,) and (R,) float32 bounds, from `many_temperatures._bounds`.
         ranks: (R, K) int32 zeros, written.
     """
@@ -225,8 +235,8 @@ def rank_columns(
     Args:
         scores: (R, N) float32, the rows `first` to `first` + R of the matrix.
         first: index of the first of these rows.
-        offsets: (R, K) float32 of these rows.
-        best: (N, K) float32, score minus offset of the best own row.
+        offsets: (R, K) float64 of these rows.
+        best: (N, K) float64, score minus offset of the best own row.
         place: (N, K) int32 index of that row in the matrix.
         slack, floor: (R,) and (N,) float32, as in `rank_rows`.
         ranks: (N, K) int32, added to.

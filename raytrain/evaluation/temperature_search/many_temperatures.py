@@ -1,14 +1,15 @@
 """Ranks under many re-ranking temperatures at once: one pass over the scores for all normalisers, one for all ranks.
 
 Cross and product mode order a query's gallery by similarity - c L(scale), with L the log-mean-exp of each gallery item
-over the queries (`log_means`) and c = 1 or 1/2. As in `Temperatures`, L is rounded to float32 and subtracted in
-float32: a float32 matrix gets the ranks of `protocols.evaluate`, except where the error of L crosses a rounding
-boundary. Additive mode takes its exponentials from the same powers.
+over the queries (`log_means`) and c = 1 or 1/2; in cross mode the best query of an item has an offset of its own, as in
+`Normaliser`. Offsets are subtracted in float64: the ranks are those of `protocols.evaluate`, except between items that
+differ by no more than the error of L, 1e-15 for cosines. Additive mode takes its exponentials from the same powers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,22 +29,33 @@ from raytrain.evaluation.temperature_search.log_means import (
 )
 
 
-def text_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: bool | None = None) -> Tensor:
+class Best(NamedTuple):
+    """The query of each gallery item that has an offset of its own: (G,) int64 queries, -1 for none, (K, G) offsets."""
+
+    query: Tensor
+    offsets: Tensor
+
+
+def text_ranks(
+    scores: Tensor, item_of_text: Tensor, offsets: Tensor, best: Best | None = None, compiled: bool | None = None
+) -> Tensor:
     """(K, M) int32 0-based rank of each text's image by scores - offsets[k]; ties as in `ranking`.
 
     Args:
         scores: (M, N) of M texts against N images.
         item_of_text: (M,) image of each text.
-        offsets: (K, N) offset of each image per setting, in the dtype of the scores.
+        offsets: (K, N) float64 offset of each image per setting.
+        best: text of each image whose offset is another one; None for none.
         compiled: as in `log_means`.
     """
     owner = check_owner(scores, item_of_text)
     ranks = torch.empty(len(offsets), len(scores), dtype=torch.int32)
+    index = torch.arange(scores.shape[1])
+    own = scores.gather(1, owner[:, None])[:, 0] - _own_offsets(offsets, owner, best, torch.arange(len(scores)))
     if use_compiled(scores, compiled):
-        own = (scores.gather(1, owner[:, None])[:, 0] - offsets[:, owner]).T.contiguous()
-        slack, floor = _bounds(offsets, own.T)
-        array, place, out = scores.numpy(), owner.numpy(), np.zeros(own.shape, np.int32)
-        tables = offsets.T.contiguous().numpy(), own.numpy(), slack.numpy(), floor.numpy()
+        slack, floor = _bounds(offsets, own)
+        array, place, out = scores.numpy(), owner.numpy(), np.zeros((len(scores), len(offsets)), np.int32)
+        tables = offsets.T.contiguous().numpy(), own.T.contiguous().numpy(), slack.numpy(), floor.numpy()
 
         def work(part: slice) -> None:
             all_offsets, own_scores, all_slack, all_floors = tables
@@ -52,31 +64,41 @@ def text_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: 
             )
 
         map_in_threads(work, parts_of(len(scores), 256))
-        return torch.from_numpy(out).T
-    index = torch.arange(scores.shape[1])
-    for part in parts_of(len(scores), block_rows(scores)):
-        block, own_column = scores[part], owner[part]
-        for k, offset in enumerate(offsets):
-            ranks[k, part] = _row_ranks(block - offset, own_column, index)
+        ranks = torch.from_numpy(out).T
+    else:
+        for part in parts_of(len(scores), block_rows(scores)):
+            block, own_column = scores[part], owner[part]
+            for k, offset in enumerate(offsets):
+                ranked = (block - offset).scatter_(1, own_column[:, None], own[k, part, None])
+                ranks[k, part] = _row_ranks(ranked, own_column, index)
+    if best is not None:
+        items = ((best.query >= 0) & (owner[best.query] != index)).nonzero()[:, 0]
+        query = best.query[items]
+        _count_again(ranks, scores[query, items], items, offsets, best, (query, own[:, query], owner[query]))
     return ranks
 
 
-def image_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled: bool | None = None) -> Tensor:
+def image_ranks(
+    scores: Tensor, item_of_text: Tensor, offsets: Tensor, best: Best | None = None, compiled: bool | None = None
+) -> Tensor:
     """(K, N) int32 0-based rank of each image's best text by scores - offsets[k], -1 without one; ties as in `ranking`.
 
     Args:
         scores: (M, N) of M texts against N images.
         item_of_text: (M,) image of each text.
-        offsets: (K, M) offset of each text per setting, in the dtype of the scores.
+        offsets: (K, M) float64 offset of each text per setting.
+        best: image of each text for which the text's offset is another one; None for none.
         compiled: as in `log_means`.
     """
     owner = check_owner(scores, item_of_text)
-    best, place = _best_texts(scores.gather(1, owner[:, None])[:, 0] - offsets, owner, scores.shape[1])
+    index = torch.arange(len(scores))
+    own = scores.gather(1, owner[:, None])[:, 0] - _own_offsets(offsets, index, best, owner)
+    leading, place = _best_texts(own, owner, scores.shape[1])
     counts = torch.zeros(len(offsets), scores.shape[1], dtype=torch.int32)
     if use_compiled(scores, compiled):
-        slack, floor = _bounds(offsets, best)
+        slack, floor = _bounds(offsets, leading)
         array, row_offsets = scores.numpy(), offsets.T.contiguous().numpy()
-        tables = best.T.contiguous().numpy(), place.T.contiguous().int().numpy()
+        tables = leading.T.contiguous().numpy(), place.T.contiguous().int().numpy()
         row_slack, floors = slack.numpy(), floor.numpy()
 
         def work(part: slice) -> Tensor:
@@ -89,12 +111,42 @@ def image_ranks(scores: Tensor, item_of_text: Tensor, offsets: Tensor, compiled:
         parts = parts_of(len(scores), -(-len(scores) // threads()))
         counts = sum(map_in_threads(work, parts), counts.T).T
     else:
-        index = torch.arange(len(scores))
         for part in parts_of(len(scores), block_rows(scores)):
             block, rows = scores[part], index[part, None]
             for k, offset in enumerate(offsets):
-                counts[k] += _above(block - offset[part, None], best[k], place[k], rows)
+                counts[k] += _above(block - offset[part, None], leading[k], place[k], rows)
+    if best is not None:
+        items = ((best.query >= 0) & (owner != best.query)).nonzero()[:, 0]
+        query = best.query[items]
+        _count_again(counts, scores[items, query], items, offsets, best, (query, leading[:, query], place[:, query]))
     return counts.masked_fill_(place < 0, -1)
+
+
+def _own_offsets(offsets: Tensor, item: Tensor, best: Best | None, query: Tensor) -> Tensor:
+    """(K, P) offsets of P pairs of a gallery item and a query."""
+    if best is None:
+        return offsets[:, item]
+    return torch.where(best.query[item] == query, best.offsets[:, item], offsets[:, item])
+
+
+def _count_again(
+    ranks: Tensor, scores: Tensor, items: Tensor, offsets: Tensor, best: Best, own: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    """Count some items for their best query by its own offset, after all were counted by the item's.
+
+    Args:
+        ranks: (K, Q), changed in place.
+        scores: (P,) score of each of these items for its best query.
+        items: (P,) gallery items that are not the best query's own.
+        own: (P,) the best queries, (K, P) the scores of their own item, and (P,) or (K, P) its place.
+    """
+    query, own_score, place = own
+
+    def above(offset: Tensor) -> Tensor:
+        value = scores - offset
+        return ((value > own_score) | ((value == own_score) & (items > place))).int()
+
+    ranks.index_add_(1, query, above(best.offsets[:, items]) - above(offsets[:, items]))
 
 
 def additive_ranks(
@@ -117,19 +169,21 @@ def additive_ranks(
     found_texts = torch.empty(len(grid), texts if over_texts.numel() else 0, dtype=torch.int32)
     index, number = torch.arange(images), torch.arange(texts)
     scales = torch.tensor(grid.scales, dtype=torch.float64)[:, None]
-    best = place = torch.empty(0)
+    best = place = own_scores = torch.empty(0)
     if over_images.numel():
         own = scores.gather(1, owner[:, None])[:, 0]
         bonus = ((own.double() - over_images) * scales).exp() / images
-        best, place = _best_texts(own + (beta * bonus).to(scores.dtype), owner, images)
+        own_scores = own + beta * bonus
+        best, place = _best_texts(own_scores, owner, images)
     for part in parts_of(texts, block_rows(scores)):
         block = scores[part]
         if over_texts.numel():
             for k, bonus in _softmaxes(block.double(), over_texts[:, None], grid, texts):
-                found_texts[k, part] = _row_ranks(block + (beta * bonus).to(block.dtype), owner[part], index)
+                found_texts[k, part] = _row_ranks(block + beta * bonus, owner[part], index)
         if over_images.numel():
             for k, bonus in _softmaxes(block.double(), over_images[:, part, None], grid, images):
-                ranked = block + (beta * bonus).to(block.dtype)
+                # the own texts keep the scores that they are compared with, to the last bit
+                ranked = (block + beta * bonus).scatter_(1, owner[part, None], own_scores[k, part, None])
                 found_images[k] += _above(ranked, best[k], place[k], number[part, None])
     if over_images.numel():
         found_images.masked_fill_(place < 0, -1)
@@ -178,7 +232,7 @@ def _bounds(offsets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     mean = offsets.double().mean(1, keepdim=True)
     slack, floor = (offsets.double() - mean).amin(0), (own.double() + mean).amin(0)
     floor = torch.where(floor.isfinite(), floor, torch.inf)  # a query without a positive has no rank: skip all items
-    # a generous bound of the rounding of float32 subtractions
+    # a generous bound of the rounding of both bounds to float32
     largest = max(float(offsets.abs().max()), float(own[own.isfinite()].abs().max()))
     return slack.float(), (floor - 1e-5 * largest).float()
 

@@ -147,7 +147,9 @@ def test_re_ranked_scores_are_measured_in_their_direction() -> None:
     owner = torch.arange(images).repeat_interleave(texts // images)
     protocol, applied = Protocol("partial/coco/eccv", relevance="eccv"), Temperatures("cross", 2.0, None)
     result = evaluate_relevance(scores, owner, protocol, positives, applied)
-    again = evaluate_relevance(applied.image_to_text(scores), owner, protocol, positives)
+    normaliser = applied.normaliser("i2t", scores)
+    assert normaliser is not None
+    again = evaluate_relevance(normaliser.whole(scores), owner, protocol, positives)
     plain = evaluate_relevance(scores, owner, protocol, positives)
     assert result.transductive
     for name in result.metrics:

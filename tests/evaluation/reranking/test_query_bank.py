@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from raytrain.evaluation.protocols.protocols import Protocol, evaluate
-from raytrain.evaluation.reranking.fast_reranking import Mode, Temperatures, fast_rerank, ranking_scores
+from raytrain.evaluation.reranking.fast_reranking import Temperatures, fast_rerank
+from raytrain.evaluation.reranking.normaliser import Mode, Normaliser
 from raytrain.evaluation.reranking.query_bank import BankNormaliser, QueryBank, draw
 from tests.evaluation.scores import bank_of, cosines, hubs
 
@@ -36,9 +37,9 @@ def by_hand(mode: str, scale: float, beta: float) -> list[list[float]]:
 @pytest.mark.parametrize("mode", ["cross", "product", "additive"])
 def test_bank_scores_are_the_sums_written_out_in_both_directions(mode: Mode, scale: float) -> None:
     expected = torch.tensor(by_hand(mode, scale, 0.5), dtype=torch.float64)
-    actual = ranking_scores(SCORES, scale, mode, 0.5, bank=BANK)
+    actual = Normaliser(BANK, scale, mode, 0.5, from_bank=True).whole(SCORES)
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
-    turned = ranking_scores(SCORES.T, scale, mode, 0.5, queries=1, bank=BANK.T)
+    turned = Normaliser(BANK.T, scale, mode, 0.5, queries=1, from_bank=True).whole(SCORES.T)
     torch.testing.assert_close(turned.T, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -46,19 +47,18 @@ def test_bank_scores_are_the_sums_written_out_in_both_directions(mode: Mode, sca
 @pytest.mark.parametrize("mode", ["cross", "product", "additive", "off"])
 def test_one_query_gets_what_the_whole_batch_gets(mode: Mode, scale: float) -> None:
     normalise = BankNormaliser(BANK.float(), scale, mode)
-    batch = ranking_scores(SCORES.float(), scale, mode, bank=BANK.float())
+    batch = normalise(SCORES.float())
     assert batch.isfinite().all()
-    assert torch.equal(normalise(SCORES.float()), batch)
     for query, expected in zip(SCORES.float(), batch, strict=True):
         assert torch.equal(normalise(query), expected)
 
 
 def test_the_bank_of_all_queries_is_transductive_re_ranking() -> None:
-    torch.testing.assert_close(ranking_scores(SCORES, 20, "cross", bank=SCORES), fast_rerank(SCORES, 20))
+    assert torch.equal(Normaliser(SCORES, 20, "cross", from_bank=True).whole(SCORES), fast_rerank(SCORES, 20))
 
 
 def test_a_huge_scale_stays_finite() -> None:
-    assert ranking_scores(SCORES.float() + 2, 500, "additive", bank=BANK.float()).isfinite().all()
+    assert BankNormaliser(BANK.float(), 500, "additive")(SCORES.float() + 2).isfinite().all()
 
 
 def test_results_over_a_bank_are_inductive_and_say_so() -> None:
@@ -74,7 +74,9 @@ def test_results_over_a_bank_are_inductive_and_say_so() -> None:
     assert mixed.transductive  # one direction looks at its queries
     # each query is ranked as if it were alone
     for text in (0, 17, 44):
-        alone = chosen.text_to_image(similarity[text : text + 1], bank.t2i)
+        normaliser = chosen.normaliser("t2i", similarity[text : text + 1], bank.t2i)
+        assert normaliser is not None
+        alone = normaliser.whole(similarity[text : text + 1])
         assert (alone[0] > alone[0, owner[text]]).sum() == result.ranks["t2i"][text]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -34,7 +33,7 @@ def log_mean_by_hand(values: list[float], scale: float) -> float:
     return top + math.log(math.fsum(math.exp(scale * (value - top)) for value in values) / len(values)) / scale
 
 
-def place_by_hand(values: list[np.float32], positives: list[int]) -> int:
+def place_by_hand(values: list[float], positives: list[int]) -> int:
     """Strictly better ones, and equal ones with a higher index than the best positive's highest."""
     if not positives:
         return -1
