@@ -136,6 +136,8 @@ def placed(config: RunConfig) -> RunConfig:
         "storage": str(Path(config.storage).expanduser().resolve()),
         "data.table": str(Path(config.data.table).expanduser().resolve()),
     }
+    if config.optim.start_from is not None:
+        changes["optim.start_from"] = str(Path(config.optim.start_from).expanduser().resolve())
     return override(config, changes)
 
 
