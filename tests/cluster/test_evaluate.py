@@ -75,8 +75,8 @@ def test_what_cannot_be_sharded_is_an_error_of_usage_before_anything_starts(tmp_
 
 SCRIPT = """
 import json, sys
-from raytrain.cluster.connect import ensure_token
-ensure_token()
+from raytrain.cluster.auth_token import make_token
+make_token()
 import ray
 import torch
 from raytrain.cluster.evaluate import evaluate_by_shards
