@@ -118,7 +118,7 @@ def test_a_cluster_can_be_kept_to_the_loopback(monkeypatch: pytest.MonkeyPatch) 
     compat.keep_to_loopback()
     assert (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, services.get_node_ip_address()) == (
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "127.0.0.1",
-    ), "keep_to_loopback: Ray's servers listen elsewhere; see which variable or argument has them on 127.0.0.1"  # fmt: skip
+    ), "keep_to_loopback: Ray's servers listen elsewhere; see which variable has them on 127.0.0.1"  # fmt: skip
 
 
 def test_a_head_says_that_it_lives_under_the_name_that_strangers_ask_for() -> None:
