@@ -250,6 +250,7 @@ def run_with_own_ray(script: str, *arguments: str) -> str:
     """
     short = tempfile.mkdtemp(prefix="ro", dir="/tmp")  # it holds sockets, whose paths may have 107 characters
     try:
+        (Path(short) / "token").touch(mode=0o600)
         (Path(short) / "token").write_text(secrets.token_hex(32))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         environment |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ from raytrain.cli.verb import CLUSTER, option, verb
 from raytrain.errors import UsageError
 
 app = typer.Typer()
+START = "Start"
 
 
 @verb(
@@ -35,6 +37,7 @@ app = typer.Typer()
     "train",
     "raytrain train dvse_emoji optim.lr=5e-4",
     "raytrain train dvse_emoji --workers 2 optim.num_epochs=4 name=first",
+    "raytrain train dvse_emoji --from runs/emoji/first data.table=tables/other",
     "raytrain train dive_coco --dry-run",
     panel="Train",
     names=recipe_names,
@@ -44,6 +47,15 @@ def run_train(
     recipe: Recipe,
     overrides: Overrides = None,
     workers: Annotated[int, option("--workers", CLUSTER, "Ray Train workers; 0 trains in this process")] = 0,
+    start_from: Annotated[
+        str | None,
+        option(
+            "--from",
+            START,
+            "start with the weights of this checkpoint, or of this run's best one; optimizer and epochs are new",
+            metavar="CHECKPOINT",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         option(
@@ -71,17 +83,20 @@ def run_train(
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
     from raytrain.cluster.connect import connect, in_submitted_job, placed
-    from raytrain.config import flatten
+    from raytrain.config import flatten, override
     from raytrain.review.marks.selection import selected_on
     from raytrain.tracking.follow import Follower
     from raytrain.tracking.run_record import read_run
-    from raytrain.training.run import named, train
+    from raytrain.training.run import checkpoint_of, named, train
 
     if dry_run:
         return _dry_run(recipe, overrides, assume or [], workers)
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
-    config = placed(named(run_of(recipe, overrides)))
+    config = run_of(recipe, overrides)
+    if start_from is not None:
+        config = override(config, {"optim.start_from": str(checkpoint_of(Path(start_from).expanduser().resolve()))})
+    config = placed(named(config))
     selection, first_rank = selected_on(flatten(config), {}), int(os.environ.get("RANK", "0")) == 0
     if selection and first_rank:
         print(f"selected on {selection}; leaderboards list such runs in a table of their own")

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 HEAD_NODE = "node:__internal_head__"
 """A resource that Ray gives to the head of a cluster alone; its name is public nowhere."""
+ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+"""What a head answers to anyone who may ask it anything; no public call goes without the token that Ray has read."""
 SNAPSHOT = "checkpoint_manager_snapshot.json"
 """The file in a run's folder from which Ray Train resumes a run; nothing public says whether it is intact."""
 
@@ -25,6 +29,19 @@ def dashboard_url() -> str | None:
     import ray
 
     return ray._private.worker.get_dashboard_url() or None
+
+
+def keep_to_loopback() -> None:
+    """Have a cluster that this process starts listen on the loopback alone.
+
+    Ray does so where it takes the machine for one that can be no node of a larger cluster, and asks the environment
+    whether it is, once; an address given to ray.init it replaces by one that other hosts reach.
+    """
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if "ray" in sys.modules:
+        from ray._private import ray_constants
+
+        ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def temp_dir(folder: Path) -> dict[str, Any]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import socket
-import tempfile
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from raytrain.cluster import compat
+from raytrain.cluster.auth_token import make_token, refuse_open_cluster, use_token
+from raytrain.cluster.private_folder import private_folder
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
 
+LOOPBACK = "127.0.0.1"
+LOOPBACK_INTERFACE = "lo" if sys.platform == "linux" else "lo0"
 LOCAL_OBJECT_STORE_BYTES = 1 << 30
 """Of a cluster that is started here. Features are memory-mapped from the table: only metrics and encoding pass it."""
 
@@ -31,13 +34,19 @@ def connect(address: str | None = None) -> dict[str, Any]:
         Facts for a log: {"address": ..., "started": bool}.
 
     Raises:
-        RefusedError: a cluster would start without authentication.
+        RefusedError: a cluster would start without authentication, the one that is joined asks for none, or others
+            can read the token.
         UsageError: nothing answers at `address`, or the token is wrong.
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
     # before Ray is imported, since its core reads these once
     if address is None:
-        ensure_token()
+        make_token()
+        compat.keep_to_loopback()
+        # torch's processes would listen on the address that the host name stands for
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK_INTERFACE)
+    else:
+        use_token()
     # workers stay in the driver's directory: with a folder per trial, relative paths would mean something else
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -50,13 +59,13 @@ def connect(address: str | None = None) -> dict[str, Any]:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            with _known_address(ray.util.get_node_ip_address()):
+            with _known_address(LOOPBACK):
                 ray.init(
                     address="local",
                     dashboard_host="127.0.0.1",
                     include_dashboard=True,  # without it Ray's cleaner floods the log
                     object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-                    **compat.temp_dir(Path(tempfile.gettempdir()) / f"raytrain-{os.getuid()}"),  # short: for sockets
+                    **compat.temp_dir(private_folder()),
                     **quiet,
                 )
     except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
@@ -66,7 +75,16 @@ def connect(address: str | None = None) -> dict[str, Any]:
             f"no Ray cluster could be joined at '{address}': {error}\nIs it running, and do RAY_AUTH_MODE=token and "
             "RAY_AUTH_TOKEN_PATH name its token?"
         ) from None
-    return {"address": ray.get_runtime_context().gcs_address, "started": address is None}
+    joined = ray.get_runtime_context().gcs_address
+    try:
+        if address is not None:
+            refuse_open_cluster(joined)
+        elif joined.rpartition(":")[0] != LOOPBACK:
+            raise RefusedError(f"Ray started on {joined}, which other hosts reach, and not on this machine's loopback")
+    except RefusedError:
+        ray.shutdown()
+        raise
+    return {"address": joined, "started": address is None}
 
 
 @contextlib.contextmanager
@@ -92,33 +110,6 @@ def _known_address(ip: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def ensure_token() -> None:
-    """Turn token authentication on for a cluster started here, with a token that only this user can read.
-
-    Raises:
-        RefusedError: RAY_AUTH_MODE asks for an open cluster.
-    """
-    mode = os.environ.get("RAY_AUTH_MODE", "token").lower()
-    if mode != "token":
-        raise RefusedError(
-            f"RAY_AUTH_MODE is '{mode}': anyone who reaches the cluster could run code on it. "
-            "Unset it, or set RAY_AUTH_MODE=token."
-        )
-    os.environ["RAY_AUTH_MODE"] = "token"
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        return
-    path = Path(os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(Path.home() / ".raytrain" / "ray_auth_token")))
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # O_EXCL: of two processes that start together one writes, the other reads
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-
-
 def in_submitted_job() -> bool:
     """Whether this process was started by `ray job submit`."""
     return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
@@ -136,6 +127,8 @@ def placed(config: RunConfig) -> RunConfig:
         "storage": str(Path(config.storage).expanduser().resolve()),
         "data.table": str(Path(config.data.table).expanduser().resolve()),
     }
+    if config.optim.start_from is not None:
+        changes["optim.start_from"] = str(Path(config.optim.start_from).expanduser().resolve())
     return override(config, changes)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster import compat, resources
 from raytrain.cluster.connect import placed
@@ -26,6 +26,9 @@ from raytrain.errors import (
 from raytrain.files import room_in
 from raytrain.tracking.follow import Follower, say
 from raytrain.tracking.run_record import RunRecord, close_run, read_run
+
+if TYPE_CHECKING:
+    from raytrain.training.checkpoint import Resumption
 
 FINAL = (NonFiniteError, OutOfMemory, UsageError, DataError, RefusedError, Interrupted)
 """Errors that a restart only repeats."""
@@ -167,13 +170,16 @@ def work(job: dict[str, Any]) -> None:
             drop_partial(config.folder, checkpoint_dir)
 
     share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1.0)
+    resumption = newest_checkpoint(config.folder, device)
+    refuse_stale_snapshot(config.folder, resumption)
     with within_memory(device, share):
         fit(
             config,
             open_tables(config, job["fingerprint"]),
             report,
             checkpoint_root=config.folder,
-            resume_from=newest_checkpoint(config.folder, device),
+            resume_from=resumption.path,
+            left=resumption.left,
             parent=job["parent"],
             device=device,
             memory=estimated(config, device, share),
@@ -216,8 +222,8 @@ def within_memory(device: Any, share: float) -> Iterator[None]:
         ) from error
 
 
-def newest_checkpoint(folder: Path, device: Any) -> Path | None:
-    """The checkpoint to resume from, the same on every rank; None for a new run.
+def newest_checkpoint(folder: Path, device: Any) -> Resumption:
+    """Where to resume, the same on every rank; rank 0 looks, and only its answer says what was left.
 
     Taken from the folder rather than from ray.train.get_checkpoint(), which knows neither the checkpoints within an
     epoch, nor one that was written just before a kill, nor those of a run that began outside Ray.
@@ -225,12 +231,34 @@ def newest_checkpoint(folder: Path, device: Any) -> Path | None:
     import torch
     import torch.distributed as dist
 
-    from raytrain.training.checkpoint import PREFIX, latest, name_of
+    from raytrain.training.checkpoint import Resumption, name_of, newest_whole, step_of
 
-    newest = latest(folder)
-    step = torch.tensor([int(newest.name.removeprefix(PREFIX)) if newest else -1], device=device)
+    if dist.get_rank():
+        resumption, step = Resumption(), torch.tensor([-1], device=device)
+    else:
+        resumption = newest_whole(folder)
+        step = torch.tensor([step_of(resumption.path) if resumption.path else -1], device=device)
     dist.broadcast(step, 0)
-    return folder / name_of(int(step)) if int(step) >= 0 else None
+    return Resumption(folder / name_of(int(step)) if int(step) >= 0 else None, resumption.left)
+
+
+class StaleSnapshot(Exception):
+    """Ray's controller counts on a checkpoint that is damaged; `prepare_folder` lets it begin without."""
+
+
+def refuse_stale_snapshot(folder: Path, resumption: Resumption) -> None:
+    """Have Ray's controller started again where it counts on a checkpoint that the run will write anew.
+
+    It would hold two checkpoints of one folder, and remove the folder with the first of them.
+
+    Raises:
+        StaleSnapshot: its snapshot lists a checkpoint that was left.
+    """
+    snapshot = folder / compat.SNAPSHOT
+    if resumption.left and snapshot.exists():
+        listed = set(compat.snapshot_checkpoints(snapshot) or resumption.left) & set(resumption.left)
+        if listed:
+            raise StaleSnapshot(f"Ray counts on {', '.join(sorted(listed))}, which is damaged")
 
 
 def drop_partial(folder: Path, newest: Path) -> None:
@@ -243,20 +271,20 @@ def drop_partial(folder: Path, newest: Path) -> None:
 
 
 def prepare_folder(config: RunConfig) -> None:
-    """Make the run's folder, and remove a snapshot of Ray's that a killed controller left unusable.
+    """Make the run's folder, and remove a snapshot of Ray's that is no use: half of one, or one of damaged checkpoints.
 
     Raises:
         RefusedError: the folder holds a finished run, or one of another config.
     """
     from raytrain.training.run import resumable
 
-    resumable(config)
+    left = resumable(config).left
     folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
     snapshot = folder / compat.SNAPSHOT
     if snapshot.exists():
         names = compat.snapshot_checkpoints(snapshot)
-        if names is None or not all((folder / name / "manifest.json").is_file() for name in names):
+        if names is None or not all((folder / name / "manifest.json").is_file() and name not in left for name in names):
             snapshot.unlink()
 
 
@@ -268,7 +296,7 @@ def _no_retry() -> Any:
         def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
             for error in worker_exceptions.values():
                 cause = compat.raised_by_worker(error)
-                if isinstance(cause, FINAL):
+                if isinstance(cause, (*FINAL, StaleSnapshot)):
                     raise cause
 
     return NoRetry()

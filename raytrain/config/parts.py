@@ -136,6 +136,9 @@ class OptimConfig(Part):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, for a dry run")
     checkpoint_steps: int | None = Field(None, ge=1, description="also checkpoint every so many steps in an epoch")
+    start_from: str | None = Field(
+        None, min_length=1, description="folder of a checkpoint whose weights the run starts with; `train --from`"
+    )
 
 
 class EvaluationConfig(Part):

@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrain.errors import UsageError
 from raytrain.review.accounting import Events, SweepCost, read_journals, sweep_costs, usages
+from raytrain.review.escaping import plain
 from raytrain.review.prices import Prices
 from raytrain.tracking.journal import Journal
 
@@ -96,7 +97,7 @@ def costs_text(costs: Sequence[SweepCost]) -> str:
 def unpriced(costs: Sequence[SweepCost]) -> list[str]:
     """A line for the devices that the price table lacks; none without a price table."""
     devices = sorted({device for cost in costs for device in cost.unpriced})
-    return [f"No price of {', '.join(devices)}: fill in the price table."] if devices else []
+    return [f"No price of {plain(', '.join(devices))}: fill in the price table."] if devices else []
 
 
 def without_empty_columns(lines: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -107,7 +108,7 @@ def without_empty_columns(lines: Sequence[Sequence[str]]) -> list[list[str]]:
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     """A header and rows as plain columns, the first two to the left."""
-    kept = without_empty_columns(lines)
+    kept = [[plain(cell) for cell in line] for line in without_empty_columns(lines)]
     widths = [max(len(line[i]) for line in kept) for i in range(len(kept[0]))]
     left = 2 if any(line[1] for line in lines[1:]) else 1
     return "\n".join(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from raytrain.review.board import Board, Row, Table, main_split
 from raytrain.review.cell_text import gain, lost, money, opened
 from raytrain.review.columns import Form, columns_of, data_of, header_of
+from raytrain.review.escaping import csv_value, latex, markdown, plain
 from raytrain.review.marks.selection import is_trained_on
 
 EXPLANATION = (
@@ -32,23 +33,19 @@ UNEQUAL = "Budget: training samples (or epochs) and parameters against those of 
 GAIN = "FR gain: rsum against that of the same runs without re-ranking."
 CHANCE = "(chance) follows a recall that a random order reaches to so much, since the gallery is small."
 TRAINED = "Runs that were selected on what they train on have a table of their own: its validation is no validation."
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"\textbar{}",
-}  # fmt: skip
 
 
 def to_text(board: Board) -> str:
     """Plain aligned columns, one table per data fingerprint and protocol."""
-    tables = [f"{title(table)}\n{aligned(cells(table, 'terminal'))}" for table in board.tables]
-    return "\n\n".join([*tables, "\n".join([summary(board), *left_out_lines(board)])])
+    tables = [f"{plain(title(table))}\n{aligned(cells(table, 'terminal'))}" for table in board.tables]
+    return "\n\n".join([*tables, "\n".join(map(plain, [summary(board), *left_out_lines(board)]))])
 
 
 def to_markdown(board: Board) -> str:
-    tables = [f"**{title(table)}**\n\n{markdown_table(cells(table, 'markdown'))}" for table in board.tables]
-    lines = left_out_lines(board)
+    tables = [f"**{markdown(title(table))}**\n\n{markdown_table(cells(table, 'markdown'))}" for table in board.tables]
+    lines = [markdown(line) for line in left_out_lines(board)]
     left_out = ["\n".join([lines[0], "", *(f"- {line}" for line in lines[1:])])] if lines else []
-    return "\n\n".join([*tables, summary(board), *left_out, explanation(board)]) + "\n"
+    return "\n\n".join([*tables, markdown(summary(board)), *left_out, explanation(board)]) + "\n"
 
 
 def to_latex(board: Board) -> str:
@@ -58,22 +55,14 @@ def to_latex(board: Board) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """Every value of every row; lists are joined by spaces, None is empty."""
+    """Every value of every row, as `csv_value` writes it."""
     values = data_of("csv")
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(values)
     for row in board.rows:
-        writer.writerow([_csv_cell(value(row)) for value in values.values()])
+        writer.writerow([csv_value(value(row)) for value in values.values()])
     return out.getvalue()
-
-
-def _csv_cell(value: object) -> object:
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    if isinstance(value, dict):
-        return " ".join(f"{name}={part:.4g}" for name, part in value.items())
-    return "" if value is None else value
 
 
 def brief_rows(table: Table) -> list[Row]:
@@ -130,6 +119,7 @@ def cells(table: Table, form: Form) -> list[list[str]]:
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """A header and rows as plain columns, numbers to the right."""
+    lines = [[plain(cell) for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     numeric = numeric_columns(lines)
     header, *rows = lines
@@ -140,22 +130,17 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(lines: Sequence[Sequence[str]]) -> str:
-    header, *rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    header, *rows = [[markdown(cell) for cell in line] for line in lines]
     rule = ["---:" if numeric else "---" for numeric in numeric_columns([header, *rows])]
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
 
 
 def _latex_table(table: Table) -> str:
-    lines = [[latex_text(cell) for cell in line] for line in cells(table, "brief")]
+    lines = [[latex(cell) for cell in line] for line in cells(table, "brief")]
     header, *rows = [" & ".join(line) + r" \\" for line in lines]
     alignment = "".join("r" if numeric else "l" for numeric in numeric_columns(cells(table, "brief")))
-    head = [f"% {latex_text(title(table))}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule"]
+    head = [f"% {latex(title(table))}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", header, r"\midrule"]
     return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}"])
-
-
-def latex_text(text: str) -> str:
-    """Text with LaTeX's signs escaped, on one line."""
-    return "".join(LATEX.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def numeric_columns(lines: Sequence[Sequence[str]]) -> list[bool]:

@@ -19,6 +19,7 @@ from raytrain.review.costs import (
     unpriced,
     without_empty_columns,
 )
+from raytrain.review.escaping import plain
 from raytrain.review.prices import Prices
 
 
@@ -50,5 +51,5 @@ def rich_table(lines: Sequence[Sequence[str]], left: int) -> Table:
     for name in header:
         table.add_column(Text(name), justify="left" if name in names else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # text, so that a [name] is no markup
+        table.add_row(*(Text(plain(cell)) for cell in row))  # text, so that a [name] is no markup
     return table

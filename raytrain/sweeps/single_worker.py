@@ -113,11 +113,13 @@ def train_single_worker(
     try:
         with within_memory(device, share):
             memory = estimated(config, device, share)
+            resumption = resumable(config, FORMER_S)
             fit(
                 config,
                 open_tables(config, fingerprint),
                 lambda metrics, folder: report(metrics),
-                resume_from=resumable(config, FORMER_S),
+                resume_from=resumption.path,
+                left=resumption.left,
                 parent=parent,
                 device=device,
                 memory=memory,

@@ -72,6 +72,10 @@ def describe(config: RunConfig, event: dict[str, object]) -> str:
         )
     elif event["event"] == "resume":
         line += f" after epoch {event.get('epoch')}"
+        left = event.get("left")
+        if isinstance(left, dict) and left:
+            whole = f"from {event['checkpoint']}" if event.get("checkpoint") else "from the beginning"
+            line += f", {whole}; damaged and set aside: " + ", ".join(f"{name} ({why})" for name, why in left.items())
     elif event["event"] == "end":
         line += f": {event.get('status')}" + (f" ({event.get('error')})" if event.get("error") else "")
     return line

@@ -5,8 +5,10 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     start       uid, life (of a run: new whenever it goes on), kind ("run" | "sweep"), run, experiment, parent (uid of
                 the sweep or None), config (flat), commit, fingerprint, seed, workers, device, versions; of a sweep
                 also options, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
-                allowed_bytes, ran_out
-    resume      uid, life, epoch (epochs already done), checkpoint; of a sweep also slots and ray
+                allowed_bytes, ran_out; of a run that starts with another's weights origin: run, uid,
+                checkpoint, epoch, step, fingerprint, sha256 (of the weights)
+    resume      uid, life, epoch (epochs already done), checkpoint, left ({newer checkpoint: why it cannot be read});
+                of a sweep also slots and ray
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)

@@ -29,6 +29,7 @@ from raytrain.scoring.embed import autocast
 from raytrain.scoring.feed import load_to_device, open_feed
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method, open_batches
+from raytrain.training.initial_weights import load_weights, open_origin
 from raytrain.training.memory import Estimate
 from raytrain.training.run_log import RunLog
 from raytrain.training.schedule import lr_factor, set_lr
@@ -52,6 +53,7 @@ def fit(
     *,
     checkpoint_root: Path | None = None,
     resume_from: Path | None = None,
+    left: Mapping[str, str] | None = None,
     parent: str | None = None,
     device: torch.device | None = None,
     memory: Estimate | None = None,
@@ -69,6 +71,7 @@ def fit(
         checkpoint_root: where checkpoints are written for `report` to take away; None keeps the best and the last in
             the run's folder.
         resume_from: a checkpoint folder of this run.
+        left: newer checkpoints that are damaged, with why (checkpoint.newest_whole); they are set aside.
         parent: uid of the sweep this run belongs to, for the journal.
         device: default the current CUDA device, or the CPU.
         memory: what the run is expected to hold of its share of a GPU, for the journal.
@@ -80,6 +83,7 @@ def fit(
         Interrupted: asked to stop (raytrain/training/stop.py), when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
         RefusedError: a table is the test split, or another one than the checkpoint was trained on.
+        UsageError: the weights of `optim.start_from` are not those of this run's model.
         RaytrainError: another process has gone on with the run; nothing more is written.
     """
     device = device or default_device()
@@ -90,11 +94,16 @@ def fit(
     saved = checkpoint.load(resume_from) if resume_from is not None else None
     if saved is not None:
         val.table.refuse_other(saved.manifest["fingerprint"])
+    origin = open_origin(config) if saved is None else None
 
-    # Set up: readers, a method with fresh weights, and features in the memory that it leaves of the device
-    feed = open_feed(config, train.table, device=device)
+    # Set up: readers, a method with the weights it starts from, and features in the memory that it leaves of the device
+    before = saved or origin
+    feed = open_feed(config, train.table, before.vocabulary if before else None, device)
     torch.manual_seed(config.seed)
-    state = TrainState(config, build_method(config, feed), device)
+    model = build_method(config, feed)
+    if origin is not None:
+        load_weights(model, config, origin)
+    state = TrainState(config, model, device)
     train_feed = load_to_device(config, feed, train, device, memory.needed_bytes if memory else 0)
     batches = open_batches(config, train, train_feed, state.model.noise_shape)
     if saved is not None:
@@ -108,7 +117,12 @@ def fit(
         features_on=features_on,
         validation=validation_facts(train, val),
         memory=memory,
+        origin=origin,
+        left=left,
     )
+    if rank() == 0:
+        checkpoint.set_aside(config.folder, left or ())
+        checkpoint.sweep_leftovers(checkpoint_root or config.folder)
 
     def save(metrics: Mapping[str, float] | None = None) -> Path | None:
         log.refuse_other_life()

@@ -14,14 +14,16 @@ import torch.distributed as dist
 from raytrain.config import RunConfig, changes_nothing, flatten, override
 from raytrain.data.table import AnySplit, Table, open_split
 from raytrain.distributed import default_device
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, open_feed
 from raytrain.tracking.journal import has_writer
 from raytrain.tracking.run_record import read_run
-from raytrain.training import checkpoint, stop
+from raytrain.training import checkpoint, manifest, stop
 from raytrain.training.build import build_method, refuse_other_task
 from raytrain.training.fit import Report, fit, no_report
+from raytrain.training.initial_weights import misfits
+from raytrain.training.manifest import damaged
 
 
 def named(config: RunConfig) -> RunConfig:
@@ -68,14 +70,16 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
     if not config.name and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("processes started by torchrun need one name; give name=...")
     config = named(config)
-    resume_from = resumable(config)
+    resumption = resumable(config)
     stop.withdraw(config.folder)
     with process_group():
-        return fit(config, open_tables(config), report, resume_from=resume_from, parent=parent)
+        return fit(
+            config, open_tables(config), report, resume_from=resumption.path, left=resumption.left, parent=parent
+        )
 
 
-def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
-    """The checkpoint to resume from; None for a new run.
+def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumption:
+    """Where to resume: at the newest checkpoint that is whole; nowhere for a new run.
 
     Args:
         patience_s: seconds to wait for a process that still writes to the run: workers outlive a killed driver by some
@@ -83,11 +87,12 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
 
     Raises:
         RefusedError: the folder holds a run with other settings or a finished one, or another process writes to it.
+        UnusableCheckpointError: a newer raytrain wrote the checkpoint to resume from, or it may not be read.
     """
     record = read_run(config.folder)
     start = record.start
     if not start:
-        return None
+        return checkpoint.Resumption()
     if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
         _wait_for_writer(config.folder, patience_s)
         stop.withdraw(config.folder)
@@ -99,7 +104,7 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> Path | None:
         raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
     if record.status == "finished":
         raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")
-    return checkpoint.latest(config.folder)
+    return checkpoint.newest_whole(config.folder)
 
 
 def _wait_for_writer(folder: Path, timeout_s: float) -> None:
@@ -135,16 +140,44 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
 
     Raises:
         UsageError: the folder holds no finished checkpoint.
+        DataError: the checkpoint is damaged, or that of the run's best epoch is; another one would be other numbers.
     """
-    path = folder if (folder / "manifest.json").exists() else checkpoint.best(folder)
-    if path is None:
-        raise UsageError(f"{folder} holds no finished checkpoint; give the folder of a run")
-    saved = checkpoint.load(path)
+    saved = checkpoint.load(checkpoint_of(folder))
     device = default_device()
     feed = open_feed(saved.config, table or Table(saved.config.data.table), saved.vocabulary, device)
     model = build_method(saved.config, feed)
+    if tensors := misfits(model, saved.weights):
+        raise damaged(saved.path / checkpoint.WEIGHTS, f"no weights of this run's model: {tensors[0]}")
     model.load_state_dict(saved.weights)
     return model.to(device).eval(), feed, saved
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The folder itself where it is a checkpoint, otherwise the best checkpoint of the run in it.
+
+    Raises:
+        UsageError: the folder holds no finished checkpoint.
+        DataError: the checkpoint of the run's best epoch is damaged or gone.
+    """
+    if (folder / manifest.NAME).exists():
+        return folder
+    best, record = checkpoint.best(folder), read_run(folder)
+    if record.best is not None and record.best_step is not None:
+        reached = checkpoint.manifest_of(best)["selected"] if best else None
+        if reached is None or reached < record.best:
+            lost = folder / checkpoint.name_of(record.best_step)
+            if best or lost.exists() or (folder / f"{checkpoint.SET_ASIDE}{lost.name}").exists():
+                raise DataError(
+                    Problem(
+                        str(lost),
+                        None,
+                        f"damaged or gone, and it is the best of the run (epoch {record.best_epoch})",
+                        "Put back a copy of it, or train the run again under another name.",
+                    )
+                )
+    if best is None:
+        raise UsageError(f"{folder} holds no finished checkpoint; give the folder of a run")
+    return best
 
 
 def unchanged_table(saved: checkpoint.Checkpoint) -> Table:

@@ -13,6 +13,7 @@ from raytrain.distributed import rank, world_size
 from raytrain.errors import Interrupted, RaytrainError, Stopped
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, provenance
+from raytrain.training.initial_weights import origin_facts
 from raytrain.training.memory import Estimate
 from raytrain.training.train_state import TrainState
 
@@ -42,6 +43,8 @@ class RunLog:
         features_on: str,
         validation: Mapping[str, Any],
         memory: Estimate | None,
+        origin: checkpoint.Checkpoint | None = None,
+        left: Mapping[str, str] | None = None,
     ) -> None:
         """Write that the run starts, or that it goes on from a checkpoint.
 
@@ -55,6 +58,8 @@ class RunLog:
             features_on: "disk" or "device", where the features of the training split are read from.
             validation: what `validation_facts` says of the split that selects.
             memory: what the run is expected to hold of its share of a GPU.
+            origin: the checkpoint of another run whose weights it starts with.
+            left: {newer checkpoint: why the run cannot go on from it}.
         """
         if self.journal is None:
             return
@@ -79,12 +84,17 @@ class RunLog:
                 versions=provenance.versions(),
                 parameters=sum(parameter.numel() for parameter in state.model.parameters()),
                 **({"memory": memory.as_dict()} if memory else {}),
+                **({"origin": origin_facts(origin)} if origin else {}),
                 **recorded_plugins(config),
             )
         else:
-            checkpoint_name = saved and saved.path.name
             self.journal.write(
-                "resume", uid=start["uid"], life=self.life, epoch=state.epoch, checkpoint=checkpoint_name
+                "resume",
+                uid=start["uid"],
+                life=self.life,
+                epoch=state.epoch,
+                checkpoint=saved and saved.path.name,
+                **({"left": dict(left)} if left else {}),
             )
         logged_epochs = {event["epoch"] for event in self.journal.read() if event["event"] == "epoch"}
         if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in logged_epochs:

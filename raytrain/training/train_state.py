@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.distributed import rank, synchronise_batch_norm, world_size
 from raytrain.methods.base import Method
 from raytrain.training import checkpoint
+from raytrain.training.manifest import damaged
 from raytrain.training.schedule import make_optimizer
 
 
@@ -154,8 +156,21 @@ class TrainState:
         return checkpoint.save(root, self.config, weights, state, facts, vocabulary)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Go back to where a checkpoint of this run was written."""
+        """Go back to where a checkpoint of this run was written.
+
+        Raises:
+            DataError: it is damaged, or of another model or optimizer.
+        """
         state = saved.state()
+        try:
+            self._restore(saved, state)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+            raise damaged(saved.path / checkpoint.STATE, f"not that of this run: {reason:.200}") from None
+
+    def _restore(self, saved: checkpoint.Checkpoint, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["live"] or saved.weights)
         if self.average is not None:
             self.average = {name: value.to(self.device) for name, value in saved.weights.items()}

@@ -12,7 +12,9 @@ import pytest
 
 from raytrain.cli.main import main
 from raytrain.config import override
+from raytrain.data.table import Table
 from raytrain.recipes import RECIPES
+from tests.training.test_checkpoint import write as write_checkpoint
 
 
 @pytest.fixture
@@ -62,6 +64,20 @@ def test_a_submitted_job_trains_on_its_cluster_with_the_defaults(
 def test_no_cpu_is_refused(asked: dict[str, Any], tmp_path: Path) -> None:
     assert main(["train", "dvse_emoji", "--workers=1", "--cpus-per-worker=0", f"storage={tmp_path}"]) == 2
     assert "config" not in asked
+
+
+@pytest.mark.parametrize("given", ["run", "checkpoint"])
+def test_a_run_starts_from_a_checkpoint_or_from_the_best_one_of_a_run(
+    given: str, asked: dict[str, Any], table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, last = (write_checkpoint(tmp_path / "first", table, step, -float(step)) for step in (1, 2))
+    folder = {"run": tmp_path / "first", "checkpoint": last}[given]
+    places = [f"storage={tmp_path}", f"data.table={table.path}", "name=a", "--tracking", "none", "--workers", "1"]
+    assert main(["train", "dvse_emoji", "--from", str(folder), *places]) == 0
+    assert asked["config"].optim.start_from == str({"run": best, "checkpoint": last}[given])
+    capsys.readouterr()
+    assert main(["train", "dvse_emoji", "--from", str(tmp_path / "none"), *places]) == 2
+    assert "holds no finished checkpoint" in capsys.readouterr().err
 
 
 def test_a_run_that_selects_on_what_it_trains_on_says_so_before_and_in_its_result(

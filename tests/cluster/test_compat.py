@@ -107,3 +107,26 @@ def test_an_error_that_ray_gave_another_shape_is_left_as_it_is() -> None:
     error._base_exc = SimpleNamespace()  # type: ignore[attr-defined]
     assert compat.raised_by_worker(error) is error
     assert "_base_exc" in inspect.getsource(compat.raised_by_worker)
+
+
+def test_a_cluster_can_be_kept_to_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import ray_constants, services
+
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", True)
+    monkeypatch.setattr("ray._private.worker._global_node", None)
+    compat.keep_to_loopback()
+    assert (ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, services.get_node_ip_address()) == (
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "127.0.0.1",
+    ), "keep_to_loopback: Ray's servers listen elsewhere; see which variable has them on 127.0.0.1"  # fmt: skip
+
+
+def test_a_head_says_that_it_lives_under_the_name_that_strangers_ask_for() -> None:
+    from ray.core.generated import gcs_service_pb2
+
+    _, service, method = compat.ALIVE.split("/")
+    package, _, name = service.rpartition(".")
+    services = gcs_service_pb2.DESCRIPTOR
+    assert services.package == package and method in services.services_by_name[name].methods_by_name, (
+        "ALIVE: no such call; take another one that a head answers to whoever may ask it anything"
+    )

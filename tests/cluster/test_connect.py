@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from raytrain.cluster.connect import ensure_token, placed
+from raytrain.cluster import connect as connecting
+from raytrain.cluster.connect import connect, placed
 from raytrain.config import override
 from raytrain.errors import RefusedError, UsageError
 from tests.ray_cluster import LocalCluster, run_with_own_ray
@@ -25,24 +26,6 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_new_token_is_readable_by_its_owner_alone_and_is_kept(bare: Path) -> None:
-    ensure_token()
-    path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
-    token = path.read_text()
-    assert path.is_relative_to(bare)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert len(token) >= 32
-    assert os.environ["RAY_AUTH_MODE"] == "token"
-    ensure_token()
-    assert path.read_text() == token
-
-
-def test_an_open_cluster_is_never_started(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with pytest.raises(RefusedError, match="RAY_AUTH_MODE is 'disabled'"):
-        ensure_token()
-
-
 def test_a_relative_storage_is_made_absolute_here_and_refused_in_a_job(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +35,79 @@ def test_a_relative_storage_is_made_absolute_here_and_refused_in_a_job(
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(UsageError, match="storage=runs is relative"):
         placed(config)
+
+
+@pytest.mark.parametrize("address", [None, "somewhere:1"])
+def test_no_cluster_without_a_token_is_started_or_joined(
+    address: str | None, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(RefusedError, match="RAY_AUTH_MODE is 'disabled'"):
+        connect(address)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    token = bare / "token"
+    token.write_text("0" * 64)
+    token.chmod(0o640)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    with pytest.raises(RefusedError, match=r"others can read .*token: chmod 600"):
+        connect(address)
+
+
+def test_a_cluster_that_answers_strangers_is_left_again(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    calls: list[str] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: calls.append(options["address"]))
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append("left"))
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="10.0.0.7:6379"))
+
+    def refuse(address: str) -> None:
+        raise RefusedError(address)
+
+    monkeypatch.setattr(connecting, "refuse_open_cluster", refuse)
+    with pytest.raises(RefusedError, match=r"10\.0\.0\.7:6379"):
+        connect("somewhere:1")
+    assert calls == ["somewhere:1", "left"]
+    monkeypatch.setattr(connecting, "refuse_open_cluster", lambda address: None)
+    assert connect("somewhere:1") == {"address": "10.0.0.7:6379", "started": False}
+
+
+OWN = """
+import json, os, stat, sys
+from pathlib import Path
+from raytrain.cluster.auth_token import refuse_open_cluster
+from raytrain.cluster.connect import connect
+facts = connect()
+import ray
+import ray._private.thirdparty
+import psutil
+
+@ray.remote
+class Worker:
+    def folder(self):
+        return ray._private.worker.global_worker.node.get_session_dir_path()
+
+refuse_open_cluster(facts["address"])  # it asks for the token
+worker = Worker.remote()
+session = Path(ray.get(worker.folder.remote()))
+processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+listening = sorted({c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"})
+private = session.parent.parent
+mode = stat.S_IMODE(private.stat().st_mode)
+sockets = max(len(os.fsencode(path)) for path in (session / "sockets").iterdir())
+print(json.dumps([facts["address"], listening, str(private), mode, len(processes), sockets]))
+"""
+
+
+@pytest.mark.cluster
+def test_our_own_ray_listens_on_the_loopback_alone_and_lives_in_a_folder_that_nobody_else_enters() -> None:
+    address, listening, folder, mode, processes, longest = json.loads(run_with_own_ray(OWN).splitlines()[-1])
+    assert address.startswith("127.0.0.1:")
+    assert processes > 5 and {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+    assert mode == 0o700 and Path(folder).name.startswith("rtray-")
+    assert longest <= 107
+    assert not Path(folder).exists()  # once its process has ended
 
 
 BESIDE_ANOTHER = """

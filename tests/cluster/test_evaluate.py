@@ -93,8 +93,8 @@ def test_shards_rank_no_scores_of_half_precision(
 
 SCRIPT = """
 import json, sys
-from raytrain.cluster.connect import ensure_token
-ensure_token()
+from raytrain.cluster.auth_token import make_token
+make_token()
 import ray
 import torch
 from raytrain.cluster.evaluate import evaluate_by_shards

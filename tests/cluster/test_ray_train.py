@@ -12,11 +12,21 @@ import pytest
 import torch
 
 from raytrain.cluster import compat, ray_train
-from raytrain.cluster.ray_train import FINAL, drop_partial, prepare_folder, within_memory
-from raytrain.config import override
+from raytrain.cluster.ray_train import (
+    FINAL,
+    StaleSnapshot,
+    drop_partial,
+    prepare_folder,
+    refuse_stale_snapshot,
+    within_memory,
+)
+from raytrain.config import flatten, override
 from raytrain.data.table import Table
 from raytrain.errors import NonFiniteError, OutOfMemory, RaytrainError
+from raytrain.tracking.journal import Journal
+from raytrain.training.checkpoint import newest_whole
 from tests.runs import small_run
+from tests.training.test_checkpoint import flip
 from tests.training.test_checkpoint import write as write_checkpoint
 
 
@@ -83,3 +93,35 @@ def test_checkpoints_within_an_epoch_go_once_a_newer_one_is_there(table: Table, 
     )
     drop_partial(tmp_path, epoch)
     assert not within.exists() and epoch.exists() and newer.exists()
+
+
+def test_a_snapshot_that_counts_on_a_damaged_checkpoint_is_removed_and_the_controller_started_again(
+    tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would take the checkpoint that is written anew for two, and remove its folder with the first of them."""
+    pytest.importorskip("ray.train", reason="Ray is not installed")
+    from ray.train import ControllerError
+
+    config = override(small_run(tmp_path), {"name": "run"})
+    older, newer = (write_checkpoint(config.folder, table, step, float(step)) for step in (1, 2))
+    Journal(config.folder).write("start", config=flatten(config), uid="u")
+    snapshot = config.folder / compat.SNAPSHOT
+    snapshot.write_text(json.dumps({"checkpoint_results": [{"checkpoint_dir_name": newer.name}]}))
+    prepare_folder(config)
+    refuse_stale_snapshot(config.folder, newest_whole(config.folder))
+    assert snapshot.exists()
+    flip(newer / "state.pt")
+    resumption = newest_whole(config.folder)
+    assert resumption.path == older and list(resumption.left) == [newer.name]
+    with pytest.raises(StaleSnapshot, match=newer.name) as stale:
+        refuse_stale_snapshot(config.folder, resumption)
+    outcomes: list[Exception | None] = [ControllerError(stale.value), None]
+
+    def fit() -> None:
+        if error := outcomes.pop(0):
+            raise error
+
+    ray_train._fit(config, lambda: SimpleNamespace(fit=fit))
+    assert outcomes == [] and not snapshot.exists()
+    assert "run starts again: StaleSnapshot" in capsys.readouterr().err
+    refuse_stale_snapshot(config.folder, resumption)

@@ -134,6 +134,7 @@ def make_tables() -> None:
 def run(command: Sequence[str]) -> dict[str, Any]:
     """What a command of `raytrain` prints with --json, in a process with a Ray of its own where it starts one."""
     with tempfile.TemporaryDirectory(prefix="rc", dir="/tmp") as short:  # it holds sockets, whose paths are short
+        (Path(short) / "token").touch(mode=0o600)
         (Path(short) / "token").write_text(secrets.token_hex(32), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "RAYTRAIN_"))}
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{short}/token", "TMPDIR": short}

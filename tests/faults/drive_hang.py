@@ -38,7 +38,7 @@ def main(folder: str, number: int, hang: bool) -> None:
             return train_step(state, *given)
 
         loop.train_step = held_up
-    loop.fit(config, open_tables(config), resume_from=resumable(config))
+    loop.fit(config, open_tables(config), resume_from=resumable(config).path)
     dist.destroy_process_group()
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
-
-import pytest
 
 from raytrain.review.board import Board, Comparison
 from raytrain.review.tables import (
     aligned,
     brief_rows,
     explanation,
-    latex_text,
     markdown_table,
     numeric_columns,
     summary,
@@ -60,21 +58,6 @@ def test_a_bar_or_a_line_break_cannot_leave_its_cell_in_markdown() -> None:
     assert table.splitlines() == ["| a |", "| --- |", r"| x\|y z |"]
 
 
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [
-        ("50 % & more", r"50 \% \& more"),
-        ("a_b#1", r"a\_b\#1"),
-        (r"\input{x}", r"\textbackslash{}input\{x\}"),
-        ("346.6 ± 4.2", r"346.6 $\pm$ 4.2"),
-        ("p < 0.001", r"p $<$ 0.001"),
-        ("~$^\n|", r"\textasciitilde{}\$\textasciicircum{} \textbar{}"),
-    ],
-)
-def test_latex_signs_are_escaped(text: str, latex: str) -> None:
-    assert latex_text(text) == latex
-
-
 def test_latex_has_a_booktabs_table_of_the_rows_on_the_main_split() -> None:
     rows = [made_row(rank=1), made_row(rank=2, test=made_scores(310.0, 2.0), runs=["a_1", "b"])]
     lines = to_latex(Board(rows, FINISHED)).splitlines()
@@ -117,3 +100,19 @@ def test_losses_and_money_are_explained_where_they_are_shown() -> None:
     text = to_markdown(Board([made_row(cost=costly)], FINISHED))
     assert "| lost s | money |" in text and "| 50 | 0.01 EUR |" in text
     assert "Lost seconds are" in text and "Money is" in text
+
+
+def test_a_hostile_name_stays_in_its_cell_in_every_form() -> None:
+    name = "=1+1|[x](http://evil)<script>\x1b[31m\r\n%_\u202e"
+    row = made_row(runs=[name], settings=[name], protocol=name, experiment=name)
+    board = Board([row], {name: 1})
+    text, page, tex = to_text(board), to_markdown(board), to_latex(board)
+    for form in (text, page, tex, to_csv(board)):
+        assert not {"\x1b", "\u202e", "\r"} & set(form.replace("\r\n", ""))
+    assert len(text.splitlines()) == 6
+    assert "<script>" not in page.replace("\\<script>", "") and "](http" not in page
+    table = [line for line in page.splitlines() if line.startswith("| ")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    assert not re.search(r"(?<!\\)[%_]", "".join(line for line in tex.splitlines() if "script" in line).lstrip("% "))
+    (read,) = csv.DictReader(io.StringIO(to_csv(board)))
+    assert read["experiment"].startswith("'=1+1") and read["protocol"].startswith("'=") and read["runs"][0] == "'"

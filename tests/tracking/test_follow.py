@@ -34,4 +34,10 @@ def test_events_are_described_with_what_matters_of_them(tmp_path: Path) -> None:
 
     assert line(event="epoch", epoch=2, metrics={"val/rsum": None}) == "run epoch 2/3 val/rsum none"
     assert line(event="resume", epoch=2) == "run resume after epoch 2"
+    left = {"checkpoint_00000009": "state.pt: missing"}
+    assert line(event="resume", epoch=2, checkpoint="checkpoint_00000006", left=left) == (
+        "run resume after epoch 2, from checkpoint_00000006; damaged and set aside: checkpoint_00000009 (state.pt: "
+        "missing)"
+    )
+    assert "after epoch 0, from the beginning; damaged" in line(event="resume", epoch=0, checkpoint=None, left=left)
     assert line(event="end", status="failed", error="NonFiniteError: x") == "run end: failed (NonFiniteError: x)"

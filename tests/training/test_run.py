@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,15 @@ import torch.distributed as dist
 
 from raytrain.config import RunConfig, flatten, override
 from raytrain.data.table import QuerySplit, Table
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import DataError, RefusedError, UsageError
+from raytrain.errors import Interrupted as InterruptedRun
 from raytrain.scoring.embed import embed_split
+from raytrain.tracking.follow import Follower
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, stop
+from raytrain.training.manifest import read_manifest, signed
 from raytrain.training.run import (
+    checkpoint_of,
     load_run,
     named,
     open_tables,
@@ -29,6 +34,7 @@ from raytrain.training.run import (
 )
 from tests.runs import fit_here, tiny
 from tests.tables import make_query_table, make_table
+from tests.training.test_checkpoint import flip
 
 CPU = torch.device("cpu")
 
@@ -86,7 +92,7 @@ def test_a_run_that_another_process_trains_is_refused(
     with pytest.raises(RefusedError, match="another process is training"):
         resumable(config)
     other.close()
-    assert resumable(config) is None
+    assert resumable(config) == checkpoint.Resumption()
 
 
 def test_other_ranks_do_not_wait_for_the_first_which_may_write_already(
@@ -96,7 +102,7 @@ def test_other_ranks_do_not_wait_for_the_first_which_may_write_already(
     journal = Journal(config.folder)
     journal.write("start", config=flatten(config), uid="u")
     monkeypatch.setenv("RANK", "1")
-    assert resumable(config, patience_s=0.0) is None
+    assert resumable(config, patience_s=0.0) == checkpoint.Resumption()
     journal.close()
 
 
@@ -111,9 +117,84 @@ def test_a_run_goes_on_where_its_features_lie_elsewhere(table: Table, tmp_path: 
     with pytest.raises(Stop):
         fit_here(config, report=stop)
     elsewhere = override(config, {"feed.features": "device", "feed.read_ahead": 3})
-    assert resumable(elsewhere) == checkpoint.latest(config.folder) is not None
+    assert resumable(elsewhere).path == checkpoint.latest(config.folder) is not None
     with pytest.raises(RefusedError, match=r"optim\.lr was 0\.001, is 0\.5"):
         resumable(override(config, {"optim.lr": 0.5}))
+
+
+@dataclass
+class Interrupted:
+    """A run of three epochs that was stopped in its third, and one that was not."""
+
+    config: RunConfig
+    uninterrupted: dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    """Runs that tests only copy."""
+    root = tmp_path_factory.mktemp("interrupted")
+    table = make_table(root / "table")
+    whole, config = (tiny(table, root, name=name, optim__num_epochs=3) for name in ("whole", "run"))
+    train(whole)
+    path = checkpoint.latest(whole.folder)
+    assert path is not None
+
+    def stop_in_the_third(metrics: dict[str, float], _: Path | None) -> None:
+        if metrics["epoch"] == 2:
+            stop.ask(config.folder)
+
+    with pytest.raises(InterruptedRun):
+        fit_here(config, report=stop_in_the_third, checkpoint_root=config.folder)
+    assert len(checkpoint.complete(config.folder)) == 3
+    return Interrupted(config, checkpoint.load(path).weights)
+
+
+@pytest.mark.parametrize("damage", ["none", "newest", "two", "all"])
+def test_a_run_falls_back_to_its_newest_whole_checkpoint_and_ends_as_if_nothing_had_been(
+    damage: str, interrupted: Interrupted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = override(interrupted.config, {"storage": str(tmp_path)})
+    shutil.copytree(interrupted.config.folder, config.folder)
+    hurt = checkpoint.complete(config.folder)[{"none": 3, "newest": 2, "two": 1, "all": 0}[damage] :]
+    for path, name in zip(hurt, ("state.pt", "manifest.json", "model.safetensors"), strict=False):
+        flip(path / name)
+    (config.folder / ".part_left").mkdir()
+    with Follower(config, None):
+        train(config)
+    (resumed,) = [event for event in Journal(config.folder).read() if event["event"] == "resume"]
+    assert list(resumed.get("left", {})) == [path.name for path in reversed(hurt)]
+    assert resumed["epoch"] == min(2, 3 - len(hurt))
+    printed = capsys.readouterr().err
+    assert all(path.name in printed for path in hurt) and ("set aside" in printed) == bool(hurt)
+    last = checkpoint.latest(config.folder)
+    assert last is not None and last.name == "checkpoint_00000009"
+    ended = checkpoint.load(last).weights
+    assert all(torch.equal(value, ended[name]) for name, value in interrupted.uninterrupted.items())
+    assert not (config.folder / ".part_left").exists()
+    assert load_run(config.folder)[2].path == checkpoint.best(config.folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state.pt", "model.safetensors", "whole folder"])
+def test_the_best_checkpoint_is_evaluated_or_none(name: str, trained: RunConfig, tmp_path: Path) -> None:
+    config = override(trained, {"storage": str(tmp_path)})
+    shutil.copytree(trained.folder, config.folder)
+    first = checkpoint.load(checkpoint.complete(config.folder)[0])
+    Journal(config.folder).write("epoch", epoch=1, step=3, metrics={"val/rsum": 9999.0})  # the first is the best
+    best = config.folder / "checkpoint_00000003"
+    if not best.exists():
+        shutil.copytree(first.path, best)
+    fields = read_manifest(best)
+    fields |= {"selected": 9999.0, "epoch": 1, "step": 3}
+    (best / "manifest.json").write_text(json.dumps(signed(fields)))
+    assert checkpoint_of(config.folder) == best
+    if name == "whole folder":
+        shutil.rmtree(best)
+    else:
+        flip(best / name)
+    with pytest.raises(DataError, match=r"checkpoint_00000003.*(damaged|gone)") as caught:
+        load_run(config.folder)
+    assert len(caught.value.problems) == 1
 
 
 def test_a_finished_run_is_not_resumed(trained: RunConfig) -> None:

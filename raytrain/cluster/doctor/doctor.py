@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import stat
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raytrain.cluster import compat
+from raytrain.cluster.auth_token import others_may_read, token_path
 from raytrain.cluster.doctor.check import PACKAGES, Check
-from raytrain.errors import RaytrainError
+from raytrain.errors import RaytrainError, RefusedError
 
 LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
 
@@ -79,11 +79,11 @@ def token_file() -> Check:
     """Whether nobody else can read the token that this machine would show to a cluster."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return Check("token", "ok", "in RAY_AUTH_TOKEN; a file shows in fewer places")
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+    path = token_path()
     if not path.exists():
         return Check("token", "absent", f"no {path}: a cluster started here makes its own",
                      "To join one, copy its token there, or set RAY_AUTH_TOKEN_PATH.")  # fmt: skip
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if others_may_read(path):
         return Check(
             "token", "refused", f"others may read {path}", f"chmod 600 {path}, and give the cluster a new one."
         )
@@ -105,6 +105,7 @@ def cluster(address: str) -> list[Check]:
 
     Raises:
         UsageError: the cluster cannot be joined.
+        RefusedError: it asks for no token, or others can read the token.
     """
     from raytrain.cluster.connect import connect
     from raytrain.cluster.resources import live_nodes
@@ -113,13 +114,7 @@ def cluster(address: str) -> list[Check]:
     nodes = live_nodes()
     total = {name: sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU")}
     checks = [Check("cluster", "ok", f"{len(nodes)} nodes, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")]
-    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
-        checks.append(Check("authentication", "ok", "token"))
-    else:
-        checks.append(
-            Check("authentication", "refused", "RAY_AUTH_MODE is not token: whoever reaches it runs code on it",
-                  "Start every node with RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH.")
-        )  # fmt: skip
+    checks.append(Check("authentication", "ok", "the head refuses who shows no token"))
     return [*checks, dashboard(compat.dashboard_url())]
 
 
@@ -172,6 +167,8 @@ def _guarded(name: str, check: Callable[[], list[Check]]) -> list[Check]:
     """The checks that a function makes, or a failed one named `name` where it raises."""
     try:
         return check()
+    except RefusedError as error:
+        return [Check(name, "refused", str(error), "")]
     except RaytrainError as error:
         return [Check(name, "failed", str(error), "")]
     except (OSError, ImportError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from raytrain.cluster.auth_token import refuse_open_dashboard, token_path, use_token
 from raytrain.cluster.jobs import package, secrets
 from raytrain.errors import RefusedError, UsageError
 from raytrain.tracking.follow import say
@@ -75,6 +76,7 @@ def submit(
         "excludes": [*environment.get("excludes", []), *sent.excludes],
         "env_vars": {**_commit(sent.root), **variables},
     }
+    refuse_open_dashboard(address)
     client = _client(address)
     job, joined = _start(client, base, shlex.join(words), environment, again)
     answer = {"submission_id": job, "joined": joined, "files": len(sent.sizes), "bytes": sent.bytes}
@@ -92,7 +94,8 @@ def reachable(address: str | None, plain_http: bool) -> str:
 
     Raises:
         UsageError: no address is given, here or in the environment.
-        RefusedError: authentication is turned off, or the address is plain HTTP on another host.
+        RefusedError: authentication is turned off, others can read the token, or the address is plain HTTP on another
+            host.
     """
     address = (address or os.environ.get("RAY_API_SERVER_ADDRESS") or "").rstrip("/")
     if not address.startswith(("http://", "https://")):
@@ -100,8 +103,7 @@ def reachable(address: str | None, plain_http: bool) -> str:
             "name the cluster's dashboard: --address http://127.0.0.1:8265, or RAY_API_SERVER_ADDRESS; reach it by "
             "`ray dashboard cluster.yaml`, ssh -L or kubectl port-forward"
         )
-    if os.environ.setdefault("RAY_AUTH_MODE", "token").lower() != "token":
-        raise RefusedError("RAY_AUTH_MODE is not token: jobs are sent to clusters that ask for one. Unset it.")
+    use_token()
     parts = urlsplit(address)
     if parts.scheme == "http" and parts.hostname not in LOOPBACK and not plain_http:
         raise RefusedError(
@@ -119,9 +121,8 @@ def refuse_secrets(words: Sequence[str], environment: Mapping[str, Any], sent: p
         RefusedError: naming every place that holds one, without the secret.
     """
     own = [os.environ.get("RAY_AUTH_TOKEN", "")]
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
     with contextlib.suppress(OSError):
-        own.append(path.read_text(encoding="utf-8").strip())
+        own.append(token_path().read_text(encoding="utf-8").strip())
     findings = [
         *secrets.in_words(words, own),
         *secrets.in_values("runtime_env", environment, own),
