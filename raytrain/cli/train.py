@@ -16,6 +16,7 @@ from raytrain.cli.options import (
     MAX_FAILURES,
     Address,
     Gpu,
+    NoVerify,
     Overrides,
     Recipe,
     Tracking,
@@ -67,10 +68,12 @@ def run_train(
     cpus_per_worker: Annotated[float, CPUS_PER_WORKER] = 1.0,
     gpus_per_worker: Annotated[float, GPUS_PER_WORKER] = 1.0,
     max_failures: Annotated[int, MAX_FAILURES] = 3,
+    no_verify: NoVerify = False,
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
     from raytrain.cluster.connect import connect, in_submitted_job, placed
+    from raytrain.config import override
     from raytrain.tracking.follow import Follower
     from raytrain.tracking.run_record import read_run
     from raytrain.training.run import named, train
@@ -79,7 +82,8 @@ def run_train(
         return _dry_run(recipe, overrides, assume or [], workers)
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
-    config = placed(named(run_of(recipe, overrides)))
+    config = run_of(recipe, overrides)
+    config = placed(named(override(config, {"feed.verify": False}) if no_verify else config))
     started = time.monotonic()
     if workers > 0 or in_submitted_job():
         from raytrain.cluster.ray_train import train_on_ray

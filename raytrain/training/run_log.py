@@ -38,6 +38,7 @@ class RunLog:
         *,
         parent: str | None,
         fingerprint: str,
+        features: Mapping[str, str],
         features_on: str,
         memory: Estimate | None,
     ) -> None:
@@ -50,6 +51,7 @@ class RunLog:
             saved: the checkpoint that the run goes on from.
             parent: uid of the sweep that the run belongs to.
             fingerprint: of the table.
+            features: {name: sha256} of the features that are read.
             features_on: "disk" or "device", where the features of the training split are read from.
             memory: what the run is expected to hold of its share of a GPU.
         """
@@ -68,6 +70,8 @@ class RunLog:
                 config=flatten(config),
                 commit=provenance.commit(),
                 fingerprint=fingerprint,
+                features=dict(features),
+                features_verified=config.feed.verify,
                 seed=config.seed,
                 workers=world_size(),
                 device=provenance.device_name(state.device),
@@ -80,7 +84,12 @@ class RunLog:
         else:
             checkpoint_name = saved and saved.path.name
             self.journal.write(
-                "resume", uid=start["uid"], life=self.life, epoch=state.epoch, checkpoint=checkpoint_name
+                "resume",
+                uid=start["uid"],
+                life=self.life,
+                epoch=state.epoch,
+                checkpoint=checkpoint_name,
+                features_verified=config.feed.verify,
             )
         logged_epochs = {event["epoch"] for event in self.journal.read() if event["event"] == "epoch"}
         if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in logged_epochs:

@@ -35,7 +35,13 @@ def state(config: RunConfig, table: Table) -> TrainState:
 
 def start(log: RunLog, state: TrainState, saved: checkpoint.Checkpoint | None = None) -> None:
     log.start_or_resume(
-        state, saved, parent="sweep", fingerprint="f", features_on="disk", memory=Estimate(1, 2) if not saved else None
+        state,
+        saved,
+        parent="sweep",
+        fingerprint="f",
+        features={"lite0": "a" * 64},
+        features_on="disk",
+        memory=Estimate(1, 2) if not saved else None,
     )
 
 
