@@ -51,7 +51,7 @@ class RunLog:
             saved: the checkpoint that the run goes on from.
             parent: uid of the sweep that the run belongs to.
             fingerprint: of the table.
-            features: {name: sha256} of the features that are read.
+            features: {file: sha256} of the features that are read.
             features_on: "disk" or "device", where the features of the training split are read from.
             memory: what the run is expected to hold of its share of a GPU.
         """

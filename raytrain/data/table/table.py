@@ -75,22 +75,27 @@ class Table:
             )
 
     def feature_hashes(self, names: Iterable[str]) -> dict[str, str]:
-        """{name: sha256} of those of these features that the table has."""
-        features = self.description.features
-        return {name: features[name].sha256 for name in names if name in features}
+        """{file: sha256} of these features: {"minilm.npy": ..., "minilm.offsets.npy": ...}."""
+        hashes = {}
+        for name in names:
+            if (entry := self.description.features.get(name)) is not None:
+                hashes[f"{name}.npy"] = entry.sha256
+                if entry.offsets_sha256:
+                    hashes[f"{name}.offsets.npy"] = entry.offsets_sha256
+        return hashes
 
     def refuse_other_features(self, recorded: Mapping[str, str]) -> None:
-        """Raises RefusedError if a feature is not the one that a run began with.
+        """Raises RefusedError if a file of features is not the one that a run began with.
 
         Args:
-            recorded: {name: sha256}, as `feature_hashes` gave it; {} of a run that recorded none.
+            recorded: {file: sha256}, as `feature_hashes` gave it; {} of a run that recorded none.
         """
+        hashes = self.feature_hashes(self.description.features)
         for name, digest in recorded.items():
-            now = self.feature_hashes([name]).get(name, "")
-            if now != digest:
+            if (now := hashes.get(name, "")) != digest:
                 raise RefusedError(
-                    f"{self.path}: feature '{name}' is not the one that this began with (sha256 {now[:12] or 'none'}, "
-                    f"was {digest[:12]}): it was encoded again. Encode it as it was, or train a new run on it"
+                    f"{self.path}: features {name} are not those that this began with (sha256 {now[:12] or 'none'}, "
+                    f"was {digest[:12]}): they were encoded again. Encode them as they were, or train a new run on them"
                 )
 
     def refuse_edited(self) -> None:

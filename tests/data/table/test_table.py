@@ -210,10 +210,10 @@ def test_an_image_root_that_is_no_place_is_an_error_of_the_table(place: str, mad
 
 def test_features_encoded_anew_are_not_those_that_a_run_began_with(made: Table) -> None:
     recorded = made.feature_hashes(["lite0", "absent"])
-    assert list(recorded) == ["lite0"]
+    assert list(recorded) == ["lite0.npy"]
     made.refuse_other_features(recorded)
-    with pytest.raises(RefusedError, match="feature 'lite0' is not the one that this began with"):
-        made.refuse_other_features({"lite0": "0" * 64})
+    with pytest.raises(RefusedError, match=r"features lite0\.npy are not those that this began with"):
+        made.refuse_other_features({"lite0.npy": "0" * 64})
 
 
 def test_a_missing_feature_shows_the_features_there_are(table: Table) -> None:
