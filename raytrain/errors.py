@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
+
+# what moves a terminal's cursor, changes its state, turns the direction of text, or cannot be encoded
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""The text for a terminal or a log: control characters as \x1b, \u202e and so on; tabs and line ends stay."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,8 @@ class Problem:
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}, row {self.row}"
         more = f" (and {self.more} more like it)" if self.more else ""
-        return f"{'warning: ' if self.level == 'warning' else ''}{place}: {self.what}{more}. {self.fix}"
+        line = f"{'warning: ' if self.level == 'warning' else ''}{place}: {self.what}{more}. {self.fix}"
+        return printable(line).replace("\n", "\\n")  # what a file holds never starts a line of its own
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -54,6 +64,9 @@ class RaytrainError(Exception):
     """Base of all errors shown to the user; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(RaytrainError, ValueError):

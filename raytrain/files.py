@@ -6,11 +6,14 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,9 +30,43 @@ _FULL = {
 }
 
 
+_SPECIAL = (
+    (stat.S_ISDIR, errno.EISDIR, "is a folder, not a file"),
+    (stat.S_ISFIFO, errno.EINVAL, "is a named pipe, not a file"),
+    (stat.S_ISSOCK, errno.EINVAL, "is a socket, not a file"),
+    (stat.S_ISCHR, errno.EINVAL, "is a device, not a file"),
+    (stat.S_ISBLK, errno.EINVAL, "is a device, not a file"),
+)
+MAX_SHOWN_FIELDS = 10
+
+
+def require_regular(path: str | os.PathLike[str]) -> None:
+    """Raises OSError where a path is no regular file nor a link to one; nothing is opened.
+
+    A named pipe would wait for its writer for ever, and a device may have no end.
+    """
+    mode = os.stat(path).st_mode
+    for is_kind, number, what in _SPECIAL:
+        if is_kind(mode):
+            raise OSError(number, what, os.fspath(path))
+
+
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """Opens a regular file for reading bytes; raises OSError, without waiting, for anything else."""
+    require_regular(path)
+    # the file may have been replaced since: without O_NONBLOCK a named pipe would be waited for
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a regular UTF-8 file, line ends as "\\n"; raises OSError or UnicodeDecodeError."""
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
+        return file.read()
+
+
 def sha256(path: Path) -> str:
     """sha256 of the file's bytes, 64 hex digits."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -68,21 +105,19 @@ def read_model(path: Path, kind: type[Model], fix: str) -> Model:
         DataError: the file cannot be read, or is no such model; each problem names the file and the field.
     """
     try:
-        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(json.loads(read_text(path)))
     except FileNotFoundError:
         raise
     except ValidationError as error:
-        raise DataError(
-            [
-                Problem(
-                    str(path),
-                    None,
-                    f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: {detail['msg']}",
-                    fix,
-                )
-                for detail in error.errors(include_url=False)
-            ]
-        ) from None
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        shown = [
+            f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: "
+            + detail["msg"].removeprefix("Value error, ")
+            for detail in details[:MAX_SHOWN_FIELDS]
+        ]
+        problems = [Problem(str(path), None, what, fix) for what in shown]
+        problems[-1] = replace(problems[-1], more=len(details) - len(shown))
+        raise DataError(problems) from None
     except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
 

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from raytrain import errors
-from raytrain.errors import DataError, Problem, RaytrainError, did_you_mean, no_such_name
+from raytrain.errors import DataError, Problem, RaytrainError, UsageError, did_you_mean, no_such_name, printable
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,12 @@ def test_a_wrong_name_gets_the_nearest_and_all_that_exist() -> None:
         "no search space 'dvs'; did you mean 'dvse'? Search spaces: dvse, rau."
     )
     assert no_such_name("source", "x", []) == "no source 'x'. Sources: none."
+
+
+def test_nothing_in_a_message_reaches_the_terminal_but_text() -> None:
+    hostile = "a\x1b[31mb\rc\x9bd\u202ee\udce9f\x00"
+    shown = r"a\x1b[31mb\rc\x9bd\u202ee\udce9f\x00"
+    assert str(UsageError(hostile)) == shown
+    assert str(Problem(hostile, None, "x\ny", "Fix it.")) == shown + r": x\ny. Fix it."
+    assert str(DataError(Problem("f", 1, hostile, "Fix it."))) == f"f, row 1: {shown}. Fix it."
+    assert printable("tabs\tand\nlines, é, 日本 and 👩\u200d🚀 stay") == "tabs\tand\nlines, é, 日本 and 👩\u200d🚀 stay"

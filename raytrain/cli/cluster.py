@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -68,13 +67,10 @@ def run_submit(
 def _read_runtime_env(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
-    import yaml
+    from raytrain.config.yaml_files import read_yaml
 
-    try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read as YAML: {error}") from None
-    if not isinstance(fields, dict) or "working_dir" in fields:
+    fields = dict(read_yaml(path, "runtime environment"))
+    if "working_dir" in fields:
         raise UsageError(f"{path} holds fields of a runtime environment, without working_dir (that is --working-dir)")
     return fields
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from raytrain.cli.options import NoVerify
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, printable
 
 app = typer.Typer()
 _SHOWN = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
@@ -58,6 +59,7 @@ def run_evaluate(
     diagnostics: Annotated[
         bool, option("--diagnostics", OUTPUT, "also measure embedding sets, hubs, margins, and recall by uncertainty")
     ] = False,
+    no_verify: NoVerify = False,
 ) -> dict[str, Any]:
     """Measure the best checkpoint of a run by a retrieval protocol."""
     if submission:
@@ -71,11 +73,16 @@ def run_evaluate(
     if shards == 0:
         from raytrain.run_evaluation.evaluate import evaluate_run
 
-        results = [evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics) for folder in folders]
+        results = [
+            evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics, verify_features=not no_verify)
+            for folder in folders
+        ]
     else:
         from raytrain.cluster.evaluate import evaluate_by_shards
 
-        results = [evaluate_by_shards(folder, split, protocol, shards, diagnostics) for folder in folders]
+        results = [
+            evaluate_by_shards(folder, split, protocol, shards, diagnostics, not no_verify) for folder in folders
+        ]
     for result in results:
         _print_evaluation(result)
     return results[0] if len(results) == 1 else {"runs": results}
@@ -96,10 +103,12 @@ def _print_evaluation(result: Mapping[str, Any]) -> None:
     for what in ("queries", "gallery"):
         print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in result[what].items())}")
     for note in result["notes"]:
-        print(f"  {note}")
+        print(f"  {printable(note)}")
     if result["split"] == "test":
         in_all = f", of {result['test_openings_in_all']} of these test rows"
         print(f"  opening {result['test_openings']} of test by this run or its weights{in_all}")
+    if not result["features_verified"]:
+        print("  features were not verified (--no-verify)")
     if diagnostics := result["diagnostics"]:
         numbers = ", ".join(
             f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"

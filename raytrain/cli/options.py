@@ -44,6 +44,10 @@ Tracking = Annotated[
         metavar="URI",
     ),
 ]
+NoVerify = Annotated[
+    bool,
+    option("--no-verify", DATA, "read features without comparing them with table.json; recorded with the result"),
+]
 Address = Annotated[
     str | None,
     option(

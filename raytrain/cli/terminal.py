@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from typing import Any, TextIO
+
+from raytrain.errors import printable
+
+_STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def print_error(command: str, message: object) -> None:
-    """`raytrain train: message` on stderr. The message is printed as it is: no markup, no line is broken."""
+    """`raytrain train: message` on stderr, its control characters escaped; no markup, and no line is broken."""
+    message = printable(str(message))
     if not sys.stderr.isatty():
         print(f"{command}: {message}", file=sys.stderr)
         return
     from rich.console import Console
     from rich.text import Text
 
-    text = Text.assemble((f"{command}: ", "bold red"), str(message))
+    text = Text.assemble((f"{command}: ", "bold red"), message)
     Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+class Printable:
+    """A stream that takes text for people: control characters are escaped, and what its encoding lacks.
+
+    Args:
+        stream: that receives it. A terminal still gets styles (SGR sequences), which rich writes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        pieces = _STYLE.split(text) if self._stream.isatty() else [text]
+        pieces[::2] = [printable(piece) for piece in pieces[::2]]  # the others are styles
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write("".join(pieces).encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

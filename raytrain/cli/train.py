@@ -17,6 +17,7 @@ from raytrain.cli.options import (
     MAX_FAILURES,
     Address,
     Gpu,
+    NoVerify,
     Overrides,
     Recipe,
     Tracking,
@@ -79,6 +80,7 @@ def run_train(
     cpus_per_worker: Annotated[float, CPUS_PER_WORKER] = 1.0,
     gpus_per_worker: Annotated[float, GPUS_PER_WORKER] = 1.0,
     max_failures: Annotated[int, MAX_FAILURES] = 3,
+    no_verify: NoVerify = False,
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
@@ -96,7 +98,7 @@ def run_train(
     config = run_of(recipe, overrides)
     if start_from is not None:
         config = override(config, {"optim.start_from": str(checkpoint_of(Path(start_from).expanduser().resolve()))})
-    config = placed(named(config))
+    config = placed(named(override(config, {"feed.verify": False}) if no_verify else config))
     selection, first_rank = selected_on(flatten(config), {}), int(os.environ.get("RANK", "0")) == 0
     if selection and first_rank:
         print(f"selected on {selection}; leaderboards list such runs in a table of their own")

@@ -13,12 +13,13 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from raytrain.errors import UsageError, no_such_name
+from raytrain.cli.terminal import Printable
+from raytrain.errors import UsageError, no_such_name, printable
 
 Run = Callable[..., dict[str, Any]]
 DATA, SEARCH, BUDGET, CLUSTER, OUTPUT = "Data", "Search", "Budget", "Cluster", "Output"  # panels of options
@@ -89,10 +90,13 @@ def _run(run: Run, given: dict[str, Any], as_json: bool) -> int:
     """Runs a verb, prints its result where JSON is wanted, and returns the exit code."""
     stdout = sys.stdout
     # everything else that is printed, by Ray too, is for people to read
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    with contextlib.redirect_stdout(sys.stderr if as_json else cast(TextIO, Printable(stdout))):
         result = run(**given)
     if as_json and result:
-        print(json.dumps(result, ensure_ascii=False, default=str), file=stdout, flush=True)
+        text = json.dumps(result, ensure_ascii=False, default=str)
+        encoding = stdout.encoding or "utf-8"
+        is_plain = text == printable(text) == text.encode(encoding, "replace").decode(encoding)
+        print(text if is_plain else json.dumps(result, default=str), file=stdout, flush=True)
     return int(result.get("exit_code", 0))
 
 

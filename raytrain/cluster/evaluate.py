@@ -44,7 +44,12 @@ PIECE = 8 * TEXTS_AT_ONCE  # captions that are sent at once
 
 
 def evaluate_by_shards(
-    folder: str | os.PathLike[str], split: str, protocol: str | None, shards: int, diagnostics: bool = False
+    folder: str | os.PathLike[str],
+    split: str,
+    protocol: str | None,
+    shards: int,
+    diagnostics: bool = False,
+    verify_features: bool = True,
 ) -> dict[str, Any]:
     """As raytrain.run_evaluation.evaluate.evaluate_run, over `shards` actors.
 
@@ -64,7 +69,10 @@ def evaluate_by_shards(
         raise UsageError(f"{name} ranks a gallery that any machine holds: leave --shards out")
     refuse_other_split(name, split)
     connect()
-    return evaluate_run(folder, split, protocol, ranker=RayRanker(shards), diagnostics=diagnostics)
+    ranker = RayRanker(shards, verify_features)
+    return evaluate_run(
+        folder, split, protocol, ranker=ranker, diagnostics=diagnostics, verify_features=verify_features
+    )
 
 
 @dataclass
@@ -73,9 +81,11 @@ class RayRanker:
 
     Args:
         shards: actors at most; a split of few images has fewer batches than that.
+        verify_features: as in Table, on every node.
     """
 
     shards: int
+    verify_features: bool = True
 
     def __call__(self, checkpoint: Path, split: AnySplit, protocol: str) -> Result:
         import ray
@@ -87,7 +97,8 @@ class RayRanker:
         if not gpus and (cpus := math.floor(resources.get("CPU", 0))) < self.shards:
             raise UsageError(f"{self.shards} shards need as many CPUs; the cluster has {cpus}")
         actor = ray.remote(num_cpus=0 if gpus else 1, num_gpus=1 if gpus else 0)(Actor)
-        workers = [actor.remote(str(checkpoint), split.name, split.table.fingerprint) for _ in range(self.shards)]
+        given = (str(checkpoint), split.name, split.table.fingerprint, self.verify_features)
+        workers = [actor.remote(*given) for _ in range(self.shards)]
         try:
             counts = rank_by_shards(
                 workers, split, lambda worker, name, *given: getattr(worker, name).remote(*given), ray.get
@@ -225,8 +236,8 @@ class Shard:
 class Actor(Shard):
     """A Shard in a process of its own, which opens the checkpoint itself."""
 
-    def __init__(self, checkpoint: str, split: str, fingerprint: str) -> None:
-        model, feed, saved = load_run(Path(checkpoint))
+    def __init__(self, checkpoint: str, split: str, fingerprint: str, verify_features: bool) -> None:
+        model, feed, saved = load_run(Path(checkpoint), verify_features=verify_features)
         table = Table(saved.config.data.table)
         if table.fingerprint != fingerprint:
             raise RefusedError(f"{table.path} is another table on this node: fingerprint {table.fingerprint[:12]}")

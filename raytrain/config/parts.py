@@ -54,6 +54,11 @@ class FeedConfig(Part):
         None,
         description="folder on each host's own disk: a host copies the features there once, and reads the copy",
     )
+    verify: bool = Field(
+        True,
+        description="compare each feature array that is read with its sha256 in table.json, once per version of its "
+        "file; false is --no-verify, which the run records",
+    )
 
 
 class BiGRUText(Part):

@@ -24,6 +24,7 @@ from raytrain.config.parts import (
     OptimConfig,
     Part,
 )
+from raytrain.config.yaml_files import read_yaml
 from raytrain.errors import RefusedError, UsageError
 
 
@@ -119,16 +120,11 @@ def to_yaml(config: RunConfig) -> str:
 
 def from_yaml(path: str | os.PathLike[str]) -> RunConfig:
     """The config of a YAML file; errors name the file."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read as YAML: {error}") from None
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{path} holds {type(values).__name__}, not the fields of a RunConfig")
+    values = read_yaml(path, "run")
     try:
         return validate(values)
     except UsageError as error:
-        raise UsageError(f"{path}:\n{error}") from None
+        raise UsageError(f"{path}: {'; '.join(str(error).splitlines())}") from None
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

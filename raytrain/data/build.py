@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from raytrain.config.overrides import from_text, split_overrides
 from raytrain.data import sources
+from raytrain.data.special_files import refuse_special_files
 from raytrain.data.table import Table
 from raytrain.errors import UsageError, did_you_mean, no_such_name
 from raytrain.files import room_in
@@ -70,6 +71,8 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
         raise UsageError(f"source {source} reads a folder; name it with --root")
     if not takes_root and root is not None:
         raise UsageError(f"source {source} comes from installed packages and takes no --root")
+    if root is not None:
+        refuse_special_files(root)
     with room_in(Path(out).expanduser().resolve().parent, f"table {out}"):
         table: Table = make(root, out, **options) if takes_root else make(out, **options)
     return table

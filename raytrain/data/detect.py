@@ -12,6 +12,7 @@ from typing import Any
 
 from raytrain.data.annotations.layouts import Layout
 from raytrain.data.build import SOURCES
+from raytrain.data.special_files import refuse_special_files
 from raytrain.errors import DataError, Problem
 
 
@@ -42,6 +43,7 @@ def detect(root: str | os.PathLike[str]) -> list[Candidate]:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise DataError(Problem(str(root), None, "not a folder", "Name the folder of a data set's files."))
+    refuse_special_files(folder)
     fitting = [
         Candidate(source, layout, command_of(source, os.fspath(root), layout)) for source, layout in candidates(folder)
     ]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,7 +70,10 @@ def _open_checked(source: str | os.PathLike[str] | bytes, name: str, max_pixels:
     except ImportError:
         raise UsageError("reading images needs Pillow; install the extra `encode`") from None
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with (
+            open_regular(file) if isinstance(file, str) else file as opened,
+            Image.open(opened, formats=FORMATS) as image,
+        ):
             width, height = image.size
             if width * height > max_pixels:
                 raise DataError(Problem(name, None, f"{width} x {height} pixels, at most {max_pixels:,} allowed", _FIX))

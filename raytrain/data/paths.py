@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from raytrain.errors import DataError, Problem
+from raytrain.files import open_regular
 
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes; longer ones make every file system call fail
 PATH_FIX = "Give a path relative to the image folder that stays inside it; copy linked files into the folder."
@@ -60,12 +61,12 @@ def check_relative(relative: str) -> None:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Opens a file for reading bytes; raises DataError if the system refuses."""
+    """Opens a regular file for reading bytes; raises DataError for a pipe or device, or if the system refuses."""
     try:
-        return open(path, "rb")
+        return open_regular(path)
     except OSError as error:
         fix = "Put the file there, or grant yourself read permission."
-        raise DataError(Problem(str(path), None, f"not readable: {error.strerror}", fix)) from None
+        raise DataError(Problem(str(path), None, f"not readable: {error.strerror or error}", fix)) from None
 
 
 PICKLES = (".pkl", ".pickle", ".pk", ".pt", ".pth", ".joblib", ".dill")

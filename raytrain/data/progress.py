@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 
+from raytrain.errors import printable
+
 Say = Callable[[str], None]
 
 
 def to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 class Progress:

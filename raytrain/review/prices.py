@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, ValidationError
 
 from raytrain.config.parts import Part
+from raytrain.config.yaml_files import read_yaml
 from raytrain.errors import UsageError
 
 NAME = "prices.yaml"
@@ -46,16 +46,11 @@ def read_prices(path: str | os.PathLike[str]) -> Prices:
         UsageError: the file cannot be read, or fields are wrong; the message names all of them.
     """
     try:
-        values = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read as prices: {error}") from None
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{path} holds no price table; docs/prices.example.yaml is one to fill in")
-    try:
-        return Prices.model_validate(values)
+        return Prices.model_validate(read_yaml(path, "price table"))
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        raise UsageError(f"{path}:\n" + "\n".join(wrong)) from None
+        what = "; ".join(wrong)
+        raise UsageError(f"{path}: {what}; docs/prices.example.yaml is one to fill in") from None
 
 
 def prices_of(storage: str | os.PathLike[str], given: str | None = None) -> Prices | None:

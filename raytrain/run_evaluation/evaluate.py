@@ -47,6 +47,7 @@ def evaluate_run(
     annotations: str | os.PathLike[str] | None = None,
     ranker: Ranker | None = None,
     diagnostics: bool = False,
+    verify_features: bool = True,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without re-ranking and with the temperatures searched for it.
 
@@ -59,6 +60,7 @@ def evaluate_run(
         annotations: folder of the CSV files of CxC, for coco/cxc.
         ranker: ranks the split instead of this process. Re-ranking needs all scores in one place and is left out.
         diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
+        verify_features: compare the features with their sha256 in table.json; the evaluation records whether.
 
     Returns:
         {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
@@ -76,7 +78,7 @@ def evaluate_run(
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
-    run = _open_run(folder, split)
+    run = _open_run(folder, split, verify_features)
     queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
     diagnosed = None
     if ranker is not None:
@@ -122,6 +124,7 @@ def evaluate_run(
         "files": files,
         "test_openings": counted["test_openings"],
         "test_openings_in_all": run.openings_in_all,
+        "features_verified": verify_features,
         "rerank": None,
         "inductive": None,
         "diagnostics": diagnosed,
@@ -242,7 +245,7 @@ class _OpenedRun:
         )
 
 
-def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
+def _open_run(folder: str | os.PathLike[str], split: str, verify_features: bool = True) -> _OpenedRun:
     """Open the run's best checkpoint, after the checks that keep its test numbers honest."""
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
@@ -251,8 +254,9 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
     record = run_record(folder, events)
     if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
-    model, feed, saved = load_run(folder)
+    model, feed, saved = load_run(folder, verify_features=verify_features)
     table = unchanged_table(saved)
+    table.refuse_other_features(record.start.get("features", {}))
     facts = {
         "split": split,
         "fingerprint": table.fingerprint,
@@ -260,6 +264,7 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
         "seed": saved.config.seed,
         "commit": provenance.commit(),
         "uid": record.uid,
+        "features_verified": verify_features,
     }
     return _OpenedRun(folder, model, feed, table, saved, events, facts)
 

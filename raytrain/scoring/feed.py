@@ -59,6 +59,14 @@ def open_feed(
     return Feed(images, states, inputs, None, backbone)
 
 
+def features_read(config: RunConfig) -> list[str]:
+    """Names of the features that a config reads from its table."""
+    names = [config.data.image_features] if config.encoder.image.kind == "features" else []
+    if config.encoder.text.kind == "tokens" and config.data.text_features is not None:
+        names.append(config.data.text_features)
+    return names
+
+
 def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch.device, needed_bytes: int = 0) -> Feed:
     """Readers of the training split, its features copied to the device's memory where config.feed asks for it.
 

@@ -26,7 +26,7 @@ from raytrain.errors import Interrupted, NonFiniteError
 from raytrain.files import room_in
 from raytrain.methods.base import StepContext
 from raytrain.scoring.embed import autocast
-from raytrain.scoring.feed import load_to_device, open_feed
+from raytrain.scoring.feed import features_read, load_to_device, open_feed
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method, open_batches
 from raytrain.training.initial_weights import load_weights, open_origin
@@ -109,11 +109,13 @@ def fit(
     if saved is not None:
         state.restore(saved)
     fingerprint, features_on = val.table.fingerprint, "disk" if train_feed is feed else "device"
+    features = train.table.feature_hashes(features_read(config))
     log.start_or_resume(
         state,
         saved,
         parent=parent,
         fingerprint=fingerprint,
+        features=features,
         features_on=features_on,
         validation=validation_facts(train, val),
         memory=memory,

@@ -44,7 +44,7 @@ def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, 
         UsageError: the table holds composed queries and the method wants images with captions, or the reverse.
         RefusedError: it is another table, or was changed since it was built.
     """
-    table = Table(config.data.table, config.feed.local_copy)
+    table = Table(config.data.table, config.feed.local_copy, config.feed.verify)
     if fingerprint is not None:
         table.refuse_other(fingerprint)
     table.refuse_edited()
@@ -86,7 +86,8 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumpt
             seconds.
 
     Raises:
-        RefusedError: the folder holds a run with other settings or a finished one, or another process writes to it.
+        RefusedError: the folder holds a run with other settings or a finished one, another process writes to it, or
+            features of its table were encoded anew since.
         UnusableCheckpointError: a newer raytrain wrote the checkpoint to resume from, or it may not be read.
     """
     record = read_run(config.folder)
@@ -104,6 +105,7 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumpt
         raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
     if record.status == "finished":
         raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")
+    Table(config.data.table).refuse_other_features(start.get("features", {}))
     return checkpoint.newest_whole(config.folder)
 
 
@@ -131,12 +133,15 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, checkpoint.Checkpoint]:
+def load_run(
+    folder: Path, table: Table | None = None, verify_features: bool = True
+) -> tuple[Method, Feed, checkpoint.Checkpoint]:
     """A run's best checkpoint: its model in evaluation mode, readers over its table, and the checkpoint itself.
 
     Args:
         folder: of the run, or of one of its checkpoints.
         table: to read instead of the run's own.
+        verify_features: as in Table, of the run's own.
 
     Raises:
         UsageError: the folder holds no finished checkpoint.
@@ -144,7 +149,8 @@ def load_run(folder: Path, table: Table | None = None) -> tuple[Method, Feed, ch
     """
     saved = checkpoint.load(checkpoint_of(folder))
     device = default_device()
-    feed = open_feed(saved.config, table or Table(saved.config.data.table), saved.vocabulary, device)
+    table = table or Table(saved.config.data.table, verify_features=verify_features)
+    feed = open_feed(saved.config, table, saved.vocabulary, device)
     model = build_method(saved.config, feed)
     if tensors := misfits(model, saved.weights):
         raise damaged(saved.path / checkpoint.WEIGHTS, f"no weights of this run's model: {tensors[0]}")

@@ -40,6 +40,7 @@ class RunLog:
         *,
         parent: str | None,
         fingerprint: str,
+        features: Mapping[str, str],
         features_on: str,
         validation: Mapping[str, Any],
         memory: Estimate | None,
@@ -55,6 +56,7 @@ class RunLog:
             saved: the checkpoint that the run goes on from.
             parent: uid of the sweep that the run belongs to.
             fingerprint: of the table.
+            features: {file: sha256} of the features that are read.
             features_on: "disk" or "device", where the features of the training split are read from.
             validation: what `validation_facts` says of the split that selects.
             memory: what the run is expected to hold of its share of a GPU.
@@ -76,6 +78,8 @@ class RunLog:
                 config=flatten(config),
                 commit=provenance.commit(),
                 fingerprint=fingerprint,
+                features=dict(features),
+                features_verified=config.feed.verify,
                 seed=config.seed,
                 workers=world_size(),
                 device=provenance.device_name(state.device),
@@ -95,6 +99,7 @@ class RunLog:
                 epoch=state.epoch,
                 checkpoint=saved and saved.path.name,
                 **({"left": dict(left)} if left else {}),
+                features_verified=config.feed.verify,
             )
         logged_epochs = {event["epoch"] for event in self.journal.read() if event["event"] == "epoch"}
         if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in logged_epochs:

@@ -63,7 +63,7 @@ def test_flags_reach_the_job(asked: list[Any], tmp_path: Path, capsys: pytest.Ca
     [
         ("--env A", "--env wants NAME=VALUE"),
         ("--runtime-env nowhere.yaml", "nowhere.yaml cannot be read as YAML"),
-        ("--runtime-env list.yaml", "list.yaml holds fields of a runtime environment"),
+        ("--runtime-env list.yaml", "list.yaml holds no runtime environment"),
         ("--runtime-env place.yaml", "without working_dir (that is --working-dir)"),
     ],
 )

@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 import re
 import sys
+from typing import TextIO, cast
 
 import pytest
 
-from raytrain.cli.terminal import print_columns, print_error
+from raytrain.cli.terminal import Printable, print_columns, print_error
 
 LONG = "/data/[bold]runs[/bold]/:smile:/" + "x" * 200 + " is no run\nsecond line"
 ROWS = [("dvse", "K views " * 20), ("vse_infinity", "one vector [per image]")]
@@ -61,3 +62,27 @@ def test_no_rows_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = screen_of(False, monkeypatch)
     print_columns([])
     assert screen.getvalue() == ""
+
+
+def test_nothing_but_text_and_styles_reaches_a_terminal() -> None:
+    class Screen(io.StringIO):
+        def __init__(self, is_terminal: bool, encoding: str) -> None:
+            super().__init__()
+            self.is_terminal, self.of_screen = is_terminal, encoding
+
+        def isatty(self) -> bool:
+            return self.is_terminal
+
+        @property
+        def encoding(self) -> str:  # type: ignore[override]
+            return self.of_screen
+
+    hostile = "\x1b[1mbold\x1b[0m \x1b]0;title\x07 caf\u00e9\n"
+    for is_terminal, encoding, shown in (
+        (True, "utf-8", "\x1b[1mbold\x1b[0m \\x1b]0;title\\x07 caf\u00e9\n"),
+        (False, "utf-8", "\\x1b[1mbold\\x1b[0m \\x1b]0;title\\x07 caf\u00e9\n"),
+        (False, "ascii", "\\x1b[1mbold\\x1b[0m \\x1b]0;title\\x07 caf\\xe9\n"),
+    ):
+        screen = Screen(is_terminal, encoding)
+        print(hostile, end="", file=cast(TextIO, Printable(screen)))
+        assert screen.getvalue() == shown

@@ -74,7 +74,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
 
 def test_what_cannot_be_opened_is_bad_data(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for name, what in (("absent", "No such file"), ("folder", "Is a directory")):
+    for name, what in (("absent", "No such file"), ("folder", "is a folder, not a file")):
         with pytest.raises(DataError, match=f"{name}: not readable: {what}"):
             open_binary(tmp_path / name)
 

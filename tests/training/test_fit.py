@@ -134,7 +134,7 @@ def test_a_collapse_that_lasts_an_epoch_is_told(tmp_path: Path) -> None:
     for name in ("lite0", "minilm"):  # images and captions that nothing tells apart
         features = np.load(table.path / "features" / f"{name}.npy", mmap_mode="r+")
         features[...] = 1.0
-    changes = {"optim__lr": 1e-7, "method__mean_warmup_epochs": 1, "method__dropout": 0.0}
+    changes = {"optim__lr": 1e-7, "method__mean_warmup_epochs": 1, "method__dropout": 0.0, "feed__verify": False}
     with pytest.warns(UserWarning, match="tiny: in every step of epoch 2 .*mean_warmup_epochs") as warned:
         fit_here(tiny(table, tmp_path, **DIVE, **changes))
     assert len(warned) == 1
@@ -204,7 +204,7 @@ def test_a_nan_feature_stops_the_run_naming_step_and_term(tmp_path: Path) -> Non
     table = make_table(tmp_path / "table")
     features = np.load(table.path / "features" / "lite0.npy", mmap_mode="r+")
     features[0] = np.nan
-    config = tiny(table, tmp_path)
+    config = tiny(table, tmp_path, feed__verify=False)
     with pytest.raises(NonFiniteError, match=r"step \d \(epoch 1\): view_triplet is nan"):
         fit_here(config)
     end = Journal(config.folder).last("end")

@@ -36,7 +36,14 @@ def state(config: RunConfig, table: Table) -> TrainState:
 def start(log: RunLog, state: TrainState, saved: checkpoint.Checkpoint | None = None) -> None:
     memory, validation = None if saved else Estimate(1, 2), {"split": "val", "trained": None}
     log.start_or_resume(
-        state, saved, parent="sweep", fingerprint="f", features_on="disk", validation=validation, memory=memory
+        state,
+        saved,
+        parent="sweep",
+        fingerprint="f",
+        features={"lite0": "a" * 64},
+        features_on="disk",
+        validation=validation,
+        memory=memory,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,11 @@ from raytrain.data.check.queries import check_queries
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.table import Feature, Table
+from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import check_accounts
 from raytrain.data.table.schema import SPLITS
-from raytrain.data.table.table import open_array
+from raytrain.data.table.verification import verify
 from raytrain.errors import DataError, Problem
-from raytrain.files import sha256
 
 _FIX = "Build the table again."
 _ENCODE_FIX = "Encode the feature again."
@@ -51,38 +52,47 @@ def check(
     problems = Problems(keep)
     try:
         table = Table(path)
-        _hashes(table, problems)
+    except DataError as error:
+        return error.problems
+    for name, digest in table.description.files.items():
+        _hash(table, table.path / name, digest, problems, progress)
+    rows_are_read = not problems and _can_read_rows(table, problems)
+    if rows_are_read:
         _references(table, problems)
         _splits(table, problems)
         check_queries(table, problems)
         check_accounts(table, problems)
-    except DataError as error:
-        # without items and texts the rest cannot be checked
-        return [*problems.list(), *error.problems]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"not the description of a table: {type(error).__name__} {error}"
-        return [*problems.list(), Problem(str(Path(path) / "table.json"), None, what, _FIX)]
+    # where the rows cannot be read, features are compared with table.json alone
     for feature in table.features.values():
-        try:
-            _feature(table, feature, problems, progress)
-        except DataError as error:
-            problems.add(f"open {feature.name}", error.problems[0])
-    if images:
-        check_images(table, problems, progress, workers, fail_on)
+        with _collected(problems):
+            _feature(table, feature, problems, progress, rows_are_read)
+    if images and rows_are_read:
+        with _collected(problems):
+            check_images(table, problems, progress, workers, fail_on)
     return problems.list()
 
 
-def _hashes(table: Table, problems: Problems) -> None:
-    for name, expected in table.description.files.items():
-        _hash(table.path / name, str(expected), _FIX, problems)
+def _can_read_rows(table: Table, problems: Problems) -> bool:
+    """Whether items, texts and queries can be read; adds why not."""
+    before = len(problems)
+    for name in ("items", "texts", "queries"):
+        with _collected(problems):
+            getattr(table, name)
+    return len(problems) == before
 
 
-def _hash(path: Path, expected: str, fix: str, problems: Problems) -> None:
-    if not path.is_file():
-        problems.add("file", Problem(str(path), None, "not found", fix))
-    elif (digest := sha256(path)) != expected:
-        what = f"sha256 is {digest[:12]}..., table.json says {expected[:12]}...: changed after it was written"
-        problems.add("sha256", Problem(str(path), None, what, fix))
+@contextlib.contextmanager
+def _collected(problems: Problems) -> Iterator[None]:
+    """Adds the problems of a DataError inside, which ends what is inside."""
+    try:
+        yield
+    except DataError as error:
+        problems.extend(error.problems)
+
+
+def _hash(table: Table, path: Path, expected: str, problems: Problems, progress: Say | None) -> None:
+    with _collected(problems):
+        verify(path, expected, table.path, again=True, say=progress)
 
 
 def _references(table: Table, problems: Problems) -> None:
@@ -160,19 +170,23 @@ def _repeats(values: list[str]) -> Iterator[tuple[int, str]]:
         seen.add(value)
 
 
-def _feature(table: Table, feature: Feature, problems: Problems, progress: Say | None) -> None:
+def _feature(table: Table, feature: Feature, problems: Problems, progress: Say | None, rows_are_read: bool) -> None:
     """Checks a feature's shape, hash, rows, offsets and numbers."""
     path = table.path / "features" / f"{feature.name}.npy"
     rows = open_array(path)
     if rows.shape != feature.shape or str(rows.dtype) != feature.dtype:
         what = f"{rows.shape} {rows.dtype}, table.json says {feature.shape} {feature.dtype}"
         problems.add("shape", Problem(str(path), None, what, _ENCODE_FIX))
-    _hash(path, feature.sha256, _ENCODE_FIX, problems)
-    if feature.kind == "image" and (rows.ndim != 3 or len(rows) != len(table.items)):
+    elif not rows.flags.c_contiguous:
+        what = "stored by columns (Fortran order), expected rows"
+        problems.add("order", Problem(str(path), None, what, _ENCODE_FIX))
+    _hash(table, path, feature.sha256, problems, progress)
+    if rows_are_read and feature.kind == "image" and (rows.ndim != 3 or len(rows) != len(table.items)):
         what = f"{rows.shape} for {len(table.items)} items, expected (items, regions, features)"
         problems.add("rows", Problem(str(path), None, what, _ENCODE_FIX))
-    if feature.kind == "text":
-        _offsets(table, feature, rows, problems)
+    if rows_are_read and feature.kind == "text":
+        with _collected(problems):
+            _offsets(table, feature, rows, problems, progress)
     step = max(_CHUNK_BYTES // max(rows[:1].nbytes, 1), 1)
     count = Progress(f"check {feature.name}", len(rows), "rows", progress)
     for start in range(0, len(rows), step):
@@ -183,12 +197,12 @@ def _feature(table: Table, feature: Feature, problems: Problems, progress: Say |
         count.add(len(chunk))
 
 
-def _offsets(table: Table, feature: Feature, rows: np.ndarray, problems: Problems) -> None:
+def _offsets(table: Table, feature: Feature, rows: np.ndarray, problems: Problems, progress: Say | None) -> None:
     """Checks that a text feature's offsets rise from 0 to the number of its rows, one more than texts."""
     path = table.path / "features" / f"{feature.name}.offsets.npy"
     offsets = open_array(path)
     if feature.offsets_sha256:
-        _hash(path, feature.offsets_sha256, _ENCODE_FIX, problems)
+        _hash(table, path, feature.offsets_sha256, problems, progress)
     if offsets.shape != (len(table.texts) + 1,) or offsets.dtype.kind not in "iu":
         what = f"{offsets.shape} {offsets.dtype} for {len(table.texts)} texts, expected integers, one more than texts"
         problems.add("offsets", Problem(str(path), None, what, _ENCODE_FIX))

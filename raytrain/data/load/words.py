@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from raytrain.data.paths import refuse_pickle
 from raytrain.errors import DataError, Problem
+from raytrain.files import read_text
 
 if TYPE_CHECKING:
     from raytrain.data.table import Table
@@ -161,8 +162,8 @@ class Vocabulary:
         """
         refuse_pickle(Path(path))
         try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            value = json.loads(read_text(path))
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(Problem(str(path), None, f"not readable as JSON: {error}", "Give a JSON file.")) from None
         if not isinstance(value, Mapping):
             raise DataError(Problem(str(path), None, "not a JSON object", "Give a vocabulary file."))

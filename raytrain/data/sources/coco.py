@@ -28,8 +28,8 @@ from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
+from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import Missing
-from raytrain.data.table.table import open_array
 from raytrain.errors import DataError, Problem, UsageError
 
 LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}

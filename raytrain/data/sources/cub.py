@@ -36,6 +36,7 @@ from raytrain.data.table.coverage import Missing
 from raytrain.data.table.schema import SPLITS
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.files import read_text
 
 FOLDS = 3
 SEEN_EVERY = 5  # without seen_test_images.txt: gives 1,745 photos, the published list has 1,764
@@ -264,7 +265,7 @@ def _unique_texts(birds: Birds, problems: Problems) -> None:
 def _lines(path: Path) -> list[tuple[int, str]]:
     """(line number from 1, text) of each non-empty line; DataError if the file cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_text(path).split("\n")
     except FileNotFoundError:
         raise DataError(Problem(str(path), None, "not found", "Put the published file there.")) from None
     except (OSError, UnicodeDecodeError) as error:

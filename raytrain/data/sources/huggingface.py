@@ -30,6 +30,7 @@ from raytrain.data.paths import contained
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
+from raytrain.files import open_regular
 
 _FIX = "Save the data set again with save_to_disk."
 _SHARD = re.compile(r"^(.*)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?$")
@@ -92,7 +93,7 @@ def _from_disk(folder: Path, record: Record, problems: Problems) -> Record | Non
         return None
     if not path.is_file():
         return record
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return replace(record, data=file.read(MAX_IMAGE_BYTES + 1))
 
 

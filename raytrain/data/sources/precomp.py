@@ -24,7 +24,7 @@ from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.table import Table
-from raytrain.data.table.table import open_array
+from raytrain.data.table.arrays import open_array
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 

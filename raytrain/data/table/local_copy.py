@@ -6,8 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from raytrain.data.table.verification import record
 from raytrain.errors import DataError, Problem
-from raytrain.files import locked, need_room, room_in
+from raytrain.files import locked, need_room, open_regular, room_in
 
 CHUNK_BYTES = 2**23
 
@@ -42,7 +43,7 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
         part = folder / f"{sha256}.part"
         try:
             digest = hashlib.sha256()
-            with open(path, "rb") as source, open(part, "wb") as target:
+            with open_regular(path) as source, open(part, "wb") as target:
                 while chunk := source.read(CHUNK_BYTES):
                     digest.update(chunk)
                     target.write(chunk)
@@ -52,6 +53,7 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
                 what = f"sha256 {digest.hexdigest()[:12]}, its table says {sha256[:12]}"
                 raise DataError(Problem(str(path), None, what, "Encode the feature again with --replace."))
             os.replace(part, copy)
+            record(copy, sha256, folder)
         finally:
             part.unlink(missing_ok=True)
     return copy

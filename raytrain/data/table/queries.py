@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from raytrain.data.table.table import Table
 from raytrain.data.table.test_guard import refuse_test
-from raytrain.errors import UsageError
+from raytrain.errors import DataError, Problem, UsageError
 
 
 class QuerySplit:
@@ -41,6 +41,7 @@ class QuerySplit:
     Raises:
         RefusedError: the test split, during training or without `allow_test`, which only final evaluation passes.
         UsageError: the table has no composed queries, or the split does not exist.
+        DataError: queries refer to texts that do not exist, or to items outside their split.
     """
 
     def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
@@ -54,13 +55,15 @@ class QuerySplit:
         self.rows: np.ndarray = np.flatnonzero(pc.equal(queries["split"], name).to_numpy())
         self.items: np.ndarray = np.flatnonzero(pc.equal(table.items["split"], name).to_numpy())
         chosen = queries.take(pa.array(self.rows))
-        self.reference: np.ndarray = np.searchsorted(self.items, chosen["reference"].to_numpy())
+        self.reference: np.ndarray = self._positions(chosen["reference"].to_numpy(), "reference")
         self.text: np.ndarray = chosen["text"].to_numpy().astype(np.int64)
         self.phrasings: np.ndarray = chosen["phrasings"].to_numpy().astype(np.int64)
         targets, self.target_offsets = lists(chosen["targets"])
         subset, self.subset_offsets = lists(chosen["subset"])
-        self.targets: np.ndarray = np.searchsorted(self.items, targets)
-        self.subset: np.ndarray = np.searchsorted(self.items, subset)
+        self.targets: np.ndarray = self._positions(targets, "targets")
+        self.subset: np.ndarray = self._positions(subset, "subset")
+        if ((self.text < 0) | (self.phrasings < 1) | (self.text + self.phrasings > len(table.texts))).any():
+            raise self._problem(f"text points outside the {len(table.texts)} texts")
         groups = table.items["group"].to_numpy()[self.items].astype(str)
         self.item_part: np.ndarray = np.zeros(len(self.items), np.int64)
         if table.gallery == "group":
@@ -68,6 +71,17 @@ class QuerySplit:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _positions(self, rows: np.ndarray, what: str) -> np.ndarray:
+        """Positions in `items` of rows of the table's items; DataError if one is of another split."""
+        if not np.isin(rows, self.items).all():
+            raise self._problem(f"{what} outside the items of split {self.name}")
+        positions: np.ndarray = np.searchsorted(self.items, rows)
+        return positions
+
+    def _problem(self, what: str) -> DataError:
+        fix = "Build the table again; `raytrain data check` names the rows."
+        return DataError(Problem(str(self.table.path / "queries.arrow"), None, what, fix))
 
     @property
     def texts(self) -> np.ndarray:

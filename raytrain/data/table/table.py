@@ -14,25 +14,27 @@ another encoder.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.data.storage import Root, root_of
-from raytrain.data.table.description import Feature, TableDescription
+from raytrain.data.table.arrays import open_array
+from raytrain.data.table.description import NAME, Feature, FileName, TableDescription
 from raytrain.data.table.local_copy import local_copy
 from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS, Gallery
 from raytrain.data.table.test_guard import refuse_test
+from raytrain.data.table.verification import verify
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
-from raytrain.files import sha256
+
+_BUILD_FIX = "Build the table again."
+_ENCODE_FIX = "Encode the feature again with --replace."
 
 
 class Table:
@@ -41,13 +43,21 @@ class Table:
     Args:
         path: its folder.
         local: folder on the host's own disk; features are read from copies there, made on first use.
+        verify_features: whether a feature's sha256 is checked when it is opened (raytrain/data/table/verification.py).
+            Items, texts and queries always are.
 
     Raises:
         DataError: the folder is not a complete table.
     """
 
-    def __init__(self, path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        local: str | os.PathLike[str] | None = None,
+        verify_features: bool = True,
+    ) -> None:
         self.path = Path(path).expanduser().resolve()
+        self.verify_features = verify_features
         self.local = None if local is None else Path(local).expanduser()
         self.description = TableDescription.read(self.path)
 
@@ -64,28 +74,43 @@ class Table:
                 f"{fingerprint[:12]}; restore that table, or start anew under another name"
             )
 
-    def refuse_edited(self) -> None:
-        """Compares the hashes of items, texts and queries with table.json.
+    def feature_hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """{file: sha256} of these features: {"minilm.npy": ..., "minilm.offsets.npy": ...}."""
+        hashes = {}
+        for name in names:
+            if (entry := self.description.features.get(name)) is not None:
+                hashes[f"{name}.npy"] = entry.sha256
+                if entry.offsets_sha256:
+                    hashes[f"{name}.offsets.npy"] = entry.offsets_sha256
+        return hashes
 
-        Raises:
-            DataError: a file is not readable.
-            RefusedError: a file has been changed.
+    def refuse_other_features(self, recorded: Mapping[str, str]) -> None:
+        """Raises RefusedError if a file of features is not the one that a run began with.
+
+        Args:
+            recorded: {file: sha256}, as `feature_hashes` gave it; {} of a run that recorded none.
         """
-        composed = {} if self.description.gallery is None else {"gallery": self.description.gallery}
-        try:
-            actual = fingerprint_of({name: sha256(self.path / name) for name in self.description.files}, composed)
-        except OSError as error:
-            raise DataError(Problem(str(self.path), None, f"not readable: {error}", "Build the table again.")) from None
-        if actual != self.fingerprint:
-            raise RefusedError(
-                f"{self.path} has been changed since it was built: its rows are those of fingerprint {actual[:12]}, "
-                f"table.json says {self.fingerprint[:12]}. Build it again; `raytrain data check` says which file it is"
-            )
+        hashes = self.feature_hashes(self.description.features)
+        for name, digest in recorded.items():
+            if (now := hashes.get(name, "")) != digest:
+                raise RefusedError(
+                    f"{self.path}: features {name} are not those that this began with (sha256 {now[:12] or 'none'}, "
+                    f"was {digest[:12]}): they were encoded again. Encode them as they were, or train a new run on them"
+                )
+
+    def refuse_edited(self) -> None:
+        """Raises DataError if items, texts or queries are not those that table.json describes."""
+        for name, digest in self.description.files.items():
+            verify(self.path / name, digest, self.path)
 
     @property
     def image_root(self) -> Root:
-        """Folder or URL that the items' files are relative to."""
-        return root_of(self.description.image_root, self.path)
+        """Folder or URL that the items' files are relative to; DataError if table.json names none."""
+        try:
+            return root_of(self.description.image_root, self.path)
+        except (UsageError, ValueError, OSError, RuntimeError) as error:
+            what = f"field image_root: {error}"
+            raise DataError(Problem(str(self.path / NAME), None, what, "Write the images' folder there.")) from None
 
     @cached_property
     def items(self) -> pa.Table:
@@ -127,13 +152,48 @@ class Table:
         return ", ".join(f"{feature.name} ({feature.kind})" for feature in self.features.values()) or "none"
 
     def array(self, name: str) -> np.ndarray:
-        """Memory-mapped (N, R, F) or (sum T, F) array."""
-        path = self.path / "features" / f"{name}.npy"
-        return open_array(path if self.local is None else local_copy(path, self.features[name].sha256, self.local))
+        """Memory-mapped (N, R, F) or (sum T, F) array.
+
+        Raises:
+            DataError: it is missing, or not the one that table.json describes.
+        """
+        feature = self.features[name]
+        path, folder = self.path / "features" / f"{name}.npy", self.path
+        if self.local is not None:
+            path, folder = local_copy(path, feature.sha256, self.local), self.local
+        if self.verify_features:
+            verify(path, feature.sha256, folder)
+        rows = open_array(path)
+        what = None
+        if rows.shape != feature.shape or str(rows.dtype) != feature.dtype:
+            what = f"{rows.shape} {rows.dtype}, table.json says {feature.shape} {feature.dtype}"
+        elif not rows.flags.c_contiguous:
+            what = "stored by columns (Fortran order), expected rows"
+        elif feature.kind == "image" and len(rows) != len(self.items):
+            what = f"{len(rows)} rows for {len(self.items)} items"
+        if what:
+            raise DataError(Problem(str(path), None, what, _ENCODE_FIX))
+        return rows
 
     def offsets(self, name: str) -> np.ndarray:
-        """(M + 1) int64: rows offsets[m] to offsets[m + 1] of a text feature belong to text m."""
-        return open_array(self.path / "features" / f"{name}.offsets.npy")
+        """(M + 1) int64: rows offsets[m] to offsets[m + 1] of a text feature belong to text m.
+
+        Raises:
+            DataError: they are missing, not the ones that table.json describes, or do not rise from 0 to the number of
+                rows.
+        """
+        path, feature = self.path / "features" / f"{name}.offsets.npy", self.features[name]
+        if feature.offsets_sha256 and self.verify_features:
+            verify(path, feature.offsets_sha256, self.path)
+        offsets = open_array(path)
+        rows, texts, what = feature.shape[0], len(self.texts), None
+        if offsets.shape != (texts + 1,) or offsets.dtype.kind not in "iu":
+            what = f"{offsets.shape} {offsets.dtype} for {texts} texts, expected integers, one more than texts"
+        elif offsets[0] != 0 or offsets[-1] != rows or not (offsets[1:] > offsets[:-1]).all():
+            what = f"offsets do not rise from 0 to {rows}, the number of rows"
+        if what:
+            raise DataError(Problem(str(path), None, what, _ENCODE_FIX))
+        return offsets.astype(np.int64, copy=False)
 
     @property
     def splits(self) -> dict[str, dict[str, int]]:
@@ -155,16 +215,24 @@ class Table:
         if name not in self.splits:
             raise UsageError(f"{self.path} has no split '{name}'. Splits: {', '.join(self.splits)}.")
 
-    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+    def _read(self, name: FileName, schema: pa.Schema) -> pa.Table:
         path = self.path / name
+        verify(path, self.description.files[name], self.path)
         try:
             with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_file(source).read_all()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(Problem(str(path), None, f"not readable: {error}", "Build the table again.")) from None
-        if table.schema != schema:
-            raise DataError(Problem(str(path), None, f"columns {table.schema.names}", "Build the table again."))
-        return table
+                rows = pa.ipc.open_file(source).read_all()
+            rows.validate(full=True)  # an offset outside its buffer would crash the process where it is used
+            what = None if rows.schema == schema else f"columns {rows.schema.names}, expected {schema.names}"
+        except Exception as error:  # false metadata makes pyarrow raise errors of many types, SystemError among them
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise DataError(Problem(str(path), None, f"not readable: {lines[0]}", _BUILD_FIX)) from None
+        for column in () if what else schema.names:
+            values = rows[column]
+            if values.null_count or (pa.types.is_list(values.type) and pc.list_flatten(values).null_count):
+                what = f"column {column} has empty entries (null)"
+        if what:
+            raise DataError(Problem(str(path), None, what, _BUILD_FIX))
+        return rows
 
 
 class Split:
@@ -174,6 +242,10 @@ class Split:
         items: (N) rows of the table's items.
         texts: (M) rows of the table's texts, grouped by item.
         item_of_text: (M) position in `items` that each text belongs to.
+
+    Raises:
+        RefusedError: the test split, unless `allow_test`.
+        DataError: texts refer to items that do not exist, or are not grouped by item.
     """
 
     def __init__(self, table: Table, name: str, allow_test: bool = False) -> None:
@@ -183,37 +255,12 @@ class Split:
         in_split = pc.equal(table.items["split"], name).to_numpy()
         self.items: np.ndarray = np.flatnonzero(in_split)
         owner = table.texts["item"].to_numpy()
+        if len(owner) and not (owner[0] >= 0 and owner[-1] < len(table.items) and (np.diff(owner) >= 0).all()):
+            what = "texts refer to items that do not exist, or are not grouped by item"
+            fix = "Build the table again; `raytrain data check` names the rows."
+            raise DataError(Problem(str(table.path / "texts.arrow"), None, what, fix))
         self.texts: np.ndarray = np.flatnonzero(in_split[owner])
         self.item_of_text: np.ndarray = np.searchsorted(self.items, owner[self.texts])
 
     def __len__(self) -> int:
         return len(self.items)
-
-
-def fingerprint_of(files: Mapping[str, str], composed: Mapping[str, Any]) -> str:
-    """The fingerprint of a table, 64 hex digits.
-
-    Args:
-        files: {file name: sha256} of items, texts and queries.
-        composed: {"gallery": ...} for a table of composed queries, else {}.
-    """
-    return hashlib.sha256(json.dumps({**files, **composed}, sort_keys=True).encode()).hexdigest()
-
-
-def open_array(path: Path) -> np.ndarray:
-    """A memory-mapped .npy file; nothing is unpickled.
-
-    Raises:
-        DataError: the file is missing, truncated, an object array or not a .npy file.
-    """
-    try:
-        rows: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(Problem(str(path), None, "not found", "Encode or build the table again.")) from None
-    except Exception as error:  # a damaged header makes numpy raise errors of many types: SyntaxError, TokenError, ...
-        what = (
-            "an array of Python objects, which only pickle can read" if "object" in str(error).lower() else str(error)
-        )
-        fix = "Save it again as a plain float16 or float32 array with np.save(..., allow_pickle=False)."
-        raise DataError(Problem(str(path), None, what, fix)) from None
-    return rows

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from raytrain.data.storage import Root
+from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import Missing
-from raytrain.data.table.description import FeatureEntry, TableDescription
+from raytrain.data.table.description import FeatureEntry, FileName, TableDescription, fingerprint_of
 from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, TEXTS, Gallery
-from raytrain.data.table.table import Table, fingerprint_of, open_array
+from raytrain.data.table.table import Table
 from raytrain.data.table.test_guard import OPENINGS
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import locked, sha256, sync
@@ -86,7 +87,7 @@ class TableWriter:
         for name in SPLITS:
             if (names == name).any():
                 self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
-        self.tables = {"items.arrow": items, "texts.arrow": texts}
+        self.tables: dict[FileName, pa.Table] = {"items.arrow": items, "texts.arrow": texts}
         self.composed: dict[str, Gallery] = {}
         if queries is not None:
             assert queries.schema == QUERIES

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.files import open_regular
 
 Pairs = Mapping[str, Iterable[str]]
 """{id of a query: ids of the items that answer it}."""
@@ -189,7 +191,7 @@ def _rated(path: Path, columns: tuple[str, str], least: float) -> list[tuple[str
     fix = "Get the file again from the data folder of CxC."
     pairs, line = [], 1
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if missing := {*columns, "agg_score"} - set(reader.fieldnames or ()):
                 raise DataError(Problem(str(path), 1, f"no column {', '.join(sorted(missing))}", fix))

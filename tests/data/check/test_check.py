@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,7 @@ from raytrain.data.table.writer import TableWriter
 from raytrain.errors import Problem
 from raytrain.files import sha256
 from tests.data.pictures import entry, karpathy
-from tests.tables import make_table
+from tests.tables import make_table, redescribe
 
 
 def problems_of(path: Path, images: bool = False) -> list[Problem]:
@@ -30,14 +28,6 @@ def made(tmp_path: Path) -> Table:
     return make_table(tmp_path / "table")
 
 
-def redescribe(table: Table, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change table.json as somebody with an editor would."""
-    path = table.path / "table.json"
-    description = json.loads(path.read_text())
-    change(description)
-    path.write_text(json.dumps(description))
-
-
 def rewrite(table: Table, change: Callable[[np.ndarray], None], name: str = "lite0", rehash: bool = True) -> Path:
     """Change an array in place; its hash is corrected so that only the content is wrong."""
     path = table.path / "features" / f"{name}.npy"
@@ -45,7 +35,7 @@ def rewrite(table: Table, change: Callable[[np.ndarray], None], name: str = "lit
     change(rows)
     np.save(path, rows)
     if rehash and name in table.features:
-        redescribe(table, lambda d: d["features"][name].update(sha256=sha256(path)))
+        redescribe(table.path, lambda d: d["features"][name].update(sha256=sha256(path)))
     return path
 
 
@@ -82,7 +72,7 @@ def test_offsets_that_fall_or_end_early_are_found(made: Table) -> None:
 
 
 def test_a_feature_that_is_gone_or_has_another_shape_is_found(made: Table) -> None:
-    redescribe(made, lambda d: d["features"]["lite0"].update(shape=[24, 5, 15]))
+    redescribe(made.path, lambda d: d["features"]["lite0"].update(shape=[24, 5, 15]))
     (made.path / "features" / "minilm.npy").unlink()
     problems = problems_of(made.path)
     assert ["table.json says (24, 5, 15)" in p.what for p in problems] == [True, False]
@@ -90,7 +80,7 @@ def test_a_feature_that_is_gone_or_has_another_shape_is_found(made: Table) -> No
 
 
 def test_counts_of_the_description_are_compared(made: Table) -> None:
-    redescribe(made, lambda d: d["splits"]["val"].update(items=1))
+    redescribe(made.path, lambda d: d["splits"]["val"].update(items=1))
     (problem,) = problems_of(made.path)
     assert "split val" in problem.what
 
@@ -111,11 +101,11 @@ def test_a_file_in_two_splits_and_a_repeated_id_are_found(tmp_path: Path) -> Non
 def test_captions_are_counted_against_what_the_source_was_built_with(tmp_path: Path) -> None:
     table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(3)]), tmp_path / "table")
     assert problems_of(table.path) == []
-    redescribe(table, lambda d: d["source"].update(texts_per_image=1))
+    redescribe(table.path, lambda d: d["source"].update(texts_per_image=1))
     assert {(p.row, p.what, p.level) for p in problems_of(table.path)} == {
         (row, "2 captions, built with texts_per_image=1", "error") for row in range(3)
     }
-    redescribe(table, lambda d: d["source"].update(texts_per_image=5))
+    redescribe(table.path, lambda d: d["source"].update(texts_per_image=5))
     assert {(p.row, p.level) for p in problems_of(table.path)} == {(row, "warning") for row in range(3)}
 
 

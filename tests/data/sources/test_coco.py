@@ -13,7 +13,7 @@ import pytest
 from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.detect import detect
-from raytrain.data.table.table import open_array
+from raytrain.data.table.arrays import open_array
 from raytrain.errors import DataError
 from tests.data.layouts import coco, coco_without_lists
 from tests.data.pictures import left_behind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from raytrain.data.table.coverage import Missing, annotated, exceeds, notes
 from raytrain.data.table.description import FeatureEntry
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
+from tests.tables import redescribe
 
 SPLITS = ["train"] * 4 + ["val"] * 3 + ["test"] * 3
 
@@ -74,7 +74,7 @@ def test_features_that_are_zeros_are_told(tmp_path: Path) -> None:
     table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(3)]), tmp_path / "table")
     encoder = {"missing": ["1.jpg"]}
     table.description.features["lite0"] = FeatureEntry(
-        kind="image", shape=(3, 1, 4), dtype="float16", encoder=encoder, sha256=""
+        kind="image", shape=(3, 1, 4), dtype="float16", encoder=encoder, sha256="0" * 64
     )
     assert notes(table, "train") == ["feature lite0 is zeros for 1 unreadable of 3 images"]
 
@@ -111,14 +111,16 @@ def test_accounts_that_contradict_themselves_are_found(
 ) -> None:
     table = build("karpathy", root, tmp_path / "table", allow_missing=0.2)
     path = table.path / "table.json"
-    description = json.loads(path.read_text())
-    if "allow_missing" in change:
-        description["accounts"] |= change
-    elif "annotated" in change:
-        description["accounts"]["splits"]["train"]["items"] |= change
-    else:
-        description |= change
-    path.write_text(json.dumps(description))
+
+    def edit(description: dict[str, Any]) -> None:
+        if "allow_missing" in change:
+            description["accounts"] |= change
+        elif "annotated" in change:
+            description["accounts"]["splits"]["train"]["items"] |= change
+        else:
+            description |= change
+
+    redescribe(table.path, edit)
     problems = check(Table(table.path).path, progress=None)
     assert any(what in problem.what for problem in problems), problems
     assert {problem.file for problem in problems} == {str(path)}
@@ -127,9 +129,7 @@ def test_accounts_that_contradict_themselves_are_found(
 def test_a_table_of_an_earlier_version_says_that_it_kept_no_accounts(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "table"
     build("karpathy", root, out, allow_missing=0.5)
-    description = json.loads((out / "table.json").read_text(encoding="utf-8"))
-    del description["accounts"]
-    (out / "table.json").write_text(json.dumps(description), encoding="utf-8")
+    redescribe(out, lambda description: description.pop("accounts"))
     assert notes(Table(out), "val") == [
         "the table lacks 2 annotated images: built by an earlier version, which kept no accounts"
     ]
