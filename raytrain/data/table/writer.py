@@ -19,6 +19,7 @@ from raytrain.data.storage import Root
 from raytrain.data.table.coverage import Missing
 from raytrain.data.table.description import FeatureEntry, TableDescription
 from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, TEXTS, Gallery
+from raytrain.data.table.shared_captions import shared_captions
 from raytrain.data.table.table import Table, fingerprint_of, open_array
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import locked, sha256, sync
@@ -87,6 +88,8 @@ class TableWriter:
                 self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
         self.tables = {"items.arrow": items, "texts.arrow": texts}
         self.composed: dict[str, Gallery] = {}
+        if queries is None and (shared := shared_captions(texts["text"].to_pylist(), owner, names)):
+            self.source["shared_texts"] = shared
         if queries is not None:
             assert queries.schema == QUERIES
             self.tables["queries.arrow"] = queries
