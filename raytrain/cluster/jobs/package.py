@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ class Package:
     Args:
         root: the directory.
         sizes: {path relative to it: bytes}, by name.
+        loops: ignore patterns of links to a folder that holds them, which Ray would follow without an end.
     """
 
     root: Path
     sizes: dict[str, int]
+    loops: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -57,6 +60,8 @@ class Package:
 def list_package(root: Path) -> Package:
     """The files that Ray would send, by its own rules: .gitignore and .rayignore of each folder, and NEVER_SENT.
 
+    Links are followed, but not into a folder that holds them.
+
     Raises:
         UsageError: there is no such folder, or nothing in it would be sent.
     """
@@ -64,18 +69,21 @@ def list_package(root: Path) -> Package:
     if not root.is_dir():
         raise UsageError(f"working directory {root} is no folder")
     sizes: dict[str, int] = {}
+    loops: list[str] = []
 
-    def visit(folder: Path, outer_rules: Sequence[compat.Rule]) -> None:
+    def visit(folder: Path, outer_rules: Sequence[compat.Rule], holders: frozenset[Path]) -> None:
         rules = [*outer_rules, *compat.ignore_file_rules(folder)]
         for path in sorted(folder.iterdir()):
             if any(rule(path) for rule in rules):
                 continue
-            if path.is_dir():
-                visit(path, rules)
+            if path.is_symlink() and path.is_dir() and path.resolve() in holders:
+                loops.append("/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path.relative_to(root).as_posix()))
+            elif path.is_dir():
+                visit(path, rules, holders | {path.resolve()})
             elif path.is_file():
                 sizes[path.relative_to(root).as_posix()] = path.stat().st_size
 
-    visit(root, [compat.ignore_rule(root, NEVER_SENT)])
+    visit(root, [compat.ignore_rule(root, NEVER_SENT)], frozenset({root, *root.parents}))
     if not sizes:
         raise UsageError(f"working directory {root} holds no file that is not ignored")
-    return Package(root, dict(sorted(sizes.items())))
+    return Package(root, dict(sorted(sizes.items())), tuple(loops))

@@ -72,7 +72,7 @@ def submit(
     base = "raytrain-" + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     environment |= {
         "working_dir": str(sent.root),
-        "excludes": [*environment.get("excludes", []), *package.NEVER_SENT],
+        "excludes": [*environment.get("excludes", []), *package.NEVER_SENT, *sent.loops],
         "env_vars": {**_commit(sent.root), **variables},
     }
     client = _client(address)

@@ -25,6 +25,27 @@ def test_the_files_are_those_that_ray_would_send(tree: Path, tmp_path: Path) -> 
     assert set(zipfile.ZipFile(tmp_path / "p.zip").namelist()) == set(sent.sizes)
 
 
+def test_links_to_a_folder_that_holds_them_are_left_out_here_and_by_ray(tree: Path, tmp_path: Path) -> None:
+    import zipfile
+
+    from ray._private.runtime_env import packaging
+
+    plain = package.list_package(tree).sizes
+    (tree / "loop").symlink_to(".")
+    (tree / "part" / "up [1]").symlink_to("..")
+    (tree / "above").symlink_to(tree.parent)
+    for name, other in (("a", "b"), ("b", "a")):
+        (tree / name).mkdir()
+        (tree / name / "other").symlink_to(tree / other)
+    sent = package.list_package(tree)
+    assert sent.sizes == plain
+    assert set(sent.loops) == {"/loop", "/part/up\\ \\[1\\]", "/above", "/a/other/other", "/b/other/other"}
+    excludes = [*package.NEVER_SENT, *sent.loops]
+    packaging.create_package(str(tree), tmp_path / "p.zip", include_gitignore=True, excludes=excludes)
+    names = zipfile.ZipFile(tmp_path / "p.zip").namelist()
+    assert {name for name in names if not name.endswith("/")} == set(plain)
+
+
 def test_too_large_a_folder_names_its_largest_files(tree: Path) -> None:
     (tree / "model.pt").write_bytes(b"0" * 2_000_000)
     (tree / "more.bin").write_bytes(b"0" * 1_000_000)
