@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from raytrain.cli.main import main
 from raytrain.data.build import build
+from raytrain.data.table import Table
+from raytrain.data.table.coverage import remarks_on
 from raytrain.errors import DataError, UsageError
 from tests.data import own
 from tests.data.own import json_lines, picture, put
@@ -106,3 +109,38 @@ def test_a_list_of_captions_may_repeat_itself(tmp_path: Path) -> None:
     rows = [{"image": f"{n}.png", "text": ["a dog", "a dog"], "split": "train"} for n in range(2)]
     put(root / "rows.jsonl", json_lines(rows))
     assert len(build("captions", root, tmp_path / "table").texts) == 4
+
+
+def test_rows_that_cannot_be_read_are_named_and_a_share_of_them_may_be_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = own.captions(tmp_path / "root")
+    put(root / "captions.csv", own.as_csv(own.rows_of_captions()) + "7.png\n")
+    words = ["data", "build", "captions", "--root", str(root), "--out", str(tmp_path / "t")]
+    assert main([*words, "--allow-missing", "0.05"]) == 3
+    assert "row 18: 1 fields separated by comma, the header has 3" in capsys.readouterr().err
+    assert main([*words, "--allow-missing", "0.06"]) == 0
+    assert "rows that cannot be read, left out: 1 (captions.csv, row 18: 1 fields" in capsys.readouterr().out
+    source = Table(tmp_path / "t").description.source
+    assert (source["bad_rows"], source["rows"]) == (1, 16)
+
+
+@pytest.mark.parametrize("name", ["copy.png", "sub/1.png"])
+def test_a_picture_under_two_names_in_two_splits_is_refused(name: str, tmp_path: Path) -> None:
+    root = own.captions(tmp_path / "root")
+    put(root / "images" / name, picture(0))  # of train
+    rows = [*own.rows_of_captions(), {"image": name, "text": "x", "split": "val"}]
+    put(root / "captions.csv", own.as_csv(rows))
+    with pytest.raises(DataError, match=rf"row 18: image '{name}' is in val, its copy '0\.png' .* row 2\) in train"):
+        build("captions", root, tmp_path / "table")
+    rows[-1]["split"] = "train"
+    put(root / "captions.csv", own.as_csv(rows))
+    assert build("captions", root, tmp_path / "table").description.source["repeated_images"] == 1
+
+
+def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
+    root = own.captions(tmp_path / "root")
+    put(root / "captions.csv", own.as_csv([{**row, "text_2": "more"} for row in own.rows_of_captions()]))
+    table = build("captions", root, tmp_path / "table")
+    assert table.description.source["unused_columns"] == ["text_2"]
+    assert remarks_on(table) == ["columns that are not read: text_2"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raytrain.data.annotations.record_groups import RecordGroups
+from raytrain.data.annotations.items import Item
+from raytrain.data.annotations.record_groups import RecordGroups, _Image
 from raytrain.data.annotations.records import Record, Shares, SourceLocation
 from raytrain.data.problems import Problems
 from tests.data import own
@@ -57,3 +58,17 @@ def test_a_picture_without_a_caption_is_not_left_in_the_table(tmp_path: Path) ->
     assert counts == {"rows": 2, "empty_texts": 1, "repeated_texts": 0, "repeated_images": 0}
     assert [path.read_bytes() for path in (tmp_path / "shipped").rglob("*.png")] == [picture(0)]
     assert (groups.missing.ids, dict(groups.missing.because)) == (["b"], {"no caption": 1})
+
+
+def test_ids_that_several_shards_have_get_their_shards_as_prefix() -> None:
+    def ids_of(*scoped: tuple[str, str]) -> list[str]:
+        groups = RecordGroups(Problems(), None, Path("/none"), 0.0)
+        for row, (scope, identity) in enumerate(scoped):
+            groups.images[scope, identity] = _Image(
+                Item(identity, "", "train", [("x", "a dog")]), SourceLocation("x", row)
+            )
+        groups._tell_scopes_apart()
+        return [f"{image.item.id} {image.item.texts[0][0]}" for image in groups.images.values()]
+
+    assert ids_of(("s0", "0"), ("s1", "1")) == ["0 x", "1 x"]
+    assert ids_of(("s0", "0"), ("s1", "0"), ("s1", "1")) == ["s0/0 s0/0#0", "s1/0 s1/0#0", "s1/1 s1/1#0"]
