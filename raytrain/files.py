@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,11 @@ _FULL = {
     errno.EDQUOT: "the quota is used up",
     errno.EFBIG: "the file grows beyond what the file system or `ulimit -f` allows",
 }
+
+
+def plain_name(path: str | os.PathLike[str]) -> str:
+    """The last part of a path in letters, digits, ".", "_" and "-", as a run's name has them: "my data" -> "my-data"."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.")
 
 
 def sha256(path: Path) -> str:
