@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -62,6 +63,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a regular UTF-8 file, line ends as "\\n"; raises OSError or UnicodeDecodeError."""
     with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
         return file.read()
+
+
+def plain_name(path: str | os.PathLike[str]) -> str:
+    """The last part of a path in letters, digits, ".", "_" and "-", as in names of runs: "my data" -> "my-data"."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.")
 
 
 def sha256(path: Path) -> str:

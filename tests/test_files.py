@@ -13,7 +13,7 @@ import pytest
 
 from raytrain import files
 from raytrain.errors import DiskFullError
-from raytrain.files import locked, need_room, replacing, room_in, sha256, size, sync, write_json
+from raytrain.files import locked, need_room, plain_name, replacing, room_in, sha256, size, sync, write_json
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(1 << 20)])
@@ -136,3 +136,9 @@ def test_too_little_room_is_reported_before_the_work(tmp_path: Path, monkeypatch
 )
 def test_sizes_are_given_in_the_largest_unit_that_fits(count: float, text: str) -> None:
     assert size(count) == text
+
+
+def test_a_plain_name_has_no_sign_that_a_name_of_a_run_may_not_have() -> None:
+    assert [plain_name(path) for path in ("/x/my data (1)/", "tables/été", "a.b-c_1", "/")] == [
+        "my-data-1", "t", "a.b-c_1", "",
+    ]  # fmt: skip

@@ -50,7 +50,7 @@ def run_build(
 ) -> dict[str, Any]:
     """Build a table from the files of a data set, or from the embedded emoji."""
     from raytrain.data.build import build, parse_options
-    from raytrain.data.table.coverage import annotated
+    from raytrain.data.table.coverage import annotated, remarks_on
 
     options = parse_options(source, overrides or [])
     if allow_missing is not None:
@@ -60,6 +60,9 @@ def run_build(
     parts = ", ".join(f"{name} {count['items']:,} / {count['texts']:,}" for name, count in table.splits.items())
     missing = f"missing {images['missing']:,} of {images['annotated']:,} images"
     print(f"{table.path}: images / texts: {parts}; {missing}; {table.fingerprint[:12]}")
+    remarks = remarks_on(table)
+    for remark in remarks:
+        print(f"  {remark}")
     return {
         "table": str(table.path),
         "fingerprint": table.fingerprint,
@@ -68,6 +71,7 @@ def run_build(
         "queries": len(table.texts if table.queries is None else table.queries),
         "missing": len(table.description.missing),
         "splits": table.splits,
+        "remarks": remarks,
     }
 
 
@@ -84,7 +88,8 @@ def run_detect(
         print(f"{candidate.source}{best}: {'; '.join(candidate.layout.found)}")
         for what in candidate.layout.missing:
             print(f"  missing: {what}")
-        print(f"  {candidate.command}")
+        if candidate.command:
+            print(f"  {candidate.command}")
     return {"root": root, "layouts": [candidate.as_dict() for candidate in candidates]}
 
 

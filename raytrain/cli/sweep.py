@@ -197,6 +197,7 @@ def _base(
 ) -> tuple[RunConfig, str, Mapping[str, Any]]:
     """The run of trial 0, the sweep's name, and what the journal of a resumed sweep recorded at its start."""
     from raytrain.config import override, parse_overrides, validate
+    from raytrain.files import plain_name
     from raytrain.tracking.journal import Journal
 
     if resume and not recipe:
@@ -211,7 +212,7 @@ def _base(
     if not recipe:
         raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
     base = run_of(recipe, overrides)
-    name = resume or name or f"{space}-{Path(base.data.table).name}-{time.strftime('%m%d-%H%M%S')}"
+    name = resume or name or f"{space}-{plain_name(base.data.table)}-{time.strftime('%m%d-%H%M%S')}"
     resumed = Journal(override(base, {"name": name}).folder).last("start") if resume else None
     return base, name, resumed or {}
 

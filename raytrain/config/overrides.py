@@ -70,11 +70,13 @@ def parse_overrides(config: RunConfig, arguments: Sequence[str]) -> dict[str, An
 
 def split_overrides(arguments: Sequence[str], example: str = "optim.lr=1e-4") -> dict[str, str]:
     """["optim.lr=1e-4"] -> {"optim.lr": "1e-4"}; of a name given twice the last counts."""
-    texts = {}
+    texts: dict[str, str] = {}
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals or not name:
-            raise UsageError(f"'{argument}' is no override; write name=value, for example {example}")
+            before = f"'{last}={texts[last]} {argument}'" if (last := next(reversed(texts), "")) else ""
+            quotes = f"; a value with blanks needs quotes: {before}" if before else ""
+            raise UsageError(f"'{argument}' is no override; write name=value, for example {example}{quotes}")
         texts[name] = text
     return texts
 

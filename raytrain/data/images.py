@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from raytrain.errors import DataError, Problem, UsageError
 from raytrain.files import open_regular
 
@@ -23,7 +25,7 @@ _FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file
 
 
 def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
-    """The image in RGB, turned upright, transparent parts on white.
+    """The image in RGB, turned upright, transparent parts on white, 16-bit values divided by 256.
 
     Args:
         source: an image file, or its bytes; the content decides the format, not the name.
@@ -37,12 +39,28 @@ def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: i
 
     with _open_checked(source, name, max_pixels) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = ImageOps.exif_transpose(_in_8_bits(image))
         if upright.has_transparency_data:
             rgba = upright.convert("RGBA")
             white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
             return Image.alpha_composite(white, rgba).convert("RGB")
         return upright.convert("RGB")
+
+
+def _in_8_bits(image: Image) -> Image:
+    """A grey image of 16 bits with the upper 8 of each; others unchanged. Pillow's own conversion makes it white."""
+    if image.mode not in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
+        return image
+    from PIL import Image as pillow
+
+    values = np.asarray(image).astype(np.int64)
+    upper = np.clip(values >> 8, 0, 255).astype(np.uint8)
+    transparent = image.info.get("transparency")  # of PNG: the grey value that is transparent
+    if isinstance(transparent, int):
+        upper[values == transparent] = 255
+    eight_bits = pillow.fromarray(upper)
+    eight_bits.info.update({key: value for key, value in image.info.items() if key != "transparency"})
+    return eight_bits
 
 
 def check_header(image: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> str:

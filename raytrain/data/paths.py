@@ -1,8 +1,14 @@
-"""Checks before a file is opened: its path stays inside the folder that the user named, and it is no pickle."""
+"""Checks before a file is opened: its path stays inside the folder that the user named, and it is no pickle.
+
+Files that systems leave beside data (a Mac's ._1.jpg and .DS_Store, Windows' Thumbs.db) are no data: every listing of a
+folder leaves them out.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
@@ -10,6 +16,12 @@ from raytrain.errors import DataError, Problem
 from raytrain.files import open_regular
 
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes; longer ones make every file system call fail
+_LITTER_NAMES = frozenset(
+    {"__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", "icon\r"}
+    | {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
+    | {"@eadir", ".directory", ".ipynb_checkpoints", ".git"}
+)
+_PAX_FOLDER = re.compile(r"paxheaders(\.\d+)?")  # headers of a tar file that an old tar unpacked as files
 PATH_FIX = "Give a path relative to the image folder that stays inside it; copy linked files into the folder."
 
 
@@ -58,6 +70,27 @@ def check_relative(relative: str) -> None:
             raise DataError(Problem(relative, None, f"path {relative!r} climbs out of the folder with '..'", PATH_FIX))
     if not relative or "\0" in relative or PurePosixPath(relative) == PurePosixPath("."):
         raise DataError(Problem(relative, None, f"path {relative!r} names no file", PATH_FIX))
+
+
+def is_litter(relative: str | os.PathLike[str]) -> bool:
+    """Whether a part of a path is what a system, not a person, put beside the data: "__MACOSX/._1.jpg", "Thumbs.db"."""
+    parts = PurePosixPath(relative).parts
+    return any(
+        part.startswith("._") or part.lower() in _LITTER_NAMES or bool(_PAX_FOLDER.fullmatch(part.lower()))
+        for part in parts
+    )
+
+
+def files_below(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """The files below a folder without litter, in no order; linked folders are not entered, so loops of links end."""
+    for inside, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_litter(name)]
+        yield from (Path(inside, name) for name in names if not is_litter(name))
+
+
+def entries(folder: Path) -> list[Path]:
+    """The files and folders in a folder without litter, sorted."""
+    return sorted(path for path in folder.iterdir() if not is_litter(path.name))
 
 
 def open_binary(path: Path) -> BinaryIO:

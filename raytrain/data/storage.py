@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from raytrain.data.images import MAX_IMAGE_BYTES, check_header, decode
+from raytrain.data.images import MAX_IMAGE_BYTES, decode
 from raytrain.data.paths import check_relative, contained, open_binary
 from raytrain.errors import DataError, Interrupted, Problem, UsageError
 
@@ -152,51 +152,6 @@ def read_image(root: Root, relative: str) -> bytes:
     if len(data) > MAX_IMAGE_BYTES:
         raise DataError(Problem(str(root / relative), None, f"more than {MAX_IMAGE_BYTES:,} bytes", "Replace it."))
     return data
-
-
-class Presence:
-    """Which images of a root exist and, in a folder, have a sound header.
-
-    A store is listed once and its images are not read: one request per image would take days for a few million.
-    Broken images of a store show up when they are encoded.
-    """
-
-    def __init__(self, root: Root) -> None:
-        self.root = root
-        self.listed = root.names() if isinstance(root, Url) else None
-
-    def files(self) -> Iterator[str]:
-        """Relative paths of all files below the root, in no order."""
-        if self.listed is not None:
-            yield from self.listed
-            return
-        for folder, _, names in os.walk(str(self.root)):
-            inside = os.path.relpath(folder, str(self.root))
-            yield from names if inside == "." else (f"{inside}/{name}" for name in names)
-
-    def fault(self, relative: str) -> tuple[str, str]:
-        """(kind, description) of what is wrong with an image; ("", "") if nothing is.
-
-        The kind is "path" (refused before opening), "not found" or "broken".
-        """
-        try:
-            if self.listed is None:
-                path = contained(self.root, relative)  # type: ignore[arg-type]
-                is_there = path.is_file()
-            else:
-                check_relative(relative)
-                is_there = relative in self.listed
-        except DataError as error:
-            return "path", error.problems[0].what
-        if not is_there:
-            return "not found", f"image {self.root / relative} not found"
-        if self.listed is not None:
-            return "", ""
-        try:
-            check_header(path)
-        except DataError as error:
-            return "broken", error.problems[0].what
-        return "", ""
 
 
 def _with_retries(url: Url, request: Callable[[], Any]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from raytrain.encoders import compat
 from raytrain.errors import UsageError
+from raytrain.files import plain_name
 
 
 def resolve(path: str) -> str:
@@ -116,7 +116,7 @@ class TokenStates:
 
 def short_name(path: str) -> str:
     """A feature name from a folder or hub name: "openai/clip-vit-base-patch32" -> "clip-vit-base-patch32"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.") or "features"
+    return plain_name(path) or "features"
 
 
 def weight_files(path: str) -> list[Path]:

@@ -15,6 +15,7 @@ from raytrain.config import RunConfig, changes_nothing, flatten, override
 from raytrain.data.table import AnySplit, Table, open_split
 from raytrain.distributed import default_device
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
+from raytrain.files import plain_name
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, open_feed
 from raytrain.tracking.journal import has_writer
@@ -31,7 +32,7 @@ def named(config: RunConfig) -> RunConfig:
     if config.name:
         return config
     stamp = time.strftime("%m%d-%H%M%S")
-    return override(config, {"name": f"{config.method.kind}-{Path(config.data.table).name}-s{config.seed}-{stamp}"})
+    return override(config, {"name": f"{config.method.kind}-{plain_name(config.data.table)}-s{config.seed}-{stamp}"})
 
 
 def open_tables(config: RunConfig, fingerprint: str | None = None) -> dict[str, AnySplit]:

@@ -218,3 +218,8 @@ def test_types_of_other_packages_fields(text: str, type_: Any, value: Any) -> No
 def test_a_text_that_is_no_value_of_its_type_raises(text: str, type_: Any) -> None:
     with pytest.raises(ValueError):
         from_text(text, type_)
+
+
+def test_a_value_with_blanks_that_is_not_quoted_says_so() -> None:
+    with pytest.raises(UsageError, match=r"a value with blanks needs quotes: 'data\.table=my data'"):
+        split_overrides(["data.table=my", "data"])

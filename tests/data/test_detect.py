@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from raytrain.cli.main import main
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.build import SOURCES, build
 from raytrain.data.detect import detect
 from raytrain.data.table import Table
 from raytrain.errors import DataError
-from tests.data import own, triplets
-from tests.data.layouts import LAYOUTS, flickr
-from tests.data.pictures import left_behind
+from tests.data import downloads, own, triplets
+from tests.data.downloads import DOWNLOADS
+from tests.data.layouts import LAYOUTS, coco_without_lists, flickr
+from tests.data.own import put
+from tests.data.pictures import entry, karpathy, left_behind
 
 
 def photos_with_other_names(root: Path) -> Path:
@@ -24,6 +27,21 @@ def photos_with_other_names(root: Path) -> Path:
     own.put_pictures(root / "my pics", 40)
     rows = [{"filename": f"{n}.png", "Caption": f"number {n}"} for n in range(40)]
     return own.put(root / "list.csv", own.as_csv(rows)).parent
+
+
+def twice(root: Path) -> Path:
+    own.captions(root)
+    for name, number in (("6.png", 0), ("4.png", 1)):
+        put(root / "images" / name, own.picture(number))
+    return root
+
+
+def uncaptioned_coco(root: Path) -> Path:
+    path = coco_without_lists(root) / "annotations" / "captions_train2014.json"
+    whole = json.loads(path.read_text())
+    whole["annotations"] = [entry for entry in whole["annotations"] if entry["image_id"] in (9, 25)]
+    path.write_text(json.dumps(whole))
+    return root
 
 
 EVERY = [(name.partition("-")[0], make) for name, make in LAYOUTS.items()] + [("captions", photos_with_other_names)]
@@ -59,6 +77,61 @@ def test_the_command_of_the_best_layout_builds_its_table(
     program, *arguments = shlex.split(best["command"])
     assert program == "raytrain" and main(arguments) == 0, capsys.readouterr().err
     assert len(Table(tmp_path / "tables" / "my_data").items) > 0
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_the_command_for_what_people_have_builds_all_of_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, source, counts, options = DOWNLOADS[name]
+    best = detect(make(tmp_path / "my data"))[0]
+    assert (best.source, best.layout.missing) == (source, []), best
+    assert best.layout.options.items() >= options.items(), best.layout
+    monkeypatch.chdir(tmp_path)
+    command = best.command.replace(shlex.quote(str(tmp_path / "my data")), "'my data'")
+    assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+    table = Table(tmp_path / "tables" / "my_data")
+    assert counts in ((0, 0), (len(table.items), len(table.texts)))
+    assert "val" in table.splits and table.description.source.get("unlisted_images", 0) == 0
+    texts = table.texts["text"].to_pylist()
+    assert all(caption_of(text) == text and "\ufffd" not in text and '""' not in text for text in texts)
+
+
+UNDECIDED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "captions without a visible character": (
+        downloads.encoded("utf-8", "\u200b"),
+        "8 of 8 captions are empty: mend them, or build with allow_missing=1",
+    ),
+    "Russian of Windows": (downloads.encoded("cp1251", "собака бежит {}"), "build with encoding=NAME"),
+    "no image": (lambda root: put(root / "captions.csv", "image,text\n1.jpg,a dog\n").parent, "images, such as 1.jpg"),
+    "an image twice": (twice, "2 images have the bytes of one in another split"),
+    "COCO without captions": (uncaptioned_coco, "2 of 4 images in captions_train2014.json have no caption"),
+    "Karpathy's form without captions": (
+        lambda root: karpathy(root, [entry(0, "train", sentences=[]), entry(1, "holdout")]),
+        "0.jpg: no caption (row 0)",
+    ),
+    "compressed shards": (lambda root: put(root / "a.tar.gz", b"x").parent, "a.tar.gz is compressed"),
+    "other splits": (
+        lambda root: put(own.captions(root) / "captions.csv", "image,text,split\n0.png,a dog,holdout\n").parent,
+        "the column split has other values than train, val and test",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_without_a_command_it_says_what_it_saw_and_what_decides(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, words = UNDECIDED[name]
+    assert main(["data", "detect", str(make(tmp_path / "root"))]) == 0
+    output = capsys.readouterr().out
+    assert words in output and "data build" not in output
+
+
+def test_sheets_are_to_be_saved_as_csv(tmp_path: Path) -> None:
+    put(tmp_path / "list.xlsx", b"PK")
+    with pytest.raises(DataError, match=r"it holds list\.xlsx\. Save list\.xlsx as CSV UTF-8"):
+        detect(tmp_path)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -69,6 +69,19 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert decode(path).mode == "RGB"
 
 
+def test_grey_of_16_bits_keeps_its_upper_8(tmp_path: Path) -> None:
+    """Half of the range is half of the range, not white."""
+    values = np.array([[0, 255, 256, 32767, 32768, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    decoded = np.array(decode(tmp_path / "a.png"))
+    np.testing.assert_array_equal(decoded, np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2))
+
+
+def test_a_transparent_grey_of_16_bits_is_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[300, 600]], np.uint16)).save(tmp_path / "a.png", transparency=300)
+    assert np.array(decode(tmp_path / "a.png"))[0, :, 0].tolist() == [255, 2]
+
+
 def test_a_turned_photo_is_set_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: a quarter turn

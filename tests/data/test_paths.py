@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrain.data.paths import contained, open_binary
+from raytrain.data.paths import contained, entries, files_below, is_litter, open_binary
 from raytrain.errors import DataError
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -129,3 +129,21 @@ def test_signs_that_only_look_like_dots_are_names_as_they_stand(tree: Path, name
     """Normalising would turn them into '..'; nothing here does."""
     assert unicodedata.normalize("NFKC", name).startswith("..")
     assert contained(tree, name) == tree / name
+
+
+LITTER = [
+    "._a.jpg", ".DS_Store", "__MACOSX/a.jpg", "a/Thumbs.db", "DESKTOP.INI", "@eaDir/a.jpg", "./PaxHeaders.12/a.jpg",
+    "PaxHeaders/a", ".ipynb_checkpoints/x.csv", "Icon\r",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LITTER)
+def test_what_systems_put_beside_data_is_in_no_listing(name: str, tmp_path: Path) -> None:
+    assert is_litter(name)
+    for path in (name, "data.csv", "b/.hidden.jpg", "b/__init__.jpg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    below = {path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)}
+    assert below == {"data.csv", "b/.hidden.jpg", "b/__init__.jpg"}
+    assert {path.name for path in entries(tmp_path)} - {"a"} == {"b", "data.csv"}

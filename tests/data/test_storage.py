@@ -13,7 +13,8 @@ from raytrain.data import images, storage
 from raytrain.data.build import build
 from raytrain.data.check.check import check
 from raytrain.data.encode.encode import encode
-from raytrain.data.storage import Presence, Url, open_image, root_of
+from raytrain.data.presence import Presence
+from raytrain.data.storage import Url, open_image, root_of
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Interrupted, UsageError
 from tests.data import own
@@ -75,7 +76,7 @@ def test_no_annotation_leads_out_of_a_store(store: Any, tmp_path: Path, name: st
     root = Url("memory://photos")
     with pytest.raises(DataError):
         open_image(root, name)
-    assert Presence(root).fault(name)[0] == "path"
+    assert Presence(root).find(name).kind == "path"
     if name:
         code = main(["data", "build", "captions", "--root", str(rows(tmp_path, ["0.png", name])),
                      "--out", str(tmp_path / "table"), "images=memory://photos"])  # fmt: skip

@@ -448,7 +448,7 @@ def links(case: Case) -> str:
     package = list_package(folder)
     seconds = time.monotonic() - started
     expect(seconds < 5, f"took {seconds:.0f} s")
-    return f"{sorted(package.sizes)}, left out {package.circular_links}, in {seconds:.2f} s"[:160]
+    return f"{sorted(package.sizes)}, left out {package.loops}, in {seconds:.2f} s"[:160]
 
 
 @case("69-ascii-stdout")

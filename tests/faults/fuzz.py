@@ -25,8 +25,10 @@ from types import FrameType
 from typing import Any
 
 from raytrain.data.build import build, parse_options
+from raytrain.data.detect import detect
 from raytrain.data.table import Table
 from raytrain.errors import DataError
+from tests.data.downloads import DOWNLOADS
 from tests.data.layouts import LAYOUTS
 
 CASE_S = 20
@@ -47,19 +49,30 @@ def main() -> None:
     args = parser.parse_args()
     signal.signal(signal.SIGALRM, _hang)
     ended: Counter[str] = Counter()
-    for name, make in LAYOUTS.items():
+    makers = LAYOUTS | {name: make for name, (make, *_) in DOWNLOADS.items()}
+    for name, make in makers.items():
         if args.sources and name.partition("-")[0] not in args.sources:
             continue
         with tempfile.TemporaryDirectory() as home:
             whole = make(Path(home) / "whole")
-            assert outcome(name, whole, Path(home)) == "table", f"the miniature of {name} builds no table"
+            command = command_for(name, whole)
+            assert outcome(command, whole, Path(home)) == "table", f"the miniature of {name} builds no table"
             _bound_memory()
-            for case in range(args.cases):
-                ended[one_case(name, whole, Path(home), f"{name} {args.seed} {case}")] += 1
+            for case in range(args.cases if name in LAYOUTS or args.sources else -(-args.cases // 10)):
+                ended[one_case(command, whole, Path(home), f"{name} {args.seed} {case}")] += 1
     print(json.dumps({"ended": ended}))
 
 
-def one_case(name: str, whole: Path, home: Path, seed: str) -> str:
+def command_for(name: str, whole: Path) -> tuple[str, dict[str, Any]]:
+    """(source, options) that a layout's name states, or that detection finds."""
+    source, _, options = name.partition("-")
+    if name in LAYOUTS:
+        return source, parse_options(source, [option for option in options.split(",") if option])
+    best = detect(whole)[0]
+    return best.source, best.layout.options
+
+
+def one_case(command: tuple[str, dict[str, Any]], whole: Path, home: Path, seed: str) -> str:
     """What became of a case: "table", "error", or "failed" after printing why."""
     draw = random.Random(seed)
     root = home / "root"
@@ -67,7 +80,9 @@ def one_case(name: str, whole: Path, home: Path, seed: str) -> str:
     damaged = damage(root, draw)
     signal.alarm(CASE_S)
     try:
-        return outcome(name, root, home)
+        with contextlib.suppress(DataError):
+            detect(root)
+        return outcome(command, root, home)
     except BaseException as error:
         place = traceback.format_exception(error)[-3:]
         print(json.dumps({"seed": seed, "damaged": damaged, "error": repr(error)[:300], "where": place}), flush=True)
@@ -77,12 +92,12 @@ def one_case(name: str, whole: Path, home: Path, seed: str) -> str:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def outcome(name: str, root: Path, home: Path) -> str:
+def outcome(command: tuple[str, dict[str, Any]], root: Path, home: Path) -> str:
     """Builds the table; a DataError must name a file, and nothing may be left behind."""
     out = home / "tables" / "t"
-    source, _, options = name.partition("-")
+    source, options = command
     try:
-        table = build(source, root, out, **parse_options(source, [option for option in options.split(",") if option]))
+        table = build(source, root, out, **options)
         assert isinstance(table, Table) and len(table.items) > 0 and len(table.texts) > 0
         return "table"
     except DataError as error:
@@ -150,7 +165,7 @@ def _value(data: bytes, draw: random.Random) -> bytes:
     """Puts another value somewhere into what the file says as JSON, of a file that is JSON."""
     try:
         whole = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _token(data, draw)
     holders: list[tuple[Any, Any]] = []
 

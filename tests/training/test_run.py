@@ -54,6 +54,8 @@ def test_a_run_is_named_after_method_table_seed_and_time(table: Table, tmp_path:
     assert name.startswith(f"dvse-{table.path.name}-s7-")
     assert time.strptime(name.rpartition("s7-")[2], "%m%d-%H%M%S")
     assert named(override(config, {"name": "given"})).name == "given"
+    in_blanks = override(config, {"data.table": str(tmp_path / "my data (1)")})
+    assert named(in_blanks).name.startswith("dvse-my-data-1-s7-")
 
 
 def test_tables_are_opened_for_training_and_selection(table: Table, tmp_path: Path) -> None:

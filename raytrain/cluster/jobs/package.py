@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +25,12 @@ class Package:
     Args:
         root: the directory.
         sizes: {path relative to it: bytes}, by name.
-        circular_links: links to a folder that they lie in, relative to the directory; Ray would follow them for ever.
+        loops: ignore patterns of links to a folder that holds them, which Ray would follow without an end.
     """
 
     root: Path
     sizes: dict[str, int]
-    circular_links: tuple[str, ...] = ()
-
-    @property
-    def excludes(self) -> list[str]:
-        """Patterns that Ray needs in order to send these files: NEVER_SENT and the circular links."""
-        return [*NEVER_SENT, *(re.sub(r"([\\*?\[\] !#])", r"\\\1", f"/{link}") for link in self.circular_links)]
+    loops: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -65,7 +60,7 @@ class Package:
 def list_package(root: Path) -> Package:
     """The files that Ray would send, by its own rules: .gitignore and .rayignore of each folder, and NEVER_SENT.
 
-    Links are followed, as Ray does, but for those that lead to a folder above them.
+    Links are followed, but not into a folder that holds them.
 
     Raises:
         UsageError: there is no such folder, or nothing in it would be sent.
@@ -74,23 +69,21 @@ def list_package(root: Path) -> Package:
     if not root.is_dir():
         raise UsageError(f"working directory {root} is no folder")
     sizes: dict[str, int] = {}
-    circular_links: list[str] = []
+    loops: list[str] = []
 
-    def visit(folder: Path, outer_rules: Sequence[compat.Rule], above: Collection[Path]) -> None:
+    def visit(folder: Path, outer_rules: Sequence[compat.Rule], holders: frozenset[Path]) -> None:
         rules = [*outer_rules, *compat.ignore_file_rules(folder)]
         for path in sorted(folder.iterdir()):
             if any(rule(path) for rule in rules):
                 continue
-            if path.is_dir():
-                target = path.resolve()
-                if target in above:
-                    circular_links.append(path.relative_to(root).as_posix())
-                else:
-                    visit(path, rules, {*above, target})
+            if path.is_symlink() and path.is_dir() and path.resolve() in holders:
+                loops.append("/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path.relative_to(root).as_posix()))
+            elif path.is_dir():
+                visit(path, rules, holders | {path.resolve()})
             elif path.is_file():
                 sizes[path.relative_to(root).as_posix()] = path.stat().st_size
 
-    visit(root, [compat.ignore_rule(root, NEVER_SENT)], {root})
+    visit(root, [compat.ignore_rule(root, NEVER_SENT)], frozenset({root, *root.parents}))
     if not sizes:
         raise UsageError(f"working directory {root} holds no file that is not ignored")
-    return Package(root, dict(sorted(sizes.items())), tuple(circular_links))
+    return Package(root, dict(sorted(sizes.items())), tuple(loops))

@@ -73,7 +73,7 @@ def submit(
     base = "raytrain-" + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     environment |= {
         "working_dir": str(sent.root),
-        "excludes": [*environment.get("excludes", []), *sent.excludes],
+        "excludes": [*environment.get("excludes", []), *package.NEVER_SENT, *sent.loops],
         "env_vars": {**_commit(sent.root), **variables},
     }
     refuse_open_dashboard(address)

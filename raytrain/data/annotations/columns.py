@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.annotations.records import Record, SourceLocation
-from raytrain.data.annotations.row_files import Row
+from raytrain.data.annotations.separated import DELIMITERS, Row
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
 # common names of these columns, most specific first; `data detect` looks for them
-IMAGE_NAMES = ("image", "file_name", "filename", "image_path", "filepath", "image_name", "file", "path", "img", "jpg")
+IMAGE_NAMES = (
+    "image", "file_name", "filename", "image_path", "filepath", "file_path", "image_name", "image_file", "file", "path",
+    "img", "img_path", "img_name", "photo", "picture", "pic", "jpg", "image_id",
+)  # fmt: skip
 TEXT_NAMES = (
-    "text", "caption", "captions", "sentences", "sentence", "raw", "caption_0", "title", "description", "txt",
+    "text", "texts", "caption", "captions", "sentences", "sentence", "raw", "caption_text", "title", "description",
+    "descriptions", "comment", "comments", "alt_text", "alt", "txt", "prompt",
 )  # fmt: skip
 SPLIT_NAMES = ("split", "subset", "partition", "set")
 _FIX = "Correct the row."
+_NUMBERED = re.compile(r"(.*?)[ _-]?(\d+)")
+
+
+def text_columns(columns: Sequence[str], names: Sequence[str] = TEXT_NAMES) -> list[str]:
+    """The columns of captions by their names, whatever their case: the first of `names` that is there, and its series.
+
+    text_columns(["image", "caption_0", "caption_1"]) -> ["caption_0", "caption_1"]; [] if there is none.
+    """
+    series: dict[str, list[str]] = {}
+    for column in columns:
+        numbered = _NUMBERED.fullmatch(column.lower())
+        series.setdefault(numbered[1] if numbered else column.lower(), []).append(column)
+    return next((series[name] for name in names if name in series), [])
+
+
+def unused_columns(columns: Sequence[str], used: Columns) -> list[str]:
+    """The columns that a build does not read, for table.json: captions in one of them are not lost unseen."""
+    named = {*used.texts, used.image, used.split, used.id, used.group, used.attribution}
+    return [column for column in columns if column not in named]
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,11 @@ class Columns:
         if missing:
             option, name = missing[0]
             what = f"no column {name!r} for {option}; there are {', '.join(map(repr, row)) or 'none'}"
-            raise DataError(Problem(file, row_number, what, f"Name the column with {option}=COLUMN."))
+            fix = f"Name the column with {option}=COLUMN."
+            for word, sign in DELIMITERS.items():
+                if len(row) == 1 and sign in next(iter(row)):
+                    fix = f"The columns are separated by {word}: build with delimiter={word}."
+            raise DataError(Problem(file, row_number, what, fix))
 
 
 def records_of(

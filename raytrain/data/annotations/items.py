@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from raytrain.data.annotations.copies import copies_across_splits
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.load.words import tokenize
 from raytrain.data.paths import PATH_FIX
+from raytrain.data.presence import Placed, Presence
 from raytrain.data.problems import Problems
-from raytrain.data.storage import Presence, Root, root_of
+from raytrain.data.storage import Root, root_of
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing, exceeds
 from raytrain.data.table.schema import ITEMS, TEXTS
@@ -100,38 +102,63 @@ def write_items(
     Raises:
         DataError: all problems at once, or no image is there.
     """
-    present = present_images(items, places, image_root, missing, problems)
+    present = present_images(items, places, image_root, missing, problems, needs_text=True)
     problems.raise_if_any()
     if not present:
         what = "no image of the annotations is there"
         raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
+    source = {**source, **facts_of_files(items, present, image_root)}
     with TableWriter(out, source, image_root=image_root, missing=missing) as writer:
         writer.write(*to_arrow(present))
     return Table(out)
 
 
-def present_images(
-    items: Sequence[Item], places: Mapping[str, SourceLocation], root: Root, missing: Missing, problems: Problems
-) -> list[Item]:
-    """The items whose image exists and, in a folder, has a sound header; the others are added to `missing`.
+def facts_of_files(items: Sequence[Item], present: Sequence[Item], root: Root) -> dict[str, int]:
+    """Counts about the files of items, for table.json: {"respelled_images", "copies_across_splits"} that are not 0.
 
-    Refused paths are added to `problems`; so are missing and broken images if there are more than allowed.
+    Args:
+        items: as annotated.
+        present: of these, as `present_images` gives them.
+        root: what their files are relative to.
+    """
+    annotated = {item.id: item.file for item in items}
+    counts = {
+        "respelled_images": sum(Path(annotated[item.id]) != Path(item.file) for item in present),
+        "copies_across_splits": copies_across_splits([(item.file, item.split) for item in present], root),
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def present_images(
+    items: Sequence[Item],
+    places: Mapping[str, SourceLocation],
+    root: Root,
+    missing: Missing,
+    problems: Problems,
+    needs_text: bool = False,
+) -> list[Item]:
+    """The items whose image exists and, in a folder, has a sound header, with their files as the root spells them.
+
+    The others are added to `missing`, and so are items without a caption if `needs_text`. Refused paths are added to
+    `problems`; so are missing and broken images if there are more than allowed.
     """
     present, absent = [], Problems()
     presence = Presence(root)
     for item in items:
         place = places[item.id]
-        kind, what = presence.fault(item.file)
-        if kind == "path":
-            problems.add("path", place.problem(what, PATH_FIX))
-        elif not kind:
-            present.append(item)
-        if kind in ("", "path"):
-            continue
-        what = f"image {root / item.file}: {what}" if kind == "broken" else what
-        missing.add_image(item.id, item.split, len(item.texts), "broken" if kind == "broken" else "not found")
-        fix = "Put the image there, or allow a share of missing images with allow_missing=SHARE."
-        absent.add("missing", place.problem(what, fix))
+        placed = presence.find(item.file)
+        if needs_text and not item.texts and placed.kind != "path":
+            placed = Placed(placed.file, "no caption", f"image {item.id!r} has no caption")
+        if placed.kind == "path":
+            problems.add("path", place.problem(placed.what, PATH_FIX))
+        elif not placed.kind:
+            present.append(item if placed.file == item.file else replace(item, file=placed.file))
+        else:
+            what = f"image {root / placed.file}: {placed.what}" if placed.kind == "broken" else placed.what
+            missing.add_image(item.id, item.split, len(item.texts), placed.kind)
+            remedy = "Write a caption" if placed.kind == "no caption" else "Put the image there"
+            fix = f"{remedy}, or allow a share of missing images with allow_missing=SHARE."
+            absent.add("missing", place.problem(what, fix))
     if exceeds(len(missing.ids), len(items), missing.allowed):
         problems.extend(absent.list())
     return present

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.text_files import encoding_of
 from raytrain.data.paths import refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
@@ -15,12 +17,12 @@ from raytrain.errors import DataError, Problem
 _FIX = "Correct the entry."
 
 
-def read_json(path: Path, kind: type, fix: str) -> Any:
+def read_json(path: Path, kind: type | tuple[type, ...], fix: str) -> Any:
     """The non-empty list or dict in a JSON file.
 
     Args:
         path: of the file.
-        kind: list or dict.
+        kind: list or dict, or both.
         fix: what the user should do about a file that is not like that.
 
     Raises:
@@ -28,7 +30,7 @@ def read_json(path: Path, kind: type, fix: str) -> Any:
     """
     refuse_pickle(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode(encoding_of(path))
         value = json.loads(text)
         if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
             json.dumps(value, ensure_ascii=False).encode()
@@ -39,7 +41,8 @@ def read_json(path: Path, kind: type, fix: str) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
     if not isinstance(value, kind) or not value:
-        what = f"holds {'nothing' if not value else type(value).__name__}, expected a {kind.__name__} with entries"
+        names = " or ".join(name.__name__ for name in (kind if isinstance(kind, tuple) else (kind,)))
+        what = f"holds {'nothing' if not value else type(value).__name__}, expected a {names} with entries"
         raise DataError(Problem(str(path), None, what, fix))
     return value
 
@@ -47,7 +50,7 @@ def read_json(path: Path, kind: type, fix: str) -> Any:
 def text_of(entry: Any, key: str, place: SourceLocation, problems: Problems) -> str:
     """The non-empty string under `key`, blanks collapsed; "" after adding a problem."""
     value = entry.get(key) if isinstance(entry, Mapping) else None
-    text = " ".join(value.split()) if isinstance(value, str) else ""
+    text = caption_of(value) if isinstance(value, str) else ""
     if not text:
         what = f"no text under {key!r}" if isinstance(entry, Mapping) else "entry is not an object"
         problems.add(key, place.problem(what, _FIX))

@@ -5,14 +5,14 @@ Each module of raytrain/data/sources has a `looks_like(root) -> Layout | None`, 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.images import IMAGE_SUFFIXES
+from raytrain.data.paths import files_below, is_litter
 
 KNOWN, MARKED, GUESSED = 3, 2, 1  # file names of one benchmark; a self-describing file format; a plausible reading
 _MANY = 10_000
@@ -75,28 +75,14 @@ def describe_match(root: Path, pattern: str) -> str:
             return ""
         count = len(list(islice(image_files(folder), _MANY)))
         return f"{pattern} ({count:,}{' or more' if count == _MANY else ''} images)" if count else pattern
-    names = [path.relative_to(root).as_posix() for path in islice(sorted(root.glob(pattern)), _MANY)]
+    paths = (path for path in sorted(root.glob(pattern)) if not is_litter(path.name))
+    names = [path.relative_to(root).as_posix() for path in islice(paths, _MANY)]
     return names[0] if len(names) == 1 else f"{len(names)} of {pattern}" if names else ""
 
 
 def image_files(folder: Path) -> Iterator[Path]:
     """Files with an image's suffix below a folder, in no order."""
-    for inside, _, names in os.walk(folder):
-        yield from (Path(inside, name) for name in names if name.lower().endswith(IMAGE_SUFFIXES))
-
-
-def image_folder(root: Path, names: Iterable[str]) -> str | None:
-    """The folder under root that holds one of the first 20 annotated names: "images", "." or another; None if none."""
-    first_names = list(islice(names, 20))
-    folders = [".", *sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))]
-    folders.sort(key=lambda name: name != "images")
-    for folder in folders:
-        try:
-            if any(name and not name.startswith("/") and (root / folder / name).is_file() for name in first_names):
-                return folder
-        except (OSError, ValueError):
-            continue
-    return None
+    yield from (path for path in files_below(folder) if path.name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def column_named(columns: Sequence[str], names: Sequence[str]) -> str:

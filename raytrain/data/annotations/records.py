@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raytrain.errors import Problem, UsageError
@@ -43,6 +44,7 @@ class Record:
         split: as written; empty if the row states none.
         group: class or family, or empty.
         attribution: credit, or empty.
+        scope: of the id, such as a shard whose keys begin at 0 again; ids that several scopes have get it as a prefix.
     """
 
     place: SourceLocation
@@ -53,6 +55,7 @@ class Record:
     split: str = ""
     group: str = ""
     attribution: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,28 @@ class Shares:
     def __post_init__(self) -> None:
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
             raise UsageError(f"val and test are shares that leave some to train; given: {self.val}, {self.test}")
+
+    @property
+    def drawn(self) -> dict[str, float]:
+        """{split: share} of the splits to draw."""
+        return {name: share for name, share in (("val", self.val), ("test", self.test)) if share}
+
+    def draw(self, names: Iterable[str]) -> dict[str, str]:
+        """{name: "train", "val" or "test"} by a hash of each name; a name's split does not depend on the other names.
+
+        Except that the name with the lowest hash becomes a split's only one if it would have none, so that few images
+        have all their splits, and that one stays to train.
+        """
+        places = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in names}
+        split_of_name = {
+            name: "test" if place < self.test else "val" if place < self.test + self.val else "train"
+            for name, place in places.items()
+        }
+        for split in ("test", "val"):
+            to_train = [name for name in places if split_of_name[name] == "train"]
+            if split in self.drawn and split not in split_of_name.values() and len(to_train) > 1:
+                split_of_name[min(to_train, key=places.__getitem__)] = split
+        return split_of_name
 
 
 def split_of(name: str) -> str | None:

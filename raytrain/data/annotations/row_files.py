@@ -1,13 +1,11 @@
-"""Files of rows: CSV, TSV, JSON lines, Parquet and Arrow, read one row at a time.
+"""Files of rows: CSV, TSV, JSON, Parquet and Arrow, read one row at a time.
 
-Lines of text files count from 1, rows of Parquet and Arrow from 0. A bad row is added to the problems and reading goes
-on with the next one; where no further row can be read, it ends with a DataError.
+Lines of text files count from 1, rows of Parquet and Arrow and entries of JSON arrays from 0. A bad row is added to the
+problems and reading goes on with the next one; where no further row can be read, it ends with a DataError.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,26 +13,34 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raytrain.data.paths import contained, open_binary, refuse_pickle
+from raytrain.data.annotations.json_rows import JSON_FILES, json_rows
+from raytrain.data.annotations.separated import separated_rows
+from raytrain.data.paths import contained, entries, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
-TEXT_FILES = {".csv": ",", ".tsv": "\t", ".jsonl": "", ".ndjson": ""}
-ROW_FILES = (*TEXT_FILES, ".parquet", ".arrow")
-MAX_LINE_BYTES = 64 * 2**20
+SEPARATED_FILES = (".csv", ".tsv", ".txt")
+LISTED_FILES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""Suffixes of the files that are read unless files are named; a .txt or .json is often something else."""
+ROW_FILES = (*SEPARATED_FILES, *JSON_FILES, ".parquet", ".arrow")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _ROWS_AT_ONCE = 32  # few, since rows may contain images
 _AGAIN = "Get the file again, or write it again."
 
 Row = dict[str, Any]
 
 
-def read_rows(path: Path, problems: Problems, delimiter: str = "") -> Iterator[tuple[int, Row]]:
+def read_rows(
+    path: Path, problems: Problems, delimiter: str = "", encoding: str = "", header: bool = True
+) -> Iterator[tuple[int, Row]]:
     """(row number, row by column) of each row.
 
     Args:
         path: its suffix, one of ROW_FILES, decides how it is read.
         problems: receives bad rows.
-        delimiter: of CSV; by default that of the suffix.
+        delimiter: of CSV; by default found in the header (raytrain/data/annotations/separated.py).
+        encoding: of text; by default found in the first bytes (raytrain/data/annotations/text_files.py).
+        header: whether the first line of CSV holds the column names; else they are "0", "1", ...
 
     Raises:
         DataError: the file is missing, a pickle, of another suffix or without a header, or no further row can be read.
@@ -43,13 +49,15 @@ def read_rows(path: Path, problems: Problems, delimiter: str = "") -> Iterator[t
     suffix = path.suffix.lower()
     if suffix not in ROW_FILES:
         fix = f"Use one of {', '.join(ROW_FILES)}."
+        if suffix in SPREADSHEETS:
+            fix = "Save the sheet as CSV UTF-8 in the program that wrote it."
         raise DataError(Problem(str(path), None, f"suffix {suffix!r} is not supported", fix))
     if not path.is_file():
         raise DataError(Problem(str(path), None, "not found", "Name a file that exists."))
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(path, problems)
-    if suffix in TEXT_FILES:
-        return _separated(path, delimiter or TEXT_FILES[suffix], problems)
+    if suffix in JSON_FILES:
+        return json_rows(path, problems, encoding)
+    if suffix in SEPARATED_FILES:
+        return separated_rows(path, problems, delimiter, encoding, header)
     return _columnar(path)
 
 
@@ -68,107 +76,24 @@ def files_in(folder: Path, names: str, suffixes: Sequence[str]) -> list[Path]:
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
     if names:
         return [contained(folder, name.strip()) for name in names.split(",")]
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file())
+    paths = [path for path in entries(folder) if path.suffix.lower() in suffixes and path.is_file()]
     if not paths:
         what = f"no file with rows ({', '.join(suffixes)})"
         raise DataError(Problem(str(folder), None, what, "Put one there, or name it with file=NAME."))
     return paths
 
 
-def columns_of(path: Path) -> list[str]:
-    """Names of the columns; for JSON lines those of the first row. [] if the file cannot be read."""
+def columns_of(path: Path, delimiter: str = "", encoding: str = "", header: bool = True) -> list[str]:
+    """Names of the columns; for text and JSON those of the first row. [] if the file cannot be read."""
     try:
         if path.suffix.lower() == ".parquet":
             return list(pq.read_schema(path).names)
         if path.suffix.lower() == ".arrow":
             with pa.memory_map(str(path)) as file:
                 return list(_open_arrow(file).schema.names)
-        return list(next(read_rows(path, Problems()))[1])
+        return list(next(read_rows(path, Problems(), delimiter, encoding, header))[1])
     except (StopIteration, DataError, OSError, ValueError, pa.ArrowException):
         return []
-
-
-def text_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text with its line end) of a UTF-8 file; lines in another encoding are added to problems.
-
-    Raises:
-        DataError: the file cannot be read, or a line is longer than MAX_LINE_BYTES.
-    """
-    try:
-        with open_binary(path) as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    what = f"a line of more than {MAX_LINE_BYTES:,} bytes"
-                    raise DataError(Problem(str(path), number, what, _AGAIN))
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError:
-                    problem = Problem(str(path), number, "not UTF-8", "Convert the file to UTF-8.")
-                    problems.add(f"utf-8 {path}", problem)
-                    continue
-                yield number, text
-    except OSError as error:
-        raise DataError(Problem(str(path), None, f"not readable: {error}", _AGAIN)) from None
-
-
-def _separated(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-    """Rows of CSV or TSV, each under the number of its first line."""
-    number = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal number
-        for line_number, text in text_lines(path, problems):
-            number = line_number
-            yield text
-
-    # TSV has no quoting: a caption may begin with a quotation mark
-    reader = (
-        csv.reader(lines(), delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
-        if delimiter == "\t"
-        else csv.reader(lines(), delimiter=delimiter, strict=True)
-    )
-    header: list[str] = []
-    while True:
-        first = number + 1  # a quoted field may hold line breaks
-        try:
-            fields = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise DataError(Problem(str(path), first, f"not CSV from here on: {error}", "Correct the row.")) from None
-        if not header:
-            header = [name.strip() for name in fields]
-            if not any(header) or len(set(header)) < len(header):
-                what = f"first line is {', '.join(map(repr, header)) or 'empty'}, expected column names, each once"
-                raise DataError(Problem(str(path), first, what, "Write the column names into the first line."))
-        elif fields and len(fields) != len(header):
-            what = f"{len(fields)} fields, the header has {len(header)}"
-            problems.add(f"fields {path}", Problem(str(path), first, what, "Correct or quote the row's fields."))
-        elif fields:
-            yield first, dict(zip(header, fields, strict=True))
-    if not header:
-        raise DataError(Problem(str(path), None, "empty file", "Write a header and rows."))
-
-
-def _json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
-    fix = "Write one object per line."
-    for number, text in text_lines(path, problems):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-            if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
-                json.dumps(row, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            problems.add(f"json {path}", Problem(str(path), number, f"not JSON: {error}", fix))
-            continue
-        if not isinstance(row, dict):
-            what = f"{type(row).__name__}, expected an object"
-            problems.add(f"object {path}", Problem(str(path), number, what, fix))
-            continue
-        yield number, row
 
 
 def _columnar(path: Path) -> Iterator[tuple[int, Row]]:

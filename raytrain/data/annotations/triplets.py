@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raytrain.data.annotations.items import Item, check_image_root, present_images, to_arrow
+from raytrain.data.annotations.items import Item, check_image_root, facts_of_files, present_images, to_arrow
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.storage import Root
@@ -88,6 +88,7 @@ def write(
         what = "no query has its reference and a target among the images that are there"
         raise DataError(Problem(str(image_root), None, what, "Check images=FOLDER."))
     description: dict[str, Any] = {**source, "missing_queries": [query.id for query in dropped]}
+    description |= facts_of_files(items, present, image_root)
     if shared := _shared_files(present):
         description["shared_files"] = shared
     with TableWriter(out, description, image_root=image_root, missing=missing) as writer:

@@ -20,12 +20,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.columns import Columns, records_of
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.layouts import KNOWN, Layout
 from raytrain.data.annotations.records import SourceLocation, split_of
-from raytrain.data.annotations.row_files import MAX_LINE_BYTES, ROW_FILES, read_rows
-from raytrain.data.paths import contained, open_binary
+from raytrain.data.annotations.row_files import LISTED_FILES, read_rows
+from raytrain.data.annotations.text_files import MAX_LINE_BYTES
+from raytrain.data.paths import contained, entries, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say, to_stderr
 from raytrain.data.sources.karpathy import read_items
@@ -214,7 +216,7 @@ def _files(folder: Path) -> list[Path]:
     """The *.tsv files of features in a folder, sorted; DataError if there is none."""
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the *.tsv files with --root."))
-    paths = [path for path in sorted(folder.glob("*.tsv")) if _has_features(path)]
+    paths = [path for path in entries(folder) if path.suffix == ".tsv" and _has_features(path)]
     if not paths:
         raise DataError(Problem(str(folder), None, "no *.tsv with features", "Put the extracted files there."))
     return paths
@@ -235,7 +237,7 @@ def _captions_file(folder: Path, name: str) -> Path:
         return contained(folder, name)
     candidates = sorted(folder.glob("dataset_*.json"))
     if not candidates:
-        rows = sorted(path for path in folder.iterdir() if path.suffix.lower() in ROW_FILES and path.is_file())
+        rows = [path for path in entries(folder) if path.suffix.lower() in LISTED_FILES and path.is_file()]
         candidates = [path for path in rows if not (path.suffix == ".tsv" and _has_features(path))]
     if len(candidates) != 1:
         names = ", ".join(path.name for path in candidates) or "none"
@@ -270,9 +272,9 @@ def _captions(path: Path, problems: Problems) -> list[Item]:
             what = f"image {entry.id!r} is in {split} here and in {entry.split} before"
             problems.add("two splits", record.place.problem(what, fix))
         for text in record.texts:
-            if not text.strip():
+            if not caption_of(text):
                 problems.add("empty", record.place.problem("empty caption", fix))
-            entry.texts.append((f"{entry.id}#{len(entry.texts)}", " ".join(text.split())))
+            entry.texts.append((f"{entry.id}#{len(entry.texts)}", caption_of(text)))
     return list(items.values())
 
 

@@ -25,12 +25,13 @@ from typing import Any
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
 from raytrain.data.annotations.layouts import Layout, layout_of
+from raytrain.data.annotations.placement import SAMPLE, with_listed_images
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
-from raytrain.errors import UsageError
+from raytrain.errors import DataError, UsageError
 
 SPLIT_OF = {"train": "train", "val": "val", "test1": "test"}
 EMPTY = "."  # one published query of test1 has no caption, and the server expects a ranking of it; this is its text
@@ -162,4 +163,11 @@ def looks_like(root: Path) -> Layout | None:
     files = [
         file for name in names for file in (f"captions/cap.rc2.{name}.json", f"image_splits/split.rc2.{name}.json")
     ]
-    return layout_of(root, [*files, f"{folder}/"], ["captions_ext/cap.ext.rc2.*.json"], options)
+    layout = layout_of(root, [*files, f"{folder}/"], ["captions_ext/cap.ext.rc2.*.json"], options)
+    paths: list[Any] = []
+    try:
+        for name in names if layout and not layout.missing else ():
+            paths += list(read_json(root / f"image_splits/split.rc2.{name}.json", dict, _FIX).values())[:SAMPLE]
+    except DataError as error:
+        return layout and replace(layout, missing=[str(error.problems[0])])
+    return with_listed_images(layout, root / folder, (path for path in paths if isinstance(path, str)))

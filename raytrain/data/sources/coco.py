@@ -6,7 +6,9 @@
     images/train2014/COCO_train2014_000000000009.jpg      images/val2014/...
 
 The lists train and restval become the split "train", dev "val" and test "test", as in Karpathy's splits. Without lists
-the splits are COCO's own two, train2014 and val2014 (or train2017 and val2017). Images and captions keep their COCO
+the splits are those of the file names: COCO's own two, train2014 and val2014 (or train2017 and val2017), or one's own
+(captions_train.json, captions_val.json, captions_test.json, with the images in train/ and so on, or side by side).
+Images without a caption are missing. Images and captions keep their COCO
 ids, which ECCV Caption and CxC refer to. Lin et al., ECCV 2014; the lists: Faghri et al., BMVC 2018 (also used by PVSE,
 PCME and DivE).
 """
@@ -22,19 +24,27 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.items import Item, open_image_root, write_items
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
+from raytrain.data.annotations.layouts import KNOWN, Layout, describe_match, layout_of
+from raytrain.data.annotations.placement import SAMPLE, place_images
 from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.paths import entries
+from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
+from raytrain.data.storage import Root
 from raytrain.data.table import Table
 from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import Missing
 from raytrain.errors import DataError, Problem, UsageError
 
 LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}
-_FIX = "Get the annotations again from COCO's site."
-_NAME = re.compile(r"captions_((train|val)\d{4})\.json")
+_FIX = "Correct the entry, or get COCO's annotations again."
+_NAME = re.compile(r"captions_((train|val|test)\d*)\.json")
+
+
+CaptionId = int | str | tuple[str, int]
 
 
 @dataclass
@@ -44,12 +54,12 @@ class Annotated:
     Args:
         items: {image id: item} without captions, in the split of their file.
         places: {image id: place of its annotation}.
-        captions: {caption id: (image id, text)}.
+        captions: {caption id, or (file, row) where it has none: (image id, text)}, in the order of the files.
     """
 
     items: dict[str, Item] = field(default_factory=dict)
     places: dict[str, SourceLocation] = field(default_factory=dict)
-    captions: dict[int, tuple[str, str]] = field(default_factory=dict)
+    captions: dict[CaptionId, tuple[str, str]] = field(default_factory=dict)
 
 
 def build(
@@ -81,15 +91,20 @@ def build(
         raise UsageError("dev_images and texts_per_image are at least 1")
     folder, problems, missing = Path(root).expanduser().resolve(), Problems(), Missing(allow_missing)
     image_root, annotation_folder = open_image_root(images, folder), (folder / annotations).resolve()
-    read = _read(annotation_folder, problems)
+    read = _read(annotation_folder, image_root, problems)
     list_names = [name for name in LISTS if (annotation_folder / f"coco_{name}_ids.npy").is_file()]
     if list_names:
         items = [item for name in list_names for item in _listed(annotation_folder, name, read, dev_images, problems)]
         _check_once(items, annotation_folder, problems)
     else:
-        for number, (image, text) in sorted(read.captions.items()):
-            read.items[image].texts.append((str(number), text))
-        items = [item for item in read.items.values() if item.texts]
+        numbers = list(read.captions)
+        if all(isinstance(number, int) for number in numbers):
+            numbers.sort()
+        for number in numbers:
+            image, text = read.captions[number]
+            texts = read.items[image].texts
+            texts.append((f"{image}#{len(texts)}" if isinstance(number, tuple) else str(number), text))
+        items = list(read.items.values())
     if texts_per_image is not None:
         items = [replace(item, texts=item.texts[:texts_per_image]) for item in items]
     problems.raise_if_any()
@@ -97,31 +112,47 @@ def build(
     return write_items(out, source, items, read.places, image_root, missing, problems)
 
 
-def _read(folder: Path, problems: Problems) -> Annotated:
+def _read(folder: Path, image_root: Root, problems: Problems) -> Annotated:
     """The contents of all captions_*.json of a folder."""
-    paths = sorted(path for path in folder.glob("captions_*.json") if _NAME.fullmatch(path.name))
+    paths = _files(folder)
     if not paths:
         what = f"no captions_train2014.json or captions_val2014.json in {folder.name}/"
         raise DataError(Problem(str(folder), None, what, "Put them there, or name the folder with annotations=FOLDER."))
-    read = Annotated()
+    read, presence = Annotated(), Presence(image_root)
     for path in paths:
-        name = _NAME.fullmatch(path.name)
-        assert name is not None
-        _read_file(path, name[1], name[2], read, problems)
+        _read_file(path, presence, read, problems)
     return read
 
 
-def _read_file(path: Path, image_folder: str, split: str, read: Annotated, problems: Problems) -> None:
+def _files(folder: Path) -> list[Path]:
+    """The captions_*.json of a folder, sorted."""
+    return [path for path in entries(folder) if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _listed_images(document: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
+    """(paths below the folder of the file's name, the names alone) of the first images of a captions_*.json."""
+    images = document.get("images")
+    rows = images[:SAMPLE] if isinstance(images, list) else []
+    first = [entry.get("file_name") for entry in rows if isinstance(entry, Mapping)]
+    names = [file for file in first if isinstance(file, str) and file]
+    return [f"{name}/{file}" for file in names], names
+
+
+def _read_file(path: Path, presence: Presence, read: Annotated, problems: Problems) -> None:
     """Adds the contents of one captions_*.json to `read`.
 
     Args:
-        image_folder: of its images, below the image root ("train2014").
-        split: of its images where there are no lists.
+        presence: of the images.
     """
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    folder, split = match[1], match[2]
     document = read_json(path, dict, _FIX)
-    entries = {key: document.get(key) for key in ("images", "annotations")}
-    if empty := [key for key, value in entries.items() if not isinstance(value, list) or not value]:
+    lists = {key: document.get(key) for key in ("images", "annotations")}
+    if empty := [key for key, value in lists.items() if not isinstance(value, list) or not value]:
         raise DataError(Problem(str(path), None, f"no list under {empty[0]!r}", _FIX))
+    inside, alone = _listed_images(document, folder)
+    side_by_side = not any(map(presence.has, inside)) and any(map(presence.has, alone))
     licences = document.get("licenses")
     names = {
         licence.get("id"): str(licence.get("name", ""))
@@ -129,11 +160,11 @@ def _read_file(path: Path, image_folder: str, split: str, read: Annotated, probl
         if isinstance(licence, Mapping) and isinstance(licence.get("id"), int)
     }
 
-    for row, entry in enumerate(entries["images"] or []):
+    for row, entry in enumerate(lists["images"] or []):
         place = SourceLocation(str(path), row)
         number, file = (entry.get("id"), entry.get("file_name")) if isinstance(entry, Mapping) else (None, None)
-        if not _whole(number) or not isinstance(file, str) or not file:
-            what = "image without a number under 'id' and a name under 'file_name'"
+        if not _is_id(number) or not isinstance(file, str) or not file:
+            what = "image without a number or text under 'id' and a name under 'file_name'"
             problems.add(f"image {path}", place.problem(what, _FIX))
         elif str(number) in read.items:
             problems.add(f"twice {path}", place.problem(f"image {number} appears twice", _FIX))
@@ -141,15 +172,17 @@ def _read_file(path: Path, image_folder: str, split: str, read: Annotated, probl
             licence_id = entry.get("license")
             licence_name = names.get(licence_id, "") if isinstance(licence_id, int) else ""
             credit = ", ".join(str(part) for part in (licence_name, entry.get("flickr_url")) if part)
-            read.items[str(number)] = Item(str(number), f"{image_folder}/{file}", split, attribution=credit)
+            read.items[str(number)] = Item(
+                str(number), file if side_by_side else f"{folder}/{file}", split, attribution=credit
+            )
             read.places[str(number)] = place
-    for row, entry in enumerate(entries["annotations"] or []):
+    for row, entry in enumerate(lists["annotations"] or []):
         place = SourceLocation(str(path), row)
         entry = entry if isinstance(entry, Mapping) else {}
         number, image, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")
-        text = " ".join(caption.split()) if isinstance(caption, str) else ""
-        if not isinstance(number, int) or not _whole(number) or not _whole(image) or not text:
-            what = "caption without a number under 'id' and 'image_id' and a text under 'caption'"
+        text = caption_of(caption) if isinstance(caption, str) else ""
+        if not (number is None or _is_id(number)) or not _is_id(image) or not text:
+            what = "caption without a number or text under 'image_id', or a text under 'caption'"
             problems.add(f"caption {path}", place.problem(what, _FIX))
         elif str(image) not in read.items:
             what = f"caption {number} is of image {image}, which is not among the images"
@@ -157,12 +190,13 @@ def _read_file(path: Path, image_folder: str, split: str, read: Annotated, probl
         elif number in read.captions:
             problems.add(f"caption twice {path}", place.problem(f"caption {number} appears twice", _FIX))
         else:
-            read.captions[number] = (str(image), text)
+            key: CaptionId = (path.name, row) if number is None else number
+            read.captions[key] = (str(image), text)
 
 
-def _whole(value: Any) -> bool:
-    """Whether a value of JSON is a whole number."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_id(value: Any) -> bool:
+    """Whether a value of JSON is a whole number or a text that is not empty."""
+    return bool(value) if isinstance(value, str) else isinstance(value, int) and not isinstance(value, bool)
 
 
 def _listed(folder: Path, name: str, read: Annotated, dev_images: int | None, problems: Problems) -> list[Item]:
@@ -205,7 +239,8 @@ def _check_once(items: list[Item], folder: Path, problems: Problems) -> None:
 def looks_like(root: Path) -> Layout | None:
     """The layout of a folder with COCO's captions_*.json; None for another folder."""
     for folder in ("annotations", "."):
-        files = sorted(path.name for path in (root / folder).glob("captions_*.json") if _NAME.fullmatch(path.name))
+        paths = _files(root / folder)
+        files = [path.name for path in paths]
         if not files:
             continue
         lists = [name for name in LISTS if (root / folder / f"coco_{name}_ids.npy").is_file()]
@@ -213,11 +248,40 @@ def looks_like(root: Path) -> Layout | None:
         if lists:
             both = [f"{folder}/captions_{name}2014.json" for name in ("train", "val")]
             needed = [*both, *(f"{folder}/coco_{name}_ids.npy" for name in LISTS)]
-        inside = [f"{name}/" for name in ("train2014", "val2014") if (root / name).is_dir()]
-        options: dict[str, Any] = {"images": "."} if inside and not (root / "images").is_dir() else {}
-        if folder != "annotations":
-            options["annotations"] = folder
+        options: dict[str, Any] = {} if folder == "annotations" else {"annotations": folder}
         if "dev" in lists:
             options["dev_images"] = 1000
-        return layout_of(root, [*needed, *(inside if options.get("images") else ["images/"])], [], options, 1, KNOWN)
+        layout = layout_of(root, needed, options=options, certainty=KNOWN)
+        return layout and _with_images(root, paths[0], layout)
     return None
+
+
+def _with_images(root: Path, path: Path, layout: Layout) -> Layout:
+    """The layout with the folder of the images that a captions_*.json lists, or with what is missing."""
+    name = path.stem.removeprefix("captions_")
+    try:
+        document = read_json(path, dict, _FIX)
+        inside, alone = _listed_images(document, name)
+    except DataError as error:
+        return replace(layout, missing=[*layout.missing, str(error.problems[0])])
+    places = [place_images(root, names, plain=True) for names in (inside, alone)]
+    place = next((place for place in places if place is not None), None)
+    if place is None:
+        missing = [*layout.missing, f"images, such as {inside[0] if inside else 'those listed'}"]
+        return replace(layout, missing=missing)
+    found = [*layout.found, describe_match(root, f"{place.folder}/"), *place.words()]
+    if not list(path.parent.glob("coco_*_ids.npy")) and (uncaptioned := _uncaptioned(document)):
+        count, total = uncaptioned, len(document["images"])
+        what = f"{count:,} of {total:,} images in {path.name} have no caption: write one, or build with allow_missing"
+        return replace(layout, found=found, options=layout.options | place.options, missing=[*layout.missing, what])
+    return replace(layout, found=found, options=layout.options | place.options)
+
+
+def _uncaptioned(document: Mapping[str, Any]) -> int:
+    """The number of images of a captions_*.json that none of its annotations is of."""
+    lists = [document.get("images"), document.get("annotations")]
+    images, annotations = (
+        [entry for entry in rows if isinstance(entry, Mapping)] if isinstance(rows, list) else [] for rows in lists
+    )
+    captioned = {str(entry.get("image_id")) for entry in annotations}
+    return sum(str(entry.get("id")) not in captioned for entry in images)

@@ -17,9 +17,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.columns import texts_of, word_of
 from raytrain.data.annotations.items import Item
-from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_folder
+from raytrain.data.annotations.layouts import MARKED, Layout, describe_match
+from raytrain.data.annotations.placement import place_images
 from raytrain.data.annotations.records import SourceLocation, split_in, split_of
 from raytrain.data.annotations.row_files import Row, columns_of, files_in, read_rows
 from raytrain.data.annotations.triplets import Query, write
@@ -105,7 +107,7 @@ class _Triplets:
         targets = [path for name in ("target", "targets") for path in self._paths(row, name, place)]
         subset = self._paths(row, "subset", place)
         text_value = row.get("texts", row.get("text"))
-        texts = [" ".join(text.split()) for text in texts_of(text_value, "text", place, self.problems)]
+        texts = [caption_of(text) for text in texts_of(text_value, "text", place, self.problems)]
         if not all(texts):
             what = "an empty text, or none under 'text' or 'texts'"
             self.problems.add("text", place.problem(what, _FIX))
@@ -156,14 +158,13 @@ def looks_like(root: Path) -> Layout | None:
         rows = [row for _, row in islice(read_rows(triplet_files[0], Problems()), 20)]
     except DataError:
         rows = []
-    folder = image_folder(root, [str(row.get("reference")) for row in rows])
-    if folder not in (None, "images"):
-        options["images"] = str(folder)
-    missing = [] if folder else ["the folder of the images"]
+    place = place_images(root, [str(row.get("reference") or row.get("image") or "") for row in rows], plain=True)
+    options |= place.options if place else {}
+    missing = [] if place else ["the folder of the images"]
     if "split" not in columns and not all(split_in(path.stem) for path in triplet_files):
         missing.append("the key split, or files called train.jsonl, val.jsonl, test.jsonl")
     descriptions = [
         f"{', '.join(path.name for path in triplet_files)} (keys {', '.join(columns)})",
-        describe_match(root, f"{folder}/"),
+        *([describe_match(root, f"{place.folder}/"), *place.words()] if place else []),
     ]
     return Layout([line for line in descriptions if line], missing, options, MARKED)

@@ -25,11 +25,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.items import Item, open_image_root, present_images, to_arrow
 from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.layouts import Layout, layout_of
+from raytrain.data.annotations.placement import with_listed_images
 from raytrain.data.annotations.records import SourceLocation
-from raytrain.data.paths import contained
+from raytrain.data.paths import contained, files_below
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing
@@ -246,7 +248,7 @@ def _texts(sentences: Any, file: str) -> list[tuple[str, str]]:
     captions = []
     for number, sentence in enumerate(sentences if isinstance(sentences, list) else []):
         raw = sentence.get("raw") if isinstance(sentence, Mapping) else None
-        text = " ".join(raw.replace("\ufffd", " ").split()) if isinstance(raw, str) else ""
+        text = caption_of(raw.replace("\ufffd", " ")) if isinstance(raw, str) else ""
         if text:
             captions.append((str(sentence.get("sentid", f"{file}#{number}")), text))
     return captions
@@ -280,9 +282,12 @@ def looks_like(root: Path) -> Layout | None:
     folder = f"{options.get('images', photos)}/"
     lists = ["seen_test_images.txt", *(f"valclasses{fold}.txt" for fold in range(1, FOLDS + 1))]
     if (root / "text_c10").is_dir():
-        return layout_of(
+        layout = layout_of(
             root, ["trainvalclasses.txt", "testclasses.txt", lists[0], folder], ["text_c10/*", *lists[1:]], options, 0
         )
+        captions = (path.relative_to(root / "text_c10") for path in files_below(root / "text_c10"))
+        photos_named = (path.with_suffix(".jpg").as_posix() for path in captions if path.suffix == ".txt")
+        return with_listed_images(layout, root / folder, photos_named)
     for path in sorted(root.glob("dataset_*.json")):
         try:
             entries = read_json(path, dict, "").get("images")
@@ -290,5 +295,6 @@ def looks_like(root: Path) -> Layout | None:
             continue
         first = entries[0] if isinstance(entries, list) and entries else None
         if isinstance(first, Mapping) and "cls" in first and _species(str(first.get("filename", ""))):
-            return layout_of(root, [path.name, folder], lists, options)
+            names = (str(entry.get("filename", "")) for entry in entries if isinstance(entry, Mapping))
+            return with_listed_images(layout_of(root, [path.name, folder], lists, options), root / folder, names)
     return None

@@ -27,12 +27,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
 from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
+from raytrain.data.annotations.placement import SAMPLE
 from raytrain.data.annotations.records import SourceLocation
-from raytrain.data.annotations.row_files import text_lines
+from raytrain.data.annotations.text_files import text_lines
 from raytrain.data.annotations.triplets import Query, write
+from raytrain.data.images import IMAGE_SUFFIXES
+from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
@@ -205,7 +209,34 @@ def looks_like(root: Path) -> Layout | None:
     folder = next((name for name in ("images", "resized_image", "image_data") if (root / name).is_dir()), "images")
     if folder != "images":
         options["images"] = folder
-    return layout_of(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
+    layout = layout_of(root, [*needed, f"{folder}/"], options=options, certainty=KNOWN)
+    return layout if layout is None or layout.missing else _with_suffix(root, folder, names[0], layout)
+
+
+def _with_suffix(root: Path, folder: str, category: str, layout: Layout) -> Layout:
+    """The layout with the suffix of the image files, or with the images that are missing."""
+    suffixes = (".jpg", *(suffix for suffix in IMAGE_SUFFIXES if suffix != ".jpg"))
+    inside = f"{category}/" if (root / folder / category).is_dir() else ""
+    presence = Presence(root / folder)
+    names: list[str] = []
+    try:
+        for split in SPLITS:
+            if "pairs" not in layout.options:
+                names += read_json(root / "image_splits" / f"split.{category}.{split}.json", list, _FIX)[:SAMPLE]
+            elif split != "test":
+                items, _, _ = read_pair_lines(root, category, split, "", Problems())
+                names += [item.file for item in items[:SAMPLE]]
+    except DataError as error:
+        return replace(layout, missing=[str(error.problems[0])])
+    for suffix in ("",) if "pairs" in layout.options else suffixes:
+        there = sum(presence.has(f"{inside}{name}{suffix}") for name in names)
+        if there:
+            found = (
+                layout.found if there == len(names) else [*layout.found, f"{there} of {len(names)} images are there"]
+            )
+            options = layout.options if suffix in ("", ".jpg") else {**layout.options, "suffix": suffix}
+            return replace(layout, found=found, options=options)
+    return replace(layout, missing=[f"images, such as {folder}/{inside}{names[0] if names else 'NAME'}.jpg"])
 
 
 def phrasings(captions: list[str], split: str) -> list[str]:
@@ -214,7 +245,7 @@ def phrasings(captions: list[str], split: str) -> list[str]:
     phrasings(["is red.", "has sleeves"], "train")
         -> ["Is red and has sleeves", "Has sleeves and is red", "Is red", "Has sleeves"]
     """
-    sentences = [" ".join(caption.split()).strip(".?, ") for caption in captions]
+    sentences = [caption_of(caption).strip(".?, ") for caption in captions]
     sentences = [caption for caption in sentences if caption]
     both = [" and ".join(sentences), " and ".join(reversed(sentences))] if len(sentences) > 1 else []
     texts = [*both, *sentences] if split == "train" or not both else both

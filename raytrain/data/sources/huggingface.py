@@ -19,14 +19,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raytrain.data.annotations.columns import IMAGE_NAMES, SPLIT_NAMES, TEXT_NAMES, Columns, records_of
+from raytrain.data.annotations.columns import (
+    IMAGE_NAMES,
+    SPLIT_NAMES,
+    Columns,
+    records_of,
+    text_columns,
+    unused_columns,
+)
 from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_named
 from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
-from raytrain.data.paths import contained
+from raytrain.data.paths import contained, files_below
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -68,20 +75,23 @@ def build(
         UsageError: an option outside its range.
     """
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
-    columns = Columns(image, text, split, id, group, attribution)
+    columns, bad_rows = Columns(image, text, split, id, group, attribution), Problems()
     data_shards = shards(folder, problems)
     problems.raise_if_any()
 
     def records() -> Iterator[Record]:
         for path, stated in data_shards:
-            for record in records_of(read_rows(path, problems), path, columns, problems, embedded=True):
+            for record in records_of(read_rows(path, bad_rows), path, columns, problems, embedded=True):
                 loaded = _from_disk(folder, record, problems) if record.data is None and record.file else record
                 if loaded is not None:
                     yield with_split(loaded, stated)
 
     files = [path.relative_to(folder).as_posix() for path, _ in data_shards]
     source = {"name": "huggingface", "files": files, "columns": vars(columns)}
-    return write_records(out, source, records(), shares, problems, None)
+    there = dict.fromkeys(name for path, _ in data_shards for name in columns_of(path))
+    if unused := unused_columns(list(there), columns):
+        source["unused_columns"] = unused
+    return write_records(out, source, records(), shares, problems, None, bad_rows)
 
 
 def _from_disk(folder: Path, record: Record, problems: Problems) -> Record | None:
@@ -113,7 +123,7 @@ def shards(folder: Path, problems: Problems) -> list[Shard]:
         return [shard for name in names for shard in _saved(_inside(folder, name, path), name, problems)]
     if (folder / "state.json").is_file():
         return _saved(folder, "", problems)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow") and path.is_file())
+    paths = sorted(path for path in files_below(folder) if path.suffix in (".parquet", ".arrow") and path.is_file())
     paths = [path for path in paths if not path.name.startswith(("cache-", "indices", "metadata."))]
     if not paths:
         what = "no dataset_dict.json, state.json, *.parquet or *.arrow"
@@ -189,14 +199,17 @@ def looks_like(root: Path) -> Layout | None:
         return Layout(["dataset_dict.json or state.json"], incomplete, {}, MARKED)
     saved = data_shards[0][0].suffix == ".arrow"
     columns = columns_of(data_shards[0][0])
-    image, text, split = (column_named(columns, names) for names in (IMAGE_NAMES, TEXT_NAMES, SPLIT_NAMES))
+    image, split = (column_named(columns, names) for names in (IMAGE_NAMES, SPLIT_NAMES))
+    text = ",".join(text_columns([column for column in columns if column != image]))
     if not saved and not image:
         return None
-    options = {key: value for key, value in (("image", image), ("text", text)) if value not in ("", key)}
+    options: dict[str, Any] = {
+        key: value for key, value in (("image", image), ("text", text)) if value not in ("", key)
+    }
     if split not in ("", "split"):
         options["split"] = split
-    if not split and len({split_of(stated) for _, stated in data_shards} - {None}) < 2:
-        options |= {"val": "0.1", "test": "0.1"}
+    if not split and "val" not in (splits_stated := {split_of(stated) for _, stated in data_shards}):
+        options |= {"val": 0.1} if "test" in splits_stated else {"val": 0.1, "test": 0.1}
     missing = [f"a column of {what}s" for what, name in (("image", image), ("text", text)) if not name]
     splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in data_shards))
     number = f"{len(data_shards)} file{'s' if len(data_shards) > 1 else ''}"

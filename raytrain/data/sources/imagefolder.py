@@ -12,18 +12,23 @@ the root, or is drawn (`val=0.1 test=0.1`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from raytrain.data.annotations.columns import TEXT_NAMES, Columns, records_of
+from raytrain.data.annotations.columns import IMAGE_NAMES, Columns, records_of, text_columns, unused_columns
 from raytrain.data.annotations.grouping import write_records
-from raytrain.data.annotations.layouts import MARKED, Layout, column_named, describe_match, image_files
+from raytrain.data.annotations.layouts import MARKED, Layout, column_named, describe_match
+from raytrain.data.annotations.placement import SAMPLE
 from raytrain.data.annotations.records import Record, Shares, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
+from raytrain.data.paths import entries, files_below
+from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
-from raytrain.errors import DataError, Problem
+from raytrain.errors import DataError, Problem, UsageError
 
 NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -34,6 +39,7 @@ def build(
     *,
     image: str = "file_name",
     text: str = "text",
+    relative_to: str = "metadata",
     split: str = "split",
     id: str = "image_id",
     group: str = "group",
@@ -47,6 +53,7 @@ def build(
     Args:
         root: folder of the images and metadata files.
         out: folder of the new table.
+        relative_to: "metadata" if images' paths are relative to the folder of their metadata file, "root" if to root.
         image, split, id, group, attribution: names of columns; columns other than image may be absent under their
             default names.
         text: name of the column of captions, or several separated by commas.
@@ -57,17 +64,20 @@ def build(
         DataError: all problems of the files at once.
         UsageError: an option outside its range.
     """
+    if relative_to not in ("metadata", "root"):
+        raise UsageError(f"relative_to is metadata or root; given: {relative_to!r}")
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
+    bad_rows = Problems()
     columns = Columns(image, text, split, id, group, attribution)
     paths = metadata(folder)
 
     def records() -> Iterator[Record]:
         for path in paths:
-            base = path.parent.relative_to(folder)
-            for record in records_of(read_rows(path, problems), path, columns, problems):
+            base = PurePosixPath() if relative_to == "root" else path.parent.relative_to(folder)
+            for record in records_of(read_rows(path, bad_rows), path, columns, problems):
                 file = record.file
                 if file and not file.startswith(("/", "\\")):  # absolute paths stay, to be refused later
-                    file = str(PurePosixPath(base, file))
+                    file = str(PurePosixPath(base, file.replace("\\", "/") if "\\" in file else file))
                 stated = next((part for part in PurePosixPath(file).parts[:-1] if split_of(part)), "")
                 yield with_split(replace(record, file=file), stated)
 
@@ -76,7 +86,10 @@ def build(
         "files": [str(path.relative_to(folder)) for path in paths],
         "columns": vars(columns),
     }
-    return write_records(out, source, records(), shares, problems, folder)
+    there = dict.fromkeys(name for path in paths for name in columns_of(path))
+    if unused := unused_columns(list(there), columns):
+        source["unused_columns"] = unused
+    return write_records(out, source, records(), shares, problems, folder, bad_rows)
 
 
 def metadata(folder: Path) -> list[Path]:
@@ -87,7 +100,7 @@ def metadata(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the images with --root."))
-    paths = sorted(path for path in folder.rglob("metadata.*") if path.name in NAMES)
+    paths = sorted(path for path in files_below(folder) if path.name in NAMES)
     if not paths:
         what = f"no {', '.join(NAMES[:-1])} or {NAMES[-1]} in or below it"
         raise DataError(Problem(str(folder), None, what, "Write one next to the images, with the column file_name."))
@@ -105,13 +118,49 @@ def looks_like(root: Path) -> Layout | None:
     except DataError:
         return None
     columns = columns_of(paths[0])
-    image, text = column_named(columns, ("file_name",)), column_named(columns, TEXT_NAMES)
-    options = {} if text in ("", "text") else {"text": text}
-    stated = "split" in columns or all(any(map(split_of, path.relative_to(root).parts)) for path in paths)
-    if not stated and not any(split_of(path.name) for path in root.iterdir() if path.is_dir()):
-        options |= {"val": "0.1", "test": "0.1"}
-    missing = [f"a column {what}" for what, name in (("file_name", image), ("text", text)) if not name]
-    if next(image_files(root), None) is None:
-        missing.append("images")
+    image = column_named(columns, ("file_name", *IMAGE_NAMES))
+    texts = text_columns([column for column in columns if column != image])
+    named = (("image", image, "file_name"), ("text", ",".join(texts), "text"))
+    options: dict[str, Any] = {name: value for name, value, default in named if value not in ("", default)}
+    missing = [f"a column {what}" for what, name in (("file_name", image), ("text", texts)) if not name]
     files = ", ".join(str(path.relative_to(root)) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return Layout([f"{files} (columns {', '.join(columns)})", describe_match(root, "./")], missing, options, MARKED)
+    found = [f"{files} (columns {', '.join(columns)})", describe_match(root, "./")]
+    if not missing:
+        options |= _splits(root, paths, "split" in columns)
+        beside, below = _first_there(root, paths, image, "metadata"), _first_there(root, paths, image, "root")
+        if not beside and below:
+            found.append(f"paths such as {below} are relative to the root, not to the folder of their metadata")
+            options["relative_to"] = "root"
+        elif not beside:
+            missing.append(f"images, such as {next(_listed(root, paths[0], image, 'metadata'), 'those listed')}")
+    return Layout(found, missing, options, MARKED)
+
+
+def _splits(root: Path, paths: Sequence[Path], column: bool) -> dict[str, float]:
+    """The splits to draw, as options: those that neither a column nor a folder states."""
+    if column:
+        return {}
+    parts = {part for path in paths for part in path.relative_to(root).parts}
+    folders = {path.name for path in entries(root) if path.is_dir()}
+    stated = {split_of(name) for name in parts | folders} - {None}
+    if "val" in stated:
+        return {}
+    return {"val": 0.1} if "test" in stated else {"val": 0.1, "test": 0.1}
+
+
+def _first_there(root: Path, paths: Sequence[Path], image: str, relative_to: str) -> str:
+    """The first listed image that is there, relative to the root; "" if none of the first ones is."""
+    presence = Presence(root)
+    names = (name for path in paths[:10] for name in _listed(root, path, image, relative_to))
+    return next((name for name in names if presence.has(name)), "")
+
+
+def _listed(root: Path, path: Path, image: str, relative_to: str) -> Iterator[str]:
+    """The first images of a metadata file as paths relative to the root."""
+    base = PurePosixPath() if relative_to == "root" else PurePosixPath(path.parent.relative_to(root))
+    try:
+        for _, row in islice(read_rows(path, Problems()), SAMPLE):
+            if name := str(row.get(image) or "").strip():
+                yield str(base / name) if not name.startswith(("/", "\\")) else name
+    except DataError:
+        return

@@ -15,16 +15,19 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.items import Item, open_image_root, write_items
 from raytrain.data.annotations.json_files import read_json
-from raytrain.data.annotations.layouts import MARKED, Layout, describe_match, image_folder
-from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.layouts import MARKED, Layout, describe_match
+from raytrain.data.annotations.placement import SAMPLE, place_images
+from raytrain.data.annotations.records import SPLIT_OF, SourceLocation, split_of
+from raytrain.data.paths import entries
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing
 from raytrain.errors import DataError, Problem, UsageError
 
-SPLIT_OF = {"train": "train", "restval": "train", "val": "val", "test": "test"}
+_SHOWN = 5  # problems that `data detect` lists
 
 
 def build(
@@ -77,7 +80,7 @@ def read_items(path: Path, problems: Problems) -> list[tuple[Item, SourceLocatio
 
 def _annotations(root: Path) -> Path:
     """The only dataset_*.json of a folder; DataError if there is none, or two."""
-    paths = sorted(root.glob("dataset_*.json")) if root.is_dir() else []
+    paths = _json_files(root) if root.is_dir() else []
     if len(paths) != 1:
         names = ", ".join(path.name for path in paths) or "none"
         what = f"expected exactly one dataset_*.json, there are: {names}" if root.is_dir() else "not a folder"
@@ -85,13 +88,17 @@ def _annotations(root: Path) -> Path:
     return paths[0]
 
 
+def _json_files(root: Path) -> list[Path]:
+    return [path for path in entries(root) if path.match("dataset_*.json")]
+
+
 def _entries(path: Path) -> list[Any]:
     """The non-empty list under 'images'; DataError if there is none."""
     fix = "Get the file again: it is Karpathy's JSON, with a list under 'images'."
-    entries = read_json(path, dict, fix).get("images")
-    if not isinstance(entries, list) or not entries:
+    images = read_json(path, dict, fix).get("images")
+    if not isinstance(images, list) or not images:
         raise DataError(Problem(str(path), None, "no list of images under 'images'", fix))
-    return entries
+    return images
 
 
 def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
@@ -102,26 +109,26 @@ def _item(entry: Any, row: int, file: str, problems: Problems) -> Item | None:
         problems.add("filename", Problem(file, row, "entry without a filename", fix))
         return None
     filename = entry["filename"]
-    split = str(entry.get("split", "missing"))
-    if split not in SPLIT_OF:
-        what = f"{filename}: split {split!r}, allowed are {', '.join(SPLIT_OF)}"
+    split = split_of(str(entry.get("split", "missing")))
+    if split is None:
+        what = f"{filename}: split {str(entry.get('split', 'missing'))!r}, allowed are {', '.join(SPLIT_OF)}"
         problems.add("split", Problem(file, row, what, fix))
     sentences = entry.get("sentences")
     name = str(entry.get("cocoid", filename))
     texts = []
     for number, sentence in enumerate(sentences if isinstance(sentences, list) else []):
         raw = sentence.get("raw") if isinstance(sentence, Mapping) else None
-        if not isinstance(raw, str) or not raw.strip():
+        caption = caption_of(raw) if isinstance(raw, str) else ""  # some contain line breaks and runs of blanks
+        if not caption:
             problems.add("caption", Problem(file, row, f"{filename}: caption {number} is empty", fix))
             continue
-        # some raw captions contain line breaks and runs of blanks
-        texts.append((str(sentence.get("sentid", f"{name}#{number}")), " ".join(raw.split())))
+        texts.append((str(sentence.get("sentid", f"{name}#{number}")), caption))
     if not texts:
         problems.add("captions", Problem(file, row, f"{filename}: no caption", "Add captions or remove the image."))
     filepath = entry.get("filepath", "")
     path = str(PurePosixPath(filepath if isinstance(filepath, str) else "", filename))
     credit = ", ".join(str(entry[key]) for key in ("license", "flickr_url") if entry.get(key))
-    return Item(name, path, SPLIT_OF.get(split, ""), texts, "", credit) if len(problems) == before else None
+    return Item(name, path, split or "", texts, "", credit) if len(problems) == before else None
 
 
 def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> None:
@@ -135,18 +142,22 @@ def _repeated(names: list[tuple[str, str]], file: str, problems: Problems) -> No
 
 def looks_like(root: Path) -> Layout | None:
     """The layout of a folder with a dataset_*.json; None for another folder."""
-    paths = sorted(root.glob("dataset_*.json"))
+    paths = _json_files(root)
     if not paths:
         return None
     try:
-        entries = [entry for entry in _entries(paths[0])[:20] if isinstance(entry, Mapping)]
+        rows = [entry for entry in _entries(paths[0])[:SAMPLE] if isinstance(entry, Mapping)]
     except DataError as error:
         return Layout([path.name for path in paths], [error.problems[0].what], {}, MARKED)
-    names = [str(PurePosixPath(str(entry.get("filepath", "")), str(entry.get("filename", "")))) for entry in entries]
-    folder = image_folder(root, names)
-    options = {} if folder in (None, "images") else {"images": str(folder)}
-    missing = [] if folder else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
+    names = [str(PurePosixPath(str(entry.get("filepath", "")), str(entry.get("filename", "")))) for entry in rows]
+    place = place_images(root, names, plain=True)
+    options = place.options if place else {}
+    missing = [] if place else [f"the folder of the images, with {names[0] if names else 'the files of filename'}"]
+    problems = Problems()
+    read_items(paths[0], problems)
+    missing += [f"{problem.what} (row {problem.row})" for problem in problems.list()[:_SHOWN]]
     if len(paths) > 1:
         missing.append("exactly one dataset_*.json: keep one in the folder")
-    descriptions = [", ".join(path.name for path in paths), describe_match(root, f"{folder}/") if folder else ""]
+    descriptions = [", ".join(path.name for path in paths)]
+    descriptions += [describe_match(root, f"{place.folder}/"), *place.words()] if place else []
     return Layout([line for line in descriptions if line], missing, options, MARKED)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.data.annotations.caption_text import caption_of
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
@@ -134,12 +135,19 @@ def _part(
         return None
     assert captions is not None
     step = texts_per_image if len(rows) == len(captions) and texts_per_image > 1 else 1
+    per_image = captions_per_image(rows, len(captions), texts_per_image)
+    fix = f"Build with texts_per_image={per_image}, or get both files from one source."
+    if step > 1 and per_image == 1:
+        what = f"{len(captions):,} captions for {len(rows):,} rows that all differ: one caption per image"
+        problems.add("count", Problem(str(captions_path), len(captions), what, fix))
+        return None
     if len(rows) * texts_per_image != len(captions) * step or len(rows) % step:
         what = (
             f"{len(captions):,} captions end here; {path.name} has {len(rows):,} rows, which needs "
             f"{len(rows) * texts_per_image:,} captions ({texts_per_image} per row), or {len(rows):,} (repeated rows)"
         )
-        problems.add("count", Problem(str(captions_path), len(captions), what, "Get both files from one source."))
+        fix = fix if per_image else "Get both files from one source."
+        problems.add("count", Problem(str(captions_path), len(captions), what, fix))
         return None
     images = len(rows) // step
     ids_path = folder / f"{stem}_ids.txt"
@@ -148,6 +156,20 @@ def _part(
         ids = [identity for identity, _ in read_ids(ids_path, images, len(rows), step, problems)]
     keep = min(first or images, images)
     return Part(split, path, rows, step, ids[:keep], captions[: keep * texts_per_image])
+
+
+def captions_per_image(rows: np.ndarray, captions: int, repeats: int) -> int:
+    """The number of captions per image that an array and its captions show; 0 if they do not fit together.
+
+    Args:
+        rows: (rows, R, F).
+        captions: number of captions.
+        repeats: number of rows per image, if there are as many rows as captions and the first ones do not all differ.
+    """
+    if captions != len(rows):
+        return captions // len(rows) if captions % len(rows) == 0 else 0
+    first = np.asarray(rows[:repeats]).reshape(min(repeats, len(rows)), -1)
+    return 1 if len(rows) % repeats or len(np.unique(first, axis=0)) == repeats else repeats
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -170,7 +192,7 @@ def read_captions(path: Path, problems: Problems) -> list[str] | None:
     for number, line in enumerate(lines, 1):
         place = SourceLocation(str(path), number)
         try:
-            caption = " ".join(line.decode("utf-8").split())
+            caption = caption_of(line.decode("utf-8"))
         except UnicodeDecodeError:
             problems.add("utf-8", place.problem("not UTF-8", "Convert the file to UTF-8."))
             continue
@@ -273,6 +295,18 @@ def looks_like(root: Path) -> Layout | None:
             options["dev_images"] = 1000
     except DataError:
         pass
+    if (per_image := _seen_per_image(root)) not in (0, 5):
+        options["texts_per_image"] = per_image
     needed = ["train", "dev", *([] if test == "none" else [test])]
     files = [f"{stem}_{kind}" for stem in needed for kind in ("ims.npy", "caps.txt")]
     return layout_of(root, files, [f"{stem}_ids.txt" for stem in needed], options)
+
+
+def _seen_per_image(root: Path) -> int:
+    """The number of captions per image that the files of the training split show; 0 if they do not fit together."""
+    captions = read_captions(root / "train_caps.txt", Problems())
+    try:
+        rows = open_array(root / "train_ims.npy")
+    except DataError:
+        return 0
+    return captions_per_image(rows, len(captions), 5) if captions and rows.ndim == 3 and len(rows) else 0

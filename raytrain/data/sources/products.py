@@ -12,18 +12,21 @@ call results "attribute-derived".
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.json_files import read_json, strings_of, text_of
 from raytrain.data.annotations.layouts import Layout, layout_of
+from raytrain.data.annotations.placement import with_listed_images
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, write
 from raytrain.data.problems import Problems
 from raytrain.data.storage import root_of
 from raytrain.data.table import Table
 from raytrain.data.table.schema import SPLITS
+from raytrain.errors import DataError
 
 
 def build(
@@ -84,4 +87,9 @@ def looks_like(root: Path) -> Layout | None:
     """The layout of a folder with products.json; None for another folder."""
     if not (root / "products.json").is_file():
         return None
-    return layout_of(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])
+    layout = layout_of(root, ["products.json", *(f"triplets.{split}.json" for split in SPLITS), "images/"])
+    try:
+        items, _ = read_products(root / "products.json", Problems())
+    except DataError as error:
+        return layout and replace(layout, missing=[str(error.problems[0])])
+    return with_listed_images(layout, root / "images", (item.file for item in items))

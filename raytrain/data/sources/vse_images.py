@@ -12,18 +12,20 @@ Chen et al., "Learning the Best Pooling Strategy for Visual Semantic Embedding",
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raytrain.data.annotations.items import Item, open_image_root, write_items
 from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.layouts import KNOWN, Layout, layout_of
+from raytrain.data.annotations.placement import with_listed_images
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
 from raytrain.data.sources.precomp import read_captions, read_ids
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing
-from raytrain.errors import Problem, UsageError
+from raytrain.errors import DataError, Problem, UsageError
 
 _FIX = "Get the lists and id_mapping.json from one source."
 
@@ -98,6 +100,12 @@ def _read(
     if not file.is_file():
         problems.add("ids", Problem(str(file), None, "not found", _FIX))
         return []
+    ids = {line for line in file.read_text(encoding="utf-8", errors="replace").split("\n") if line.strip()}
+    if ids and len(captions) % len(ids) == 0 and len(captions) // len(ids) != texts:
+        what = f"{len(captions):,} captions for {len(ids):,} image ids: {len(captions) // len(ids)} per image"
+        fix = f"Build with texts_per_image={len(captions) // len(ids)}, or get the lists from one source."
+        problems.add("count", Problem(str(folder / f"{stem}_caps.txt"), len(captions), what, fix))
+        return []
     if len(captions) % texts:
         what = f"{len(captions):,} captions end here, which is no multiple of {texts} per image"
         problems.add("count", Problem(str(folder / f"{stem}_caps.txt"), len(captions), what, _FIX))
@@ -129,4 +137,9 @@ def looks_like(root: Path) -> Layout | None:
     )
     needed = ["train", "dev", *([] if test == "none" else [test])]
     files = [f"{list_folder}{stem}_{kind}.txt" for stem in needed for kind in ("ids", "caps")]
-    return layout_of(root, ["id_mapping.json", *files, f"{folder}/"], options=options, certainty=KNOWN)
+    layout = layout_of(root, ["id_mapping.json", *files, f"{folder}/"], options=options, certainty=KNOWN)
+    try:
+        paths = read_json(root / "id_mapping.json", dict, _FIX).values()
+    except DataError as error:
+        return layout and replace(layout, missing=[str(error.problems[0])])
+    return with_listed_images(layout, root / folder, (path for path in paths if isinstance(path, str)))

@@ -3,9 +3,11 @@
     train-000000.tar     000000.jpg  000000.txt  000000.json    000001.jpg  000001.txt ...
     val/000000.tar       ...
 
-Captions are a sample's .txt members, else those in its .json (under `caption`, `captions` or `text`). Shards are read
-sequentially, with one sample in memory at a time. Images are written to the table's own images/, byte for byte, once
-their format is checked, under names made of their content. Members of other types are not read; table.json counts them.
+Captions are a sample's .txt (or .caption, .text) members, else those in its .json (under `caption`, `captions` or
+`text`). Shards are read sequentially, with one sample in memory at a time; the members of a sample follow each other.
+Keys are unique within a shard; where shards repeat them, an image's id is `shard/key`. Images are written to the
+table's own images/, byte for byte, once their format is checked, under names made of their content. Members of other
+types, and what a Mac leaves in an archive (._0001.jpg), are not read; table.json counts them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +27,7 @@ from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.layouts import MARKED, Layout
 from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_in, split_of, with_split
 from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from raytrain.data.paths import check_relative, open_binary
+from raytrain.data.paths import check_relative, files_below, is_litter, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -34,6 +36,8 @@ MAX_MEMBERS = 5_000_000  # per shard
 MAX_TEXT_BYTES = 16 * 2**20
 _FIX = "Get the shard again, or write it again."
 _JSON_KEYS = ("caption", "captions", "text")
+_TEXT_SUFFIXES = (".txt", ".caption", ".text", ".cap")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 @dataclass
@@ -90,7 +94,8 @@ def build(
             for sample in samples(path, problems, ignored):
                 record = _record(sample, text, lines, problems)
                 if record is not None:
-                    yield with_split(record, stated)
+                    scope = path.relative_to(folder).with_suffix("").as_posix()
+                    yield with_split(replace(record, scope=scope), stated)
 
     source: dict[str, Any] = {"name": "webdataset", "shards": len(paths), "text": text, "ignored_members": ignored}
     return write_records(out, source, records(), shares, problems, None)
@@ -104,7 +109,14 @@ def shards(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the shards with --root."))
-    paths = sorted(path for path in folder.rglob("*.tar") if path.is_file())
+    files = sorted(path for path in files_below(folder) if path.is_file())
+    paths = [path for path in files if path.suffix == ".tar"]
+    compressed = [path for path in files if path.name.lower().endswith(_COMPRESSED)]
+    if compressed and not paths:
+        what = f"{compressed[0].name} is compressed"
+        raise DataError(
+            Problem(str(folder), None, what, "Decompress the shards to .tar: images are compressed already.")
+        )
     if not paths:
         raise DataError(Problem(str(folder), None, "no *.tar in or below it", "Put the shards there, uncompressed."))
     return paths
@@ -122,18 +134,24 @@ def samples(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[_
         DataError: the shard is broken or truncated; the samples before that place have been yielded.
     """
     sample: _Sample | None = None
+    seen: set[str] = set()
     for row, name, content in _members(path, problems, ignored):
         key, suffix = _split_name(name)
         if sample is None or sample.key != key:
             if sample is not None:
                 yield sample
             sample = _Sample(key, SourceLocation(str(path), row))
+            if key in seen:
+                what = f"member {name[:80]!r} belongs to {key[:80]!r}, whose other members do not precede it directly"
+                fix = "Write the shard with its members sorted by name (tar --sort=name)."
+                problems.add(f"apart {path}", Problem(str(path), row, what, fix))
+            seen.add(key)
         if suffix.endswith(IMAGE_SUFFIXES):
             sample.images.append((name, content))
             continue
         try:
             text = content.decode("utf-8")
-            if suffix.endswith(".txt"):
+            if suffix.endswith(_TEXT_SUFFIXES):
                 sample.texts.append(text)
                 continue
             facts = json.loads(text)
@@ -173,7 +191,7 @@ def _members(path: Path, problems: Problems, ignored: Counter[str]) -> Iterator[
             except Exception as error:
                 raise DataError(place.problem(f"broken from here on: {error}", _FIX)) from None
             if content is not None:
-                yield row, member.name, content
+                yield row, str(PurePosixPath(member.name)), content
             row += 1
         # tarfile ends silently where there is no valid header; a complete archive ends with blocks of zeros
         file.seek(archive.offset)
@@ -200,11 +218,14 @@ def _content(
         return None
     if member.isdir():
         return None
+    if is_litter(member.name):
+        ignored["litter"] += 1
+        return None
     if not member.isreg() or member.issparse():
         problems.add("kind", place.problem(f"{name}: a link, device or sparse file; only plain files are read", _FIX))
         return None
     suffix = _split_name(member.name)[1]
-    if not suffix.endswith((*IMAGE_SUFFIXES, ".txt", ".json")):
+    if not suffix.endswith((*IMAGE_SUFFIXES, *_TEXT_SUFFIXES, ".json")):
         ignored[suffix or PurePosixPath(member.name).name] += 1
         return None
     limit = MAX_IMAGE_BYTES if suffix.endswith(IMAGE_SUFFIXES) else MAX_TEXT_BYTES
@@ -253,10 +274,12 @@ def looks_like(root: Path) -> Layout | None:
     """The layout of a folder with *.tar in or below it; None for another folder."""
     try:
         paths = shards(root)
-    except DataError:
-        return None
+    except DataError as error:
+        is_compressed = "is compressed" in error.problems[0].what
+        return Layout([], [f"{error.problems[0].what}: {error.problems[0].fix}"], {}, MARKED) if is_compressed else None
     stated = [_stated(root, path) for path in paths]
-    options = {} if len({split_of(name) for name in stated} - {None}) > 1 else {"val": "0.1", "test": "0.1"}
+    splits = {split_of(name) for name in stated}
+    options = {} if "val" in splits else {"val": 0.1} if "test" in splits else {"val": 0.1, "test": 0.1}
     descriptions = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
     suffixes: Counter[str] = Counter()
     try:
@@ -265,6 +288,6 @@ def looks_like(root: Path) -> Layout | None:
     except DataError as error:
         return Layout(descriptions, [str(error.problems[0])], options, MARKED)
     descriptions.append(f"members {', '.join(sorted(suffixes))}")
-    needed = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (".txt", ".json")}
+    needed = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (*_TEXT_SUFFIXES, ".json")}
     missing = [what for what, allowed in needed.items() if not any(name.endswith(allowed) for name in suffixes)]
     return Layout(descriptions, missing, options, MARKED)

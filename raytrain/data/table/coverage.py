@@ -120,6 +120,33 @@ def notes(table: Table, split: str) -> list[str]:
     return result
 
 
+_REMARKS = {
+    "bad_rows": "rows that cannot be read, left out",
+    "empty_texts": "empty captions, left out",
+    "repeated_texts": "captions that repeat an earlier one of their image, kept once",
+    "repeated_images": "images with the bytes of another one",
+    "copies_across_splits": "images with the bytes of one in another split",
+    "unlisted_images": "image files that are not listed",
+    "respelled_images": "images whose names are spelled otherwise in the annotations",
+    "features_without_captions": "features without a caption, left out",
+}
+
+
+def remarks_on(table: Table) -> list[str]:
+    """Sentences for the person who builds a table: what its sources hold that is left out, read otherwise or shared."""
+    source, remarks = table.description.source, []
+    for name, words in _REMARKS.items():
+        if count := source.get(name, 0):
+            example = f" ({source['first_bad_rows'][0]})" if name == "bad_rows" else ""
+            remarks.append(f"{words}: {count:,}{example}")
+    if shared := source.get("shared_texts"):
+        across = f", {shared['across_splits']:,} of them across splits" if shared["across_splits"] else ""
+        remarks.append(f"captions that several images share: {shared['captions']:,}{across}")
+    if unused := source.get("unused_columns"):
+        remarks.append(f"columns that are not read: {', '.join(unused[:20])}")
+    return remarks
+
+
 def check_accounts(table: Table, problems: Problems) -> None:
     """Adds the contradictions between a table's accounts and its contents."""
     file, missing = str(table.path / "table.json"), table.description.missing

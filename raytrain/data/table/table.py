@@ -15,6 +15,7 @@ another encoder.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -143,7 +144,7 @@ class Table:
         if name not in features or features[name].kind != kind:
             raise UsageError(
                 f"{self.path} has no {kind} feature '{name}'. It has: {self.has()}. "
-                f"Add one with `raytrain data encode {self.path} --backbone NAME`."
+                f"Add one with `raytrain data encode {shlex.quote(str(self.path))} --backbone NAME`."
             )
         return features[name]
 

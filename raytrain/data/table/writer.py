@@ -20,6 +20,7 @@ from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import Missing
 from raytrain.data.table.description import FeatureEntry, FileName, TableDescription, fingerprint_of
 from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, TEXTS, Gallery
+from raytrain.data.table.shared_captions import shared_captions
 from raytrain.data.table.table import Table
 from raytrain.data.table.test_guard import OPENINGS
 from raytrain.errors import RefusedError, UsageError
@@ -89,6 +90,8 @@ class TableWriter:
                 self.splits[name] = {"items": int((names == name).sum()), "texts": int((names[owner] == name).sum())}
         self.tables: dict[FileName, pa.Table] = {"items.arrow": items, "texts.arrow": texts}
         self.composed: dict[str, Gallery] = {}
+        if queries is None and (shared := shared_captions(texts["text"].to_pylist(), owner, names)):
+            self.source["shared_texts"] = shared
         if queries is not None:
             assert queries.schema == QUERIES
             self.tables["queries.arrow"] = queries

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raytrain.data.annotations.columns import Columns, records_of, texts_of, word_of
+from raytrain.data.annotations.columns import Columns, records_of, text_columns, texts_of, unused_columns, word_of
 from raytrain.data.annotations.records import Record, SourceLocation
 from raytrain.data.build import build
 from raytrain.data.problems import Problems
@@ -123,3 +123,32 @@ def test_images_inside_rows_need_a_source_that_takes_them() -> None:
 
 def test_a_file_without_rows_is_a_problem() -> None:
     assert records([]) == ([], [(None, "no rows")])
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        (["image", "caption_0", "caption_1", "caption_10"], ["caption_0", "caption_1", "caption_10"]),
+        (["Caption 1", "Caption 2", "split"], ["Caption 1", "Caption 2"]),
+        (["caption", "caption_1", "title"], ["caption", "caption_1"]),
+        (["text", "caption"], ["text"]),
+        (["comment_number", "comment"], ["comment"]),
+        (["image", "x"], []),
+    ],
+)
+def test_a_series_of_columns_is_taken_as_a_whole(columns: list[str], texts: list[str]) -> None:
+    assert text_columns(columns) == texts
+
+
+def test_columns_that_are_not_read_are_listed() -> None:
+    columns = Columns(text="caption_0,caption_1", group="kind")
+    assert unused_columns(["image", "caption_0", "caption_1", "caption_2", "kind", "split", "nr"], columns) == [
+        "caption_2",
+        "nr",
+    ]
+
+
+@pytest.mark.parametrize(("sign", "word"), [("\t", "tab"), (";", "semicolon"), ("|", "pipe")])
+def test_one_column_with_a_delimiter_in_its_name_names_the_option(sign: str, word: str) -> None:
+    with pytest.raises(DataError, match=f"separated by {word}: build with delimiter={word}"):
+        Columns().check({f"image{sign}text": "x"}, "made.csv", 1)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from raytrain.data.annotations.grouping import RecordGroups
-from raytrain.data.annotations.records import Record, Shares, SourceLocation
+from raytrain.cli.main import main
 from raytrain.data.build import build
-from raytrain.data.problems import Problems
+from raytrain.data.table import Table
+from raytrain.data.table.coverage import remarks_on
 from raytrain.errors import DataError, UsageError
 from tests.data import own
 from tests.data.own import json_lines, picture, put
@@ -111,45 +111,36 @@ def test_a_list_of_captions_may_repeat_itself(tmp_path: Path) -> None:
     assert len(build("captions", root, tmp_path / "table").texts) == 4
 
 
-def record(row: int, text: str, **fields: Any) -> Record:
-    return Record(SourceLocation("rows.csv", row), [text], **fields)
-
-
-@pytest.mark.parametrize(
-    ("second", "what"),
-    [
-        ({"file": "1.png"}, "image id 'a' has another image in row 0"),
-        ({"split": "val"}, "image 'a' is of split 'val' here and of 'train' in row 0"),
-        ({"group": "h"}, "image 'a' is of group 'h' here and of 'g' in row 0"),
-        ({"split": "holdout"}, "split 'holdout', allowed are train"),
-    ],
-)
-def test_rows_of_an_image_that_contradict_each_other_are_problems(
-    second: dict[str, str], what: str, tmp_path: Path
+def test_rows_that_cannot_be_read_are_named_and_a_share_of_them_may_be_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own.put_pictures(tmp_path, 2)
-    problems = Problems()
-    groups = RecordGroups(problems, tmp_path, tmp_path / "shipped", 0.0)
-    first = {"id": "a", "file": "0.png", "split": "train", "group": "g"}
-    groups.add(record(0, "x", **first))
-    groups.add(record(1, "y", **{**first, **second}))
-    assert [(problem.row, problem.what.startswith(what)) for problem in problems.list()] == [(1, True)]
+    root = own.captions(tmp_path / "root")
+    put(root / "captions.csv", own.as_csv(own.rows_of_captions()) + "7.png\n")
+    words = ["data", "build", "captions", "--root", str(root), "--out", str(tmp_path / "t")]
+    assert main([*words, "--allow-missing", "0.05"]) == 3
+    assert "row 18: 1 fields separated by comma, the header has 3" in capsys.readouterr().err
+    assert main([*words, "--allow-missing", "0.06"]) == 0
+    assert "rows that cannot be read, left out: 1 (captions.csv, row 18: 1 fields" in capsys.readouterr().out
+    source = Table(tmp_path / "t").description.source
+    assert (source["bad_rows"], source["rows"]) == (1, 16)
 
 
-def test_an_image_is_known_by_its_id_its_file_its_content_or_its_row(tmp_path: Path) -> None:
-    own.put_pictures(tmp_path, 1)
-    digest = hashlib.sha256(picture(5)).hexdigest()
-    groups = RecordGroups(Problems(), tmp_path, tmp_path / "shipped", 1.0)
-    for number, fields in enumerate(({"id": "a", "file": "0.png"}, {"file": "./0.png"}, {"data": picture(5)}, {})):
-        groups.add(record(number, "x", split="train", **fields))
-    assert list(groups.images) == ["a", "0.png", digest[:16], "rows.csv#3"]
+@pytest.mark.parametrize("name", ["copy.png", "sub/1.png"])
+def test_a_picture_under_two_names_in_two_splits_is_refused(name: str, tmp_path: Path) -> None:
+    root = own.captions(tmp_path / "root")
+    put(root / "images" / name, picture(0))  # of train
+    rows = [*own.rows_of_captions(), {"image": name, "text": "x", "split": "val"}]
+    put(root / "captions.csv", own.as_csv(rows))
+    with pytest.raises(DataError, match=rf"row 18: image '{name}' is in val, its copy '0\.png' .* row 2\) in train"):
+        build("captions", root, tmp_path / "table")
+    rows[-1]["split"] = "train"
+    put(root / "captions.csv", own.as_csv(rows))
+    assert build("captions", root, tmp_path / "table").description.source["repeated_images"] == 1
 
 
-def test_a_picture_without_a_caption_is_not_left_in_the_table(tmp_path: Path) -> None:
-    groups = RecordGroups(Problems(), None, tmp_path / "shipped", 0.5)
-    groups.add(record(0, "x", id="a", data=picture(0), split="train"))
-    groups.add(record(1, " ", id="b", data=picture(1), split="train"))
-    counts = groups.finish(Shares(allow_missing=0.5))
-    assert counts == {"rows": 2, "empty_texts": 1, "repeated_texts": 0, "repeated_images": 0}
-    assert [path.read_bytes() for path in (tmp_path / "shipped").rglob("*.png")] == [picture(0)]
-    assert (groups.missing.ids, dict(groups.missing.because)) == (["b"], {"no caption": 1})
+def test_columns_that_are_not_read_are_told(tmp_path: Path) -> None:
+    root = own.captions(tmp_path / "root")
+    put(root / "captions.csv", own.as_csv([{**row, "text_2": "more"} for row in own.rows_of_captions()]))
+    table = build("captions", root, tmp_path / "table")
+    assert table.description.source["unused_columns"] == ["text_2"]
+    assert remarks_on(table) == ["columns that are not read: text_2"]

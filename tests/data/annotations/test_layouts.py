@@ -14,7 +14,6 @@ from raytrain.data.annotations.layouts import (
     column_named,
     describe_match,
     image_files,
-    image_folder,
     layout_of,
 )
 from tests.data.own import put
@@ -75,21 +74,6 @@ def test_many_files_are_counted_and_folders_still_named(root: Path) -> None:
     assert layout is not None
     assert layout.found == ["7 files (part0.json, ...)", "images/ (2 images)"]
     assert layout_of(root, names[:6]) == Layout(names[:6])
-
-
-def test_the_folder_of_annotated_images_is_searched_images_first(root: Path) -> None:
-    put(root / "2.png", "x")
-    assert image_folder(root, ["2.png"]) == "images"
-    assert image_folder(root, ["images/2.png"]) == "."
-    assert image_folder(root, ["absent.png", "1.txt"]) == "notes"
-    assert image_folder(root, ["absent.png"]) is None
-    assert image_folder(root, []) is None
-
-
-def test_names_that_no_file_can_have_are_in_no_folder(root: Path) -> None:
-    for name in ("", "/etc/passwd", "x\0y", "x" * 5000):
-        assert image_folder(root, [name]) is None
-        assert image_folder(root, ["2.png", name]) == "images"
 
 
 def test_a_column_is_found_by_the_first_likely_name_in_any_case() -> None:

@@ -50,3 +50,14 @@ def test_shares_must_leave_images_to_train_on(shares: tuple[float, float]) -> No
 
 def test_no_share_at_all_is_allowed() -> None:
     assert Shares() == Shares(0.0, 0.0, 0.0)
+
+
+def test_few_names_have_every_split_that_is_drawn_and_many_keep_theirs() -> None:
+    names = [str(number) for number in range(1000)]
+    drawn = Shares(val=0.1, test=0.1).draw(names)
+    assert all(70 < list(drawn.values()).count(split) < 130 for split in ("val", "test"))
+    assert drawn == Shares(val=0.1, test=0.1).draw(reversed(names))
+    for count in (3, 5, 8):
+        assert set(Shares(val=0.01, test=0.01).draw(names[:count]).values()) == {"train", "val", "test"}
+    assert set(Shares(val=0.01, test=0.01).draw(["a", "b"]).values()) == {"train", "test"}
+    assert Shares(val=0.1).draw([]) == {}

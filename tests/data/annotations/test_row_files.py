@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.data.annotations import row_files
-from raytrain.data.annotations.row_files import columns_of, files_in, read_rows, text_lines
+from raytrain.data.annotations.row_files import columns_of, files_in, read_rows
 from raytrain.data.build import build
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError
@@ -81,7 +80,7 @@ def test_a_row_has_the_number_of_its_first_line_and_bad_rows_are_skipped(tmp_pat
     path = put(tmp_path / "x.csv", 'a,b\n1,"two\nlines"\n\n3\n4,5\n')
     rows, problems = rows_of(path)
     assert rows == [(2, {"a": "1", "b": "two\nlines"}), (6, {"a": "4", "b": "5"})]
-    assert problems == [(5, "1 fields, the header has 2")]
+    assert problems == [(5, "1 fields separated by comma, the header has 2")]
 
 
 def test_a_delimiter_may_be_named_and_tsv_has_no_quoting(tmp_path: Path) -> None:
@@ -106,14 +105,6 @@ def test_lines_that_are_no_objects_or_no_utf_8_become_problems(tmp_path: Path) -
     assert [what.split(":")[0] for _, what in problems] == [
         "list, expected an object", "not JSON", "not JSON", "not UTF-8",
     ]  # fmt: skip
-
-
-def test_a_line_that_is_too_long_ends_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_files, "MAX_LINE_BYTES", 10)
-    path, problems, lines = put(tmp_path / "x.txt", "ten bytes\n" + "x" * 11), Problems(), []
-    with pytest.raises(DataError, match="row 2: a line of more than 10 bytes"):
-        lines += text_lines(path, problems)
-    assert list(text_lines(put(path, "ten bytes\n"), problems)) == [(1, "ten bytes\n")]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def annotations(root: Path, change: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "row", "what"),
     [
-        (lambda whole: whole["images"][1].update(id="x"), 1, "image without a number"),
+        (lambda whole: whole["images"][1].update(id=1.5), 1, "image without a number"),
         (lambda whole: whole["images"][1].update(id=9), 1, "image 9 appears twice"),
         (lambda whole: whole["images"][0].update(file_name="../../x.jpg"), 0, "climbs out"),
         (lambda whole: whole["annotations"][2].update(caption=" "), 2, "caption without"),

@@ -98,7 +98,7 @@ def test_a_link_out_of_the_image_folder_is_refused(root: Path, tmp_path: Path) -
 
 def test_all_problems_of_a_file_are_listed_at_once(tmp_path: Path) -> None:
     entries = [
-        entry(0, "training"),
+        entry(0, "holdout"),
         entry(1, "train", sentences=[]),
         entry(2, "val", sentences=[{"raw": "  "}, {"raw": "x"}]),
         {"split": "train"},
@@ -107,7 +107,7 @@ def test_all_problems_of_a_file_are_listed_at_once(tmp_path: Path) -> None:
     del entries[4]["split"]
     problems = refused(tmp_path, entries)
     assert sorted((p.row, p.what.split(": ")[-1][:12]) for p in problems) == [
-        (0, "split 'train"), (1, "no caption"), (2, "caption 0 is"), (3, "entry withou"), (4, "split 'missi"),
+        (0, "split 'holdo"), (1, "no caption"), (2, "caption 0 is"), (3, "entry withou"), (4, "split 'missi"),
     ]  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_it_is_detected_beside_the_arrays(tmp_path: Path) -> None:
         ("dev_ids.txt", "103\n103\n101\n", "dev_ids.txt", 2, "appears twice"),
         ("dev_ids.txt", "103\n101\n1\n", "dev_ids.txt", 3, "is in train_ids.txt, row 2 too"),
         ("dev_ids.txt", "103\n101\n7\n", "dev_ids.txt", 3, "has no path in id_mapping.json"),
-        ("dev_caps.txt", "a\nb\nc\n", "dev_caps.txt", 3, "3 captions end here, which is no multiple of 5 per image"),
+        ("dev_caps.txt", "a\nb\nc\n", "dev_caps.txt", 3, "3 captions for 3 image ids: 1 per image"),
         ("dev_caps.txt", "a\nb\n\nd\ne\n" * 3, "dev_caps.txt", 3, "empty caption"),
     ],
 )

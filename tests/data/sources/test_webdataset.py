@@ -166,7 +166,9 @@ def test_a_sample_is_the_members_with_one_name_up_to_its_first_dot(tmp_path: Pat
         ("a/0", 3, [], ["z"], {}),  # members that are apart are two samples
         ("", 4, [(".png", b"2")], [], {}),
     ]
-    assert not problems
+    assert [(problem.row, problem.what.partition(",")[0]) for problem in problems.list()] == [
+        (3, "member 'a/0.txt' belongs to 'a/0'")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""Rows of JSON in every form that people write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrain.data.annotations.json_rows import json_rows
+from raytrain.data.problems import Problems
+from raytrain.errors import DataError
+from tests.data.own import json_lines, put
+
+ROWS: list[dict[str, Any]] = [{"image": "1.png", "text": ["a", "b"]}, {"image": "2.png", "text": ["c"]}]
+BY_NAME = {row["image"]: row["text"] for row in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [(json_lines(ROWS), 1), (json.dumps(ROWS), 0), (json.dumps(ROWS, indent=1), 0), (json.dumps(BY_NAME, indent=1), 0)],
+    ids=["lines", "array", "indented", "names"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_content_decides_how_a_json_is_read(content: str, first: int, encoding: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "x.json", content.encode(encoding))
+    assert list(json_rows(path, Problems())) == list(enumerate(ROWS, first))
+
+
+def test_a_jsonl_may_be_an_array_or_have_arrays_among_its_lines(tmp_path: Path) -> None:
+    assert [row for _, row in json_rows(put(tmp_path / "x.jsonl", json.dumps(ROWS)), Problems())] == ROWS
+    problems = Problems()
+    assert list(json_rows(put(tmp_path / "y.jsonl", '[1]\n{"a": 1}\n'), problems)) == [(2, {"a": 1})]
+    assert [(problem.row, problem.what) for problem in problems.list()] == [(1, "list, expected an object")]
+
+
+def test_entries_that_are_no_objects_are_problems(tmp_path: Path) -> None:
+    problems = Problems()
+    assert list(json_rows(put(tmp_path / "x.json", '[{"a": 1}, 3]'), problems)) == [(0, {"a": 1})]
+    assert [(problem.row, problem.what) for problem in problems.list()] == [(1, "int, expected an object")]
+
+
+@pytest.mark.parametrize("content", ['{"images": [{"id": 1}], "annotations": []}', "3", "", "{", "[" * 10**5])
+def test_other_json_is_refused(content: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        list(json_rows(put(tmp_path / "x.json", content), Problems()))

@@ -1,0 +1,77 @@
+"""How a folder's files of rows are read; tests/data/test_detect.py builds what this finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout
+from raytrain.data.annotations.row_detection import layout_of_rows
+from tests.data import own
+from tests.data.own import put
+
+
+def layout(root: Path, content: str, name: str = "list.csv", count: int = 2) -> Layout | None:
+    own.put_pictures(root / "images", count)
+    return layout_of_rows(put(root / name, content).parent)
+
+
+def test_columns_are_known_by_their_content_rather_than_their_names(tmp_path: Path) -> None:
+    """`file` holds where the row comes from, `title` a number."""
+    content = "file,title,pic,said,split\n" + "".join(f"x,{n},{n}.png,a red dog,train\n" for n in range(2))
+    found = layout(tmp_path, content)
+    assert found and (found.options["image"], found.options["text"]) == ("pic", "title")
+    content = "file,pic,said,split\n" + "".join(f"x,{n}.png,a red dog,train\n" for n in range(2))
+    found = layout(tmp_path, content)
+    assert found and (found.options["image"], found.options["text"]) == ("pic", "said")
+    assert (found.certainty, found.options["val"], found.options["test"]) == (MARKED, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("splits", "options", "missing"),
+    [
+        (["train", "val"], {}, []),
+        (["training", "test"], {"val": 0.1}, []),
+        (["train", "train"], {"val": 0.1, "test": 0.1}, []),
+        (["", ""], {"val": 0.1, "test": 0.1}, []),
+        (["", "val"], {}, ["splits: some rows state none"]),
+    ],
+)
+def test_splits_that_no_row_states_are_drawn(
+    splits: list[str], options: dict[str, float], missing: list[str], tmp_path: Path
+) -> None:
+    content = "image,text,split\n" + "".join(f"{n}.png,a dog,{split}\n" for n, split in enumerate(splits))
+    found = layout(tmp_path, content)
+    assert found and (found.options, found.missing) == (options, missing)
+
+
+def test_files_of_other_columns_are_named_and_not_read(tmp_path: Path) -> None:
+    put(tmp_path / "b.csv", "photo,title,split\n1.png,a dog,train\n")
+    put(tmp_path / "notes.txt", "image of a dog\nand a cat\n")
+    found = layout(tmp_path, "image,text,split\n0.png,a dog,val\n", "a.csv")
+    assert found and found.options == {"file": "a.csv"}
+    assert found.found[-1] == "not read: b.csv (file=NAME reads one)"
+
+
+def test_a_few_unusable_rows_are_allowed_for_and_many_are_to_be_mended(tmp_path: Path) -> None:
+    rows = "".join(f"{n}.png,a dog,{'val' if n % 2 else 'train'}\n" for n in range(40))
+    found = layout(tmp_path / "few", f"image,text,split\n{rows}40.png\n", count=40)
+    assert found and (found.options, found.missing) == ({"allow_missing": 0.025}, [])
+    assert "1 of 41 rows cannot be read (row 42: 1 fields separated by comma, the header has 3)" in found.found
+    found = layout(tmp_path / "many", f"image,text,split\n{rows}", count=30)
+    assert found and found.missing == [
+        "10 of 40 listed images are not there (such as 30.png): mend them, or build with allow_missing=0.25 or more"
+    ]
+
+
+def test_without_any_image_it_is_a_guess(tmp_path: Path) -> None:
+    found = layout_of_rows(put(tmp_path / "a.csv", "image,text,split\n0.png,a dog,val\n").parent)
+    assert found and (found.certainty, found.missing) == (GUESSED, ["images, such as 0.png"])
+
+
+@pytest.mark.parametrize("content", ["", "a\n", "a,b\n1,2\n", "id,name\nx y,z\n", '{"a": 1}', "\0\0\0\0"])
+def test_other_files_are_no_layout(content: str, tmp_path: Path) -> None:
+    for name in ("a.csv", "a.json", "a.txt", "a.parquet"):
+        put(tmp_path / name, content)
+    assert layout_of_rows(tmp_path) is None
