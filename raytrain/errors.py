@@ -37,6 +37,11 @@ class Problem:
         return asdict(self)
 
 
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems without repetitions, in their order: a file may be read more than once."""
+    return list(dict.fromkeys(problems))
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a sentence on a name that does not exist: "; did you mean 'lr'?", or "." where no name is close."""
     close = difflib.get_close_matches(name, list(names), n=1)

@@ -1,4 +1,4 @@
-"""File operations: atomic writes, JSON files as models, sha256 hashes, locks, and errors that explain a full disk."""
+"""File operations: atomic writes, JSON as values and as models, hashes, locks, errors that explain a full disk."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from raytrain.errors import DataError, DiskFullError, Problem
 
@@ -24,6 +27,57 @@ _FULL = {
     errno.EDQUOT: "the quota is used up",
     errno.EFBIG: "the file grows beyond what the file system or `ulimit -f` allows",
 }
+
+
+_LONG_NUMBER = re.compile(rb"\d{19}|[eE]\+?\d{3}")
+LARGEST_WHOLE_NUMBER = 2**63 - 1
+"""What a database column and a numpy array hold."""
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        OSError: it cannot be read; or it is a folder, a pipe, a socket or a device, which might never end.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
+
+
+def parse_json(data: bytes, allow_nan: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Every text in it can be written as UTF-8, and every number is finite and has at most 64 bits.
+
+    Args:
+        allow_nan: take the names NaN and Infinity, and numbers beyond float64, too.
+
+    Raises:
+        ValueError: it is none of that; the message says where.
+    """
+    if b"\\u0000" in data:
+        raise ValueError("a text holds a NUL character")
+    value = from_json(data, allow_inf_nan=allow_nan)
+    if _LONG_NUMBER.search(data):
+        _refuse_large_numbers(value, allow_nan)
+    return value
+
+
+def _refuse_large_numbers(value: Any, allow_nan: bool) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            _refuse_large_numbers(part, allow_nan)
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
+        raise ValueError(f"a whole number of {len(str(abs(value)))} digits; 64 bits are allowed")
+    elif value in (float("inf"), float("-inf")) and not allow_nan:
+        raise ValueError("a number beyond the range of float64")
 
 
 def sha256(path: Path) -> str:
@@ -54,23 +108,23 @@ def read_model(path: Path, kind: type[Model], fix: str) -> Model:
         DataError: the file cannot be read, or is no such model; each problem names the file and the field.
     """
     try:
-        return kind.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return kind.model_validate(parse_json(read_regular(path), allow_nan=True))
     except FileNotFoundError:
         raise
     except ValidationError as error:
-        raise DataError(
-            [
-                Problem(
-                    str(path),
-                    None,
-                    f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: {detail['msg']}",
-                    fix,
-                )
-                for detail in error.errors(include_url=False)
-            ]
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+        raise DataError([Problem(str(path), None, what, fix) for what in field_errors(error)]) from None
+    except OSError as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error.strerror or error}", fix)) from None
+    except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
+
+
+def field_errors(error: ValidationError) -> list[str]:
+    """A line per wrong field of a model: "field metrics.rsum: Input should be a finite number"."""
+    return [
+        f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: {detail['msg']}"
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from raytrain.cli.options import Experiment, Prices, Storage
+from raytrain.cli.terminal import print_skipped
 from raytrain.cli.verb import DATA, OUTPUT, Verbs, option, verb
+from raytrain.errors import Problem
 
 app = typer.Typer()
 track = typer.Typer(cls=Verbs, no_args_is_help=True, help="Send recorded runs to MLflow.")
@@ -45,10 +47,16 @@ def run_cost(
     from raytrain.review.terminal import print_costs
 
     price_table = prices_of(storage, prices)
-    journals = read_journals(Path(storage), experiment)
+    skipped: list[Problem] = []
+    journals = read_journals(Path(storage), experiment, skipped)
     costs, costs_of_runs = sweep_costs(journals, price_table), run_costs(journals, price_table)
     print_costs(costs, costs_of_runs if runs else None, price_table)
-    return {"sweeps": [cost.as_dict() for cost in costs], "runs": costs_of_runs}
+    print_skipped(skipped)
+    return {
+        "sweeps": [cost.as_dict() for cost in costs],
+        "runs": costs_of_runs,
+        "skipped": [problem.as_dict() for problem in skipped],
+    }
 
 
 @verb(track, "sync", "raytrain track sync --experiment emoji")

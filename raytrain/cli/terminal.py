@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from raytrain.errors import Problem
+
 
 def print_error(command: str, message: object) -> None:
     """`raytrain train: message` on stderr. The message is printed as it is: no markup, no line is broken."""
@@ -16,6 +18,14 @@ def print_error(command: str, message: object) -> None:
 
     text = Text.assemble((f"{command}: ", "bold red"), str(message))
     Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+def print_skipped(skipped: Sequence[Problem], shown: int = 20) -> None:
+    """Count and name on stderr what was left out of recorded runs, at most `shown` of them."""
+    if skipped:
+        places = [str(problem) for problem in skipped[:shown]]
+        more = [f"... and {len(skipped) - shown} more"] if len(skipped) > shown else []
+        print("\n".join([f"Left out {len(skipped)} damaged lines or files:", *places, *more]), file=sys.stderr)
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import Problem
 from raytrain.review.prices import Prices
 from raytrain.tracking.journal import Journal, run_folders
 from raytrain.tracking.run_record import first_start
@@ -120,9 +121,16 @@ class SweepCost:
         return {name: value for name, value in metrics.items() if value is not None}
 
 
-def read_journals(root: Path, experiment: str | None = None) -> dict[Path, list[dict[str, Any]]]:
-    """{folder: events} of every run and sweep under `<root>/<experiment>/`."""
-    return {folder: Journal(folder).read() for folder in run_folders(root, experiment)}
+def read_journals(
+    root: Path, experiment: str | None = None, skipped: list[Problem] | None = None
+) -> dict[Path, list[dict[str, Any]]]:
+    """{folder: events} of every run and sweep under `<root>/<experiment>/`.
+
+    Args:
+        skipped: where a problem is added for each line and file that is left out; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
+    return {folder: Journal(folder).read(skipped) for folder in run_folders(root, experiment, skipped)}
 
 
 def usages(journals: Mapping[Path, Events]) -> dict[Path, Usage]:
@@ -193,13 +201,14 @@ def usage(events: Events, worker: Mapping[str, float] | None = None, attendance:
 
 def attended(sweep: Events, runs: Sequence[Events]) -> list[Span]:
     """When the sweep's driver was running: each life up to its end, or to the last line before the next life."""
-    beginnings = [float(event["time"]) for event in sweep if event["event"] in BEGINNINGS]
+    beginnings = sorted(float(event["time"]) for event in sweep if event["event"] in BEGINNINGS)
     ends = [float(event["time"]) for event in sweep if event["event"] == "end"]
     signs = [float(e["time"]) for events in (sweep, *runs) for e in events if e["event"] in (*LIFE, "trial", "repeat")]
     spans = []
     for first, after in zip(beginnings, [*beginnings[1:], float("inf")], strict=True):
         end = next((time for time in ends if first <= time < after), None)
-        spans.append((first, max(time for time in signs if first <= time < after) if end is None else end))
+        last_sign = max((time for time in signs if first <= time < after), default=first)
+        spans.append((first, last_sign if end is None else end))
     return spans
 
 
@@ -228,7 +237,9 @@ def _sweep_cost(
     spans = attended(events, list(journals.values()))
     inferred = _slots(events, journals)
     slots_at = [
-        (float(e["time"]), int(e.get("slots", inferred))) for e in events if e["event"] in (*BEGINNINGS, "room")
+        (float(e["time"]), inferred if e.get("slots") is None else int(e["slots"]))
+        for e in events
+        if e["event"] in (*BEGINNINGS, "room")
     ]
     wall = sum(stop - first for first, stop in spans)
     until = [time for time, _ in slots_at[1:]] + [float("inf")]

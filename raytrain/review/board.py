@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from raytrain.errors import Problem
+
 Split = Literal["val", "test"]
 SPLITS: tuple[Split, ...] = ("val", "test")
 MetricGroup = tuple[str, tuple[str, ...]]
@@ -182,11 +184,13 @@ class Board:
         rows: best first within each table.
         counts: {status: runs}, those without a row included.
         curves: what one setting does, all else alike.
+        skipped: lines and files of runs that are damaged and were left out.
     """
 
     rows: list[Row]
     counts: dict[str, int]
     curves: list[Curve] = field(default_factory=list)
+    skipped: list[Problem] = field(default_factory=list)
 
     @property
     def tables(self) -> list[list[Row]]:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from raytrain.config import method_name
+from raytrain.errors import Problem
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.significance import recall_intervals
 from raytrain.review.board import METRICS, Board, Cost, Headline, Interval, Row, Scores, Split
@@ -48,7 +49,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
 
     Failed, pruned and unfinished runs are counted and have no row.
     """
-    records = read_runs(storage, experiment)
+    skipped: list[Problem] = []
+    records = read_runs(storage, experiment, skipped)
     by_setting: dict[str, list[ReviewedRun]] = {}
     for run in records:
         if run.status == "finished" and run.val:
@@ -56,7 +58,7 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     groups = [group for runs in by_setting.values() for group in _row_runs(_latest_per_seed(runs))]
     rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
     rows.sort(key=lambda row: (row.fingerprint, row.protocol, -(row.val.rsum or 0), row.runs))
-    board = Board(rows, dict(Counter(run.status for run in records)), curves_of(rows))
+    board = Board(rows, dict(Counter(run.status for run in records)), curves_of(rows), skipped)
     return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from raytrain.errors import Problem
 from raytrain.evaluation.report import read_evaluations
 from raytrain.review.accounting import Usage, read_journals, usages
 from raytrain.tracking.run_record import RunRecord, run_record
@@ -97,11 +98,18 @@ class ReviewedRun:
         return None
 
 
-def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[ReviewedRun]:
-    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
-    journals = read_journals(Path(storage), experiment)
+def read_runs(
+    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
+) -> list[ReviewedRun]:
+    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for.
+
+    Args:
+        skipped: where a problem is added for each line and file that is left out; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
+    journals = read_journals(Path(storage), experiment, skipped)
     return [
-        ReviewedRun(run_record(folder, journals[folder]), usage, read_evaluations(folder))
+        ReviewedRun(run_record(folder, journals[folder]), usage, read_evaluations(folder, skipped))
         for folder, usage in sorted(usages(journals).items())
     ]
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import distinct
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.columns import as_dict
 from raytrain.review.leaderboard import read_board
@@ -30,10 +31,12 @@ def write_leaderboard(
         prices: per hour, for money beside the seconds.
 
     Returns:
-        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...]}
+        {"rows": [...], "counts": {...}, "sweeps": what each took, "paths": [...], "skipped": damaged lines and files}
     """
     board = read_board(storage, experiment, prices)
     costs = sweep_costs(read_journals(Path(storage), experiment), prices)
+    sweeps = read_sweeps(storage, experiment, board.skipped)
+    page = to_html(board, sweeps, costs)
     print(to_text(board))
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +44,7 @@ def write_leaderboard(
         "md": to_markdown(board),
         "csv": to_csv(board),
         "tex": to_latex(board),
-        "html": to_html(board, read_sweeps(storage, experiment), costs),
+        "html": page,
     }
     paths = []
     for suffix, text in files.items():
@@ -55,4 +58,5 @@ def write_leaderboard(
         "counts": board.counts,
         "sweeps": [cost.as_dict() for cost in costs],
         "paths": paths,
+        "skipped": [problem.as_dict() for problem in distinct(board.skipped)],
     }

@@ -200,7 +200,7 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
     model, feed, saved = load_run(folder)
     table = unchanged_table(saved)
     openings = sum(
-        event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in events
+        event["event"] == "evaluation" and event["split"] == "test" and not event.get("rerank") for event in events
     )
     facts = {
         "split": split,
