@@ -87,6 +87,10 @@ class RefusedError(RaytrainError):
     exit_code = 4
 
 
+class TrackingError(RaytrainError):
+    """MLflow's store cannot be used. Runs never end by it: they go on, and their journals keep everything."""
+
+
 class NonFiniteError(RaytrainError):
     """A loss term or gradient became NaN or infinite; the message names the step and the term."""
 

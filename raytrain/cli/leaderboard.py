@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,10 +76,21 @@ def run_track_sync(
     ] = None,
 ) -> dict[str, Any]:
     """Replay to MLflow what it has missed, and end there the runs that were killed."""
-    from raytrain.tracking.mlflow import default_uri, prepare_store, sync_tree
+    from raytrain.tracking.mlflow import sync_tree
+    from raytrain.tracking.uri import check_uri, default_uri, without_password
 
-    uri = uri or default_uri(storage)
-    prepare_store(uri)
-    mirrored = sync_tree(storage, experiment, uri)
-    print(f"{len(mirrored)} runs of {experiment} mirrored to {uri}")
-    return {"uri": uri, "runs": len(mirrored)}
+    uri = check_uri(uri or default_uri(storage))
+    failed: list[Problem] = []
+    skipped: list[Problem] = []
+    mirrored = sync_tree(storage, experiment, uri, failed=failed, skipped=skipped)
+    print(f"{len(mirrored)} runs of {experiment} mirrored to {without_password(uri)}")
+    for problem in failed:
+        print(problem, file=sys.stderr)
+    print_skipped(skipped)
+    return {
+        "uri": uri,
+        "runs": len(mirrored),
+        "failed": [problem.as_dict() for problem in failed],
+        "skipped": [problem.as_dict() for problem in skipped],
+        "exit_code": 1 if failed else 0,
+    }
