@@ -22,7 +22,7 @@ from raytrain.errors import DataError, DiskFullError, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_FULL = {
+FULL_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
     errno.EFBIG: "the file grows beyond what the file system or `ulimit -f` allows",
@@ -207,7 +207,7 @@ def size(count: float) -> str:
 def _why_full(error: BaseException | None) -> str | None:
     """Why the disk is full, if the error or one in its chain of causes says so; else None."""
     while error is not None:
-        for number, why in _FULL.items():
+        for number, why in FULL_DISK.items():
             # safetensors writes in Rust: its error holds the number only in its text
             if (isinstance(error, OSError) and error.errno == number) or f"(os error {number})" in str(error):
                 return why

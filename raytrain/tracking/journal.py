@@ -23,6 +23,7 @@ every reader of many runs names it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -131,6 +132,8 @@ def run_folders(
         OSError: the storage cannot be listed; or an experiment, and `skipped` is None. A missing one has no runs.
     """
     root = Path(storage).expanduser().resolve()
+    if root.exists() and not root.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
     experiments = _entries(root) if experiment is None else [root / experiment]
     folders = []
     for folder in experiments:
