@@ -97,10 +97,15 @@ class Evaluation(Event):
     split: str
     protocol: str | None = None
     rerank: dict[str, Any] | None = None
+    file: str | None = None
+    digest: str | None = None
+    test_openings: Count | None = None
+    opening: dict[str, Scalar] | None = None
 
 
 class Rerank(Event):
     params: dict[str, Any] | None = None
+    files: dict[str, str] | None = None
     kind: str | None = None
 
 

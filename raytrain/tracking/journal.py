@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from raytrain.errors import DataError, Problem
+from raytrain.errors import Problem
 from raytrain.files import parse_json, read_regular
 from raytrain.tracking.events import why_no_event
 
@@ -81,17 +81,17 @@ class Journal:
             skipped: where a problem is added for each line that is left out, and for a journal that cannot be read.
 
         Raises:
-            DataError: the journal cannot be read, and `skipped` is None.
+            OSError: the journal cannot be read, and `skipped` is None.
         """
         try:
             lines = read_regular(self.path).split(b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            problem = Problem(str(self.path), None, f"not readable: {error.strerror or error}", UNREADABLE_FIX)
             if skipped is None:
-                raise DataError(problem) from None
-            skipped.append(problem)
+                raise
+            what = f"not readable: {error.strerror or error}"
+            skipped.append(Problem(str(self.path), None, what, UNREADABLE_FIX))
             return []
         events = []
         for number, line in enumerate(lines, start=1):

@@ -55,7 +55,7 @@ def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
 
     Raises:
         UsageError: a URI that names no lasting store, or MLflow is not installed.
-        DataError: the journal cannot be read.
+        OSError: the journal cannot be read.
         TrackingError: MLflow did not take it; the message says why.
     """
     folder = Path(folder).resolve()
