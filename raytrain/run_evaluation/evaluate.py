@@ -40,6 +40,7 @@ def evaluate_run(
     annotations: str | os.PathLike[str] | None = None,
     ranker: Ranker | None = None,
     diagnostics: bool = False,
+    table: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without re-ranking and with the temperatures searched for it.
 
@@ -52,6 +53,7 @@ def evaluate_run(
         annotations: folder of the CSV files of CxC, for coco/cxc.
         ranker: ranks the split instead of this process. Re-ranking needs all scores in one place and is left out.
         diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
+        table: folder of the run's table, where it was moved since training.
 
     Returns:
         {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
@@ -66,7 +68,7 @@ def evaluate_run(
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
-    run = _open_run(folder, split)
+    run = _open_run(folder, split, table)
     queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
     diagnosed = None
     if ranker is not None:
@@ -188,7 +190,7 @@ class _OpenedRun:
         )
 
 
-def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
+def _open_run(folder: str | os.PathLike[str], split: str, moved_to: str | os.PathLike[str] | None = None) -> _OpenedRun:
     """Open the run's best checkpoint, after the checks that keep its test numbers honest."""
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
@@ -197,8 +199,8 @@ def _open_run(folder: str | os.PathLike[str], split: str) -> _OpenedRun:
     record = run_record(folder, events)
     if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
-    model, feed, saved = load_run(folder)
-    table = unchanged_table(saved)
+    model, feed, saved = load_run(folder, Table(moved_to) if moved_to else None)
+    table = unchanged_table(saved, moved_to)
     openings = sum(
         event["event"] == "evaluation" and event["split"] == "test" and not event.get("rerank") for event in events
     )

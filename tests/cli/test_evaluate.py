@@ -48,6 +48,15 @@ def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytes
     assert asked == [("a", "val", None, None, {"diagnostics": False})] * 2
 
 
+def test_a_moved_table_is_handed_on_and_goes_without_shards(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "a", "--table", "elsewhere/t"]) == 0
+    assert asked == [("a", "val", None, None, {"diagnostics": False, "table": "elsewhere/t"})]
+    assert main(["evaluate", "a", "--table", "t", "--shards", "2"]) == 2
+    assert "--table goes without --shards" in capsys.readouterr().err
+
+
 def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--split", "test", "--protocol", "coco/cxc", "--annotations", "cxc", "--diagnostics", "--json"]
     assert main(["evaluate", "a", *flags, "b"]) == 0

@@ -16,7 +16,7 @@ from raytrain.config import RunConfig
 from raytrain.data.build import build
 from raytrain.data.table import AnySplit, Split, Table
 from raytrain.data.table.writer import add_feature
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.evaluation.protocols import cirr as cirr_protocol
 from raytrain.evaluation.protocols.protocols import Result, evaluate
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
@@ -107,6 +107,22 @@ def test_the_whole_split_is_evaluated_and_written(run: Path) -> None:
     (event,) = evaluations(run)
     assert (event["file"], event["rerank"]) == ("val.json", None)
     assert event["metrics"]["val/rsum"] == answer["metrics"]["rsum"]
+
+
+def test_a_table_that_was_moved_is_named_anew_and_has_to_be_the_same(run: Path, tmp_path: Path) -> None:
+    before = evaluate_run(run)
+    recorded = Path(checkpoint.load(checkpoint.best(run) or run).config.data.table)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    recorded.rename(moved)
+    try:
+        with pytest.raises(DataError, match=r"table\.json: not found.*--table FOLDER"):
+            evaluate_run(run)
+        assert evaluate_run(run, table=moved)["metrics"] == before["metrics"]
+        make_query_table(other)
+        with pytest.raises((RefusedError, UsageError, DataError)):
+            evaluate_run(run, table=other)
+    finally:
+        moved.rename(recorded)
 
 
 def test_openings_of_the_test_split_are_counted_and_those_of_others_are_not(run: Path) -> None:
