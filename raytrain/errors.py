@@ -47,6 +47,11 @@ class Problem:
         return asdict(self)
 
 
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems without repetitions, in their order: a file may be read more than once."""
+    return list(dict.fromkeys(problems))
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a sentence on a name that does not exist: "; did you mean 'lr'?", or "." where no name is close."""
     close = difflib.get_close_matches(name, list(names), n=1)
@@ -93,6 +98,10 @@ class RefusedError(RaytrainError):
     """A refused request: the test split during training, a comparison of different data, an open cluster."""
 
     exit_code = 4
+
+
+class TrackingError(RaytrainError):
+    """MLflow's store cannot be used. Runs never end by it: they go on, and their journals keep everything."""
 
 
 class NonFiniteError(RaytrainError):

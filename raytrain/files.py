@@ -1,4 +1,4 @@
-"""File operations: atomic writes, JSON files as models, sha256 hashes, locks, and errors that explain a full disk."""
+"""File operations: atomic writes, JSON as values and as models, hashes, locks, errors that explain a full disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from raytrain.errors import DataError, DiskFullError, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_FULL = {
+FULL_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota is used up",
     errno.EFBIG: "the file grows beyond what the file system or `ulimit -f` allows",
@@ -39,6 +40,9 @@ _SPECIAL = (
     (stat.S_ISBLK, errno.EINVAL, "is a device, not a file"),
 )
 MAX_SHOWN_FIELDS = 10
+_LONG_NUMBER = re.compile(rb"\d{19}|[eE]\+?\d{3}")
+LARGEST_WHOLE_NUMBER = 2**63 - 1
+"""What a database column and a numpy array hold."""
 
 
 def require_regular(path: str | os.PathLike[str]) -> None:
@@ -68,6 +72,43 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def plain_name(path: str | os.PathLike[str]) -> str:
     """The last part of a path in letters, digits, ".", "_" and "-", as in names of runs: "my data" -> "my-data"."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.")
+
+
+def read_regular(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file; raises OSError as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def parse_json(data: bytes, allow_nan: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Every text in it can be written as UTF-8, and every number is finite and has at most 64 bits.
+
+    Args:
+        allow_nan: take the names NaN and Infinity, and numbers beyond float64, too.
+
+    Raises:
+        ValueError: it is none of that; the message says where.
+    """
+    if b"\\u0000" in data:
+        raise ValueError("a text holds a NUL character")
+    value = from_json(data, allow_inf_nan=allow_nan)
+    if _LONG_NUMBER.search(data):
+        _refuse_large_numbers(value, allow_nan)
+    return value
+
+
+def _refuse_large_numbers(value: Any, allow_nan: bool) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            _refuse_large_numbers(part, allow_nan)
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
+        raise ValueError(f"a whole number of {len(str(abs(value)))} digits; 64 bits are allowed")
+    elif value in (float("inf"), float("-inf")) and not allow_nan:
+        raise ValueError("a number beyond the range of float64")
 
 
 def sha256(path: Path) -> str:
@@ -111,21 +152,26 @@ def read_model(path: Path, kind: type[Model], fix: str) -> Model:
         DataError: the file cannot be read, or is no such model; each problem names the file and the field.
     """
     try:
-        return kind.model_validate(json.loads(read_text(path)))
+        return kind.model_validate(parse_json(read_regular(path), allow_nan=True))
     except FileNotFoundError:
         raise
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        shown = [
-            f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: "
-            + detail["msg"].removeprefix("Value error, ")
-            for detail in details[:MAX_SHOWN_FIELDS]
-        ]
-        problems = [Problem(str(path), None, what, fix) for what in shown]
-        problems[-1] = replace(problems[-1], more=len(details) - len(shown))
+        wrong = field_errors(error)
+        problems = [Problem(str(path), None, what, fix) for what in wrong[:MAX_SHOWN_FIELDS]]
+        problems[-1] = replace(problems[-1], more=len(wrong) - len(problems))
         raise DataError(problems) from None
-    except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+    except OSError as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error.strerror or error}", fix)) from None
+    except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
+
+
+def field_errors(error: ValidationError) -> list[str]:
+    """A line per wrong field of a model: "field metrics.rsum: Input should be a finite number"."""
+    return [
+        f"field {'.'.join(map(str, detail['loc'])) or '(whole file)'}: {detail['msg'].removeprefix('Value error, ')}"
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 def sync(path: Path) -> None:
@@ -208,7 +254,7 @@ def size(count: float) -> str:
 def _why_full(error: BaseException | None) -> str | None:
     """Why the disk is full, if the error or one in its chain of causes says so; else None."""
     while error is not None:
-        for number, why in _FULL.items():
+        for number, why in FULL_DISK.items():
             # safetensors writes in Rust: its error holds the number only in its text
             if (isinstance(error, OSError) and error.errno == number) or f"(os error {number})" in str(error):
                 return why

@@ -43,6 +43,9 @@ def run_evaluate(
     annotations: Annotated[
         str | None, option("--annotations", DATA, "folder of CxC's *_test.csv, for coco/cxc", metavar="FOLDER")
     ] = None,
+    table: Annotated[
+        str | None, option("--table", DATA, "the run's table, where it was moved since training", metavar="FOLDER")
+    ] = None,
     shards: Annotated[
         int,
         option(
@@ -73,10 +76,15 @@ def run_evaluate(
     if shards == 0:
         from raytrain.run_evaluation.evaluate import evaluate_run
 
+        moved: dict[str, Any] = {"table": table} if table else {}
         results = [
-            evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics, verify_features=not no_verify)
+            evaluate_run(
+                folder, split, protocol, annotations, diagnostics=diagnostics, verify_features=not no_verify, **moved
+            )
             for folder in folders
         ]
+    elif table:
+        raise UsageError("--table goes without --shards, whose actors read the table where training did")
     else:
         from raytrain.cluster.evaluate import evaluate_by_shards
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from raytrain.cli.options import Experiment, Prices, Storage
+from raytrain.cli.terminal import print_skipped
 from raytrain.cli.verb import DATA, OUTPUT, Verbs, option, verb
+from raytrain.errors import Problem
 
 app = typer.Typer()
 track = typer.Typer(cls=Verbs, no_args_is_help=True, help="Send recorded runs to MLflow.")
@@ -45,10 +48,16 @@ def run_cost(
     from raytrain.review.terminal import print_costs
 
     price_table = prices_of(storage, prices)
-    journals = read_journals(Path(storage), experiment)
+    skipped: list[Problem] = []
+    journals = read_journals(Path(storage), experiment, skipped)
     costs, costs_of_runs = sweep_costs(journals, price_table), run_costs(journals, price_table)
     print_costs(costs, costs_of_runs if runs else None, price_table)
-    return {"sweeps": [cost.as_dict() for cost in costs], "runs": costs_of_runs}
+    print_skipped(skipped)
+    return {
+        "sweeps": [cost.as_dict() for cost in costs],
+        "runs": costs_of_runs,
+        "skipped": [problem.as_dict() for problem in skipped],
+    }
 
 
 @verb(track, "sync", "raytrain track sync --experiment emoji")
@@ -67,10 +76,21 @@ def run_track_sync(
     ] = None,
 ) -> dict[str, Any]:
     """Replay to MLflow what it has missed, and end there the runs that were killed."""
-    from raytrain.tracking.mlflow import default_uri, prepare_store, sync_tree
+    from raytrain.tracking.mlflow import sync_tree
+    from raytrain.tracking.uri import check_uri, default_uri, without_password
 
-    uri = uri or default_uri(storage)
-    prepare_store(uri)
-    mirrored = sync_tree(storage, experiment, uri)
-    print(f"{len(mirrored)} runs of {experiment} mirrored to {uri}")
-    return {"uri": uri, "runs": len(mirrored)}
+    uri = check_uri(uri or default_uri(storage))
+    failed: list[Problem] = []
+    skipped: list[Problem] = []
+    mirrored = sync_tree(storage, experiment, uri, failed=failed, skipped=skipped)
+    print(f"{len(mirrored)} runs of {experiment} mirrored to {without_password(uri)}")
+    for problem in failed:
+        print(problem, file=sys.stderr)
+    print_skipped(skipped)
+    return {
+        "uri": uri,
+        "runs": len(mirrored),
+        "failed": [problem.as_dict() for problem in failed],
+        "skipped": [problem.as_dict() for problem in skipped],
+        "exit_code": 1 if failed else 0,
+    }

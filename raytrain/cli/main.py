@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
+import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -13,7 +17,7 @@ import raytrain
 from raytrain.cli import cluster, data, evaluate, leaderboard, show, sweep, train
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
-from raytrain.errors import RaytrainError
+from raytrain.errors import DataError, RaytrainError, UsageError
 
 _EXAMPLES = (
     "raytrain data detect my_pictures",
@@ -76,9 +80,18 @@ def command() -> Any:
 
 def entry(*verb: str) -> None:
     """The console script, and a job's, which names its verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or a job's log may take ASCII alone
+            stream.reconfigure(errors="backslashreplace")
     code = main([*verb, *sys.argv[1:]])
     sys.stdout = sys.stderr  # libraries have last words, and nothing follows a result
     sys.exit(code)
+
+
+def _discard_stdout() -> None:
+    """Send what is still to be printed nowhere: Python would complain of the closed pipe at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,9 +101,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(command().main(words, prog_name="raytrain", standalone_mode=False) or 0)
     except RaytrainError as error:
-        print_error(name, error)
-        return error.exit_code
+        return _failed(name, error, words)
+    except BrokenPipeError:  # `raytrain ... | head` has read enough
+        _discard_stdout()
+        return 1
+    except (OSError, ImportError, RuntimeError) as error:
+        from raytrain.cli.outside_errors import told
+
+        in_words = told(error)
+        if in_words is None:
+            raise
+        return _failed(name, in_words, words)
     except typer.TyperException as error:
         if error.format_message():  # none where a bare `raytrain` has shown its help
-            print_error(name, explain(error, words, name))
+            return _failed(name, UsageError(explain(error, words, name)), words)
         return error.exit_code
+
+
+def _failed(name: str, error: RaytrainError, words: Sequence[str]) -> int:
+    """Say what went wrong, on stdout too where JSON is wanted; the exit code."""
+    print_error(name, error)
+    own_words = words[: words.index("--")] if "--" in words else words
+    if "--json" in own_words:
+        problems = [problem.as_dict() for problem in error.problems] if isinstance(error, DataError) else []
+        answer = {"error": str(error), "exit_code": error.exit_code, "problems": problems}
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    return error.exit_code

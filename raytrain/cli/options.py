@@ -84,14 +84,18 @@ def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
 
 
 def tracking_uri(tracking: str | None, storage: str) -> str | None:
-    """The MLflow URI, its store made ready; None where MLflow is not installed and was not asked for."""
+    """The MLflow URI; None where MLflow is not installed and was not asked for.
+
+    Its store is made ready. One that cannot be used leads to a warning, and is tried again while runs train.
+    """
     if tracking == "none":
         return None
     installed = importlib.util.find_spec("mlflow") is not None
     if not tracking and not installed:
         return None
-    from raytrain.tracking.mlflow import check_uri, default_uri, prepare_store
+    from raytrain.tracking.store import prepare_or_warn
+    from raytrain.tracking.uri import check_uri, default_uri
 
     uri = check_uri(tracking or default_uri(storage))
-    prepare_store(uri)
+    prepare_or_warn(uri)
     return uri

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from raytrain.errors import printable
+from raytrain.errors import Problem, printable
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
@@ -44,6 +44,14 @@ class Printable:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def print_skipped(skipped: Sequence[Problem], shown: int = 20) -> None:
+    """Count and name on stderr what was left out of recorded runs, at most `shown` of them."""
+    if skipped:
+        places = [str(problem) for problem in skipped[:shown]]
+        more = [f"... and {len(skipped) - shown} more"] if len(skipped) > shown else []
+        print("\n".join([f"Left out {len(skipped)} damaged lines or files:", *places, *more]), file=sys.stderr)
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from raytrain.cluster import compat
 from raytrain.cluster.auth_token import make_token, refuse_open_cluster, use_token
+from raytrain.cluster.patience import patient
 from raytrain.cluster.private_folder import private_folder
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
@@ -23,6 +24,7 @@ LOCAL_OBJECT_STORE_BYTES = 1 << 30
 """Of a cluster that is started here. Features are memory-mapped from the table: only metrics and encoding pass it."""
 
 
+@patient
 def connect(address: str | None = None) -> dict[str, Any]:
     """Connect to a cluster, or start one here, with token authentication; a no-op when already connected.
 

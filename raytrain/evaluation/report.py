@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from raytrain.errors import DataError, Problem
+from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, read_evaluation_file, read_rank_arrays
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.significance import mean_intervals, recall_intervals
 from raytrain.files import replacing, sha256, write_json
 
-SCHEMA_VERSION = 1
 INTERVAL_LEVEL = 0.95
 FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit", "uid", "test_openings")
 
@@ -101,24 +102,30 @@ def evaluation_name(split: str, result: Result) -> str:
     return ".".join([*parts, *(["rerank"] if result.transductive else ["inductive"] if result.inductive else [])])
 
 
-def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def read_evaluations(run: str | os.PathLike[str], skipped: list[Problem] | None = None) -> list[dict[str, Any]]:
     """Every evaluation file of a run, ordered by name, with its path under "file".
 
-    Files that are no evaluations (such as the description of cached similarities) or cannot be read are left out.
+    Files that are no evaluations (such as the description of cached similarities) are left out, and damaged ones too.
+
+    Args:
+        skipped: where the problems of damaged files are added, and of their ranks; None discards them.
     """
     evaluations = []
     for path in sorted((Path(run) / "evaluation").glob("*.json")):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-            continue
-        if isinstance(document, dict) and document.get("schema") == SCHEMA_VERSION and "metrics" in document:
-            evaluations.append({**document, "file": str(path)})
+            document = read_evaluation_file(path)
+            if document is not None:
+                read_rank_arrays(document)
+                evaluations.append(document)
+        except FileNotFoundError:
+            continue  # replaced or removed just now
+        except DataError as error:
+            (skipped if skipped is not None else []).extend(error.problems)
     return evaluations
 
 
 def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """The rank arrays that belong to an evaluation; None where their file is missing or unreadable.
+    """The rank arrays that belong to an evaluation; None where their file is missing or damaged.
 
     {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} for composed queries.
 
@@ -126,8 +133,6 @@ def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         evaluation: as `read_evaluations` returned it.
     """
     try:
-        with np.load(Path(evaluation["file"]).parent / Path(evaluation["ranks"]).name, allow_pickle=False) as arrays:
-            names = ("query", "reference") if "query" in arrays else ("i2t", "t2i", "item_of_text")
-            return {name: arrays[name] for name in names}
-    except (OSError, KeyError, ValueError):
+        return read_rank_arrays(evaluation)
+    except DataError:
         return None

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import Problem
 from raytrain.review.prices import Prices
 from raytrain.tracking.journal import Journal, run_folders
 from raytrain.tracking.run_record import first_start
@@ -121,9 +122,16 @@ class SweepCost:
         return {name: value for name, value in metrics.items() if value is not None}
 
 
-def read_journals(root: Path, experiment: str | None = None) -> dict[Path, list[dict[str, Any]]]:
-    """{folder: events} of every run and sweep under `<root>/<experiment>/`, their times made to run `forward`."""
-    return {folder: forward(Journal(folder).read()) for folder in run_folders(root, experiment)}
+def read_journals(
+    root: Path, experiment: str | None = None, skipped: list[Problem] | None = None
+) -> dict[Path, list[dict[str, Any]]]:
+    """{folder: events} of every run and sweep under `<root>/<experiment>/`, their times made to run `forward`.
+
+    Args:
+        skipped: where a problem is added for each line and file that is left out; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
+    return {folder: forward(Journal(folder).read(skipped)) for folder in run_folders(root, experiment, skipped)}
 
 
 def forward(events: Events) -> list[dict[str, Any]]:
@@ -207,7 +215,7 @@ def usage(events: Events, worker: Mapping[str, float] | None = None, attendance:
 
 def attended(sweep: Events, runs: Sequence[Events]) -> list[Span]:
     """When the sweep's driver was running: each life up to its end, or to the last line before the next life."""
-    beginnings = [float(event["time"]) for event in sweep if event["event"] in BEGINNINGS]
+    beginnings = sorted(float(event["time"]) for event in sweep if event["event"] in BEGINNINGS)
     ends = [float(event["time"]) for event in sweep if event["event"] == "end"]
     signs = [float(e["time"]) for events in (sweep, *runs) for e in events if e["event"] in (*LIFE, "trial", "repeat")]
     spans = []
@@ -243,7 +251,9 @@ def _sweep_cost(
     spans = attended(events, list(journals.values()))
     inferred = _slots(events, journals)
     slots_at = [
-        (float(e["time"]), int(e.get("slots", inferred))) for e in events if e["event"] in (*BEGINNINGS, "room")
+        (float(e["time"]), inferred if e.get("slots") is None else int(e["slots"]))
+        for e in events
+        if e["event"] in (*BEGINNINGS, "room")
     ]
     wall = sum(stop - first for first, stop in spans)
     until = [time for time, _ in slots_at[1:]] + [float("inf")]

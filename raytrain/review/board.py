@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from raytrain.errors import Problem
 from raytrain.review.marks.budget import Budget
 from raytrain.review.marks.filed import LeftOut
 
@@ -233,12 +234,14 @@ class Board:
         counts: {status: runs}, those without a row included.
         curves: what one setting does, all else alike.
         left_out: evaluation files and runs that do not count, and why.
+        skipped: lines and files of runs that are damaged and were left out.
     """
 
     rows: list[Row]
     counts: dict[str, int]
     curves: list[Curve] = field(default_factory=list)
     left_out: Sequence[LeftOut] = ()
+    skipped: list[Problem] = field(default_factory=list)
 
     @property
     def tables(self) -> list[list[Row]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
@@ -9,20 +10,72 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytrain.errors import DataError
-from raytrain.tracking.sweep_record import SearchIdentity
+from raytrain.errors import DataError, Problem
+from raytrain.tracking.sweep_record import NAME, SearchIdentity
 
 LEAST_TRIALS = 8
 TOP_SHARE = 0.25
 """Share of the trials, the best ones, whose settings are compared with those of all trials."""
 
 
-def read_space(sweep: str | os.PathLike[str]) -> dict[str, Any]:
-    """{field: Optuna distribution as JSON} of a sweep's folder; {} where its space.json cannot be read."""
+FIX = "It is left out of the importances of the sweep's fields."
+
+
+def read_space(sweep: str | os.PathLike[str], skipped: list[Problem] | None = None) -> dict[str, Any]:
+    """{field: Optuna distribution as JSON} of a sweep's folder; {} where its space.json cannot be read.
+
+    Args:
+        skipped: where problems of the file are added, and of distributions that are none; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
     try:
-        return SearchIdentity.read(Path(sweep)).space
-    except (FileNotFoundError, DataError):
+        space = SearchIdentity.read(Path(sweep)).space
+    except FileNotFoundError:
         return {}
+    except DataError as error:
+        skipped += [Problem(problem.file, problem.row, problem.what, FIX) for problem in error.problems]
+        return {}
+    try:
+        known = _distributions(space)
+    except ImportError:
+        return space
+    for name in sorted(space.keys() - known.keys()):
+        skipped.append(Problem(str(Path(sweep) / NAME), None, f"{name}: {space[name]!r:.80} is no distribution", FIX))
+    return {name: value for name, value in space.items() if name in known}
+
+
+def outside(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> list[int]:
+    """Numbers of the trials whose params the space could never have drawn."""
+    try:
+        distributions = _distributions(space)
+    except ImportError:
+        return []
+    return [trial["number"] for trial in trials if _frozen(trial, distributions) is None]
+
+
+def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
+    """{field: distribution}, without those that are none."""
+    from optuna.distributions import json_to_distribution
+
+    distributions = {}
+    for name, value in space.items():
+        with contextlib.suppress(AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            distributions[name] = json_to_distribution(json.dumps(value))
+    return distributions
+
+
+def _frozen(trial: Mapping[str, Any], distributions: Mapping[str, Any]) -> Any:
+    """The trial as Optuna has it; None where its params lie outside the distributions."""
+    import optuna
+
+    params = {name: value for name, value in trial["params"].items() if name in distributions}
+    within = {name: distributions[name] for name in params}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return optuna.trial.create_trial(params=params, distributions=within, value=trial.get("value") or 0.0)
+    except (OverflowError, TypeError, ValueError):
+        return None
 
 
 def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -38,20 +91,16 @@ def importances(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -
     """
     try:
         import optuna
-        from optuna.distributions import json_to_distribution
         from optuna.importance import PedAnovaImportanceEvaluator
     except ImportError:
         return {}
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions = {name: json_to_distribution(json.dumps(value)) for name, value in space.items()}
+    distributions = _distributions(space)
     by_method: dict[str, list[Any]] = {}
     for trial in trials:
-        params = {name: value for name, value in trial["params"].items() if name in distributions}
-        if trial.get("value") is not None:
-            frozen = optuna.trial.create_trial(
-                params=params, distributions={name: distributions[name] for name in params}, value=trial["value"]
-            )
-            by_method.setdefault(str(params.get("method.kind", "")), []).append(frozen)
+        frozen = _frozen(trial, distributions) if trial.get("value") is not None else None
+        if frozen is not None:
+            by_method.setdefault(str(frozen.params.get("method.kind", "")), []).append(frozen)
     result = {}
     for method, tried in by_method.items():
         if len(tried) < LEAST_TRIALS:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from raytrain.config import method_name
+from raytrain.errors import Problem
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
@@ -53,7 +54,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
 
     Failed, pruned and unfinished runs are counted and have no row.
     """
-    records = read_runs(storage, experiment)
+    skipped: list[Problem] = []
+    records = read_runs(storage, experiment, skipped)
     by_setting: dict[str, list[ReviewedRun]] = {}
     for run in records:
         if run.status == "finished" and run.val:
@@ -71,7 +73,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
     rows.sort(key=lambda row: (*table_key(row), -(row.val.rsum or 0), row.runs))
     counts = dict(Counter(run.status for run in records))
-    board = Board(rows, counts, curves_of([row for row in rows if not is_trained_on(row.selection)]), left_out)
+    curves = curves_of([row for row in rows if not is_trained_on(row.selection)])
+    board = Board(rows, counts, curves, left_out, skipped)
     return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 

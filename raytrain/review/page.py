@@ -122,9 +122,10 @@ def _rerank_figures(board: Board) -> list[Figure]:
     row = next((row for row in board.rows if row.transductive), None)
     if row is None:
         return []
-    run, folder = row.runs[0], row.folders[0]
-    curves = [Figure(f"Re-ranking of {run}, {side}", temperature_curve(folder, side)) for side in ("i2t", "t2i")]
-    return [*curves, Figure(f"Re-ranking of {run}, both", temperature_map(folder))]
+    run, folder, skipped = row.runs[0], row.folders[0], board.skipped
+    drawings = {side: temperature_curve(folder, side, skipped) for side in ("i2t", "t2i")}
+    drawings["both"] = temperature_map(folder, skipped)
+    return [Figure(f"Re-ranking of {run}, {side}", drawing) for side, drawing in drawings.items()]
 
 
 def _page_table(table: Table) -> PageTable:

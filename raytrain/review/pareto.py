@@ -10,7 +10,7 @@ UNITS = {"index_bytes": "bytes per image", "gpu_seconds": "GPU seconds", "worker
 
 def complete_trials(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The "trial" events of the full budget that have both a value and a cost."""
-    return [t for t in trials if t["state"] == "complete" and None not in (t["value"], t.get("cost"))]
+    return [t for t in trials if t["state"] == "complete" and None not in (t.get("value"), t.get("cost"))]
 
 
 def front(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

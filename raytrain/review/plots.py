@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import method_label
-from raytrain.errors import DataError
+from raytrain.errors import DataError, Problem
 from raytrain.evaluation.reranking import record as rerank_record
 from raytrain.review.board import Curve
 from raytrain.review.drawings import WIDTH, Drawing, MapAxis, Point, chart, rsum_map
@@ -64,19 +64,20 @@ def setting_curve(curve: Curve) -> str:
     return _svg(chart({"": points}, points, curve.setting, "validation rsum", log_x=log))
 
 
-def temperature_curve(folder: str | os.PathLike[str], direction: str) -> str:
+def temperature_curve(folder: str | os.PathLike[str], direction: str, skipped: list[Problem] | None = None) -> str:
     """Sum of a direction's recalls by scale, of every setting that a run's search tried; "" without a search.
 
     Args:
         folder: of the run.
         direction: "i2t" or "t2i".
+        skipped: where the problems of a damaged search are added; None discards them.
     """
-    return _svg(_curve(_tried(folder), direction))
+    return _svg(_curve(_tried(folder, skipped), direction))
 
 
-def temperature_map(folder: str | os.PathLike[str]) -> str:
+def temperature_map(folder: str | os.PathLike[str], skipped: list[Problem] | None = None) -> str:
     """rsum by both directions' scales, each in its best mode, of a run's search; "" without a search."""
-    return _svg(_map(_tried(folder)))
+    return _svg(_map(_tried(folder, skipped)))
 
 
 def rerank_figure(tried: Mapping[str, Sequence[Sequence[Any]]]) -> str:
@@ -96,11 +97,14 @@ def _svg(drawing: Drawing | None) -> str:
     return drawing.svg() if drawing else ""
 
 
-def _tried(folder: str | os.PathLike[str]) -> dict[str, list[list[Any]]]:
+def _tried(folder: str | os.PathLike[str], skipped: list[Problem] | None) -> dict[str, list[list[Any]]]:
     """What a run's search tried, {direction: [[mode, scale, sum of recalls, ...]]}; {} without a readable search."""
     try:
         return rerank_record.RerankRecord.read(Path(folder) / rerank_record.NAME).tried
-    except (FileNotFoundError, DataError):
+    except FileNotFoundError:
+        return {}
+    except DataError as error:
+        (skipped if skipped is not None else []).extend(error.problems)
         return {}
 
 

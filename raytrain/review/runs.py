@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from raytrain.errors import Problem
 from raytrain.review.accounting import Usage, read_journals, usages
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
 from raytrain.review.marks.openings import openings_of_run
@@ -98,13 +99,20 @@ class ReviewedRun:
         return None
 
 
-def read_runs(storage: str | os.PathLike[str], experiment: str | None = None) -> list[ReviewedRun]:
-    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for."""
-    journals = read_journals(Path(storage), experiment)
+def read_runs(
+    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
+) -> list[ReviewedRun]:
+    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for.
+
+    Args:
+        skipped: where a problem is added for each line and file that is left out; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
+    journals = read_journals(Path(storage), experiment, skipped)
     runs = []
     for folder, usage in sorted(usages(journals).items()):
         record = run_record(folder, journals[folder])
-        evaluations, left_out = filed_evaluations(record, journals[folder])
+        evaluations, left_out = filed_evaluations(record, journals[folder], skipped)
         openings = openings_of_run(record, journals[folder], evaluations)
         runs.append(ReviewedRun(record, usage, evaluations, left_out, openings))
     return runs

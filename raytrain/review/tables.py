@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from raytrain.errors import distinct
 from raytrain.review.board import Board, Row, Table, main_split
 from raytrain.review.cell_text import gain, lost, money, opened
 from raytrain.review.columns import Form, columns_of, data_of, header_of
@@ -78,13 +79,24 @@ def title(table: Table) -> str:
 
 
 def summary(board: Board) -> str:
-    """How many runs there were, by status."""
+    """How many runs there were, by status, and what was left out of them."""
     if not board.counts:
-        return "No runs."
+        return " ".join(["No runs.", *_skipped(board)])
     counts = ", ".join(f"{count} {status}" for status, count in sorted(board.counts.items()))
     rest = "" if set(board.counts) == {"finished"} else "; only finished runs are ranked"
     total = sum(board.counts.values())
-    return f"{total} run{'s' if total > 1 else ''}: {counts}{rest}."
+    return " ".join([f"{total} run{'s' if total > 1 else ''}: {counts}{rest}.", *_skipped(board)])
+
+
+def _skipped(board: Board, shown: int = 5) -> list[str]:
+    """A sentence that counts and names the damaged lines and files; none where there are none."""
+    problems = distinct(board.skipped)
+    if not problems:
+        return []
+    places = [f"{p.file}{'' if p.row is None else f' line {p.row}'} ({p.what})" for p in problems[:shown]]
+    more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
+    noun = "line or file" if len(problems) == 1 else "lines and files"
+    return [f"Left out: {len(problems)} damaged {noun}: {'; '.join(places)}{more}."]
 
 
 def left_out_lines(board: Board) -> list[str]:

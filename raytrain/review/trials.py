@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from raytrain.review.importance import read_space
+from raytrain.errors import Problem
+from raytrain.review.importance import FIX, outside, read_space
 from raytrain.review.marks.selection import selected_on
-from raytrain.tracking.journal import NAME, Journal
+from raytrain.tracking.journal import Journal, run_folders
+from raytrain.tracking.run_record import first_start
+from raytrain.tracking.sweep_record import NAME
 
 
 class Sweep(NamedTuple):
@@ -21,17 +23,34 @@ class Sweep(NamedTuple):
     selection: str = ""
 
 
-def read_sweeps(storage: str | os.PathLike[str], experiment: str | None = None) -> dict[str, Sweep]:
-    """{"experiment/sweep": its trials} of the sweeps that have any, of one experiment or of all."""
+def read_sweeps(
+    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
+) -> dict[str, Sweep]:
+    """{"experiment/sweep": its trials} of the sweeps that have any, of one experiment or of all.
+
+    Args:
+        skipped: where a problem is added for each line, file and trial that is left out; None discards them.
+    """
+    skipped = [] if skipped is None else skipped
     sweeps = {}
-    for path in sorted(Path(storage).expanduser().resolve().glob(f"{experiment or '*'}/*/{NAME}")):
-        events = Journal(path.parent).read()
-        start = next((event for event in events if event["event"] == "start"), {})
-        trials = {int(event["number"]): event for event in events if event["event"] == "trial"}
-        if start.get("kind") == "sweep" and trials:
-            name = f"{path.parent.parent.name}/{path.parent.name}"
-            cost = start.get("options", {}).get("cost")
+    for folder in run_folders(storage, experiment, skipped):
+        events = Journal(folder).read(skipped)
+        start = first_start(events)
+        by_number = {int(event["number"]): event for event in events if event["event"] == "trial"}
+        if start.get("kind") == "sweep" and by_number:
+            trials = [by_number[number] for number in sorted(by_number)]
+            space = read_space(folder, skipped)
+            skipped += [
+                Problem(
+                    str(folder / NAME),
+                    None,
+                    f"trial {number} of the journal has params outside this space",
+                    FIX,
+                    level="warning",
+                )
+                for number in outside(trials, space)
+            ]
+            cost = (start.get("options") or {}).get("cost")
             selection = selected_on(start.get("config") or {}, start)
-            ordered = [trials[number] for number in sorted(trials)]
-            sweeps[name] = Sweep(ordered, read_space(path.parent), cost, selection)
+            sweeps[f"{folder.parent.name}/{folder.name}"] = Sweep(trials, space, cost, selection)
     return sweeps

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from raytrain.errors import distinct
 from raytrain.files import replacing
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.columns import as_dict
@@ -32,10 +33,12 @@ def write_leaderboard(
 
     Returns:
         {"rows": [...], "counts": {...}, "left_out": [{"run", "file", "why"}, ...], "sweeps": what each took, "paths":
-        [...]}
+        [...], "skipped": damaged lines and files}
     """
     board = read_board(storage, experiment, prices)
     costs = sweep_costs(read_journals(Path(storage), experiment), prices)
+    sweeps = read_sweeps(storage, experiment, board.skipped)
+    page = to_html(board, sweeps, costs)
     print(to_text(board))
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def write_leaderboard(
         "md": to_markdown(board),
         "csv": to_csv(board),
         "tex": to_latex(board),
-        "html": to_html(board, read_sweeps(storage, experiment), costs),
+        "html": page,
     }
     paths = []
     for suffix, text in files.items():
@@ -57,4 +60,5 @@ def write_leaderboard(
         "left_out": [left._asdict() for left in board.left_out],
         "sweeps": [cost.as_dict() for cost in costs],
         "paths": paths,
+        "skipped": [problem.as_dict() for problem in distinct(board.skipped)],
     }

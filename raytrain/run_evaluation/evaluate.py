@@ -48,6 +48,7 @@ def evaluate_run(
     ranker: Ranker | None = None,
     diagnostics: bool = False,
     verify_features: bool = True,
+    table: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without re-ranking and with the temperatures searched for it.
 
@@ -61,6 +62,7 @@ def evaluate_run(
         ranker: ranks the split instead of this process. Re-ranking needs all scores in one place and is left out.
         diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
         verify_features: compare the features with their sha256 in table.json; the evaluation records whether.
+        table: folder of the run's table, where it was moved since training.
 
     Returns:
         {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
@@ -78,7 +80,7 @@ def evaluate_run(
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
-    run = _open_run(folder, split, verify_features)
+    run = _open_run(folder, split, verify_features, table)
     queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
     diagnosed = None
     if ranker is not None:
@@ -245,7 +247,12 @@ class _OpenedRun:
         )
 
 
-def _open_run(folder: str | os.PathLike[str], split: str, verify_features: bool = True) -> _OpenedRun:
+def _open_run(
+    folder: str | os.PathLike[str],
+    split: str,
+    verify_features: bool = True,
+    moved_to: str | os.PathLike[str] | None = None,
+) -> _OpenedRun:
     """Open the run's best checkpoint, after the checks that keep its test numbers honest."""
     folder = Path(folder).expanduser().resolve()
     if folder.name.startswith(checkpoint.PREFIX):
@@ -254,8 +261,9 @@ def _open_run(folder: str | os.PathLike[str], split: str, verify_features: bool 
     record = run_record(folder, events)
     if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
-    model, feed, saved = load_run(folder, verify_features=verify_features)
-    table = unchanged_table(saved)
+    read_from = Table(moved_to, verify_features=verify_features) if moved_to else None
+    model, feed, saved = load_run(folder, read_from, verify_features)
+    table = unchanged_table(saved, moved_to)
     table.refuse_other_features(record.start.get("features", {}))
     facts = {
         "split": split,

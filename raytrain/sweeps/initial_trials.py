@@ -90,7 +90,7 @@ def best_of(space: Space, base: RunConfig, folder: str) -> list[dict[str, Any]]:
     """
     events = [event for event in Journal(Path(folder).expanduser()).read() if event["event"] == "trial"]
     scored = sorted(
-        (event for event in events if event["value"] is not None),
+        (event for event in events if event.get("value") is not None),
         key=lambda event: (event["state"] != "complete", -event["value"], event["number"]),
     )
     if not scored:

@@ -108,7 +108,7 @@ class Ledger:
 
     def leader(self) -> dict[str, Any] | None:
         """The best trial of the full budget, else the best that was stopped early; the earlier one of equals."""
-        scored = [event for _, event in sorted(self.recorded.items()) if event["value"] is not None]
+        scored = [event for _, event in sorted(self.recorded.items()) if event.get("value") is not None]
         return max(scored, key=lambda event: (event["state"] == "complete", event["value"]), default=None)
 
     def has_room(self, trials: int) -> None:

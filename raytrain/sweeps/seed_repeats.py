@@ -26,7 +26,11 @@ def repeat_over_seeds(ledger: Ledger, job: TrialJob, best: int, seeds: int, head
         A row per repeated trial: number, run, values (the trial's own first), mean, std (None of one value), cost.
     """
     complete = sorted(
-        (event for event in ledger.recorded.values() if event["state"] == "complete"),
+        (
+            event
+            for event in ledger.recorded.values()
+            if event["state"] == "complete" and event.get("value") is not None
+        ),
         key=lambda event: (-event["value"], event["number"]),
     )
     rows = []

@@ -45,6 +45,9 @@ class Walker:
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         from optuna.distributions import CategoricalDistribution
 
+        if any(isinstance(choice, tuple) for choice in choices):
+            lists = [list(choice) if isinstance(choice, tuple) else choice for choice in choices]
+            raise UsageError(f"the search space gives {name} tuples to choose from; write lists: {lists}")
         return self._answer(name, CategoricalDistribution(choices), tuple(choices))
 
     def _answer(self, name: str, distribution: Any, values: tuple[Any, ...]) -> Any:

@@ -34,6 +34,7 @@ from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
 from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.store import prepare_or_warn
 from search_spaces import Space
 
 if TYPE_CHECKING:
@@ -103,9 +104,7 @@ def _sweep(
         )
         identify(folder, identity(space, base, fingerprint, search))
         if tracking_uri:
-            from raytrain.tracking import mlflow
-
-            mlflow.prepare_store(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
+            prepare_or_warn(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
         uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, concurrent * options.workers)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)

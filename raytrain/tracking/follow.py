@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from raytrain.config import RunConfig
+from raytrain.errors import Problem
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 
@@ -29,7 +31,8 @@ class Follower:
     def __init__(self, config: RunConfig, tracking_uri: str | None, interval_s: float = 0.5) -> None:
         self.config, self.interval_s = config, interval_s
         self.mirror = Mirror(tracking_uri)
-        self._seen = len(Journal(config.folder).read())
+        self._named: set[Problem] = set()
+        self._seen = len(self._read())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="follower", daemon=True)
 
@@ -50,8 +53,18 @@ class Follower:
         while not self._stop.wait(self.interval_s):
             self._look()
 
+    def _read(self) -> list[dict[str, Any]]:
+        """The events so far; a damaged line is named once, and never ends a run."""
+        skipped: list[Problem] = []
+        events = Journal(self.config.folder).read(skipped)
+        for problem in skipped:
+            if problem not in self._named:
+                self._named.add(problem)
+                say(str(problem))
+        return events
+
     def _look(self) -> None:
-        events = Journal(self.config.folder).read()
+        events = self._read()
         for event in events[self._seen :]:
             say(describe(self.config, event))
         if len(events) > self._seen:

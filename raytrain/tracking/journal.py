@@ -12,15 +12,20 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
+    repeat      (sweeps) number, run, values, mean, std, cost: a trial trained again with further seeds
     room        (sweeps) slots: workers that fit the cluster from now on, after nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
     cost        metrics, currency, prices_date: what it took, as `review.accounting` computes it from the lines above
     end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
+
+raytrain/tracking/events.py holds the types of the fields that are read. A line that is no such event is left out, and
+every reader of many runs names it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -30,7 +35,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from raytrain.errors import Problem
+from raytrain.files import parse_json, read_regular
+from raytrain.tracking.events import why_no_event
+
 NAME = "journal.jsonl"
+LINE_FIX = "The line is left out; the other lines count."
+UNREADABLE_FIX = "The run is left out; restore the file, or remove the folder."
 
 
 class Journal:
@@ -51,7 +62,7 @@ class Journal:
             # a writer that was killed within a line leaves no newline: end that line, so that no other one is lost
             if file.tell() and not _ends_with_newline(self.path):
                 file.write(b"\n")
-            file.write(line.encode() + b"\n")
+            file.write(line.encode(errors="replace") + b"\n")  # a file name may hold bytes that are no text
             file.flush()
             os.fsync(file.fileno())
         if self._lock is None:
@@ -65,18 +76,40 @@ class Journal:
             self._lock.close()
             self._lock = None
 
-    def read(self) -> list[dict[str, Any]]:
-        """The events of all complete lines; a line that a killed writer left torn is skipped."""
-        if not self.path.exists():
+    def read(self, skipped: list[Problem] | None = None) -> list[dict[str, Any]]:
+        """The events of all lines that hold one; [] where there is no journal.
+
+        Args:
+            skipped: where a problem is added for each line that is left out, and for a journal that cannot be read.
+
+        Raises:
+            OSError: the journal cannot be read, and `skipped` is None.
+        """
+        try:
+            lines = read_regular(self.path).split(b"\n")
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            if skipped is None:
+                raise
+            what = f"not readable: {error.strerror or error}"
+            skipped.append(Problem(str(self.path), None, what, UNREADABLE_FIX))
             return []
         events = []
-        for line in self.path.read_bytes().split(b"\n"):
+        for number, line in enumerate(lines, start=1):
             try:
-                event = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                continue
-            if isinstance(event, dict) and "event" in event:
+                event = parse_json(line) if line else None
+                why = why_no_event(event) if line else None
+            except ValueError as error:
+                event, why = None, f"not JSON: {error}"
+            if why is None and event is not None:
                 events.append(event)
+            elif why is not None and skipped is not None:
+                if number == len(lines):  # without a newline
+                    if has_writer(self.path.parent):
+                        continue  # it is being written
+                    why = "cut short: its writer was killed"
+                skipped.append(Problem(str(self.path), number, why, LINE_FIX, level="warning"))
         return events
 
     def is_of(self, life: str) -> bool:
@@ -89,16 +122,45 @@ class Journal:
         return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)
 
 
-def run_folders(storage: str | os.PathLike[str], experiment: str | None = None) -> list[Path]:
-    """Folders of all runs and sweeps of an experiment (None: of all experiments) that have a journal, by name."""
+def run_folders(
+    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
+) -> list[Path]:
+    """Folders of all runs and sweeps of an experiment (None: of all experiments) that have a journal, by name.
+
+    Args:
+        skipped: where a problem is added for each experiment that cannot be listed.
+
+    Raises:
+        OSError: the storage cannot be listed; or an experiment, and `skipped` is None. A missing one has no runs.
+    """
     root = Path(storage).expanduser().resolve()
-    return sorted(path.parent for path in root.glob(f"{experiment or '*'}/*/{NAME}"))
+    if root.exists() and not root.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
+    experiments = _entries(root) if experiment is None else [root / experiment]
+    folders = []
+    for folder in experiments:
+        try:
+            folders += [run for run in _entries(folder) if os.path.lexists(run / NAME)]
+        except OSError as error:
+            if skipped is None:
+                raise
+            fix = "Its runs are left out; give yourself the right to read it."
+            skipped.append(Problem(str(folder), None, f"not readable: {error.strerror or error}", fix))
+    return folders
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, by name; nothing where it is no folder."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def has_writer(folder: str | os.PathLike[str]) -> bool:
     """Whether a process that wrote to this run's journal is still alive, and can write more."""
     try:
-        with open(Path(folder) / NAME, "rb") as file:
+        with open(os.open(Path(folder) / NAME, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe does not block
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from pathlib import Path
 from types import TracebackType
 
 from raytrain.tracking import mlflow
+from raytrain.tracking.store import GOES_ON, warn_once
+from raytrain.tracking.uri import named
 
 
 class Mirror:
@@ -26,7 +27,7 @@ class Mirror:
         self._due: dict[Path, None] = {}
         self._missed: dict[Path, None] = {}
         self._wake = threading.Condition()
-        self._closing = self._warned = False
+        self._closing = False
         # MLflow's own defaults, seven tries of two minutes, would delay the end of a sweep; here a later try follows
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
@@ -52,6 +53,8 @@ class Mirror:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        if self._thread.is_alive() and self.uri:
+            warn_once(self.uri, f"MLflow did not answer within {timeout_s:g} s: {named(self.uri)}. {GOES_ON}")
         return not self._thread.is_alive() and not self._missed
 
     def __enter__(self) -> Mirror:
@@ -91,14 +94,6 @@ class Mirror:
         try:
             mlflow.sync(folder, self.uri)
         except Exception as error:  # whatever the tracker does, the run goes on
-            if not self._warned:
-                self._warned = True
-                reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-                warnings.warn(
-                    f"MLflow did not take {folder} ({reason}). The run goes on and its journal keeps everything; after "
-                    "the run, `raytrain track sync` brings in what is missing.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+            warn_once(self.uri, f"MLflow did not take {folder}: {error}. {GOES_ON}")
             return False
         return True

@@ -7,22 +7,21 @@ no second one is made.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from raytrain.errors import UsageError
+from raytrain.errors import Problem, RaytrainError, TrackingError
+from raytrain.tracking.faults import explained
 from raytrain.tracking.journal import NAME, Journal, has_writer, run_folders
 from raytrain.tracking.replay import TAG_CHARACTERS, ms, replay, set_status, text
-from raytrain.tracking.run_record import first_start, read_run, run_record
+from raytrain.tracking.run_record import RunRecord, first_start, run_record
+from raytrain.tracking.store import one_at_a_time, open_client, prepare_store
+from raytrain.tracking.uri import check_uri, named, without_password
 
 UID, LINES, CLOSED = "raytrain.uid", "raytrain.journal_lines", "raytrain.closed"
 PARENT = "mlflow.parentRunId"
@@ -47,46 +46,6 @@ class SyncResult:
     status: str | None
 
 
-def default_uri(storage: str | os.PathLike[str]) -> str:
-    """MLFLOW_TRACKING_URI, or a sqlite file in the storage, by its absolute path."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(storage).expanduser().resolve() / 'mlflow.db'}"
-
-
-def check_uri(uri: str) -> str:
-    """The URI itself.
-
-    Raises:
-        UsageError: neither a sqlite file by its absolute path nor a server.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme == "sqlite" and not parts.netloc and re.match(r"//[^/]", parts.path):
-        return uri  # sqlite:////data/mlflow.db: three slashes of the scheme, then an absolute path
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return uri
-    raise UsageError(
-        f"MLflow store '{_without_password(uri)}' is neither sqlite:////absolute/path/mlflow.db nor "
-        "http(s)://host:port. A relative path would land in a job's temporary folder and be lost, and MLflow no longer "
-        "takes plain files."
-    )
-
-
-def prepare_store(uri: str) -> None:
-    """Create a sqlite store with its tables; do nothing for a server, which may be started later.
-
-    Processes that open a fresh store together would fail: those of one machine take turns here, and a driver calls
-    this before it starts processes on others.
-
-    Raises:
-        UsageError: a URI that names no lasting store, or MLflow is not installed.
-    """
-    check_uri(uri)
-    if uri.startswith("sqlite:"):
-        folder = Path(urlsplit(uri).path[1:]).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(folder):
-            _client(uri).search_experiments(max_results=1)
-
-
 def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
     """Bring MLflow's copy of one run or sweep up to date with its journal; a second call changes nothing.
 
@@ -95,25 +54,34 @@ def sync(folder: str | os.PathLike[str], uri: str) -> SyncResult:
         uri: of the store, as `check_uri` wants it.
 
     Raises:
-        UsageError: a URI that names no lasting store, or MLflow is not installed. Errors of MLflow go through.
+        UsageError: a URI that names no lasting store, or MLflow is not installed.
+        OSError: the journal cannot be read.
+        TrackingError: MLflow did not take it; the message says why.
     """
-    check_uri(uri)
     folder = Path(folder).resolve()
+    check_uri(uri)
     if not (folder / NAME).exists():
         return SyncResult(folder, None, 0, 0, None)
-    client = _client(uri)
-    with _one_at_a_time(folder):
-        events = Journal(folder).read()
-        record = run_record(folder, events)
-        start = record.start
-        if not start:
-            return SyncResult(folder, None, 0, 0, None)
-        run = _find(client, start) or _create(client, start)
+    return _sync(folder, Journal(folder).read(), uri)
+
+
+def _sync(folder: Path, events: list[dict[str, Any]], uri: str) -> SyncResult:
+    record = run_record(folder, events)
+    start = {"experiment": folder.parent.name, **record.start}
+    if not record.start or not start.get("uid"):
+        return SyncResult(folder, None, 0, 0, None)
+    prepare_store(uri)
+    with explained(uri), one_at_a_time(folder):
+        client = open_client(uri)
+        run = _find(client, start) or _create(client, start, uri)
+        if not run.info.run_id:
+            raise TrackingError(f"{named(uri)}: answers something that is not MLflow's API")
         if start.get("parent") and PARENT not in run.data.tags:
             parent = _parent_run(client, folder, start, uri)
             if parent is not None:
                 client.set_tag(run.info.run_id, PARENT, parent)
-        seen = int(run.data.tags.get(LINES, 0))
+        lines = str(run.data.tags.get(LINES, 0))
+        seen = int(lines) if lines.isdecimal() else 0
         if seen >= len(events):
             return SyncResult(folder, run.info.run_id, seen, 0, run.info.status)
         replay(client, run, events, seen)
@@ -128,36 +96,62 @@ def sync_tree(
     experiment: str | None,
     uri: str,
     stale_after_s: float = 600.0,
+    failed: list[Problem] | None = None,
+    skipped: list[Problem] | None = None,
 ) -> list[SyncResult]:
     """`sync` every run of an experiment (None: of all), and close in MLflow the runs that nobody will end any more.
 
     A run whose journal has no end is closed as KILLED when its sweep has ended, or when its last line is older than
     `stale_after_s` and no process that wrote it is alive. If it goes on after all, the next `sync` opens it again.
+
+    Args:
+        failed: where a problem is added for each run that MLflow did not take, and the others go on.
+        skipped: where a problem is added for each line and file that is left out; None discards them.
+
+    Raises:
+        UsageError: a URI that names no lasting store, or MLflow is not installed.
+        TrackingError: the store itself cannot be used; or a run was not taken, and `failed` is None.
     """
-    check_uri(uri)
-    folders = run_folders(storage, experiment)
-    results = [sync(folder, uri) for folder in folders]
-    records = [read_run(folder) for folder in folders]
-    ended = {record.start["uid"] for record in records if record.start and record.end}
-    client = _client(uri)
-    for index, result in enumerate(results):
-        if result.status == "RUNNING" and (reason := _stale(result.folder, ended, stale_after_s)):
-            client.set_tag(result.run_id, CLOSED, reason)
-            client.set_terminated(result.run_id, "KILLED", end_time=ms(Journal(result.folder).read()[-1]))
-            results[index] = SyncResult(result.folder, result.run_id, result.lines, result.new_lines, "KILLED")
+    prepare_store(uri)
+    skipped = [] if skipped is None else skipped
+    records: dict[Path, tuple[RunRecord, list[dict[str, Any]]]] = {}
+    for folder in run_folders(storage, experiment, skipped):
+        events = Journal(folder).read(skipped)
+        records[folder.resolve()] = run_record(folder, events), events
+    ended = {record.start["uid"] for record, _ in records.values() if record.end and record.start.get("uid")}
+    results = []
+    for folder, (record, events) in records.items():
+        try:
+            result = _sync(folder, events, uri)
+            if result.status == "RUNNING" and (reason := _stale(record, events, ended, stale_after_s)):
+                with explained(uri):
+                    client = open_client(uri)
+                    client.set_tag(result.run_id, CLOSED, reason)
+                    client.set_terminated(result.run_id, "KILLED", end_time=ms(events[-1]))
+                result = SyncResult(folder, result.run_id, result.lines, result.new_lines, "KILLED")
+            if result.run_id is not None:
+                results.append(result)
+        except RaytrainError as error:
+            if failed is None:
+                raise
+            with explained(uri):
+                open_client(uri).search_experiments(max_results=1)  # raises where no other run would be taken either
+            problem = Problem(str(folder), None, f"not taken: {error}", "The other runs were mirrored.")
+            if failed and failed[-1].what == problem.what:
+                failed[-1] = replace(failed[-1], more=failed[-1].more + 1)
+            else:
+                failed.append(problem)
     return results
 
 
-def _stale(folder: Path, ended: set[str], stale_after_s: float) -> str | None:
+def _stale(record: RunRecord, events: list[dict[str, Any]], ended: set[str], stale_after_s: float) -> str | None:
     """Why an open run has to be closed; None of a run that may go on."""
-    events = Journal(folder).read()
-    record = run_record(folder, events)
     if record.end:
         return None
-    if record.start and record.start.get("parent") in ended:
+    if record.start.get("parent") in ended:
         return "its sweep has ended"
     age_s = time.time() - float(events[-1]["time"])
-    if age_s > stale_after_s and not has_writer(folder):
+    if age_s > stale_after_s and not has_writer(record.folder):
         return f"silent for {age_s:.0f} s, and no process that wrote its journal lives"
     return None
 
@@ -172,10 +166,16 @@ def _find(client: Any, start: Mapping[str, Any]) -> Any:
     return runs[0] if runs else None
 
 
-def _create(client: Any, start: Mapping[str, Any]) -> Any:
+def _create(client: Any, start: Mapping[str, Any], uri: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(start["experiment"])
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"{named(uri)}: its experiment '{start['experiment']}' was deleted. `MLFLOW_TRACKING_URI="
+            f"{without_password(uri)} mlflow experiments restore --experiment-id {experiment.experiment_id}` restores "
+            "it; then `raytrain track sync` brings in what is missing"
+        )
     try:
         number = experiment.experiment_id if experiment else client.create_experiment(start["experiment"])
     except MlflowException:  # another process was faster
@@ -202,29 +202,6 @@ def _parent_run(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -
     if parent is not None:
         return str(parent.info.run_id)
     for path in sorted(folder.parent.glob(f"*/{NAME}")):
-        if path.parent != folder and first_start(Journal(path.parent).read()).get("uid") == start["parent"]:
+        if path.parent != folder and first_start(Journal(path.parent).read([])).get("uid") == start["parent"]:
             return sync(path.parent, uri).run_id
     return None
-
-
-def _client(uri: str) -> Any:
-    try:
-        from mlflow import MlflowClient
-    except ImportError:
-        raise UsageError("mirroring runs needs MLflow: pip install '.[mlflow]'") from None
-    for name in ("alembic", "mlflow.store.db.utils"):  # they log a line per table of a new store
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(uri)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Inside, no other process mirrors this run or makes this store; on a file system without locks we go ahead."""
-    with open(folder / ".mlflow.lock", "a") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"//[^/@]*@", "//...@", uri)

@@ -187,13 +187,16 @@ def checkpoint_of(folder: Path) -> Path:
     return best
 
 
-def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
+def unchanged_table(saved: checkpoint.Checkpoint, moved_to: str | os.PathLike[str] | None = None) -> Table:
     """The table that a checkpoint was trained on.
 
+    Args:
+        moved_to: its folder now; None where it has not moved.
+
     Raises:
-        RefusedError: the table has changed since.
+        RefusedError: the table has changed since, or is another one.
     """
-    table = Table(saved.config.data.table)
+    table = Table(moved_to or saved.config.data.table)
     if table.fingerprint != saved.manifest["fingerprint"]:
         raise RefusedError(
             f"{table.path} has changed since {saved.path.parent.name} was trained (fingerprint "

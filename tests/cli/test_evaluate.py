@@ -46,7 +46,7 @@ def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytes
     ]
     assert main(["evaluate", "a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RESULT
-    assert asked == [("a", "val", None, None, {"diagnostics": False})] * 2
+    assert asked == [("a", "val", None, None, {"diagnostics": False, "verify_features": True})] * 2
 
 
 def test_an_opening_of_test_is_printed_with_its_number(
@@ -58,10 +58,19 @@ def test_an_opening_of_test_is_printed_with_its_number(
     assert "  opening 2 of test by this run or its weights, of 37 of these test rows\n" in capsys.readouterr().out
 
 
+def test_a_moved_table_is_handed_on_and_goes_without_shards(
+    asked: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "a", "--table", "elsewhere/t"]) == 0
+    assert asked == [("a", "val", None, None, {"diagnostics": False, "verify_features": True, "table": "elsewhere/t"})]
+    assert main(["evaluate", "a", "--table", "t", "--shards", "2"]) == 2
+    assert "--table goes without --shards" in capsys.readouterr().err
+
+
 def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--split", "test", "--protocol", "coco/cxc", "--annotations", "cxc", "--diagnostics", "--json"]
     assert main(["evaluate", "a", *flags, "b"]) == 0
-    assert asked == [(run, "test", "coco/cxc", "cxc", {"diagnostics": True}) for run in "ab"]
+    assert asked == [(run, "test", "coco/cxc", "cxc", {"diagnostics": True, "verify_features": True}) for run in "ab"]
     assert [run["run"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["a", "b"]
 
 

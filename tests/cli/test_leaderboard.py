@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from raytrain.cli.main import main
+from raytrain.errors import Problem
 
 
 def test_a_leaderboard_is_of_the_storage_and_experiment_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,11 +22,22 @@ def test_track_sync_mirrors_an_experiment_to_the_store_that_was_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr("raytrain.tracking.mlflow.prepare_store", lambda uri: calls.append(uri))
-    monkeypatch.setattr("raytrain.tracking.mlflow.sync_tree", lambda *given: calls.append(given) or ["a", "b"])
+    fault = Problem("runs/emoji/c", None, "not taken: locked", "The other runs were mirrored.")
+
+    def sync_tree(*given: Any, failed: list[Problem], skipped: list[Problem]) -> list[str]:
+        calls.append(given)
+        failed += faults
+        return ["a", "b"]
+
+    faults: list[Problem] = []
+    monkeypatch.setattr("raytrain.tracking.mlflow.sync_tree", sync_tree)
     assert main(["track", "sync", "--experiment", "emoji", "--uri", "http://host:1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"uri": "http://host:1", "runs": 2}
-    assert calls == ["http://host:1", ("runs", "emoji", "http://host:1")]
+    answer = {"uri": "http://host:1", "runs": 2, "failed": [], "skipped": [], "exit_code": 0}
+    assert json.loads(capsys.readouterr().out) == answer
+    assert calls == [("runs", "emoji", "http://host:1")]
+    faults.append(fault)
+    assert main(["track", "sync", "--experiment", "emoji", "--uri", "http://host:1"]) == 1
+    assert "runs/emoji/c: not taken: locked" in capsys.readouterr().err
     assert main(["track", "sync"]) == 2
     assert "missing option '--experiment'; `raytrain track sync --help`" in capsys.readouterr().err
 

@@ -11,29 +11,35 @@ from raytrain.review.trials import read_sweeps
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import write_space
 
+RATE = {"optim.lr": {"name": "FloatDistribution", "attributes": {"step": None, "low": 1e-4, "high": 1e-2, "log": True}}}
+
 
 def sweep(folder: Path, numbers: list[int], **start: object) -> None:
     journal = Journal(folder)
     journal.write("start", kind="sweep", uid=folder.name, **start)
     for number in numbers:
-        journal.write("trial", number=number, value=300.0 + number, params={}, state="complete", run=f"t{number}")
+        write_trial(journal, number, 300.0 + number)
+
+
+def write_trial(journal: Journal, number: int, value: float) -> None:
+    journal.write("trial", number=number, run=f"t{number:03d}", params={}, state="complete", value=value)
 
 
 def test_trials_come_by_number_with_the_sweeps_space_and_cost(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "s", [2, 0, 1], options={"cost": "index_bytes"})
-    write_space(tmp_path / "e" / "s", {"optim.lr": {}})
+    write_space(tmp_path / "e" / "s", RATE)
     sweep(tmp_path / "other" / "t", [0])
     sweeps = read_sweeps(tmp_path)
     assert list(sweeps) == ["e/s", "other/t"]
     assert [trial["number"] for trial in sweeps["e/s"].trials] == [0, 1, 2]
-    assert (sweeps["e/s"].space, sweeps["e/s"].cost) == ({"optim.lr": {}}, "index_bytes")
+    assert (sweeps["e/s"].space, sweeps["e/s"].cost) == (RATE, "index_bytes")
     assert (sweeps["other/t"].space, sweeps["other/t"].cost) == ({}, None)
     assert list(read_sweeps(tmp_path, "other")) == ["other/t"]
 
 
 def test_a_trial_that_was_written_twice_counts_as_it_was_last(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "s", [0])
-    Journal(tmp_path / "e" / "s").write("trial", number=0, value=310.0)
+    write_trial(Journal(tmp_path / "e" / "s"), 0, 310.0)
     (trial,) = read_sweeps(tmp_path)["e/s"].trials
     assert trial["value"] == 310.0
 

@@ -114,6 +114,22 @@ def test_the_whole_split_is_evaluated_and_written(run: Path) -> None:
     assert event["metrics"]["val/rsum"] == answer["metrics"]["rsum"]
 
 
+def test_a_table_that_was_moved_is_named_anew_and_has_to_be_the_same(run: Path, tmp_path: Path) -> None:
+    before = evaluate_run(run)
+    recorded = Path(checkpoint.load(checkpoint.best(run) or run).config.data.table)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    recorded.rename(moved)
+    try:
+        with pytest.raises(DataError, match=r"table\.json: not found.*--table FOLDER"):
+            evaluate_run(run)
+        assert evaluate_run(run, table=moved)["metrics"] == before["metrics"]
+        make_query_table(other)
+        with pytest.raises((RefusedError, UsageError, DataError)):
+            evaluate_run(run, table=other)
+    finally:
+        moved.rename(recorded)
+
+
 def test_openings_of_the_test_split_are_counted_and_those_of_others_are_not(run: Path) -> None:
     counts = [evaluate_run(run, split)["test_openings"] for split in ("val", "test", "train", "test")]
     assert counts == [0, 1, 1, 2]

@@ -19,7 +19,7 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 pytest.importorskip("mlflow", reason="the tracker is MLflow")
 
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.mlflow import prepare_store
+from raytrain.tracking.store import prepare_store
 from raytrain.training import fit as loop
 from raytrain.training.train_state import TrainState
 from tests.ray_cluster import free_port

@@ -12,7 +12,8 @@ import pytest
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One store for all tests here: making one takes seconds. Each test has an experiment of its own."""
     pytest.importorskip("mlflow", reason="the mirror needs MLflow")
-    from raytrain.tracking.mlflow import default_uri, prepare_store
+    from raytrain.tracking.store import prepare_store
+    from raytrain.tracking.uri import default_uri
 
     address = default_uri(tmp_path_factory.mktemp("store") / "deeper")
     prepare_store(address)

@@ -41,3 +41,16 @@ def test_events_are_described_with_what_matters_of_them(tmp_path: Path) -> None:
     )
     assert "after epoch 0, from the beginning; damaged" in line(event="resume", epoch=0, checkpoint=None, left=left)
     assert line(event="end", status="failed", error="NonFiniteError: x") == "run end: failed (NonFiniteError: x)"
+
+
+def test_a_damaged_line_is_named_once_and_the_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = override(small_run(tmp_path), {"name": "run"})
+    journal = Journal(config.folder)
+    journal.write("start", uid="a", kind="run")
+    with Follower(config, None, interval_s=0.01):
+        with open(journal.path, "ab") as file:
+            file.write(b'{"event": "epoch", "time": "noon"}\n')
+        journal.write("epoch", epoch=1, step=1, metrics={"val/rsum": 12.0})
+        journal.close()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "journal.jsonl, row 2" in line]
+    assert len(lines) == 1 and "field time" in lines[0]

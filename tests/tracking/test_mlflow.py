@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,9 +9,8 @@ import pytest
 
 pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
-from raytrain.errors import UsageError
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.mlflow import CLOSED, LINES, PARENT, check_uri, default_uri, prepare_store, sync, sync_tree
+from raytrain.tracking.mlflow import CLOSED, LINES, PARENT, sync, sync_tree
 from tests.tracking.mirrored import CONFIG, client, epoch, history, runs_of, start
 
 
@@ -124,36 +121,3 @@ def test_a_folder_without_a_start_is_no_run(uri: str, tmp_path: Path) -> None:
     assert sync(tmp_path, uri).run_id is None
     Journal(tmp_path / "x" / "y").write("epoch", epoch=1, metrics={})
     assert sync(tmp_path / "x" / "y", uri).run_id is None
-
-
-@pytest.mark.parametrize(
-    "bad", ["mlruns", "sqlite:///mlflow.db", "sqlite://", "sqlite:///:memory:", "file:///tmp/x", "http://", ""]
-)
-def test_a_store_that_would_not_last_is_refused(bad: str) -> None:
-    with pytest.raises(UsageError, match="sqlite:////absolute/path"):
-        prepare_store(bad)
-
-
-def test_an_address_keeps_its_password_out_of_the_error() -> None:
-    with pytest.raises(UsageError) as caught:
-        check_uri("ftp://me:secret@host/x")
-    assert "secret" not in str(caught.value)
-
-
-def test_processes_that_make_one_store_together_take_turns(tmp_path: Path) -> None:
-    address = default_uri(tmp_path)
-    command = [sys.executable, "-c", f"from raytrain.tracking.mlflow import prepare_store; prepare_store({address!r})"]
-    makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for maker in makers:
-        _, err = maker.communicate(timeout=120)
-        assert maker.returncode == 0, err
-    assert [each.name for each in client(address).search_experiments()] == ["Default"]
-
-
-def test_the_default_store_is_absolute_and_the_environment_goes_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert check_uri(default_uri("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host:5000")
-    assert default_uri("runs") == "https://host:5000"

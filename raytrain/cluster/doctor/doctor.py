@@ -147,9 +147,12 @@ def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -
 
     Raises:
         UsageError: a store that would not last.
+        TrackingError: a sqlite file that is locked, damaged or cannot be written.
         OSError: the server does not answer.
     """
-    from raytrain.tracking.mlflow import check_uri, default_uri
+    from raytrain.tracking.faults import explained
+    from raytrain.tracking.store import try_lock
+    from raytrain.tracking.uri import check_uri, default_uri
 
     uri = check_uri(uri or default_uri(storage))
     if uri.startswith("sqlite:"):
@@ -158,6 +161,9 @@ def tracking(storage: str | os.PathLike[str], uri: str | None, hosts: int = 1) -
         if hosts > 1:
             return Check("mlflow", "failed", f"{path}{note} serves one host, and the cluster has {hosts}",
                          "Run `mlflow server` on the head and give --tracking http://HEAD:5000.")  # fmt: skip
+        if path.exists():
+            with explained(uri):
+                try_lock(path)
         return Check("mlflow", "ok", f"{path}{note}; several hosts need a server: --tracking http://...")
     with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10) as answer:
         return Check("mlflow", "ok", f"server answers {answer.status}")

@@ -145,7 +145,13 @@ class TableDescription(_Described):
             return read_model(path, cls, _AGAIN)
         except FileNotFoundError:
             raise DataError(
-                Problem(str(path), None, "not found", "Build the table with `raytrain data build`.")
+                Problem(
+                    str(path),
+                    None,
+                    "not found",
+                    "Build the table with `raytrain data build`; name one that was moved by data.table=FOLDER, and to "
+                    "evaluate by --table FOLDER.",
+                )
             ) from None
 
     def write(self, folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, field_validator
 
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.files import read_model, write_json
@@ -64,11 +68,18 @@ class RerankRecord(BaseModel):
     @field_validator("params")
     @classmethod
     def _are_temperatures(cls, params: dict[str, Any]) -> dict[str, Any]:
-        try:
-            Temperatures.from_dict(params)
-        except TypeError as error:  # a name that it does not have, or text for a number
-            raise ValueError(str(error)) from None
+        checked_temperatures(params)
         return params
+
+    @field_validator("tried")
+    @classmethod
+    def _are_settings(cls, tried: dict[str, list[list[Any]]]) -> dict[str, list[list[Any]]]:
+        for settings in tried.values():
+            for setting in settings:
+                mode, *numbers = setting or [None]
+                if not isinstance(mode, str) or len(numbers) < 2 or not all(_is_number(value) for value in numbers):
+                    raise ValueError(f"{setting!r:.60} is no [mode, scale, sum of recalls]")
+        return tried
 
     @property
     def temperatures(self) -> Temperatures:
@@ -88,3 +99,26 @@ class RerankRecord(BaseModel):
     def write(self, path: Path) -> None:
         """Write the file, atomically."""
         write_json(path, self.model_dump(exclude_unset=True))
+
+
+def checked_temperatures(values: Mapping[str, Any]) -> Temperatures:
+    """The temperatures of plain values.
+
+    Raises:
+        ValueError: a name that they do not have, or a value of another type or out of bounds.
+    """
+    try:
+        temperatures = Temperatures.from_dict(values)
+        _type().validate_json(json.dumps(values), strict=True)  # strict, and yet from names to values
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return temperatures
+
+
+@cache
+def _type() -> TypeAdapter[Temperatures]:
+    return TypeAdapter(Temperatures)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from raytrain.errors import DataError, Problem
+from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, EvaluationFile, read_evaluation_file
 from raytrain.evaluation.protocols.named_split import split_of
-from raytrain.evaluation.report import SCHEMA_VERSION, digest
+from raytrain.evaluation.report import digest
 from raytrain.files import sha256
 from raytrain.tracking.run_record import RunRecord, step_of
 
@@ -36,36 +35,15 @@ class LeftOut(NamedTuple):
         return f"{self.run}{f' {self.file}' if self.file else ''}: {self.why}"
 
 
-class EvaluationFile(BaseModel):
-    """The fields of an evaluation file that a leaderboard reads; those that came later may be missing."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    split: str
-    protocol: str
-    metrics: dict[str, float]
-    fingerprint: str
-    checkpoint: str
-    headline: str = "rsum"
-    queries: dict[str, int] = {}
-    gallery: dict[str, int] = {}
-    transductive: bool = False
-    rerank: dict[str, Any] | None = None
-    ranks: str | None = None
-    ranks_sha256: str | None = None
-    uid: str | None = None
-    seed: int | None = None
-    test_openings: int | None = None
-
-
 def filed_evaluations(
-    record: RunRecord, events: Sequence[Mapping[str, Any]]
+    record: RunRecord, events: Sequence[Mapping[str, Any]], skipped: list[Problem] | None = None
 ) -> tuple[list[dict[str, Any]], list[LeftOut]]:
     """The evaluation files of a run that count, as `read_evaluations` gives them, and those that do not.
 
     Args:
         record: of the run.
         events: of its journal.
+        skipped: where the problems of damaged files are added, which are in neither list; None discards them.
     """
     counted: list[dict[str, Any]] = []
     left_out: list[LeftOut] = []
@@ -73,20 +51,19 @@ def filed_evaluations(
         if path.name.startswith("similarity_"):  # describes scores that training kept
             continue
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(document, dict) or document.get("schema") != SCHEMA_VERSION:
-                raise ValueError(f"no evaluation of schema {SCHEMA_VERSION}")
-            evaluation = EvaluationFile.model_validate(document)
-            why = _why_not(evaluation, document, path, record, events)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            why = f"field {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        except (OSError, ValueError, RecursionError) as error:
-            why = f"not readable: {error}"
-        if why is None:
-            counted.append({**document, "file": str(path)})
+            document = read_evaluation_file(path)
+        except FileNotFoundError:
+            continue  # replaced or removed just now
+        except DataError as error:
+            (skipped if skipped is not None else []).extend(error.problems)
+            continue
+        why: str | None = f"no evaluation of schema {SCHEMA_VERSION}"
+        if document is not None:
+            why = _why_not(EvaluationFile.model_validate(document), document, path, record, events)
+        if document is not None and why is None:
+            counted.append(document)
         else:
-            left_out.append(LeftOut(record.folder.name, path.name, why))
+            left_out.append(LeftOut(record.folder.name, path.name, str(why)))
     stale = [(evaluation, why) for evaluation in counted if (why := _why_stale(evaluation, counted, record))]
     left_out += [LeftOut(record.folder.name, Path(evaluation["file"]).name, why) for evaluation, why in stale]
     return [evaluation for evaluation in counted if all(evaluation is not other for other, _ in stale)], left_out

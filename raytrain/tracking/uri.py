@@ -1,0 +1,65 @@
+"""Addresses of MLflow's store: a sqlite file by its absolute path, or a server."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from raytrain.errors import UsageError
+
+_VARIABLE = "MLFLOW_TRACKING_URI"
+
+
+def default_uri(storage: str | os.PathLike[str]) -> str:
+    """MLFLOW_TRACKING_URI, or a sqlite file in the storage, by its absolute path."""
+    return os.environ.get(_VARIABLE) or f"sqlite:///{Path(storage).expanduser().resolve() / 'mlflow.db'}"
+
+
+def check_uri(uri: str) -> str:
+    """The URI itself.
+
+    Raises:
+        UsageError: neither a sqlite file by its absolute path nor a server.
+    """
+    parts = _split(uri)
+    if parts and parts.scheme == "sqlite" and not parts.netloc and re.match(r"//[^/]", parts.path):
+        return uri  # sqlite:////data/mlflow.db: three slashes of the scheme, then an absolute path
+    if parts and parts.scheme in ("http", "https") and parts.hostname:
+        return uri
+    raise UsageError(
+        f"MLflow store '{without_password(uri)}' is neither sqlite:////absolute/path/mlflow.db nor "
+        "http(s)://host:port. A relative path would land in a job's temporary folder and be lost, and MLflow no longer "
+        "takes plain files."
+    )
+
+
+def _split(uri: str) -> Any:
+    """The parts of a URI; None of one that has none, such as http://[1."""
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        return None
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite store; None of a server."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:") else None
+
+
+def named(uri: str) -> str:
+    """The store for a message, with where its URI came from: "http://host:5000 (of MLFLOW_TRACKING_URI)"."""
+    path = sqlite_path(uri)
+    if uri == os.environ.get(_VARIABLE):
+        origin = f"of {_VARIABLE}"
+    elif path is not None and path.name == "mlflow.db":
+        origin = "the storage's own"
+    else:
+        origin = "of --tracking or --uri"
+    return f"{path or without_password(uri)} ({origin})"
+
+
+def without_password(uri: str) -> str:
+    return re.sub(r"//[^/@]*@", "//...@", uri)
