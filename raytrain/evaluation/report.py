@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raytrain.evaluation.protocols.protocols import Result
-from raytrain.evaluation.significance import mean_intervals, recall_intervals
+from raytrain.evaluation.significance import GALLERY, mean_intervals, recall_intervals
 from raytrain.files import sha256, write_json
 
 SCHEMA_VERSION = 1
@@ -45,6 +45,8 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
     name = evaluation_name(str(facts["split"]), result)
 
     kept = {key: value.cpu().numpy().astype(np.int32) for key, value in {**result.ranks, **result.groups}.items()}
+    draws = {name: value.numpy() for name, value in result.gallery_draws.items()}
+    kept |= {GALLERY + name: value for name, value in draws.items()}
     arrays = folder / f"{name}.ranks.npz"
     part = arrays.with_name(f"{arrays.name}.part")
     with open(part, "wb") as file:
@@ -55,7 +57,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         intervals = recall_intervals(kept, level=INTERVAL_LEVEL)
     else:
         measures = result.measures
-        intervals = mean_intervals(measures.values, measures.groups, measures.means, level=INTERVAL_LEVEL)
+        intervals = mean_intervals(measures.values, measures.groups, measures.means, INTERVAL_LEVEL, draws)
     document = {
         "schema": SCHEMA_VERSION,
         "split": facts["split"],
@@ -64,6 +66,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         "headline": result.headline,
         "intervals": {key: list(bounds) for key, bounds in intervals.items()},
         "interval_level": INTERVAL_LEVEL,
+        "interval_over": f"{'queries and gallery items' if draws else 'images'}; training noise not covered",
         "queries": dict(result.queries),
         "gallery": dict(result.gallery),
         "notes": list(result.notes),
@@ -104,14 +107,17 @@ def read_evaluations(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     """The rank arrays that belong to an evaluation; None where their file is missing or unreadable.
 
-    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} for composed queries.
+    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or for composed queries {"query": (Q,), "reference": (Q,)} and, in
+    files that have them, {"target": (Q,), "gallery/recall_at_1": (draws, B), ...}.
 
     Args:
         evaluation: as `read_evaluations` returned it.
     """
     try:
         with np.load(Path(evaluation["file"]).parent / Path(evaluation["ranks"]).name, allow_pickle=False) as arrays:
-            names = ("query", "reference") if "query" in arrays else ("i2t", "t2i", "item_of_text")
-            return {name: arrays[name] for name in names}
+            if "query" not in arrays:
+                return {name: arrays[name] for name in ("i2t", "t2i", "item_of_text")}
+            optional = [name for name in arrays if name == "target" or name.startswith(GALLERY)]
+            return {name: arrays[name] for name in ("query", "reference", *optional)}
     except (OSError, KeyError, ValueError):
         return None
