@@ -10,6 +10,7 @@ Letters: Q queries, G gallery items, B blocks of queries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,23 +27,33 @@ def item_counts(size: int) -> Tensor:
     counts = np.empty((DRAWS, size), np.float32)
     for draw in counts:
         draw[:] = np.bincount(generator.integers(0, size, size), minlength=size)
-    return torch.from_numpy(counts).T
+    return torch.from_numpy(counts).T.contiguous()
 
 
-def drawn_ranks(scores: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+def drawn_ranks(scores: Tensor, targets: Tensor, counts: Tensor, k: int) -> Tensor:
     """(Q, DRAWS) float32 rank of each query's best target in each drawn gallery; ties as in ranking/counts.py.
+
+    A target so far back that no draw brings it among the first k (by ten standard deviations) has rank inf.
 
     Args:
         scores: (Q, G) without NaN, -inf where an item is not in a query's gallery.
         targets: (Q, P) positions of the targets, -1 where a query has fewer, but at least one.
         counts: (G, DRAWS) as `item_counts`.
+        k: of the largest recall.
     """
     own = scores.gather(1, targets.clamp(min=0)).masked_fill(targets < 0, -torch.inf)
     best = own.amax(1, keepdim=True)
     place = torch.where((targets >= 0) & (own == best), targets, -1).amax(1, keepdim=True)
-    index = torch.arange(scores.shape[1], device=scores.device)
-    above = (scores > best) | ((scores == best) & (index > place))
-    return (above.to(torch.float32) @ counts.to(scores.device)).cpu()
+    near = scores >= best
+    far = near.sum(1, dtype=torch.int32) - targets.shape[1] > k + 10 * math.sqrt(k) + 10
+    near[far] = False
+    row, item = near.nonzero(as_tuple=True)  # few, so that adding them up is quicker than a product of matrices
+    above = (scores[row, item] > best[row, 0]) | (item > place[row, 0])
+    row, item = row[above].cpu(), item[above].cpu()
+    first = torch.searchsorted(row, torch.arange(len(scores)))
+    ranks = torch.nn.functional.embedding_bag(item, counts, first, mode="sum")
+    ranks[far.cpu()] = torch.inf
+    return ranks
 
 
 class GalleryDraws:
@@ -62,7 +73,9 @@ class GalleryDraws:
     def add(self, positions: Tensor, scores: Tensor, targets: Tensor, counts: Tensor) -> None:
         """Add queries by their position in the split; the rest as in `drawn_ranks`. One without a target is none."""
         answered = (targets >= 0).any(1)
-        ranks = drawn_ranks(scores[answered], targets[answered], counts)
+        if not bool(answered.all()):
+            scores, targets = scores[answered], targets[answered]
+        ranks = drawn_ranks(scores, targets, counts, max(self.ks))
         member = torch.nn.functional.one_hot(self.block[positions.cpu()][answered.cpu()], BLOCKS).double()
         for total, k in zip(self.hits, self.ks, strict=True):
             total += (ranks < k).double().T @ member

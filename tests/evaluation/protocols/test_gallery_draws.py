@@ -27,12 +27,20 @@ def test_a_drawn_rank_counts_items_above_as_often_as_they_were_drawn() -> None:
     targets = torch.stack([(torch.arange(30) + 1) % 12, torch.where(torch.arange(30) % 2 == 0, 5, -1)], 1)
     targets[targets == (torch.arange(30) % 12)[:, None]] = -1
     counts = item_counts(12)
-    result = drawn_ranks(scores, targets, counts)
+    result = drawn_ranks(scores, targets, counts, k=5)
     for query in range(30):
         own = [(float(scores[query, t]), t) for t in targets[query].tolist() if t >= 0]
         above = [item for item in range(12) if (float(scores[query, item]), item) > max(own)]
         for draw in (0, 57):
             assert result[query, draw] == sum(int(counts[item, draw]) for item in above)
+
+
+def test_a_target_far_behind_is_in_no_draw() -> None:
+    scores = torch.arange(400.0).repeat(2, 1)
+    targets = torch.tensor([[380], [5]])  # ranks 19 and 394
+    result = drawn_ranks(scores, targets, item_counts(400), k=10)
+    assert result[0].mean() == pytest.approx(19, abs=2) and result[0].isfinite().all()
+    assert result[1].isinf().all()
 
 
 def made(
