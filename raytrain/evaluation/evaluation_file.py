@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from raytrain.errors import DataError, Problem
 from raytrain.evaluation.reranking.record import checked_temperatures
+from raytrain.evaluation.significance import GALLERY
 from raytrain.files import read_model, read_regular
 
 SCHEMA_VERSION = 1
@@ -91,7 +92,10 @@ def read_rank_arrays(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | N
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             if "query" not in arrays and "i2t" not in arrays:
                 return None  # a protocol without ranks
-            names = ("query", "reference") if "query" in arrays else ("i2t", "t2i", "item_of_text")
+            names: list[str] = ["i2t", "t2i", "item_of_text"]
+            if "query" in arrays:
+                optional = [name for name in arrays if name == "target" or name.startswith(GALLERY)]
+                names = ["query", "reference", *optional]
             ranks = {name: arrays[name] for name in names}
         _check(ranks)
     except FileNotFoundError:
@@ -103,11 +107,16 @@ def read_rank_arrays(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | N
 
 def _check(ranks: Mapping[str, np.ndarray]) -> None:
     """Raises ValueError for arrays that are no ranks, or that do not fit each other."""
+    draws = {name: array for name, array in ranks.items() if name.startswith(GALLERY)}
+    ranks = {name: array for name, array in ranks.items() if name not in draws}
+    for name, array in draws.items():
+        if array.ndim != 2 or array.dtype.kind not in "iuf" or not array.size or not np.isfinite(array).all():
+            raise ValueError(f"{name} has shape {array.shape} and dtype {array.dtype}, or is not finite")
     for name, array in ranks.items():
         if array.ndim != 1 or array.dtype.kind != "i" or not len(array) or array.min() < -1:
             raise ValueError(f"{name} has shape {array.shape} and dtype {array.dtype}, or holds values below -1")
     if "query" in ranks:
-        fits = len(ranks["query"]) == len(ranks["reference"])
+        fits = len({len(array) for array in ranks.values()}) == 1
     else:
         owner = ranks["item_of_text"]
         fits = len(ranks["t2i"]) == len(owner) and owner.min() >= 0 and owner.max() < len(ranks["i2t"])

@@ -17,7 +17,7 @@ from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, read_evaluation_
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.ranking.chance import trivial_recalls
-from raytrain.evaluation.significance import mean_intervals, recall_intervals
+from raytrain.evaluation.significance import GALLERY, mean_intervals, recall_intervals
 from raytrain.files import replacing, sha256, write_json
 
 INTERVAL_LEVEL = 0.95
@@ -52,6 +52,8 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
     name = evaluation_name(str(facts["split"]), result)
 
     kept = {key: value.cpu().numpy().astype(np.int32) for key, value in {**result.ranks, **result.groups}.items()}
+    draws = {name: value.numpy() for name, value in result.gallery_draws.items()}
+    kept |= {GALLERY + name: value for name, value in draws.items()}
     arrays = folder / f"{name}.ranks.npz"
     with replacing(arrays) as part, open(part, "wb") as file:
         np.savez_compressed(file, **kept)  # type: ignore[arg-type]
@@ -60,7 +62,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         intervals = recall_intervals(kept, level=INTERVAL_LEVEL)
     else:
         measures = result.measures
-        intervals = mean_intervals(measures.values, measures.groups, measures.means, level=INTERVAL_LEVEL)
+        intervals = mean_intervals(measures.values, measures.groups, measures.means, INTERVAL_LEVEL, draws)
     document = {
         "schema": SCHEMA_VERSION,
         "split": facts["split"],
@@ -69,6 +71,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         "headline": result.headline,
         "intervals": {key: list(bounds) for key, bounds in intervals.items()},
         "interval_level": INTERVAL_LEVEL,
+        "interval_over": f"{'queries and gallery items' if draws else 'images'}; training noise not covered",
         "queries": dict(result.queries),
         "gallery": dict(result.gallery),
         "chance": trivial_recalls(result.metrics, result.queries, result.gallery),
@@ -127,7 +130,8 @@ def read_evaluations(run: str | os.PathLike[str], skipped: list[Problem] | None 
 def read_ranks(evaluation: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     """The rank arrays that belong to an evaluation; None where their file is missing or damaged.
 
-    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or {"query": (Q,), "reference": (Q,)} for composed queries.
+    {"i2t": (N,), "t2i": (M,), "item_of_text": (M,)}, or for composed queries {"query": (Q,), "reference": (Q,)} and, in
+    files that have them, {"target": (Q,), "gallery/recall_at_1": (draws, B), ...}.
 
     Args:
         evaluation: as `read_evaluations` returned it.

@@ -77,7 +77,7 @@ def mean_intervals(
 
     Args:
         values: {name: (Q,) in [0, 1], NaN where the query does not count}; a name with nothing but NaN is left out.
-        groups: {name: (Q,) or (Q, ways) cluster of each of its queries}; equal numbers are the same cluster.
+        groups: {name: (Q,) or (Q, 2) cluster of each of its queries}; equal numbers are the same cluster.
         means: {further name: names that it is the unweighted mean of}.
         level: as in `recall_intervals`.
         gallery: {name: (draws, B)} of the metrics that the gallery moves.
@@ -101,7 +101,9 @@ def paired_recall_differences(a: Ranks | Sequence[Ranks], b: Ranks | Sequence[Ra
     Raises:
         ValueError: different numbers of queries.
     """
-    of_a, of_b = _recalls(a), _recalls(b)
+    runs_a, runs_b = _runs(a), _runs(b)
+    alike = _common([*runs_a, *runs_b])
+    of_a, of_b = _recalls(alike[: len(runs_a)]), _recalls(alike[len(runs_a) :])
     differences = {}
     for name, parts in of_a.items():
         other = of_b[name]
@@ -135,9 +137,15 @@ def _runs(ranks: Ranks | Sequence[Ranks]) -> list[Ranks]:
     return [ranks] if isinstance(ranks, Mapping) else list(ranks)
 
 
+def _common(runs: Sequence[Ranks]) -> list[Ranks]:
+    """The runs with what all of them kept: those of earlier versions lack targets and draws of the gallery."""
+    names = set(runs[0]).intersection(*runs)
+    return [{name: values for name, values in run.items() if name in names} for run in runs]
+
+
 def _recalls(ranks: Ranks | Sequence[Ranks]) -> dict[str, Parts]:
     """The parts of every recall and of rsum."""
-    runs = _runs(ranks)
+    runs = _common(_runs(ranks))
     if "query" in runs[0]:
         ks, names = COMPOSED_KS, {"query": ""}
         ways = [np.asarray(runs[0][name]) for name in ("reference", "target") if name in runs[0]]
@@ -156,7 +164,7 @@ def _recalls(ranks: Ranks | Sequence[Ranks]) -> dict[str, Parts]:
             hits[f"{prefix}recall_at_{k}"] = np.where((stacked < 0).any(0), np.nan, stacked < k)
             group_of[f"{prefix}recall_at_{k}"] = groups[kind]
     draws = {name: np.mean([np.asarray(run[GALLERY + name], float) for run in runs], axis=0)
-             for name in hits if all(GALLERY + name in run for run in runs)}  # fmt: skip
+             for name in hits if GALLERY + name in runs[0]}  # fmt: skip
     parts = _parts(hits, group_of, draws)
     if len(parts) < len(hits):
         raise ValueError(f"{', '.join(hits.keys() - parts.keys())}: no query has a positive")

@@ -254,7 +254,6 @@ COLUMNS: tuple[Column, ...] = (
             "interval_split": lambda row: row.interval and row.interval.split,
             "rsum_low": lambda row: row.interval and row.interval.low,
             "rsum_high": lambda row: row.interval and row.interval.high,
-            "interval_over": lambda row: row.interval and covered(row.interval.coverage),
         },
     ),
     Column(
@@ -267,7 +266,6 @@ COLUMNS: tuple[Column, ...] = (
             "first_low": lambda row: row.comparison and row.comparison.low,
             "first_high": lambda row: row.comparison and row.comparison.high,
             "first_p": lambda row: row.comparison and row.comparison.p,
-            "first_over": lambda row: row.comparison and covered(row.comparison.coverage),
         },
         page=[
             PageCell(
@@ -301,6 +299,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("runs", "runs", lambda row: row.runs, run_names, forms=DATA | {"brief"}),
     Column("folders", "folders", lambda row: row.folders, forms=DATA),
+    Column(
+        "over", "over", lambda row: row.interval and covered(row.interval.coverage), forms=DATA,
+        fields={
+            "interval_over": lambda row: row.interval and covered(row.interval.coverage),
+            "first_over": lambda row: row.comparison and covered(row.comparison.coverage),
+        },
+    ),
     Column(
         "gain", "FR gain", lambda row: row.gain.get("test"), gain, optional=True,
         fields={

@@ -28,9 +28,10 @@ def kept_ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str
 
 
 def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-    return a.keys() == b.keys() and all(
-        np.array_equal(a[name], b[name]) for name in ("item_of_text", "reference", "target") if name in a
-    )
+    """Whether ranks are of the same kind and the same queries; targets were not always kept."""
+    names = ("item_of_text", "reference")
+    same = [np.array_equal(a[name], b[name]) for name in (*names, "target") if name in a and name in b]
+    return all((name in a) == (name in b) for name in names) and all(same)
 
 
 def interval_of(split: Split, ranks: Sequence[Mapping[str, np.ndarray]] | None) -> Interval | None:

@@ -75,6 +75,7 @@ def test_an_evaluation_file_has_an_interval_of_every_metric(tmp_path: Path) -> N
     (document,) = read_evaluations(tmp_path)
     assert document["headline"] == "eccv/map_at_r"
     assert set(document["intervals"]) == set(document["metrics"])
+    assert document["interval_over"] == "images; training noise not covered"
     low, high = document["intervals"]["eccv/map_at_r"]
     assert low <= document["metrics"]["eccv/map_at_r"] <= high
 
@@ -91,7 +92,10 @@ def test_composed_queries_keep_their_ranks_and_references(tmp_path: Path) -> Non
     (document,) = read_evaluations(tmp_path)
     assert Path(document["file"]).name == "val.json"
     ranks = read_ranks(document)
-    assert ranks is not None and set(ranks) == {"query", "reference"}
+    assert ranks is not None
+    assert set(ranks) == {"query", "reference", "target", *(f"gallery/recall_at_{k}" for k in (1, 10, 50))}
+    assert ranks["gallery/recall_at_1"].shape == (100, 16)
+    assert document["interval_over"] == "queries and gallery items; training noise not covered"
     assert ranks["query"].tolist() == result.ranks["query"].tolist()
     assert ranks["reference"].tolist() == reference.tolist()
 

@@ -136,8 +136,11 @@ def test_composed_queries_of_one_reference_or_one_target_go_together() -> None:
     by_target = recall_intervals({"query": query, "reference": own, "target": item})
     assert width(by_reference["rsum"]) > 1.8 * width(alone["rsum"])
     assert by_target["rsum"] == pytest.approx(by_reference["rsum"])
-    old = recall_intervals({"query": query, "reference": item})  # kept before targets were
-    assert old["rsum"] == pytest.approx(by_reference["rsum"], rel=0.02)
+    old = {"query": query, "reference": item}  # kept before targets were
+    assert recall_intervals(old)["rsum"] == pytest.approx(by_reference["rsum"], rel=0.02)
+    new = old | {"query": query[::-1].copy(), "target": own}
+    assert paired_recall_differences(new, old) == paired_recall_differences(new, old | {"target": own})
+    assert recall_intervals([new, old]) == recall_intervals([old | {"query": new["query"]}, old])
 
 
 def test_draws_of_the_gallery_widen_the_interval_and_cancel_between_equals() -> None:

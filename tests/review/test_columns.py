@@ -21,9 +21,9 @@ COMPOSED = ["recall_at_1", "recall_at_10", "recall_at_50", "map_at_r"]
 CSV_HEADER = [
     "rank", "fingerprint", "protocol", "experiment", "method", "views", "settings", "rerank", "transductive", "seeds",
     *(f"{split}/{name}" for split in ("val", "test") for name in (*RECALLS, *COMPOSED, "rsum", "rsum_sd")),
-    "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "interval_over", "first",
-    "first_split", "first_difference", "first_low", "first_high", "first_p", "first_over", "worker_seconds",
-    "gpu_seconds", "cpu_seconds", "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders",
+    "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "first", "first_split",
+    "first_difference", "first_low", "first_high", "first_p", "worker_seconds", "gpu_seconds", "cpu_seconds",
+    "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders", "interval_over", "first_over",
     "rerank_gain/val", "rerank_gain/test", "rerank_lowers_test", "unequal", "test_openings", "test_openings_in_all",
     "selection", "chance",
 ]  # fmt: skip

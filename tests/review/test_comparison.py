@@ -62,6 +62,15 @@ def test_bounds_and_p_are_corrected_alike_over_the_rows_that_were_compared() -> 
         assert (comparison.low, comparison.high) == pytest.approx(alone.interval(0.975))
 
 
+def test_composed_rows_of_earlier_versions_without_targets_are_still_compared() -> None:
+    old = [{"query": np.arange(20), "reference": np.arange(20)}]
+    new = [{"query": np.arange(20)[::-1], "reference": np.arange(20), "target": np.arange(20) // 2}]
+    _, comparison = compare_with_first([row(1, old), row(2, new)])
+    assert comparison is not None and comparison.coverage == Coverage(seeds=False, gallery=False)
+    moved = [new[0] | {"target": np.arange(20)}]
+    assert compare_with_first([row(1, new), row(2, moved)])[1] is None
+
+
 def test_a_comparison_and_an_interval_say_what_they_cover() -> None:
     once, thrice = [ranks(0)], [ranks(1), ranks(2), ranks(3)]
     rows = [row(1, thrice), row(2, once), row(3, [ranks(4), ranks(5)])]

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation.protocols.composed import Blocks, ComposedQueries, scored_blocks
+from raytrain.evaluation.protocols.composed import Blocks, ComposedQueries, clusters, scored_blocks
+from raytrain.evaluation.protocols.gallery_draws import GalleryDraws, item_counts
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result, partial_notes, refusal, size_differences
 from raytrain.evaluation.ranking.counts import best_first, positive_counts
 from raytrain.evaluation.ranking.measures import Measures, hits
@@ -49,7 +50,9 @@ def evaluate_cirr(blocks: Blocks, queries: ComposedQueries, name: str = "cirr/va
         raise RefusedError(refusal(name, differences))
     blockwise: list[tuple[Tensor, Tensor, Tensor]] = []
     whole = torch.arange(len(queries.reference)), torch.arange(len(queries.item_ids))
+    draws, item_count = GalleryDraws(KS, queries.reference), item_counts(len(queries.item_ids))
     for rows, scores, targets in scored_blocks(blocks, queries, *whole):
+        draws.add(rows, scores, targets, item_count)
         counts = positive_counts(scores, targets)
         subset_scores, members = _members(scores, queries, rows)
         position = torch.where((members == targets[:, :1]) & (members >= 0), torch.arange(members.shape[1]), -1)
@@ -60,7 +63,8 @@ def evaluate_cirr(blocks: Blocks, queries: ComposedQueries, name: str = "cirr/va
     values |= {f"cirr/subset_recall_at_{k}": hits(subset_ranks, k) for k in SUBSET_KS}
     values["cirr/tied_percent"] = (tied > 0).double().masked_fill(tied < 0, torch.nan)
     means = {HEADLINE: ["cirr/recall_at_5", "cirr/subset_recall_at_1"]}
-    measures = Measures(values, dict.fromkeys(values, queries.reference), means)
+    groups = clusters(queries)
+    measures = Measures(values, dict.fromkeys(values, torch.stack(list(groups.values()), 1)), means)
     counted = {"query": int((ranks >= 0).sum()), "subset": int((subset_ranks >= 0).sum())}
     notes = [*partial_notes(differences), "a query's reference is neither in its gallery nor in its subset"]
     if lost := len(ranks) - counted["query"]:
@@ -70,7 +74,7 @@ def evaluate_cirr(blocks: Blocks, queries: ComposedQueries, name: str = "cirr/va
     gallery = {"query": len(queries.item_ids) - 1, "subset": int((queries.subset >= 0).sum(1).max()) - 1}
     return Result(
         name, measures.metrics(), counted, gallery, notes, None, {"query": ranks, "subset": subset_ranks},
-        {"reference": queries.reference}, HEADLINE, measures,
+        groups, HEADLINE, measures, draws.recalls("cirr/"),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import UsageError
+from raytrain.evaluation.protocols.gallery_draws import GalleryDraws, item_counts
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.measures import PerQueryMeasures
@@ -115,8 +116,21 @@ class Answers:
         }
 
 
-def answers(blocks: Blocks, queries: ComposedQueries) -> Answers:
+def clusters(queries: ComposedQueries) -> dict[str, Tensor]:
+    """{"reference": (Q,), "target": (Q,) the first target, -1 without one}: what queries may have in common.
+
+    New products bring new references and new targets, so both are drawn.
+    """
+    return {"reference": queries.reference, "target": queries.targets[:, 0]}
+
+
+def answers(blocks: Blocks, queries: ComposedQueries, draws: GalleryDraws | None = None) -> Answers:
     """Rank, block by block, the items of each query's part of the gallery without its reference.
+
+    Args:
+        blocks: scores of the queries.
+        queries: of the split.
+        draws: collects the hits under draws of the gallery; None draws none.
 
     Raises:
         ValueError: NaN among the scores.
@@ -127,12 +141,15 @@ def answers(blocks: Blocks, queries: ComposedQueries) -> Answers:
     for part in range(len(queries.parts)):
         rows, columns = (part_of_query == part).nonzero()[:, 0], (queries.part == part).nonzero()[:, 0]
         order.append(rows)
-        for _, scores, targets in scored_blocks(blocks, queries, rows, columns):
+        counts = item_counts(len(columns)) if draws is not None else None
+        for chunk, scores, targets in scored_blocks(blocks, queries, rows, columns):
             measures.add(scores, targets)
+            if draws is not None and counts is not None:
+                draws.add(chunk, scores, targets, counts)
     back = torch.cat(order).argsort()
-    counts = Counts(*(torch.cat(column)[back] for column in zip(*measures.counts, strict=True)))
+    ranked = Counts(*(torch.cat(column)[back] for column in zip(*measures.counts, strict=True)))
     precision, average = (torch.cat(column)[back] for column in zip(*measures.precisions, strict=True))
-    return Answers(counts, precision, average)
+    return Answers(ranked, precision, average)
 
 
 def is_whole(protocol: str) -> bool:
@@ -149,7 +166,7 @@ def unknown_protocol(protocol: str) -> UsageError:
 
 
 def evaluate_composed(blocks: Blocks, queries: ComposedQueries, protocol: str) -> Result:
-    """The metrics of all composed queries of a split; a bootstrap draws queries with the same reference together.
+    """The metrics of all composed queries of a split, with what they would be in drawn galleries.
 
     Args:
         blocks: scores of the queries.
@@ -161,7 +178,8 @@ def evaluate_composed(blocks: Blocks, queries: ComposedQueries, protocol: str) -
     """
     if not is_whole(protocol):
         raise unknown_protocol(protocol)
-    ranked = answers(blocks, queries)
+    draws = GalleryDraws(COMPOSED_KS, queries.reference)
+    ranked = answers(blocks, queries, draws)
     ranks = ranked.counts.ranks()
     answered = ranks >= 0
     targets = ((queries.targets >= 0) & (queries.targets != queries.reference[:, None])).sum(1)
@@ -172,6 +190,8 @@ def evaluate_composed(blocks: Blocks, queries: ComposedQueries, protocol: str) -
     if lost := int((~answered).sum()):
         notes.append(f"{lost} queries have no target here and are left out")
     gallery = {"query": int(torch.bincount(queries.part)[queries.part[queries.reference]].max()) - 1}
-    groups = {"reference": queries.reference}
     counted = {"query": int(answered.sum())}
-    return Result(protocol, ranked.metrics(), counted, gallery, notes, None, {"query": ranks}, groups)
+    return Result(
+        protocol, ranked.metrics(), counted, gallery, notes, None, {"query": ranks}, clusters(queries),
+        gallery_draws=draws.recalls(),
+    )  # fmt: skip

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from raytrain.errors import RefusedError
-from raytrain.evaluation.protocols.composed import Blocks, ComposedQueries, scored_blocks
+from raytrain.evaluation.protocols.composed import Blocks, ComposedQueries, clusters, scored_blocks
+from raytrain.evaluation.protocols.gallery_draws import GalleryDraws, item_counts
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result, partial_notes, refusal, size_differences
 from raytrain.evaluation.ranking.measures import Measures, PerQueryMeasures, hits
 
@@ -76,12 +77,15 @@ def evaluate_fashion(blocks: Blocks, queries: ComposedQueries, protocol: Fashion
     ranks = queries.reference.new_full((len(queries.reference),), -1)
     tied = ranks.clone()
     values: dict[str, Tensor] = {}
-    counted, gallery = {}, {}
+    counted, gallery, gallery_draws = dict[str, int](), dict[str, int](), dict[str, Tensor]()
     for number, category in enumerate(queries.parts):
         rows, columns = _of_category(queries, number, protocol.gallery)
         measures = PerQueryMeasures(precision=False)
-        for _, scores, targets in scored_blocks(blocks, queries, rows, columns, protocol.reference == "kept"):
+        draws, item_count = GalleryDraws(KS, queries.reference), item_counts(len(columns))
+        for chunk, scores, targets in scored_blocks(blocks, queries, rows, columns, protocol.reference == "kept"):
             measures.add(scores, targets)
+            draws.add(chunk, scores, targets, item_count)
+        gallery_draws |= draws.recalls(f"{protocol.prefix}/{category}_")
         if measures.counts:
             ranks[rows] = measures.ranks()
             tied[rows] = torch.cat([part.tied for part in measures.counts])
@@ -98,11 +102,11 @@ def evaluate_fashion(blocks: Blocks, queries: ComposedQueries, protocol: Fashion
     means[headline] = [name for names in by_k for name in names]  # each k has the same number of categories
     if lost := len(ranks) - sum(counted.values()):
         notes.append(f"{lost} queries have no target in their gallery and are left out")
-    all_measures = Measures(values, dict.fromkeys(values, queries.reference), means)
-    groups = {"reference": queries.reference}
+    groups = clusters(queries)
+    all_measures = Measures(values, dict.fromkeys(values, torch.stack(list(groups.values()), 1)), means)
     return Result(
         protocol.name, all_measures.metrics(), counted, gallery, notes, None, {"query": ranks}, groups, headline,
-        all_measures,
+        all_measures, gallery_draws,
     )  # fmt: skip
 
 

@@ -102,9 +102,11 @@ class Result:
         notes: sentences that a reader needs beside the numbers.
         rerank: the temperatures that were applied, or None.
         ranks: {"i2t": (N,), "t2i": (M,)} or {"query": (Q,)} int64 rank of every query; -1 where it has no positive.
-        groups: clusters of a bootstrap: {"item_of_text": (M,)}, the image of each caption, or {"reference": (Q,)}.
+        groups: clusters of queries: {"item_of_text": (M,)}, the image of each caption, or {"reference": (Q,), "target":
+            (Q,)} of composed queries.
         headline: name of the metric that represents the protocol in a table.
         measures: value of each query, where the metrics are means of them; None where they follow from the ranks.
+        gallery_draws: {metric: (draws, blocks of queries)} of composed queries, under draws of the gallery's items.
     """
 
     protocol: str
@@ -117,6 +119,7 @@ class Result:
     groups: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     headline: str = "rsum"
     measures: Measures | None = field(default=None, repr=False, compare=False)
+    gallery_draws: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def transductive(self) -> bool:

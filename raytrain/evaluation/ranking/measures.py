@@ -21,7 +21,7 @@ class Measures:
 
     Args:
         values: {name: (Q,) float64}; names may have different queries, such as those of different directions.
-        groups: {name: (Q,) cluster of each query in a bootstrap}, of the same names.
+        groups: {name: (Q,) cluster of each query, or (Q, 2) its clusters in two ways}, of the same names.
         means: {name of a further metric: names of the metrics that it is the unweighted mean of}.
     """
 
