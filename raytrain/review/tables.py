@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -45,7 +46,8 @@ def to_text(board: Board) -> str:
 def to_markdown(board: Board) -> str:
     tables = [f"**{title(table)}**\n\n{markdown_table(cells(table, 'markdown'))}" for table in board.tables]
     lines = left_out_lines(board)
-    left_out = ["\n".join([lines[0], "", *(f"- {line}" for line in lines[1:])])] if lines else []
+    items = [f"- {html.escape(line, quote=False)}" for line in lines[1:]]
+    left_out = ["\n".join([lines[0], "", *items])] if lines else []
     return "\n\n".join([*tables, summary(board), *left_out, explanation(board)]) + "\n"
 
 
@@ -100,7 +102,7 @@ def left_out_lines(board: Board) -> list[str]:
     """A heading, and a line per evaluation file or run that does not count, with the reason; [] without any."""
     if not board.left_out:
         return []
-    return [f"Left out ({len(board.left_out)}):", *(" ".join(str(left).split()) for left in board.left_out)]
+    return [f"Left out ({len(board.left_out)}):", *map(str, board.left_out)]
 
 
 def explanation(board: Board) -> str:

@@ -5,11 +5,14 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     start       uid, life (of a run: new whenever it goes on), kind ("run" | "sweep"), run, experiment, parent (uid of
                 the sweep or None), config (flat), commit, fingerprint, seed, workers, device, versions; of a sweep
                 also options, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
-                allowed_bytes, ran_out
+                allowed_bytes, ran_out; of a run also validation: split, queries and gallery (sizes), trained (what of
+                it is trained on, in words, or None)
     resume      uid, life, epoch (epochs already done), checkpoint; of a sweep also slots and ray
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
-    evaluation  split, protocol, metrics, file
-    rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries)
+    evaluation  split, protocol, metrics, file, digest (of the file's content), test_openings; on test also opening: its
+                id, test (hash of the test rows), weights (hash), uid
+    rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries), files
+                {name of an evaluation file: its digest}
     room        (sweeps) slots: workers that fit the cluster from now on, after nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
     cost        metrics, currency, prices_date: what it took, as `review.accounting` computes it from the lines above
