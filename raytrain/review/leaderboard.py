@@ -72,7 +72,8 @@ def read_board(storage: str | os.PathLike[str], experiment: str | None = None, p
     rows = [_row(group, _protocol_name(group, groups), prices) for group in groups]
     rows.sort(key=lambda row: (*table_key(row), -(row.val.rsum or 0), row.runs))
     counts = dict(Counter(run.status for run in records))
-    board = Board(rows, counts, curves_of([row for row in rows if not is_trained_on(row.selection)]), left_out)
+    curves = curves_of([row for row in rows if not is_trained_on(row.selection)])
+    board = Board(rows, counts, curves, left_out=left_out)
     return replace(board, rows=[row for table in board.tables for row in _placed(table)])
 
 
