@@ -34,9 +34,9 @@ def run_evaluate(
         option(
             "--protocol",
             DATA,
-            "split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, coco/5k, coco/1k5f, coco/eccv, "
-            "coco/cxc, cub/unseen, cub/seen, fashioniq/original, fashioniq/val_union, cirr/val; partial/ before any of "
-            "these",
+            "of the evaluated split: split/NAME (default), karpathy/NAME, class/NAME; published: flickr30k/1k, "
+            "coco/5k, coco/1k5f, coco/eccv, coco/cxc, cub/unseen, cub/seen, fashioniq/original, "
+            "fashioniq/val_union, cirr/val; partial/ before any of these",
             metavar="NAME",
         ),
     ] = None,

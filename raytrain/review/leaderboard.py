@@ -192,7 +192,14 @@ def _chance(evaluations: Sequence[Mapping[str, Any] | None], run: ReviewedRun | 
     validation = run.start.get("validation") if run is not None else None
     if run is None or not isinstance(validation, Mapping):
         return {}
-    return trivial_recalls(run.val, validation.get("queries") or {}, validation.get("gallery") or {})
+    queries, gallery = (_counts(validation.get(name)) for name in ("queries", "gallery"))
+    return trivial_recalls(run.val, queries, gallery)
+
+
+def _counts(sizes: object) -> dict[str, int]:
+    """The whole numbers of a mapping in a journal, which may hold anything."""
+    pairs = sizes.items() if isinstance(sizes, Mapping) else ()
+    return {str(name): size for name, size in pairs if isinstance(size, int)}
 
 
 def _scores(metrics: Sequence[Mapping[str, float] | None]) -> Scores:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from raytrain.errors import Problem
+from raytrain.evaluation.protocols.named_split import split_of
 from raytrain.review.accounting import Usage, read_journals, usages
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
 from raytrain.review.marks.openings import openings_of_run
@@ -92,9 +93,10 @@ class ReviewedRun:
         return f"split/{self.config.get('data.val_split', 'val')}"
 
     def evaluation(self, protocol: str, kind: Kind = "plain") -> dict[str, Any] | None:
-        """The evaluation file of a protocol, of this run's best checkpoint on its own data."""
+        """The evaluation file of a protocol; on test where the protocol names no split."""
+        split = split_of(protocol) or "test"
         for evaluation in self.evaluations:
-            if evaluation["protocol"] == protocol and _kind(evaluation) == kind:
+            if (evaluation["protocol"], evaluation["split"], _kind(evaluation)) == (protocol, split, kind):
                 return evaluation
         return None
 

@@ -103,7 +103,7 @@ def left_out_lines(board: Board) -> list[str]:
     """A heading, and a line per evaluation file or run that does not count, with the reason; [] without any."""
     if not board.left_out:
         return []
-    return [f"Left out ({len(board.left_out)}):", *(" ".join(str(left).split()) for left in board.left_out)]
+    return [f"Left out ({len(board.left_out)}):", *map(str, board.left_out)]
 
 
 def explanation(board: Board) -> str:

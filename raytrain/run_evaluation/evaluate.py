@@ -125,7 +125,7 @@ def evaluate_run(
         "fingerprint": run.table.fingerprint,
         "files": files,
         "test_openings": counted["test_openings"],
-        "test_openings_in_all": run.openings_in_all,
+        "test_openings_in_all": counted["test_openings_in_all"],
         "features_verified": verify_features,
         "rerank": None,
         "inductive": None,
@@ -171,7 +171,7 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
         "gallery": {"query": len(queries.items) - 1},
         "fingerprint": run.table.fingerprint,
         "test_openings": counted["test_openings"],
-        "test_openings_in_all": run.openings_in_all,
+        "test_openings_in_all": counted["test_openings_in_all"],
     }
 
 
@@ -191,8 +191,7 @@ class _OpenedRun:
         saved: the checkpoint.
         events: of its journal.
         facts: what each of its evaluation files says of the run and of the split; after `count_openings` also which
-            opening of the test split it is.
-        openings_in_all: of the table's test rows by any weights, as far as the counting files know; set likewise.
+            opening of the test split it is, of this run and of its test rows by any weights.
     """
 
     folder: Path
@@ -202,7 +201,6 @@ class _OpenedRun:
     saved: checkpoint.Checkpoint
     events: Sequence[Mapping[str, Any]]
     facts: dict[str, Any]
-    openings_in_all: int = 0
 
     def count_openings(self, protocol: str) -> dict[str, Any]:
         """The facts with the number of test openings; one more, with its id, where this opens the test split.
@@ -217,7 +215,7 @@ class _OpenedRun:
             self.facts["opening"] = {"id": opening, **opened._asdict()}
         else:
             counted = count_openings(files, opened, self.events)
-        self.facts["test_openings"], self.openings_in_all = counted
+        self.facts["test_openings"], self.facts["test_openings_in_all"] = counted
         return self.facts
 
     def embed(self, queries: AnySplit, whole: bool = False) -> Scored:

@@ -10,14 +10,16 @@ of both files has one id, and counts once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import time
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from raytrain.files import locked
 
@@ -65,8 +67,7 @@ def record_opening(
         writable = []
         for file in dict.fromkeys(files):
             try:
-                with open(file, "ab"):  # made where there is none
-                    pass
+                _open(file, os.O_RDWR | os.O_CREAT).close()  # made where there is none
                 locks.enter_context(locked(file))
                 writable.append(file)
             except OSError as error:
@@ -118,7 +119,8 @@ def openings_of_journal(events: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 def read_openings(file: Path) -> list[dict[str, Any]]:
     """The lines of a counting file that are whole; [] where there is none or it cannot be read."""
     try:
-        lines = file.read_bytes().split(b"\n")
+        with _open(file, os.O_RDONLY) as content:
+            lines = content.read().split(b"\n")
     except OSError:
         return []
     entries = []
@@ -130,9 +132,22 @@ def read_openings(file: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def _open(file: Path, flags: int) -> BinaryIO:
+    """A plain file, opened; a table may come from anywhere, and its file could be a link to another one, or a pipe.
+
+    Raises:
+        OSError: it cannot be opened, or is no plain file.
+    """
+    descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no plain file")
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "rb+")
+
+
 def _append(file: Path, line: bytes) -> None:
-    with open(file, "ab+") as out:
-        if out.tell():
+    with _open(file, os.O_RDWR | os.O_APPEND) as out:
+        if out.seek(0, os.SEEK_END):
             out.seek(-1, os.SEEK_END)
             if out.read(1) != b"\n":  # of a writer that was killed within its line
                 line = b"\n" + line

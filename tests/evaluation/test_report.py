@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.composed import ComposedQueries, evaluate_composed
 from raytrain.evaluation.protocols.many_to_many import evaluate_relevance
 from raytrain.evaluation.protocols.protocols import Protocol, Result, evaluate, find_protocol
 from raytrain.evaluation.protocols.relevance import of_pairs
-from raytrain.evaluation.report import evaluation_name, read_evaluations, read_ranks, write_evaluation
+from raytrain.evaluation.report import (
+    digest,
+    digest_of,
+    evaluation_name,
+    read_evaluations,
+    read_ranks,
+    write_evaluation,
+)
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from tests.evaluation.oracles import blocks_of
 
@@ -125,3 +133,24 @@ def test_files_that_are_no_evaluations_are_left_out_and_lost_ranks_are_none(tmp_
     assert read_ranks(document) is None
     (folder / document["ranks"]).unlink()
     assert read_ranks(document) is None
+
+
+def test_scores_of_one_split_are_never_filed_under_another(tmp_path: Path) -> None:
+    for protocol, split in (
+        ("split/test", "val"),
+        ("karpathy/val", "test"),
+        ("coco/5k", "val"),
+        ("split/val", "train"),
+    ):
+        with pytest.raises(UsageError, match=f"protocol {protocol} is of split"):
+            write_evaluation(tmp_path, Result(protocol, {}, {}, {}), FACTS | {"split": split})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_is_of_the_content_and_not_of_its_layout(tmp_path: Path) -> None:
+    path = write_evaluation(tmp_path, evaluate(*scores(), "split/test"), FACTS)
+    document = json.loads(path.read_text())
+    assert digest(document) == digest_of(path) == digest(read_evaluations(tmp_path)[0])
+    path.write_text(json.dumps(dict(reversed(document.items()))))
+    assert digest_of(path) == digest(document)
+    assert digest(document | {"seed": 1}) != digest(document)

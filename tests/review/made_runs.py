@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def make_run(
                 "test_openings": int(split == "test"),
             }
             protocol = test if split == "test" and test else "split/val"
-            log_evaluation(journal, write_evaluation(folder, evaluate(similarity, owner, protocol, applied), facts))
+            result = replace(evaluate(similarity, owner, "split/val", applied), protocol=protocol)
+            log_evaluation(journal, write_evaluation(folder, result, facts))
     if status:
         journal.write("end", status=status, error=None, metrics={})
     return dict(metrics)

@@ -264,3 +264,12 @@ def test_rows_name_the_shared_settings_in_which_they_differ_from_the_first(tmp_p
     assert {"dim=256", "lr=0.0005"} <= set(first.settings.split(", "))
     assert {"dim=128", "lr=0.002"} <= set(second.settings.split(", "))
     assert "batch_size" not in second.settings
+
+
+def test_a_protocol_of_any_split_gives_the_test_column_scores_of_test_alone(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path / "e" / f"s{seed}", seed=seed, test=None if seed else "composed/multi")
+        change_evaluation(tmp_path / "e" / f"s{seed}", "val.json", protocol="composed/multi")
+    (row,) = read_board(tmp_path).rows
+    assert (row.protocol, row.seeds) == ("composed/multi", [0, 1])
+    assert row.test.rsum is None and row.val.rsum is not None  # one of the two was measured on validation alone

@@ -156,12 +156,13 @@ def test_an_evaluation_file_states_split_protocol_data_run_and_openings(run: Pat
     for openings in (1, 2):
         answer = evaluate_run(run, "test")
         written = json.loads(Path(answer["files"][0]).read_text())
-        stated = {name: written[name] for name in ("split", "protocol", "fingerprint", "uid", "test_openings")}
+        names = ("split", "protocol", "fingerprint", "uid", "test_openings", "test_openings_in_all")
+        stated = {name: written[name] for name in names}
         start = Journal(run).last("start")
         assert start is not None
         assert stated == {
             "split": "test", "protocol": "split/test", "fingerprint": answer["fingerprint"], "uid": start["uid"],
-            "test_openings": openings,
+            "test_openings": openings, "test_openings_in_all": openings,
         }  # fmt: skip
 
 
@@ -279,6 +280,25 @@ def test_searched_temperatures_are_evaluated_beside_the_plain_scores(run: Path) 
     assert evaluations(run)[-1]["metrics"]["rerank/val/rsum"] == answer["rerank"]["rsum"]
     assert evaluate_run(run, "test")["test_openings"] == 1  # plain and re-ranked are one opening
     assert evaluate_run(run, "test")["test_openings"] == 2
+
+
+def test_what_re_ranking_lowers_is_told_with_the_result_and_in_its_file(run: Path) -> None:
+    falls = []
+    for scale in (1.0, 20.0, 300.0):
+        write_search(run, {}, Temperatures("cross", scale, scale), "rerank.json")
+        answer = evaluate_run(run, "train")
+        fallen = answer["lowered"]["rerank"]
+        expected = {
+            name: value - answer["rerank"][name]
+            for name, value in answer["metrics"].items()
+            if value > answer["rerank"][name] + 1e-9 and ("recall_at" in name or name == "rsum")
+        }
+        assert fallen == pytest.approx(expected)
+        notes = json.loads((run / "evaluation" / "train.rerank.json").read_text())["notes"]
+        assert any(note.startswith("re-ranking lowers train") for note in notes) == bool(fallen)
+        assert [note for note in answer["notes"] if "lowers" in note] == [note for note in notes if "lowers" in note]
+        falls.append(fallen)
+    assert any(falls)
 
 
 def test_a_bank_is_not_evaluated_on_the_queries_that_it_holds(run: Path) -> None:

@@ -77,6 +77,33 @@ def test_scores_of_the_test_split_are_refused(tmp_path: Path) -> None:
     assert not (folder / "rerank.json").exists()
 
 
+def test_the_files_of_a_search_state_their_run_and_count_until_they_are_edited(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder)
+    rerank_run(folder, trials=0)
+    written = {name: json.loads((folder / "evaluation" / name).read_text()) for name in ("val.json", "val.rerank.json")}
+    assert {(document["uid"], document["test_openings"]) for document in written.values()} == {("a", 1)}
+    assert read_board(tmp_path).left_out == []
+    for name, document in written.items():
+        (folder / "evaluation" / name).write_text(json.dumps(document | {"notes": ["mine"]}))
+    reasons = {left.file: left.why for left in read_board(tmp_path).left_out}
+    assert set(reasons) == set(written) and all("changed since it was written" in why for why in reasons.values())
+
+
+def test_similarities_of_other_data_or_under_another_splits_protocol_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "e" / "a"
+    make_run(folder)
+    facts = folder / "evaluation" / "similarity_val.json"
+    kept = json.loads(facts.read_text())
+    facts.write_text(json.dumps(kept | {"fingerprint": "b" * 64}))
+    with pytest.raises(RefusedError, match="of other data than the run's"):
+        rerank_run(folder, trials=0)
+    facts.write_text(json.dumps(kept | {"protocol": "split/test"}))
+    with pytest.raises(DataError, match="protocol split/test for scores of split 'val'"):
+        rerank_run(folder, trials=0)
+    assert not (folder / "rerank.json").exists()
+
+
 @pytest.mark.parametrize("harm", ["flip", "cut", "json", "owners"])
 def test_damaged_scores_are_named_and_nothing_is_written(tmp_path: Path, harm: str) -> None:
     folder = tmp_path / "e" / "a"

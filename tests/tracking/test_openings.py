@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ def test_a_file_that_cannot_be_written_gives_a_warning_and_the_others_count(tmp_
     assert len(warned) == 2
     with pytest.warns(RuntimeWarning):
         assert record_opening(files, RUN, [])[1] == (2, 2)
+
+
+def test_a_link_or_a_pipe_in_the_place_of_the_file_is_neither_written_nor_waited_for(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / "link").symlink_to(precious)
+    os.mkfifo(tmp_path / "pipe")
+    files = [tmp_path / "link", tmp_path / "pipe", tmp_path / "a.jsonl"]
+    with pytest.warns(RuntimeWarning, match="cannot be written") as warned:
+        assert record_opening(files, RUN, [])[1] == (1, 1)
+    assert len(warned) == 2 and precious.read_text() == "kept"
+    assert count_openings(files[:2], RUN, []) == (0, 0)
 
 
 def test_torn_and_hostile_lines_are_skipped(tmp_path: Path) -> None:

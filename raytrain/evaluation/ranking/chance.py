@@ -35,7 +35,7 @@ def trivial_recalls(names: Iterable[str], queries: Mapping[str, int], gallery: M
     trivial = {}
     for name in names:
         match = _RECALL.fullmatch(name)
-        if match is None or not sizes:
+        if match is None or not sizes or len(match["k"]) > 4:
             continue
         where = re.split("[/_]", match["where"] or "")[-1]
         if where == "subset":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from raytrain.evaluation.ranking.precision import refuse_half
 from raytrain.evaluation.reranking.normaliser import Mode, Normaliser, check_mode, check_scale
 
 
@@ -22,11 +23,19 @@ class QueryBank:
         i2t: (M, B) scores of the M texts of the gallery against B training images; None for no bank.
         t2i: (B, N) scores of B training captions against the N images of the gallery; None for no bank.
         seed: of the draw of the training queries.
+
+    Raises:
+        ValueError: scores in half precision.
     """
 
     i2t: Tensor | None = None
     t2i: Tensor | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for scores in (self.i2t, self.t2i):
+            if scores is not None:
+                refuse_half(scores)
 
     def part(self, texts: Tensor | slice, items: Tensor | slice) -> QueryBank:
         """The bank for a part of the gallery, given by positions of texts and images; slices copy nothing."""

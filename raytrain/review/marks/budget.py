@@ -48,7 +48,8 @@ class Budget(NamedTuple):
 def budget_of(record: RunRecord) -> Budget:
     """The budget of a run, as its journal records it."""
     config: Mapping[str, Any] = record.config
-    step = max((event.get("step") or 0 for event in record.epoch_events.values()), default=0)
+    steps = [event.get("step") for event in record.epoch_events.values()]
+    step = max((step for step in steps if isinstance(step, int)), default=0)
     batch = config.get("optim.batch_size")
     parameters = record.start.get("parameters")
     way = str(config.get("data.batch_by", "method"))

@@ -32,7 +32,8 @@ class LeftOut(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        return f"{self.run}{f' {self.file}' if self.file else ''}: {self.why}"
+        text = f"{self.run}{f' {self.file}' if self.file else ''}: {self.why}"
+        return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
 
 
 def filed_evaluations(
@@ -135,12 +136,12 @@ def _why_changed(document: Mapping[str, Any], written: object, metrics: object, 
         return None if digest(document) == written else f"changed since it was written; {AGAIN}"
     logged = metrics if isinstance(metrics, Mapping) else {}
     for name, value in document["metrics"].items():
-        known = logged.get(f"{prefix}{name}")
-        if isinstance(known, (int, float)) and abs(known - value) <= TOLERANCE:
+        logged_value = logged.get(f"{prefix}{name}")
+        if isinstance(logged_value, (int, float)) and abs(logged_value - value) <= TOLERANCE:
             continue
-        if prefix == "val/" and known is None:  # an epoch may log fewer metrics than an evaluation has
+        if prefix == "val/" and logged_value is None:  # an epoch may log fewer metrics than an evaluation has
             continue
-        return f"says {name} {value}, the run's journal {known}; {AGAIN}"
+        return f"says {name} {value}, the run's journal {logged_value}; {AGAIN}"
     return None
 
 

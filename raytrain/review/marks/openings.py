@@ -21,12 +21,16 @@ def openings_of_run(
         events: of its journal.
         evaluations: files of the run.
     """
-    own = set(openings_of_journal(events))
     stated = [e for e in evaluations if e.get("split") == "test"]
-    most = max([len(own), *(e["test_openings"] for e in stated if isinstance(e.get("test_openings"), int))])
-    in_all = 0
+    most = max([len(set(openings_of_journal(events))), *_numbers(stated, "test_openings")])
+    in_all = max(_numbers(stated, "test_openings_in_all"), default=0)
     for opening in [event["opening"] for event in events if isinstance(event.get("opening"), Mapping)][-1:]:
         opened = Opened(str(opening.get("test")), str(opening.get("weights")), record.uid)
         counted = count_openings([record.folder.parent / NAME], opened, events)
-        most, in_all = max(most, counted.of_run), max(counted)
+        most, in_all = max(most, counted.of_run), max(in_all, *counted)
     return Openings(most, max(in_all, most) if in_all else 0)
+
+
+def _numbers(evaluations: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    """A whole number of each evaluation that has it."""
+    return [e[name] for e in evaluations if isinstance(e.get(name), int)]

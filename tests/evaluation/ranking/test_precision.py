@@ -23,6 +23,8 @@ from raytrain.evaluation.ranking.precision import refuse_half, widened
 from raytrain.evaluation.ranking.recall import image_text_metrics
 from raytrain.evaluation.ranking.streaming import stream_counts
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.evaluation.reranking.query_bank import QueryBank
+from raytrain.evaluation.temperature_search.search import search_temperatures
 
 OWNER = torch.tensor([0, 0, 1, 2])
 FIRST = torch.zeros(4, 1, dtype=torch.int64)
@@ -44,6 +46,9 @@ CLASSES = {"i2t": of_classes(["a", "b", "b"], list("aabb")), "t2i": of_classes(l
         lambda scores: evaluate(scores, OWNER, "split/val"),
         lambda scores: evaluate(scores, OWNER, "split/val", Temperatures("cross", 4.0, 4.0)),
         lambda scores: evaluate(scores, OWNER, "split/val", Temperatures("mtfn", 2, 2)),
+        lambda scores: QueryBank(i2t=scores),
+        lambda scores: QueryBank(t2i=scores),
+        lambda scores: search_temperatures(scores, OWNER, 0, 0, "split/val", ["cross"]),
         lambda scores: evaluate_relevance(scores, OWNER, find_protocol("class/val"), CLASSES),
     ],
 )

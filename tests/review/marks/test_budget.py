@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,15 @@ def test_rows_of_unequal_budget_say_so(tmp_path: Path) -> None:
     assert [row.unequal for row in board.rows] == ["", "2 x the samples"]
     assert "2 x the samples" in to_markdown(board)
     assert "batch_size=128" in board.rows[0].settings and "batch_size=256" in board.rows[1].settings
+
+
+def test_a_journal_that_says_nonsense_has_no_budget_and_no_sizes(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a", test=None, **{"optim.batch_size": "many"})
+    (tmp_path / "e" / "a" / "evaluation" / "val.json").unlink()
+    journal = tmp_path / "e" / "a" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[0] |= {"parameters": "x", "validation": {"queries": 3, "gallery": {"t2i": "y", "i2t": -1}}}
+    lines[1] |= {"step": "z"}
+    journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (row,) = read_board(tmp_path).rows
+    assert row.budget == Budget(3, None, "pair", None) and row.chance["val"] == {}

@@ -16,6 +16,8 @@ import pytest
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
+from raytrain.review.page import to_html
+from raytrain.review.tables import to_markdown, to_text
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.run_record import run_record
 from tests.review.made_runs import change_evaluation, make_run
@@ -166,3 +168,12 @@ def test_files_of_earlier_versions_count_where_their_fields_agree(tmp_path: Path
         path.write_text(json.dumps(document))
         assert f"says rsum {document['metrics']['rsum']}, the run's journal" in filed(run)[1][0].why
         path.write_text(written)
+
+
+def test_names_of_hostile_files_are_escaped_where_they_are_listed(tmp_path: Path) -> None:
+    make_run(tmp_path / "e" / "a")
+    (tmp_path / "e" / "a" / "evaluation" / "<b>\x1b[2J\n# x.json").write_text("[" * 100_000)
+    board = read_board(tmp_path)
+    for text in (to_text(board), to_markdown(board), to_html(board)):
+        assert "\x1b" not in text and "\n# x" not in text and "\\x1b[2J\\x0a# x.json: not readable" in text
+    assert "<b>" not in to_markdown(board).partition("Left out")[2]

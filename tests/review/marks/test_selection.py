@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.data.table import Table
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.selection import is_trained_on, selected_on
 from raytrain.review.page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from tests.review.made_runs import make_run
+from tests.runs import fit_here, tiny
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,12 @@ def test_such_runs_stand_in_a_table_of_their_own_in_every_form(tmp_path: Path) -
     for text in (to_text(board), to_markdown(board), html.unescape(to_html(board)), to_csv(board)):
         assert words.removeprefix("selected on ") in text
     assert words in to_text(board)
+
+
+def test_a_run_that_was_trained_so_is_marked_by_its_journal(table: Table, tmp_path: Path) -> None:
+    fit_here(tiny(table, tmp_path, name="honest", optim__max_steps=1))
+    fit_here(tiny(table, tmp_path, name="flattered", optim__max_steps=1, data__val_split="train"))
+    honest, flattered = sorted(read_board(tmp_path).rows, key=lambda row: row.selection)
+    assert (honest.runs, honest.selection) == (["honest"], "")
+    assert (flattered.runs, flattered.selection) == (["flattered"], "split 'train', which it trains on")
+    assert honest.chance["val"]["t2i/recall_at_10"] == 100.0  # of six images, though nothing was evaluated
