@@ -49,6 +49,8 @@ def connect(address: str | None = None) -> dict[str, Any]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK_INTERFACE)
     else:
         use_token()
+        if ":" in address and "://" not in address:  # host:port; others are asked once Ray has found them
+            refuse_open_cluster(address)
     # workers stay in the driver's directory: with a folder per trial, relative paths would mean something else
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")

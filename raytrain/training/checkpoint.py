@@ -14,13 +14,11 @@ are functions of the seed and the step. What is read is verified, and a run goes
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pickle
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,15 +36,12 @@ from raytrain.errors import DataError
 from raytrain.files import room_in, sha256, sync, write_json
 from raytrain.tracking.run_record import best_of
 from raytrain.training import manifest as manifests
+from raytrain.training.leftovers import PART, try_lock
 from raytrain.training.manifest import Manifest, UnusableCheckpointError, damaged, reading, refuse_no_file
 
 PREFIX = "checkpoint_"
 SET_ASIDE = "damaged_"
 """Before the name of a checkpoint from which a run could not go on."""
-PART = ".part_"
-"""Begins the name under which a checkpoint is written."""
-PART_LEFT_S = 3600.0
-"""Where files cannot be locked, a part is a leftover once nothing in it has changed for so long."""
 WEIGHTS, CONFIG, STATE, WORDS = "model.safetensors", "config.yaml", "state.pt", "vocabulary.json"
 STATE_KINDS: dict[str, tuple[type, ...]] = {
     "optimizer": (dict,), "scaler": (dict,), "live": (dict, type(None)), "position": (list,), "best": (float, int),
@@ -156,7 +151,7 @@ def _save(
     part.chmod(0o755)
     lock = os.open(part, os.O_RDONLY)
     try:
-        _try_lock(lock)
+        try_lock(lock)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part / WEIGHTS)
         (part / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         with open(part / STATE, "wb") as file:  # given a path, torch would not say why it cannot write
@@ -312,41 +307,6 @@ def keep_best_and_last(folder: Path) -> None:
     for path in complete(folder):
         if path not in kept:
             shutil.rmtree(path)
-
-
-def sweep_leftovers(folder: Path) -> list[Path]:
-    """Remove the parts of checkpoints whose writers were killed, and return them; those of live writers stay."""
-    removed = []
-    for part in folder.glob(f"{PART}*"):
-        try:
-            handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError:  # its writer has renamed it, or it is none
-            continue
-        try:
-            mine = _try_lock(handle)
-            if mine or (mine is None and _unchanged_s(part) > PART_LEFT_S):
-                shutil.rmtree(part, ignore_errors=True)
-                removed.append(part)
-        finally:
-            os.close(handle)
-    return removed
-
-
-def _try_lock(handle: int) -> bool | None:
-    """Lock an open folder: whether it is locked now, False where another process holds it, None without locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _unchanged_s(part: Path) -> float:
-    """Seconds since anything in a folder of files was written."""
-    times = [path.lstat().st_mtime for path in (part, *part.iterdir())]
-    return time.time() - max(times)
 
 
 def _remove(path: Path) -> None:

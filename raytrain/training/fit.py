@@ -30,6 +30,7 @@ from raytrain.scoring.feed import features_read, load_to_device, open_feed
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method, open_batches
 from raytrain.training.initial_weights import load_weights, open_origin
+from raytrain.training.leftovers import sweep_leftovers
 from raytrain.training.memory import Estimate
 from raytrain.training.run_log import RunLog
 from raytrain.training.schedule import lr_factor, set_lr
@@ -124,7 +125,7 @@ def fit(
     )
     if rank() == 0:
         checkpoint.set_aside(config.folder, left or ())
-        checkpoint.sweep_leftovers(checkpoint_root or config.folder)
+        sweep_leftovers(checkpoint_root or config.folder)
 
     def save(metrics: Mapping[str, float] | None = None) -> Path | None:
         log.refuse_other_life()

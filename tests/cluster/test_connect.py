@@ -66,9 +66,12 @@ def test_a_cluster_that_answers_strangers_is_left_again(bare: Path, monkeypatch:
         raise RefusedError(address)
 
     monkeypatch.setattr(connecting, "refuse_open_cluster", refuse)
-    with pytest.raises(RefusedError, match=r"10\.0\.0\.7:6379"):
+    with pytest.raises(RefusedError, match="somewhere:1"):
         connect("somewhere:1")
-    assert calls == ["somewhere:1", "left"]
+    assert calls == []  # it was shown no token
+    with pytest.raises(RefusedError, match=r"10\.0\.0\.7:6379"):
+        connect("auto")
+    assert calls == ["auto", "left"]
     monkeypatch.setattr(connecting, "refuse_open_cluster", lambda address: None)
     assert connect("somewhere:1") == {"address": "10.0.0.7:6379", "started": False}
 

@@ -27,6 +27,7 @@ from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.run_record import read_run
 from raytrain.training.run import train
 from tests.runs import small_run
+from tests.training.test_checkpoint import flip
 
 
 class Listener:
@@ -141,7 +142,10 @@ def test_a_refusal_is_raised_for_it_ends_the_sweep(base: RunConfig, monkeypatch:
     assert outcome(read_run(config.folder)) is None  # it goes on with the sweep
 
 
-def test_a_lost_process_goes_on_from_the_newest_checkpoint(base: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_lost_process_goes_on_from_the_newest_whole_checkpoint(
+    damaged: bool, base: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Lost(Exception):
         pass
 
@@ -151,9 +155,13 @@ def test_a_lost_process_goes_on_from_the_newest_checkpoint(base: RunConfig, monk
     with pytest.raises(Lost):  # Tune tries it again
         run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     monkeypatch.setattr(tune, "report", listener.report)
+    if damaged:
+        (checkpoint,) = config.folder.glob("checkpoint_*")
+        flip(checkpoint / "state.pt")
     run_single_worker(config, {"CPU": 1.0}, "the sweep", Table(config.data.table).fingerprint)
     events = Journal(config.folder).read()
-    assert [event["epoch"] for event in events if event["event"] == "resume"] == [1]
+    assert [event["epoch"] for event in events if event["event"] == "resume"] == [0 if damaged else 1]
     apart = override(config, {"name": "apart"})
     train(apart)
-    assert losses(config) == losses(apart)
+    assert losses(config)[-3:] == losses(apart)
+    assert outcome(read_run(config.folder)) is not None

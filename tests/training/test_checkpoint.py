@@ -241,46 +241,6 @@ def test_a_file_that_the_manifest_does_not_name_is_not_read(whole: Path, tmp_pat
     assert [Path(problem.file).name for problem in caught.value.problems] == ["state.pt", "vocabulary.json"]
 
 
-def test_parts_of_killed_writers_are_swept_and_those_of_live_ones_stay(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Path(shutil.copytree(whole, tmp_path / "run"))
-    left = folder / ".part_left"
-    shutil.copytree(folder / "checkpoint_00000001", left)
-    (folder / ".part_file").write_text("")
-    live = folder / ".part_live"
-    live.mkdir()
-    handle = os.open(live, os.O_RDONLY)
-    assert checkpoint._try_lock(handle)  # as `save` holds it
-    assert checkpoint.sweep_leftovers(folder) == [left]
-    assert live.exists() and not left.exists()
-    os.close(handle)
-    assert checkpoint.sweep_leftovers(folder) == [live]
-    assert len(checkpoint.complete(folder)) == 3
-    # where files cannot be locked, by their age
-    live.mkdir()
-    monkeypatch.setattr(checkpoint, "_try_lock", lambda handle: None)
-    assert checkpoint.sweep_leftovers(folder) == []
-    os.utime(live, (0, 0))
-    assert checkpoint.sweep_leftovers(folder) == [live]
-
-
-def test_a_writer_holds_its_part_against_the_sweep(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    swept: list[Path] = []
-    save = torch.save
-
-    def sweep_meanwhile(*given: Any) -> None:
-        swept.extend(checkpoint.sweep_leftovers(tmp_path))
-        save(*given)
-
-    monkeypatch.setattr(torch, "save", sweep_meanwhile)
-    write(tmp_path, table, 1)
-    assert swept == []
-    assert checkpoint.complete(tmp_path) == [tmp_path / "checkpoint_00000001"]
-
-
 @pytest.mark.parametrize("damage", ["folder", "loop", "empty"])
 def test_a_checkpoint_is_written_over_whatever_lies_there(damage: str, table: Table, tmp_path: Path) -> None:
     tmp_path.joinpath("checkpoint_00000001").write_text("x")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from raytrain.cluster.doctor.doctor import check_storage, dashboard, doctor, token_file, tracking
-from raytrain.errors import UsageError
+from raytrain.errors import RefusedError, UsageError
 
 
 def test_a_token_that_others_may_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,10 +45,16 @@ def test_one_check_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pyt
     def refuse(address: str) -> None:
         raise UsageError("no Ray cluster could be joined")
 
+    def open_to_all(address: str) -> None:
+        raise RefusedError("the cluster asks for no token")
+
     monkeypatch.setattr("raytrain.cluster.connect.connect", refuse)
     checks = {check.name: check for check in doctor(tmp_path, "nowhere:1", "sqlite:///relative.db")}
     assert (checks["cluster"].state, checks["mlflow"].state) == ("failed", "failed")
     assert checks["storage"].state == "ok" and checks["torch"].found == torch.__version__
+    monkeypatch.setattr("raytrain.cluster.connect.connect", open_to_all)
+    (joined,) = [check for check in doctor(tmp_path, "nowhere:1", "sqlite:///relative.db") if check.name == "cluster"]
+    assert joined.state == "refused" and "asks for no token" in joined.found
     alone = {check.name: check for check in doctor(tmp_path)}
     assert alone["cluster"].state == "absent" and "raytrain doctor --address auto" in alone["cluster"].fix
 
