@@ -209,9 +209,11 @@ class _Scan:
         self.captioned: dict[str, bool] = {}
         self.split_of_name: dict[str, str] = {}
         for file in files:
-            stated = split_in(file.path.stem)
-            for row in self._read(file):
-                self._add(row, stated)
+            try:
+                for _, row in islice(read_rows(file.path, self.bad_rows, "", file.encoding, file.header), _MAX_ROWS):
+                    self._add(row, split_in(file.path.stem))
+            except DataError as error:
+                self.missing.append(str(error.problems[0]))
         if self.split and self.split != "split" and None in self.splits:
             self.split, self.splits = "", {split_of(split_in(file.path.stem)) or "" for file in files}
         strip, suffix = (placement.strip, placement.suffix) if placement else ("", "")
@@ -230,14 +232,6 @@ class _Scan:
         copies = copies_across_splits([(file.file, split) for file, split in files if not file.kind], presence.root)
         if copies and "" not in self.splits:
             self.missing.append(f"{copies:,} images have the bytes of one in another split: keep each in one split")
-
-    def _read(self, file: _File) -> list[Row]:
-        try:
-            rows = read_rows(file.path, self.bad_rows, "", file.encoding, file.header)
-            return [row for _, row in islice(rows, _MAX_ROWS)]
-        except DataError as error:
-            self.missing.append(str(error.problems[0]))
-            return []
 
     def _add(self, row: Row, stated: str) -> None:
         here = SourceLocation("", None)
