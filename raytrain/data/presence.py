@@ -132,6 +132,8 @@ class Presence:
             inner = str(PurePosixPath(*path.parts[1:]))
             if path.parts[0] == PurePosixPath(str(self.root)).name and self.has(inner):
                 return f": {path.parts[0]!r} is the image folder itself; there is {inner!r} in it"
+            if path.parts[0] == path.parts[1] and self.has(inner):
+                return f": its first folder is named twice; there is {inner!r} (source imagefolder: relative_to=root)"
         if similar := self._like(str(path), _loose):
             return f"; there is {similar!r}, which differs in upper and lower case"
         for suffix in IMAGE_SUFFIXES:
