@@ -70,7 +70,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def plain_name(path: str | os.PathLike[str]) -> str:
-    """The last part of a path in letters, digits, ".", "_" and "-", as in names of runs: "my data" -> "my-data"."""
+    """The last part of a path in letters, digits, ".", "_" and "-", as a run's name has: "my data" -> "my-data"."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-.")
 
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from raytrain.data.images import IMAGE_SUFFIXES, check_header
 from raytrain.data.paths import check_relative, contained, files_below, is_litter
@@ -67,17 +67,21 @@ class Presence:
         file = str(PurePosixPath(file))
         if self.listed is None:
             try:
-                check_header(contained(self.root, file))  # type: ignore[arg-type]
+                check_header(Path(str(self.root), file))  # `_has` found it inside the root
             except DataError as error:
                 return Placed(file, "broken", error.problems[0].what)
         return Placed(file)
 
+    def file_of(self, relative: str) -> str:
+        """The path of the file that an annotated path names, as the root spells it; "" if there is none."""
+        try:
+            return self._spelled(relative)
+        except (DataError, OSError, ValueError):
+            return ""
+
     def has(self, relative: str) -> bool:
         """Whether an annotated path names a file of the root."""
-        try:
-            return bool(self._spelled(relative))
-        except (DataError, OSError, ValueError):
-            return False
+        return bool(self.file_of(relative))
 
     def _spelled(self, relative: str) -> str:
         """The path of the file that an annotated path names, as the root spells it; "" if there is none.
@@ -132,6 +136,8 @@ class Presence:
             inner = str(PurePosixPath(*path.parts[1:]))
             if path.parts[0] == PurePosixPath(str(self.root)).name and self.has(inner):
                 return f": {path.parts[0]!r} is the image folder itself; there is {inner!r} in it"
+            if path.parts[0] == path.parts[1] and self.has(inner):
+                return f": its first folder is named twice; there is {inner!r} (source imagefolder: relative_to=root)"
         if similar := self._like(str(path), _loose):
             return f"; there is {similar!r}, which differs in upper and lower case"
         for suffix in IMAGE_SUFFIXES:

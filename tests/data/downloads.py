@@ -292,7 +292,7 @@ DOWNLOADS: dict[str, tuple[Callable[[Path], Path], str, tuple[int, int], dict[st
     "metadata of the root": (metadata_of_the_root, "imagefolder", (8, 8), {"relative_to": "root"}),
     "FashionIQ in PNG": (fashion_iq_png, "fashion_iq", (0, 0), {"suffix": ".png"}),
     "COCO of one's own": (coco_of_ones_own, "coco", (8, 8), {}),
-    "shards": (shards, "webdataset", (8, 12), {}),
+    "shards": (shards, "webdataset", (8, 16), {"lines": True}),
     "one caption per image": (one_caption_per_image, "precomp", (30, 30), {"texts_per_image": 1}),
     "Karpathy's form of one's own": (karpathy_of_ones_own, "karpathy", (4, 8), {}),
 }

@@ -52,6 +52,7 @@ def test_an_image_is_found_by_any_spelling_of_its_path(written: str, root: Path)
         ("c.jpg", "not found", "; there is 'c.webp', with another suffix"),
         ("a", "not found", "; there is 'a.png', with another suffix"),
         ("images/a.png", "not found", ": 'images' is the image folder itself; there is 'a.png' in it"),
+        ("sub/sub/b.png", "not found", ": its first folder is named twice; there is 'sub/b.png'"),
         ("broken.png", "broken", "not a JPEG, PNG or WEBP image"),
         ("link.png", "path", "through a link"),
         ("../secret.png", "path", "climbs out"),

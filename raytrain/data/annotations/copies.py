@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from raytrain.data.paths import contained
 from raytrain.data.storage import Root, Url
 
 _END_BYTES = 4096
@@ -36,10 +35,14 @@ def copies_across_splits(files: Sequence[tuple[str, str]], root: Root) -> int:
     """The number of (file, split) pairs whose bytes an earlier file of another split has.
 
     0 for a store: its images are not read.
+
+    Args:
+        files: relative to the root, and known to be inside it.
+        root: of the images.
     """
     if isinstance(root, Url):
         return 0
-    paths = {file: contained(root, file) for file, _ in files if file}
+    paths = {file: root / file for file, _ in files if file}
     digests = exact_copies(paths.values())
     first_split: dict[str, str] = {}
     copies = [(digests[paths[file]], split) for file, split in files if file and paths[file] in digests]

@@ -1,4 +1,4 @@
-"""Rows of JSON: one object per line, one array of objects, or one object of image names and their captions.
+"""Rows of JSON: one object per line, one array of objects (alone or in an object), or image names and their captions.
 
 The content decides, not the suffix: a .json often holds lines, and a .jsonl an array.
 """
@@ -43,7 +43,7 @@ def _is_one_value(path: Path) -> bool:
     """Whether a file holds one JSON value rather than a line per object."""
     start = head_of(path).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"["):
-        return _parses(path) if path.suffix.lower() != ".json" else True
+        return path.suffix.lower() == ".json" or _is_array_of_objects(path)
     if path.suffix.lower() != ".json":
         return False
     first_line, _, rest = start.partition(b"\n")
@@ -54,13 +54,12 @@ def _is_one_value(path: Path) -> bool:
     return not rest.strip()
 
 
-def _parses(path: Path) -> bool:
-    """Whether a file as a whole is JSON; a file of lines may begin with a line that is an array."""
+def _is_array_of_objects(path: Path) -> bool:
+    """Whether a file as a whole is an array of objects; a file of lines may begin with a line that is an array."""
     try:
-        read_json(path, list, _FIX)
+        return isinstance(read_json(path, list, _FIX)[0], Mapping)
     except DataError:
         return False
-    return True
 
 
 def _lines(path: Path, problems: Problems, encoding: str) -> Iterator[tuple[int, Row]]:
@@ -80,13 +79,31 @@ def _lines(path: Path, problems: Problems, encoding: str) -> Iterator[tuple[int,
 def _entries(path: Path, problems: Problems) -> Iterator[tuple[int, Row]]:
     value = read_json(path, (list, dict), _FIX)
     if isinstance(value, dict):
-        if not all(_is_captions(captions) for captions in value.values()):
-            keys = ", ".join(map(repr, list(value)[:5]))
-            what = f"one object with {keys}, expected an array of objects, or image names and their captions"
-            raise DataError(Problem(str(path), None, what, _FIX))
-        value = [{"image": name, "text": captions} for name, captions in value.items()]
+        value = _rows_in(path, value)
     for number, row in enumerate(value):
         yield from _object(path, number, row, problems)
+
+
+def _rows_in(path: Path, whole: dict[str, Any]) -> list[Any]:
+    """The rows in one object: its image names and their captions, or the only list of objects in it.
+
+    Raises:
+        DataError: it is neither; the forms of COCO and Karpathy have sources of their own.
+    """
+    if all(map(_is_captions, whole.values())):
+        return [{"image": name, "text": captions} for name, captions in whole.items()]
+    lists = [rows for rows in whole.values() if isinstance(rows, list) and rows and isinstance(rows[0], Mapping)]
+    is_karpathy = "images" in whole and "sentences" in lists[0][0] if lists else False
+    if len(lists) == 1 and not is_karpathy and not {"images", "annotations"} <= set(whole):
+        return lists[0]
+    keys = ", ".join(map(repr, list(whole)[:5]))
+    what = f"one object with {keys}, expected an array of objects, or image names and their captions"
+    fix = _FIX
+    if is_karpathy:
+        fix = "This is Karpathy's form: name the file dataset_NAME.json and build with the source karpathy."
+    elif {"images", "annotations"} <= set(whole):
+        fix = "This is COCO's form: name the file annotations/captions_train.json and build with the source coco."
+    raise DataError(Problem(str(path), None, what, fix))
 
 
 def _is_captions(value: Any) -> bool:

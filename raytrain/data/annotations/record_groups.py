@@ -230,7 +230,8 @@ class RecordGroups:
     def _hash_copies(self, images: Sequence[_Image]) -> None:
         """Sets the digests of the images in a folder that have the bytes of another one."""
         if isinstance(self.image_root, Path):
-            paths = {id(image): contained(self.image_root, image.item.file) for image in images if image.item.file}
+            # `_check_or_ship` found these files inside the root
+            paths = {id(image): self.image_root / image.item.file for image in images if image.item.file}
             digests = exact_copies(paths.values())
             for image in images:
                 image.digest = image.digest or digests.get(paths.get(id(image), Path()), "")

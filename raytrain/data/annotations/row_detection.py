@@ -209,35 +209,28 @@ class _Scan:
         self.captioned: dict[str, bool] = {}
         self.split_of_name: dict[str, str] = {}
         for file in files:
-            stated = split_in(file.path.stem)
-            for row in self._read(file):
-                self._add(row, stated)
+            try:
+                for _, row in islice(read_rows(file.path, self.bad_rows, "", file.encoding, file.header), _MAX_ROWS):
+                    self._add(row, split_in(file.path.stem))
+            except DataError as error:
+                self.missing.append(str(error.problems[0]))
         if self.split and self.split != "split" and None in self.splits:
             self.split, self.splits = "", {split_of(split_in(file.path.stem)) or "" for file in files}
         strip, suffix = (placement.strip, placement.suffix) if placement else ("", "")
         presence = Presence(root / placement.folder) if placement else None
-        self.absent = [
-            name for name in self.captioned if presence and not presence.has(name.removeprefix(strip) + suffix)
-        ]
-        if presence and len(self.captioned) <= _MAX_HASHED:
-            self._compare_splits(presence, strip, suffix)
+        self.absent: list[str] = []
+        if presence is not None:
+            self._look_for_images(presence, strip, suffix)
 
-    def _compare_splits(self, presence: Presence, strip: str, suffix: str) -> None:
-        """Adds the images with the bytes of one in another split to what is missing."""
-        files = [
-            (presence.find(name.removeprefix(strip) + suffix), split) for name, split in self.split_of_name.items()
-        ]
-        copies = copies_across_splits([(file.file, split) for file, split in files if not file.kind], presence.root)
-        if copies and "" not in self.splits:
+    def _look_for_images(self, presence: Presence, strip: str, suffix: str) -> None:
+        """Notes the listed images that are not there, and those with the bytes of one in another split."""
+        file_of = {name: presence.file_of(name.removeprefix(strip) + suffix) for name in self.captioned}
+        self.absent = [name for name, file in file_of.items() if not file]
+        if len(file_of) > _MAX_HASHED or "" in self.splits:
+            return
+        split_of_file = [(file, self.split_of_name[name]) for name, file in file_of.items() if file]
+        if copies := copies_across_splits(split_of_file, presence.root):
             self.missing.append(f"{copies:,} images have the bytes of one in another split: keep each in one split")
-
-    def _read(self, file: _File) -> list[Row]:
-        try:
-            rows = read_rows(file.path, self.bad_rows, "", file.encoding, file.header)
-            return [row for _, row in islice(rows, _MAX_ROWS)]
-        except DataError as error:
-            self.missing.append(str(error.problems[0]))
-            return []
 
     def _add(self, row: Row, stated: str) -> None:
         here = SourceLocation("", None)

@@ -84,7 +84,7 @@ def separated_rows(
             pass  # an empty line, or a spreadsheet's empty row
         elif len(fields) != len(columns):
             word = next((name for name, sign in DELIMITERS.items() if sign == delimiter), delimiter)
-            what = f"{len(fields)} fields separated by {word}, the header has {len(columns)}"
+            what = f"{len(fields)} fields, the header has {len(columns)} (separated by {word})"
             fix = f"Correct or quote the row's fields, {_ALLOW}"
             problems.add(f"fields {path}", Problem(str(path), start, what, fix))
         else:

@@ -15,6 +15,7 @@ PCME and DivE).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from raytrain.data.annotations.json_files import read_json
 from raytrain.data.annotations.layouts import KNOWN, Layout, describe_match, layout_of
 from raytrain.data.annotations.placement import SAMPLE, place_images
 from raytrain.data.annotations.records import SourceLocation
+from raytrain.data.annotations.text_files import head_of
 from raytrain.data.paths import entries
 from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
@@ -41,7 +43,7 @@ from raytrain.errors import DataError, Problem, UsageError
 
 LISTS = {"train": "train", "restval": "train", "dev": "val", "test": "test"}
 _FIX = "Correct the entry, or get COCO's annotations again."
-_NAME = re.compile(r"captions_((train|val|test)\d*)\.json")
+_NAME = re.compile(r"(?:captions_)?((train|val|test)\d*)\.json")
 
 
 CaptionId = int | str | tuple[str, int]
@@ -125,8 +127,16 @@ def _read(folder: Path, image_root: Root, problems: Problems) -> Annotated:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The captions_*.json of a folder, sorted."""
-    return [path for path in entries(folder) if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    """The captions_*.json of a folder, sorted; without any, the train.json, val.json and test.json of this form."""
+    paths = [path for path in entries(folder) if _NAME.fullmatch(path.name)] if folder.is_dir() else []
+    named = [path for path in paths if path.name.startswith("captions_")]
+    return named or [path for path in paths if _has_this_form(path)]
+
+
+def _has_this_form(path: Path) -> bool:
+    """Whether a JSON begins as an object with images or annotations."""
+    head = head_of(path)
+    return head.lstrip().startswith(b"{") and any(key in head for key in (b'"images"', b'"annotations"'))
 
 
 def _listed_images(document: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
@@ -258,7 +268,8 @@ def looks_like(root: Path) -> Layout | None:
 
 def _with_images(root: Path, path: Path, layout: Layout) -> Layout:
     """The layout with the folder of the images that a captions_*.json lists, or with what is missing."""
-    name = path.stem.removeprefix("captions_")
+    match = _NAME.fullmatch(path.name)
+    name = match[1] if match else ""
     try:
         document = read_json(path, dict, _FIX)
         inside, alone = _listed_images(document, name)
@@ -272,7 +283,9 @@ def _with_images(root: Path, path: Path, layout: Layout) -> Layout:
     found = [*layout.found, describe_match(root, f"{place.folder}/"), *place.words()]
     if not list(path.parent.glob("coco_*_ids.npy")) and (uncaptioned := _uncaptioned(document)):
         count, total = uncaptioned, len(document["images"])
-        what = f"{count:,} of {total:,} images in {path.name} have no caption: write one, or build with allow_missing"
+        share = math.ceil(1000 * count / total) / 1000
+        what = f"{count:,} of {total:,} images in {path.name} have no caption: write one, or build with "
+        what += f"allow_missing={share:g} or more"
         return replace(layout, found=found, options=layout.options | place.options, missing=[*layout.missing, what])
     return replace(layout, found=found, options=layout.options | place.options)
 

@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_na
 from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
-from raytrain.data.paths import contained, files_below
+from raytrain.data.paths import PATH_FIX, contained, files_below
+from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -41,6 +43,8 @@ from raytrain.files import open_regular
 
 _FIX = "Save the data set again with save_to_disk."
 _SHARD = re.compile(r"^(.*)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?$")
+
+_FIRST_ROWS = 8  # of a shard, in which `data detect` looks for images
 
 Shard = tuple[Path, str]  # file of rows, and the split that its name or folder states, as written
 
@@ -78,11 +82,12 @@ def build(
     columns, bad_rows = Columns(image, text, split, id, group, attribution), Problems()
     data_shards = shards(folder, problems)
     problems.raise_if_any()
+    presence = Presence(folder)
 
     def records() -> Iterator[Record]:
         for path, stated in data_shards:
             for record in records_of(read_rows(path, bad_rows), path, columns, problems, embedded=True):
-                loaded = _from_disk(folder, record, problems) if record.data is None and record.file else record
+                loaded = _from_disk(presence, record, problems) if record.data is None and record.file else record
                 if loaded is not None:
                     yield with_split(loaded, stated)
 
@@ -94,16 +99,15 @@ def build(
     return write_records(out, source, records(), shares, problems, None, bad_rows)
 
 
-def _from_disk(folder: Path, record: Record, problems: Problems) -> Record | None:
+def _from_disk(presence: Presence, record: Record, problems: Problems) -> Record | None:
     """The record with the bytes of the image at its path; unchanged if there is none; None after adding a problem."""
-    try:
-        path = contained(folder, record.file)
-    except DataError as error:
-        problems.add("path", replace(error.problems[0], file=record.place.file, row=record.place.row))
+    placed = presence.find(record.file)
+    if placed.kind == "path":
+        problems.add("path", record.place.problem(placed.what, PATH_FIX))
         return None
-    if not path.is_file():
+    if placed.kind == "not found":
         return record
-    with open_regular(path) as file:
+    with open_regular(contained(presence.root, placed.file)) as file:  # type: ignore[arg-type]
         return replace(record, data=file.read(MAX_IMAGE_BYTES + 1))
 
 
@@ -210,8 +214,25 @@ def looks_like(root: Path) -> Layout | None:
         options["split"] = split
     if not split and "val" not in (splits_stated := {split_of(stated) for _, stated in data_shards}):
         options |= {"val": 0.1} if "test" in splits_stated else {"val": 0.1, "test": 0.1}
+    if image and not _has_images(root, data_shards[0][0], image):
+        return None if not saved else Layout([], [f"images: the column {image} holds none and names none"], {}, MARKED)
     missing = [f"a column of {what}s" for what, name in (("image", image), ("text", text)) if not name]
     splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in data_shards))
     number = f"{len(data_shards)} file{'s' if len(data_shards) > 1 else ''}"
     description = f"{number} of rows: {splits} (columns {', '.join(columns)})"
     return Layout([description], [*missing, *incomplete], options, MARKED if saved else GUESSED)
+
+
+def _has_images(root: Path, path: Path, column: str) -> bool:
+    """Whether a first row of a shard holds an image, or names one below root; True for a shard that cannot be read."""
+    presence = Presence(root)
+    try:
+        values = [row.get(column) for _, row in islice(read_rows(path, Problems()), _FIRST_ROWS)]
+    except DataError:
+        return True
+    return any(
+        isinstance(value, bytes)
+        or (isinstance(value, dict) and (value.get("bytes") or presence.has(str(value.get("path") or ""))))
+        or (isinstance(value, str) and presence.has(value))
+        for value in values
+    )

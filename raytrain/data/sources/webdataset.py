@@ -87,18 +87,22 @@ def build(
     folder, problems, shares = Path(root).expanduser().resolve(), Problems(), Shares(val, test, allow_missing)
     paths = shards(folder)
     ignored: Counter[str] = Counter()
+    members: Counter[str] = Counter()
+    facts = {"name": "webdataset", "shards": len(paths), "text": text, "ignored_members": ignored, "members": members}
 
     def records() -> Iterator[Record]:
         for path in paths:
             stated = _stated(folder, path)
             for sample in samples(path, problems, ignored):
+                several = [content for content in sample.texts if len(content.strip().splitlines()) > 1]
+                if several and not lines and not text:
+                    members["texts_of_several_lines"] += len(several)
                 record = _record(sample, text, lines, problems)
                 if record is not None:
                     scope = path.relative_to(folder).with_suffix("").as_posix()
                     yield with_split(replace(record, scope=scope), stated)
 
-    source: dict[str, Any] = {"name": "webdataset", "shards": len(paths), "text": text, "ignored_members": ignored}
-    return write_records(out, source, records(), shares, problems, None)
+    return write_records(out, facts, records(), shares, problems, None)
 
 
 def shards(folder: Path) -> list[Path]:
@@ -282,12 +286,18 @@ def looks_like(root: Path) -> Layout | None:
     options = {} if "val" in splits else {"val": 0.1} if "test" in splits else {"val": 0.1, "test": 0.1}
     descriptions = [f"{len(paths)} shard{'s' if len(paths) > 1 else ''}, first {paths[0].relative_to(root)}"]
     suffixes: Counter[str] = Counter()
+    line_counts: list[int] = []
     try:
-        for _, name, _ in islice(_members(paths[0], Problems(), suffixes), 30):
+        for _, name, content in islice(_members(paths[0], Problems(), suffixes), 30):
             suffixes[_split_name(name)[1]] += 1
+            if _split_name(name)[1].endswith(_TEXT_SUFFIXES):
+                line_counts.append(len(content.split(b"\n")) - content.endswith(b"\n"))
     except DataError as error:
         return Layout(descriptions, [str(error.problems[0])], options, MARKED)
     descriptions.append(f"members {', '.join(sorted(suffixes))}")
+    if line_counts and min(line_counts) > 1:
+        descriptions.append(f"texts of {min(line_counts)} to {max(line_counts)} lines, taken for a caption each")
+        options["lines"] = True
     needed = {"an image member": IMAGE_SUFFIXES, "a .txt or .json member": (*_TEXT_SUFFIXES, ".json")}
     missing = [what for what, allowed in needed.items() if not any(name.endswith(allowed) for name in suffixes)]
     return Layout(descriptions, missing, options, MARKED)

@@ -128,6 +128,7 @@ _REMARKS = {
     "copies_across_splits": "images with the bytes of one in another split",
     "unlisted_images": "image files that are not listed",
     "respelled_images": "images whose names are spelled otherwise in the annotations",
+    "texts_of_several_lines": "texts of several lines that are one caption (lines=true makes one of each line)",
     "features_without_captions": "features without a caption, left out",
 }
 
@@ -135,8 +136,9 @@ _REMARKS = {
 def remarks_on(table: Table) -> list[str]:
     """Sentences for the person who builds a table: what its sources hold that is left out, read otherwise or shared."""
     source, remarks = table.description.source, []
+    counts = {**source, **source.get("members", {})}
     for name, words in _REMARKS.items():
-        if count := source.get(name, 0):
+        if count := counts.get(name, 0):
             example = f" ({source['first_bad_rows'][0]})" if name == "bad_rows" else ""
             remarks.append(f"{words}: {count:,}{example}")
     if shared := source.get("shared_texts"):

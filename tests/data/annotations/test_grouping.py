@@ -118,7 +118,7 @@ def test_rows_that_cannot_be_read_are_named_and_a_share_of_them_may_be_allowed(
     put(root / "captions.csv", own.as_csv(own.rows_of_captions()) + "7.png\n")
     words = ["data", "build", "captions", "--root", str(root), "--out", str(tmp_path / "t")]
     assert main([*words, "--allow-missing", "0.05"]) == 3
-    assert "row 18: 1 fields separated by comma, the header has 3" in capsys.readouterr().err
+    assert "row 18: 1 fields, the header has 3" in capsys.readouterr().err
     assert main([*words, "--allow-missing", "0.06"]) == 0
     assert "rows that cannot be read, left out: 1 (captions.csv, row 18: 1 fields" in capsys.readouterr().out
     source = Table(tmp_path / "t").description.source

@@ -19,8 +19,14 @@ BY_NAME = {row["image"]: row["text"] for row in ROWS}
 
 @pytest.mark.parametrize(
     ("content", "first"),
-    [(json_lines(ROWS), 1), (json.dumps(ROWS), 0), (json.dumps(ROWS, indent=1), 0), (json.dumps(BY_NAME, indent=1), 0)],
-    ids=["lines", "array", "indented", "names"],
+    [
+        (json_lines(ROWS), 1),
+        (json.dumps(ROWS), 0),
+        (json.dumps(ROWS, indent=1), 0),
+        (json.dumps(BY_NAME, indent=1), 0),
+        (json.dumps({"info": {"year": 2020}, "data": ROWS}), 0),
+    ],
+    ids=["lines", "array", "indented", "names", "inner array"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_the_content_decides_how_a_json_is_read(content: str, first: int, encoding: str, tmp_path: Path) -> None:
@@ -45,3 +51,15 @@ def test_entries_that_are_no_objects_are_problems(tmp_path: Path) -> None:
 def test_other_json_is_refused(content: str, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         list(json_rows(put(tmp_path / "x.json", content), Problems()))
+
+
+@pytest.mark.parametrize(
+    ("whole", "source"),
+    [
+        ({"images": [{"id": 1}], "annotations": [{"image_id": 1}]}, "coco"),
+        ({"images": [{"filename": "1.png", "sentences": []}]}, "karpathy"),
+    ],
+)
+def test_forms_with_sources_of_their_own_name_them(whole: Any, source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"build with the source {source}"):
+        list(json_rows(put(tmp_path / "x.json", json.dumps(whole)), Problems()))

@@ -58,7 +58,7 @@ def test_a_few_unusable_rows_are_allowed_for_and_many_are_to_be_mended(tmp_path:
     rows = "".join(f"{n}.png,a dog,{'val' if n % 2 else 'train'}\n" for n in range(40))
     found = layout(tmp_path / "few", f"image,text,split\n{rows}40.png\n", count=40)
     assert found and (found.options, found.missing) == ({"allow_missing": 0.025}, [])
-    assert "1 of 41 rows cannot be read (row 42: 1 fields separated by comma, the header has 3)" in found.found
+    assert "1 of 41 rows cannot be read (row 42: 1 fields, the header has 3 (separated by comma))" in found.found
     found = layout(tmp_path / "many", f"image,text,split\n{rows}", count=30)
     assert found and found.missing == [
         "10 of 40 listed images are not there (such as 30.png): mend them, or build with allow_missing=0.25 or more"

@@ -80,7 +80,7 @@ def test_a_row_has_the_number_of_its_first_line_and_bad_rows_are_skipped(tmp_pat
     path = put(tmp_path / "x.csv", 'a,b\n1,"two\nlines"\n\n3\n4,5\n')
     rows, problems = rows_of(path)
     assert rows == [(2, {"a": "1", "b": "two\nlines"}), (6, {"a": "4", "b": "5"})]
-    assert problems == [(5, "1 fields separated by comma, the header has 2")]
+    assert problems == [(5, "1 fields, the header has 2 (separated by comma)")]
 
 
 def test_a_delimiter_may_be_named_and_tsv_has_no_quoting(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_what_spreadsheets_leave_behind_is_left_out(tmp_path: Path) -> None:
 def test_a_field_too_many_or_too_few_is_a_problem_of_its_row(tmp_path: Path) -> None:
     rows, problems = rows_of(put(tmp_path / "x.csv", "a| b\n1| 2\n3\n4| 5| 6\n"))
     assert rows == [(2, {"a": "1", "b": " 2"})]
-    what = "fields separated by pipe, the header has 2"
+    what = "fields, the header has 2 (separated by pipe)"
     assert problems == [(3, f"1 {what}"), (4, f"3 {what}")]
 
 

@@ -16,6 +16,7 @@ from raytrain.data.detect import detect
 from raytrain.data.table.arrays import open_array
 from raytrain.errors import DataError
 from tests.data.layouts import coco, coco_without_lists
+from tests.data.own import picture, put
 from tests.data.pictures import left_behind
 
 
@@ -111,3 +112,32 @@ def test_the_published_test_list_has_its_counts() -> None:
     images = [owner[int(caption)] for caption in ids]
     assert len(set(images)) == 5_000
     assert all(len(set(images[start : start + 5])) == 1 for start in range(0, 25_000, 5))
+
+
+@pytest.mark.parametrize("folder", ["train", "."])
+def test_a_file_of_ones_own_may_lack_the_ids_of_captions_and_the_usual_names(folder: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for split, numbers in (("train", (0, 1)), ("val", (2,))):
+        for number in numbers:
+            put(root / "images" / (folder and folder.replace("train", split)) / f"{number}.png", picture(number))
+        images = [{"id": f"i{n}", "file_name": f"{n}.png"} for n in numbers]
+        texts = [{"image_id": f"i{n}", "caption": f"{k} of {n}"} for n in numbers for k in range(2)]
+        put(root / "annotations" / f"{split}.json", json.dumps({"images": images, "annotations": texts}))
+    table = build("coco", root, tmp_path / "table")
+    assert table.items["id"].to_pylist() == ["i0", "i1", "i2"]
+    assert table.texts["id"].to_pylist() == ["i0#0", "i0#1", "i1#0", "i1#1", "i2#0", "i2#1"]
+    assert {name: counts["items"] for name, counts in table.splits.items()} == {"train": 2, "val": 1}
+
+
+def test_images_without_a_caption_are_missing(tmp_path: Path) -> None:
+    root = coco_without_lists(tmp_path / "root")
+
+    def take_captions(whole: Any) -> None:
+        whole["annotations"] = [entry for entry in whole["annotations"] if entry["image_id"] != 73]
+
+    annotations(root, take_captions)
+    with pytest.raises(DataError, match="image '73' has no caption"):
+        build("coco", root, tmp_path / "table")
+    table = build("coco", root, tmp_path / "table", allow_missing=0.2)
+    assert table.description.missing == ["73"]
+    assert table.description.accounts is not None and table.description.accounts.because == {"no caption": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.sources.imagefolder import metadata
-from raytrain.errors import DataError
+from raytrain.errors import DataError, UsageError
 from tests.data import own
 from tests.data.own import SPLIT, json_lines, picture, put
 
@@ -47,3 +47,16 @@ def test_metadata_files_are_found_at_any_depth_and_one_per_folder(tmp_path: Path
         metadata(tmp_path)
     with pytest.raises(DataError, match=r"no metadata\.csv, metadata\.jsonl or metadata\.parquet"):
         metadata(put(tmp_path / "empty" / "x", "x").parent)
+
+
+def test_paths_relative_to_the_root_need_the_option_and_the_error_names_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    own.put_pictures(root / "train", 2)
+    rows = [{"file_name": f"train/{n}.png", "text": "x"} for n in range(2)]
+    put(root / "train" / "metadata.jsonl", json_lines(rows))
+    with pytest.raises(DataError, match=r"first folder is named twice.*relative_to=root"):
+        build("imagefolder", root, tmp_path / "table")
+    table = build("imagefolder", root, tmp_path / "table", relative_to="root")
+    assert table.items["file"].to_pylist() == ["train/0.png", "train/1.png"]
+    with pytest.raises(UsageError, match="relative_to is metadata or root"):
+        build("imagefolder", root, tmp_path / "table", relative_to="images")

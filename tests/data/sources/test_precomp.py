@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from raytrain.data.build import build
+from raytrain.data.detect import detect
 from raytrain.errors import DataError, DiskFullError, Problem, UsageError
 from tests.data.pictures import left_behind
 
@@ -265,3 +266,20 @@ def test_a_split_larger_than_the_memory_allowed_is_streamed(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split()[:2] == ["capped", "500"], done.stderr
     assert int(done.stdout.split()[2]) < 50, "MiB above the start, for 147 MB read and 74 MB written"
+
+
+@pytest.mark.parametrize(("rows", "captions", "number"), [(10, 10, 1), (11, 11, 1), (4, 12, 3), (11, 13, 0)], ids=str)
+def test_the_error_names_the_number_of_captions_per_image(
+    rows: int, captions: int, number: int, tmp_path: Path
+) -> None:
+    for stem in ("train", "dev", "test"):
+        np.save(tmp_path / f"{stem}_ims.npy", np.random.default_rng(0).random((rows, 2, 3), dtype=np.float32))
+        (tmp_path / f"{stem}_caps.txt").write_text("".join(f"caption {n}\n" for n in range(captions)))
+    with pytest.raises(DataError) as caught:
+        build("precomp", tmp_path, tmp_path / "table", progress=None)
+    fixes = {problem.fix for problem in caught.value.problems}
+    ending = "et both files from one source."
+    assert fixes == {f"Build with texts_per_image={number}, or g{ending}" if number else f"G{ending}"}
+    if number:
+        (best,) = detect(tmp_path)
+        assert best.layout.options == {"texts_per_image": number}

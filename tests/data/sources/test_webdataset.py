@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raytrain.cli.main import main
 from raytrain.data.build import build
 from raytrain.data.check.check import check
+from raytrain.data.detect import detect
 from raytrain.data.problems import Problems
 from raytrain.data.sources import webdataset
 from raytrain.data.sources.webdataset import samples, shards
@@ -185,3 +187,26 @@ def test_a_shard_is_of_the_split_of_its_folder_or_its_name(path: str, split: str
     put(tmp_path / path, b"")
     (shard,) = shards(tmp_path)
     assert webdataset._stated(tmp_path, shard) == split
+
+
+def test_texts_of_several_lines_are_told_and_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As benchmarks write retrieval data: one .txt with a line per caption."""
+    for split, number in (("train", 0), ("val", 1)):
+        text = b"a dog\na brown dog\n"
+        own.tar(tmp_path / "root" / f"{split}.tar", [member("0.png", picture(number)), member("0.txt", text)])
+    build_words = ["data", "build", "webdataset", "--root", str(tmp_path / "root"), "--out", str(tmp_path / "t")]
+    assert main(build_words) == 0
+    assert (
+        "texts of several lines that are one caption (lines=true makes one of each line): 2" in capsys.readouterr().out
+    )
+    (best,) = detect(tmp_path / "root")
+    assert best.layout.options == {"lines": True} and best.command.endswith("lines=true")
+    assert main([*build_words, "lines=true"]) == 0
+    assert len(Table(tmp_path / "t").texts) == 4
+    assert "several lines" not in capsys.readouterr().out
+
+
+def test_compressed_shards_say_so(tmp_path: Path) -> None:
+    put(tmp_path / "a.tar.gz", b"x")
+    with pytest.raises(DataError, match=r"a\.tar\.gz is compressed\. Decompress the shards"):
+        shards(tmp_path)
