@@ -13,6 +13,7 @@ from raytrain.review.board import SPLITS, Board, Row, Split, Table
 from raytrain.review.columns import Column, PageCell, columns_of, header_of
 from raytrain.review.costs import READING, cost_lines, unpriced
 from raytrain.review.drawings import bars
+from raytrain.review.escaping import plain
 from raytrain.review.importance import importances
 from raytrain.review.pareto import UNITS, differing, front, settings
 from raytrain.review.plots import front_chart, history, setting_curve, temperature_curve, temperature_map
@@ -83,7 +84,7 @@ def to_html(board: Board, sweeps: Mapping[str, Sweep] | None = None, costs: Sequ
         "page.html.j2",
         style=asset("style.css"),
         script=asset("script.js"),
-        summary=summary(board),
+        summary=plain(summary(board)),
         left_out=[str(left) for left in board.left_out],
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         tables=[_page_table(table) for table in board.tables],

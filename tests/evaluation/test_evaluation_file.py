@@ -14,6 +14,7 @@ from raytrain.evaluation.evaluation_file import read_evaluation_file, read_rank_
 
 WHOLE: dict[str, Any] = {
     "schema": 1, "split": "test", "protocol": "split/test", "metrics": {"rsum": 300.0}, "headline": "rsum",
+    "fingerprint": "a" * 64, "checkpoint": "checkpoint_00000002",
     "rerank": {"mode": "cross", "i2t": 4.0, "t2i": None, "beta": 1.0}, "intervals": {"rsum": [1.0, float("nan")]},
 }  # fmt: skip
 

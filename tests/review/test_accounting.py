@@ -82,7 +82,7 @@ def test_a_sweep_adds_up_its_trials_and_knows_how_busy_its_slots_were(tmp_path: 
     assert cost.held_money == pytest.approx(400 * 0.002)
 
 
-@pytest.mark.parametrize("back", [5, 50, 100_000])
+@pytest.mark.parametrize("back", [5, 50, 900])
 def test_a_clock_that_is_set_back_costs_seconds_and_nothing_else(tmp_path: Path, back: int) -> None:
     """Every line from one on is `back` seconds early, in a run, in the sweep, or in all of them."""
     for number, journals in enumerate((["s"], ["s-t000"], ["s", "s-t000", "s-t001"])):

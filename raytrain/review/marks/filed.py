@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.errors import DataError, Problem
-from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, EvaluationFile, read_evaluation_file
+from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, EvaluationFile, read_evaluation_file, read_rank_arrays
 from raytrain.evaluation.protocols.named_split import split_of
 from raytrain.evaluation.report import digest
-from raytrain.files import sha256
 from raytrain.tracking.run_record import RunRecord, step_of
 
 AGAIN = "evaluate the run again"
@@ -53,6 +52,7 @@ def filed_evaluations(
             continue
         try:
             document = read_evaluation_file(path)
+            read_rank_arrays(document or {})
         except FileNotFoundError:
             continue  # replaced or removed just now
         except DataError as error:
@@ -90,12 +90,7 @@ def _why_not(
         return f"of another run: seed {evaluation.seed}, the run's is {start.get('seed')}"
     if step_of(evaluation.checkpoint) != record.best_step:
         return f"of {evaluation.checkpoint}; the best epoch ended at step {record.best_step}: {AGAIN}"
-    if why := _why_not_of_journal(evaluation, document, path.name, record, events):
-        return why
-    ranks = path.parent / Path(evaluation.ranks or "").name
-    if evaluation.ranks_sha256 and ranks.is_file() and sha256(ranks) != evaluation.ranks_sha256:
-        return f"{ranks.name} beside it is another one than was written with it; {AGAIN}"
-    return None
+    return _why_not_of_journal(evaluation, document, path.name, record, events)
 
 
 def _why_not_of_journal(

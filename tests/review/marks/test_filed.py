@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from raytrain.errors import Problem
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
@@ -25,10 +26,10 @@ from tests.review.made_runs import change_evaluation, make_run
 FR = Temperatures("cross", 20.0, None)
 
 
-def filed(run: Path) -> tuple[list[str], list[LeftOut]]:
-    """Names of the files that count, and what is left out."""
+def filed(run: Path, skipped: list[Problem] | None = None) -> tuple[list[str], list[LeftOut]]:
+    """Names of the files that count, and what is left out; `skipped` takes the problems of damaged files."""
     events = Journal(run).read()
-    counted, left_out = filed_evaluations(run_record(run, events), events)
+    counted, left_out = filed_evaluations(run_record(run, events), events, skipped)
     return [Path(evaluation["file"]).name for evaluation in counted], left_out
 
 
@@ -76,7 +77,7 @@ def ranks_of_another_run(run: Path) -> None:
         (edit(schema=2), "no evaluation of schema 1"),
         (lambda run: (run / "evaluation" / "test.json").write_text("{"), "not readable"),
         (from_another_run, "of another run, other"),
-        (ranks_of_another_run, "test.ranks.npz beside it is another one"),
+        (ranks_of_another_run, "no rank arrays: its sha256 is not the one"),
     ],
 )
 def test_a_hostile_file_is_left_out_with_its_reason_and_its_number_is_nowhere(
@@ -85,10 +86,13 @@ def test_a_hostile_file_is_left_out_with_its_reason_and_its_number_is_nowhere(
     run = tmp_path / "e" / "a"
     make_run(run)
     damage(run)
-    counted, left_out = filed(run)
+    skipped: list[Problem] = []
+    counted, left_out = filed(run, skipped)
     assert "test.json" not in counted
-    assert why in next(left.why for left in left_out if left.file == "test.json")
+    reasons = [left.why for left in left_out if left.file == "test.json"] + [problem.what for problem in skipped]
+    assert len(reasons) == 1 and why in reasons[0]
     board = read_board(tmp_path)
+    assert board.skipped == skipped
     (row,) = board.rows
     assert row.test.rsum is None and row.val.rsum is not None
     assert list(board.left_out) == left_out
@@ -175,5 +179,5 @@ def test_names_of_hostile_files_are_escaped_where_they_are_listed(tmp_path: Path
     (tmp_path / "e" / "a" / "evaluation" / "<b>\x1b[2J\n# x.json").write_text("[" * 100_000)
     board = read_board(tmp_path)
     for text in (to_text(board), to_markdown(board), to_html(board)):
-        assert "\x1b" not in text and "\n# x" not in text and "\\x1b[2J\\x0a# x.json: not readable" in text
-    assert "<b>" not in to_markdown(board).partition("Left out")[2]
+        assert "\x1b" not in text and "\n# x" not in text and "\\x1b" in text and "x.json (not readable" in text
+    assert "/<b>" not in to_markdown(board).partition("Left out")[2]
