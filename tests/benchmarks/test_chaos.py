@@ -45,7 +45,10 @@ def test_a_sweep_in_which_all_went_well_has_no_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("hurt", "told"),
     [
-        (lambda s: Journal(s).write("trial", number=1, run="s", state="failed", params={}, error=""), "recorded 2 times"),
+        (
+            lambda s: Journal(s).write("trial", number=1, run="s", state="failed", params={}, error=""),
+            "recorded 2 times",
+        ),
         (lambda s: Journal(s).write("end", status="interrupted"), "the sweep's journal ends with interrupted"),
         (lambda s: shutil.rmtree(s.parent / "s-t001"), "missing: ['s-t001']"),
         (lambda s: (s.parent / "s-t007").mkdir(), "should not be there"),

@@ -166,7 +166,10 @@ def test_a_profile_is_what_the_journals_say(tmp_path: Path) -> None:
         start = {"event": "start", "time": first, "kind": "run", "parent": "u", "config": {}}
         return [start, *epochs, {"event": "end", "time": ends[-1], "status": status}]
 
-    trials = [{"event": "trial", "number": n, "run": f"s-t{n:03d}", "state": "complete", "time": 200} for n in range(4)]
+    trials = [
+        {"event": "trial", "number": n, "run": f"s-t{n:03d}", "state": "complete", "params": {}, "time": 200}
+        for n in range(4)
+    ]
     sweep = {"event": "start", "time": 0, "kind": "sweep", "uid": "u", "config": {"optim.num_epochs": 2}}
     trials[3] |= {"state": "failed", "time": 130}
     write("s", [sweep, *trials])
