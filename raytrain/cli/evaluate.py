@@ -74,7 +74,7 @@ def run_evaluate(
     if shards == 0:
         from raytrain.run_evaluation.evaluate import evaluate_run
 
-        moved = {"table": table} if table else {}
+        moved: dict[str, Any] = {"table": table} if table else {}
         results = [
             evaluate_run(folder, split, protocol, annotations, diagnostics=diagnostics, **moved) for folder in folders
         ]

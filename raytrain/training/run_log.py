@@ -80,7 +80,7 @@ class RunLog:
         else:
             checkpoint_name = saved and saved.path.name
             self.journal.write(
-                "resume", uid=start["uid"], life=self.life, epoch=state.epoch, checkpoint=checkpoint_name
+                "resume", uid=start.get("uid"), life=self.life, epoch=state.epoch, checkpoint=checkpoint_name
             )
         logged_epochs = {event["epoch"] for event in self.journal.read() if event["event"] == "epoch"}
         if saved is not None and saved.manifest["metrics"] and saved.manifest["epoch"] not in logged_epochs:
