@@ -48,6 +48,7 @@ def test_each_error_has_the_exit_code_of_the_documentation() -> None:
     }
     assert codes == {
         "RaytrainError": 1, "UsageError": 2, "DataError": 3, "RefusedError": 4, "NonFiniteError": 1, "OutOfMemory": 1,
+        "TrackingError": 1,
         "Interrupted": 75, "Stopped": 1, "DiskFullError": 75,
     }  # fmt: skip
 

@@ -167,7 +167,7 @@ def run_sweep(
         given_options["use_gpu"] = use_gpu(gpu)
     if cpus_per_worker is not None or gpus_per_worker is not None:
         given_options["resources_per_worker"] = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
-    options = SweepOptions(**(start.get("options", {}) | given_options))
+    options = SweepOptions(**((start.get("options") or {}) | given_options))
     if selection := selected_on(flatten(base), {}):
         print(f"every trial is selected on {selection}; leaderboards list such runs in a table of their own")
     connect(address)
@@ -205,6 +205,10 @@ def _base(
         start = Journal(folder).last("start")
         if start is None:
             raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
+        if not start.get("config"):
+            raise UsageError(
+                f"{folder}: the start in its journal holds no settings; give its name together with --recipe"
+            )
         flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
         flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
         base = validate(_nested(flat) | {"plugins": start.get("plugins", {})})
@@ -224,5 +228,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
         here = tree
         for key in path:
             here = here.setdefault(key, {})
+            if not isinstance(here, dict):
+                raise UsageError(f"the journal's start has both a value and fields of {name.rpartition('.')[0]}")
         here[last] = value
     return tree

@@ -5,7 +5,6 @@ Here, and not in evaluation, because it reads and writes a run's folder and jour
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +26,12 @@ from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.choice import HeldOut, Setting, standard_error
 from raytrain.evaluation.temperature_search.search import SearchResult, search_temperatures
-from raytrain.files import replacing, sha256
+from raytrain.files import read_model, replacing, sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.openings import openings_of_journal
 from raytrain.tracking.run_record import first_start
+from raytrain.training.similarity_cache import SimilarityFacts
 
 AGAIN = "Train the run again with evaluation.keep_similarity=true."
 
@@ -180,17 +180,19 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     path = folder / "evaluation" / "similarity_val.npy"
     if not path.exists():
         start = Journal(folder).last("start") or {}
-        if METHOD_CONFIGS.get(str(start.get("config", {}).get("method.kind")), MethodPart).batch_ways == ("query",):
+        if METHOD_CONFIGS.get(str((start.get("config") or {}).get("method.kind")), MethodPart).batch_ways == ("query",):
             raise RefusedError(f"{folder.name} answers composed queries; Fast Re-ranking is of images and captions")
         if not (folder / "journal.jsonl").exists():
             raise UsageError(f"{folder} is not the folder of a run")
         raise UsageError(f"{folder} kept no validation similarities. {AGAIN}")
     try:
-        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = read_model(path.with_suffix(".json"), SimilarityFacts, AGAIN).model_dump()
         owner = torch.tensor(facts["item_of_text"], dtype=torch.int64)
         split, wanted = str(facts["split"]), facts["sha256"]
         scores = np.load(path, mmap_mode="r", allow_pickle=False)  # read as it is needed, and never written to
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", AGAIN)) from None
     if split == "test":
         raise RefusedError(f"{path} holds scores of the test split; temperatures are chosen on validation alone")
@@ -202,6 +204,9 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     if scores.ndim != 2 or len(scores) != len(owner) or scores.dtype != np.float32:
         what = f"{scores.dtype} {scores.shape}, expected float32 with {len(owner)} rows"
         raise DataError(Problem(str(path), None, what, AGAIN))
+    if len(owner) and not 0 <= int(owner.min()) <= int(owner.max()) < scores.shape[1]:
+        what = f"item_of_text names images from {int(owner.min())} to {int(owner.max())} of {scores.shape[1]}"
+        raise DataError(Problem(str(path.with_suffix(".json")), None, what, AGAIN))
     with warnings.catch_warnings():  # torch would rather have an array that can be written to
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return facts, torch.from_numpy(scores), owner

@@ -159,7 +159,8 @@ class _Recipe(Walker):
             self.unknown.append(name)
             return super()._answer(name, distribution, values)
         value, choices = self.recipe[name], getattr(distribution, "choices", None)
-        if value in choices if choices is not None else distribution.low <= value <= distribution.high:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value in choices if choices is not None else is_number and distribution.low <= value <= distribution.high:
             values = (value,)
         else:
             allowed = choices if choices is not None else f"{distribution.low} to {distribution.high}"

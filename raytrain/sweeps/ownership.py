@@ -79,8 +79,9 @@ def open_journal(
     start = journal.last("start")
     if start is not None:
         wait_for_former(journal, here)
-        journal.write("resume", uid=start["uid"], epoch=None, checkpoint=None, ray=here, slots=slots)
-        return str(start["uid"])
+        uid = str(start.get("uid") or uuid.uuid4().hex)
+        journal.write("resume", uid=uid, epoch=None, checkpoint=None, ray=here, slots=slots)
+        return uid
     uid = uuid.uuid4().hex
     journal.write(
         "start",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytrain.errors import DataError, Problem
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.objectives import COSTS
 from raytrain.sweeps.options import SweepOptions
@@ -37,9 +38,15 @@ def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = folder / FILE
     repair_torn_line(path)
-    storage = JournalStorage(WholeLines(path))
     directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: 2 if options.cost else 1]
-    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    try:
+        storage = JournalStorage(WholeLines(path))
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # Optuna checks no line of its journal
+        what = f"no study of Optuna: {type(error).__name__}: {error}"
+        fix = f"Start a new sweep under another name, with --warm-start {folder}."
+        raise DataError(Problem(str(path), None, what, fix)) from None
     study.sampler = sampler(options, len(study.get_trials(deepcopy=False)))
     return study
 

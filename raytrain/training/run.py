@@ -98,11 +98,11 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumpt
     if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
         _wait_for_writer(config.folder, patience_s)
         stop.withdraw(config.folder)
-    given = flatten(config)
-    recorded = {name: value for name, value in start["config"].items() if not changes_nothing(name)}
+    given, settings_before = flatten(config), start.get("config") or {}
+    recorded = {name: value for name, value in settings_before.items() if not changes_nothing(name)}
     different = [name for name, value in recorded.items() if given.get(name) != value]
     if different:
-        was = ", ".join(f"{name} was {start['config'][name]!r}, is {given.get(name)!r}" for name in different)
+        was = ", ".join(f"{name} was {settings_before[name]!r}, is {given.get(name)!r}" for name in different)
         raise RefusedError(f"{config.folder} holds a run with other settings ({was}); give another name")
     if record.status == "finished":
         raise RefusedError(f"{config.folder} holds a finished run; give another name, or remove the folder")

@@ -94,7 +94,7 @@ class RunLog:
         else:
             self.journal.write(
                 "resume",
-                uid=start["uid"],
+                uid=start.get("uid"),
                 life=self.life,
                 epoch=state.epoch,
                 checkpoint=saved and saved.path.name,

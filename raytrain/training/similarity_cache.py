@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from raytrain.data.table import Split
 from raytrain.files import replacing, sha256, write_json
 from raytrain.training import checkpoint
+
+
+class SimilarityFacts(BaseModel):
+    """What the kept scores are. Fields that a newer version has added are kept.
+
+    Args:
+        item_of_text: of each row of the scores, the column of its image.
+        sha256: of the file of scores.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    split: str
+    fingerprint: str
+    checkpoint: str
+    protocol: str
+    item_of_text: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    sha256: str
 
 
 def keep_similarity(folder: Path, scores: Tensor, split: Split, step: int) -> Path:

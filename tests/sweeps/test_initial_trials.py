@@ -88,3 +88,9 @@ def test_an_even_start_is_of_spaces_that_draw_the_method() -> None:
     assert even_start(SPACES["dvse"], 0) == []
     with pytest.raises(UsageError, match=r"--each-method is for a space that draws method\.kind"):
         even_start(SPACES["dvse"], 2)
+
+
+@pytest.mark.parametrize("value", ["high", True, None, [1e-3]])
+def test_a_warm_start_leaves_out_values_that_are_no_numbers(value: object, base: RunConfig, tmp_path: Path) -> None:
+    good, hostile = (90.0, "complete", {"optim.lr": 2e-3}), (95.0, "complete", {"optim.lr": value})
+    assert best_of(rate, base, write_trials(tmp_path / "s", good, hostile)) == [{"optim.lr": 2e-3}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,13 @@ def test_each_kind_of_change_is_refused_by_name(base: RunConfig) -> None:
     for name, now in changed.items():
         with pytest.raises(RefusedError, match=f"{name}: was"):
             refuse_other(before, now, "s")
+
+
+def test_tuples_to_choose_from_are_refused_with_the_lists_to_write() -> None:
+    def tuples(trial: Any) -> None:
+        trial.suggest_categorical("optim.decay_epochs", [(1,), (1, 2)])
+
+    with pytest.raises(
+        UsageError, match=re.escape("optim.decay_epochs tuples to choose from; write lists: [[1], [1, 2]]")
+    ):
+        distributions(tuples)

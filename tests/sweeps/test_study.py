@@ -11,6 +11,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.config import flatten, override
+from raytrain.errors import DataError
 from raytrain.recipes import RECIPES
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.initial_trials import first_trials
@@ -168,3 +169,14 @@ def test_only_an_error_of_the_runs_own_is_final(tmp_path: Path) -> None:
     write_run(tmp_path / "orphan", [1.0], "failed", "ActorDiedError: the driver that asked for reports is gone")
     assert outcome(read_run(tmp_path / "nan")) == "failed"
     assert outcome(read_run(tmp_path / "orphan")) is None
+
+
+@pytest.mark.parametrize(
+    "line", [b"not json", b"[]", b"null", b"\xff\xfe", b"\x00", b'{"op_code": 99, "worker_id": "x"}']
+)
+def test_a_study_with_a_hostile_line_is_bad_data(line: bytes, tmp_path: Path) -> None:
+    open_study(tmp_path, "s", SweepOptions())
+    path = tmp_path / "study.journal"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(DataError, match=r"study\.journal: no study of Optuna.*--warm-start"):
+        open_study(tmp_path, "s", SweepOptions())
