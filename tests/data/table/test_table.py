@@ -11,7 +11,7 @@ from raytrain.data.table import Table
 from raytrain.data.table.schema import ITEMS, TEXTS
 from raytrain.data.table.table import open_array
 from raytrain.errors import DataError, RefusedError, UsageError
-from tests.tables import make_table
+from tests.tables import make_query_table, make_table
 
 
 def test_a_table_reads_back_what_was_written(table: Table) -> None:
@@ -79,3 +79,9 @@ def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
 def test_a_missing_feature_shows_the_features_there_are(table: Table) -> None:
     with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
         table.feature("butd", "image")
+
+
+def test_the_first_of_equal_texts_stands_for_all(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    sentences = table.texts["text"].to_pylist()
+    assert table.first_equal_text.tolist() == [sentences.index(sentence) for sentence in sentences]
