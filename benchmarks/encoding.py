@@ -1,12 +1,16 @@
 """What encoding costs: measured here, and calculated for larger data sets.
 
     python benchmarks/encoding.py measure tables/flickr8k --backbone lite0 --items 1024
+    python benchmarks/encoding.py repeats --texts 6000 --distinct 382
     python benchmarks/encoding.py plan --tflops 10 --cores 8 --images-per-core 150 --price 2.50
 
 `measure` encodes the first items of a table into a copy of it, and prints items per second: of the whole command, of
 its parts alone (reading and preparing on one thread; the encoder on prepared items), and the ratio of the whole to the
 encoder alone, which no pipeline can beat. It adds the rate at which rows are hashed: a resumed run hashes once what is
 there, and so does every run at its end.
+
+`repeats` encodes made-up texts, each of which stands in the table many times, and does so again as if all were
+different. It prints the ratio of the times, and the largest difference of the features.
 
 `plan` multiplies: an image takes as long as the slower of its GPU (operations over --tflops, the rate really reached in
 fp32) and its decoding (--images-per-core times --cores). Money is hours times --price, and bytes times --storage.
@@ -18,8 +22,10 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow.compute as pc
@@ -28,7 +34,7 @@ import torch
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.encode.encode import encode
 from raytrain.data.encode.jobs import ImageJob, Job, TextJob, Work
-from raytrain.data.encode.plan import kind_of
+from raytrain.data.encode.plan import Plan, kind_of, text_plan
 from raytrain.data.progress import duration
 from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
@@ -51,6 +57,11 @@ def main() -> None:
     measuring.add_argument("--backbone", default="lite0")
     measuring.add_argument("--items", type=int, default=1024)
     measuring.add_argument("--threads", type=int, default=2)
+    repeating = parts.add_parser("repeats")
+    repeating.add_argument("--backbone", default="minilm")
+    repeating.add_argument("--texts", type=int, default=6000)
+    repeating.add_argument("--distinct", type=int, default=382)
+    repeating.add_argument("--threads", type=int, default=2)
     planning = parts.add_parser("plan")
     planning.add_argument("--tflops", type=float, default=10.0, help="10^12 operations per second that a GPU reaches")
     planning.add_argument("--cores", type=int, default=8, help="CPU cores per GPU")
@@ -62,6 +73,9 @@ def main() -> None:
     if args.part == "measure":
         torch.set_num_threads(args.threads)
         measure(Table(args.table), args.backbone, args.items, args.threads)
+    elif args.part == "repeats":
+        torch.set_num_threads(args.threads)
+        repeats(args.backbone, args.texts, args.distinct)
     else:
         plan(args.tflops, args.cores, args.images_per_core, args.price, args.storage, args.gpus)
 
@@ -91,6 +105,30 @@ def measure(table: Table, backbone: str, count: int, threads: int) -> None:
         print(f"  the encoder alone   {total / encode_s:8.1f} per second, {1000 * encode_s / total:.2f} ms each")
         print(f"  reading, preparing  {total / prepare_s:8.1f} per second, {1000 * prepare_s / total:.2f} ms each")
         print(f"  {size(path.stat().st_size / total)} each, hashed at {size(path.stat().st_size / hash_s)} per second")
+
+
+def repeats(backbone: str, count: int, distinct: int) -> None:
+    words = ("make", "it", "a", "red", "blue", "happy", "sad", "cat", "dog", "with", "glasses", "and", "hat", "crying")
+    draw = np.random.default_rng(0)
+    known = sorted({" ".join(draw.choice(words, draw.integers(3, 9))) for _ in range(2 * distinct)})[:distinct]
+    texts = [known[number] for number in draw.integers(0, len(known), count)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table"
+        items = [Item(str(n), "", "train", [(str(n), text)]) for n, text in enumerate(texts)]
+        with TableWriter(path, {"name": "benchmark"}) as writer:
+            writer.write(*to_arrow(items))
+
+        def each_by_itself(table: Table, job: TextJob) -> Plan:
+            return replace(text_plan(table, job), source=None)
+
+        once_s, _ = timed(lambda: encode(path, backbone, kind="text", name="once", progress=None))
+        with mock.patch("raytrain.data.encode.encode.text_plan", each_by_itself):
+            each_s, _ = timed(lambda: encode(path, backbone, kind="text", name="each", progress=None))
+        table = Table(path)
+        gap = float(np.abs(table.array("once").astype(np.float32) - table.array("each").astype(np.float32)).max())
+    print(f"{backbone}, {count:,} texts of which {len(set(texts)):,} are distinct, {torch.get_num_threads()} threads")
+    print(f"  each by itself {each_s:.1f} s, each distinct one once {once_s:.1f} s: ratio {each_s / once_s:.1f}")
+    print(f"  largest difference of the fp16 features {gap:.1e}")
 
 
 def plan(tflops: float, cores: int, images_per_core: float, price: float, storage: float, gpus: int) -> None:

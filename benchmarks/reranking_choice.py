@@ -57,13 +57,11 @@ def main() -> None:
         error = float((gains[:, 1] - gains[:, 3]).std() / args.draws**0.5)
         print(f"hubs {strength:g}, {args.images} images, {args.draws} draws: mean gain in rsum")
         print(f"  best of all      validation {best_val}, new images {best_new}")
-        print(
-            f"  cross-validated  validation {rule_val}, new images {rule_new}, said {held_out.mean():+.2f}; {dict(modes)}"
-        )
+        print(f"  cross-validated  validation {rule_val}, new images {rule_new}, held out {held_out.mean():+.2f}")
+        print(f"  modes chosen by cross-validation: {dict(modes)}")
         print(f"  difference on new images {gains[:, 1].mean() - gains[:, 3].mean():+.2f}, standard error {error:.2f}")
-        print(
-            f"  {seconds / args.draws:.2f} s per search, of which the choice {choosing / args.draws:.3f} s", flush=True
-        )
+        each, part = seconds / args.draws, choosing / args.draws
+        print(f"  {each:.2f} s per search, of which the choice {part:.3f} s", flush=True)
 
 
 def made_up(images: int, strength: float, seed: int, each: int = 2, dim: int = 32) -> tuple[Tensor, Tensor]:

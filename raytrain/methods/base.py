@@ -88,12 +88,15 @@ class Method(nn.Module):
         noise_shape: shape of the standard normal noise per row of a training batch; () where a method does not sample.
         local_features: whether embeddings are (N, n, D) local features, padded with rows of zeros, and not sets of
             embeddings. Their number n may differ between batches: code that joins batches pads them with zeros.
+        texts_once: whether `encode_query` takes batches of composed queries that hold each of their texts once, with
+            text_row (B), which of them each query has.
     """
 
     lr_scales: Mapping[str, float] = MappingProxyType({})
     prefix: str = ""
     noise_shape: tuple[int, ...] = ()
     local_features: bool = False
+    texts_once: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...) embeddings."""

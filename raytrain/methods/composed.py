@@ -3,7 +3,8 @@
 Letters: B queries in the global batch, W ranks, R regions, F features, T tokens, D dimensions. A training batch holds
 targets as regions and region_mask, like every gallery item; queries as reference (B, R, F), reference_mask (B, R), text
 and text_mask; known_positives (B / W, B) bool, True where a target of the global batch answers the query; and noise
-(B, N, D), standard normal, drawn for the global batch, so that W ranks train as one does.
+(B, N, D), standard normal, drawn for the global batch, so that W ranks train as one does. A batch that is only embedded
+may hold each of its texts once, and then text_row (B), which of them each query has.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Composed(Method):
     """The method: queries are a reference and a modification text, the gallery images; one image encoder for both."""
 
     config: ComposedConfig | RAUConfig
+    texts_once = True
 
     def __init__(self, encoder: EncoderConfig, config: ComposedConfig | RAUConfig, inputs: Inputs) -> None:
         super().__init__()
@@ -64,6 +66,8 @@ class Composed(Method):
         if self.text is None:
             return self.image(batch["reference"], batch["reference_mask"])[:, 0]  # type: ignore[no-any-return]
         text = self.text(batch["text"], batch["text_mask"])
+        if "text_row" in batch:
+            text = text[batch["text_row"]]
         if self.config.composition == "text":
             return text  # type: ignore[no-any-return]
         image = self.image(batch["reference"], batch["reference_mask"])[:, 0]

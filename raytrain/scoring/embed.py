@@ -42,11 +42,13 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 def embed_split(model: Method, split: AnySplit, feed: Feed, device: torch.device) -> tuple[Tensor, Tensor]:
     """(M, ...) embeddings of the split's captions or composed queries and (N, ...) of its images, always float32.
 
-    Each rank embeds its share of the split; every rank gets the embeddings of all.
+    Each rank embeds its share of the split; every rank gets the embeddings of all. Where most composed queries share
+    their texts, each text is encoded about once.
     """
     was_training = model.training
     model.eval()
-    query = encode_batches(model.encode_query, _own_query_batches(split, feed), device)
+    batches, order = _own_query_batches(model, split, feed)
+    query = _in_order(encode_batches(model.encode_query, batches, device), order)
     gallery = encode_batches(model.encode_gallery, image_batches(_share(split.items), feed.images), device)
     model.train(was_training)
     return gather(query), gather(gallery)
@@ -78,20 +80,40 @@ def query_uncertainty(model: Method, split: AnySplit, feed: Feed, device: torch.
     was_training = model.training
     model.eval()
     parts: list[Tensor] = []
-    for batch in _own_query_batches(split, feed):
+    batches, order = _own_query_batches(model, split, feed)
+    for batch in batches:
         uncertainty = model.uncertainty(to_device(batch, device))
         if uncertainty is None:
             break
         parts.append(uncertainty.float())
     model.train(was_training)
-    return gather(torch.cat(parts)).cpu() if parts else None
+    return gather(_in_order(torch.cat(parts), order)).cpu() if parts else None
 
 
-def _own_query_batches(split: AnySplit, feed: Feed) -> Iterator[Batch]:
-    """The queries of the split that this rank embeds."""
-    if isinstance(split, QuerySplit):
-        return query_batches(split, _share(np.arange(len(split))), feed.images, feed.texts)
-    return text_batches(_share(split.texts), feed.texts)
+def _own_query_batches(model: Method, split: AnySplit, feed: Feed) -> tuple[Iterator[Batch], np.ndarray | None]:
+    """The queries of the split that this rank embeds, and (Q,) their positions in the order of the batches.
+
+    Queries with one text stand together, so that it is in one batch or two, where at most half of the texts are
+    distinct; None stands for the order of the split.
+    """
+    if not isinstance(split, QuerySplit):
+        return text_batches(_share(split.texts), feed.texts), None
+    rows = _share(np.arange(len(split)))
+    order = source = None
+    if model.texts_once:
+        text = split.text[rows]
+        source = feed.texts.same(text, split.table.first_equal_text[text])
+        if 2 * len(np.unique(source)) <= len(source):
+            order = np.argsort(source, kind="stable")
+            rows, source = rows[order], source[order]
+        else:
+            source = None
+    return query_batches(split, rows, feed.images, feed.texts, source=source), order
+
+
+def _in_order(embedded: Tensor, order: np.ndarray | None) -> Tensor:
+    """The rows of what was embedded in another order."""
+    return embedded if order is None else embedded[torch.from_numpy(np.argsort(order)).to(embedded.device)]
 
 
 @contextlib.contextmanager

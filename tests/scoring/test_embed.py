@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from raytrain.data.load import batches
 from raytrain.data.load.readers import Batch
-from raytrain.data.table import Table
+from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import UsageError
 from raytrain.methods.base import Method
 from raytrain.scoring.composed_queries import blocks_of
@@ -18,6 +19,7 @@ from raytrain.training.build import build_method
 from raytrain.training.run import open_tables
 from tests.runs import tiny
 from tests.scoring.dot import Dot
+from tests.tables import make_query_table
 
 
 @pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"])
@@ -122,3 +124,31 @@ def test_scores_are_never_of_half_precision(precision: torch.dtype) -> None:
     ):
         with pytest.raises(UsageError, match=r"Half\.similarity gives"):
             compute()
+
+
+@pytest.mark.parametrize("kind", ["composed", "rau"])
+@pytest.mark.parametrize("words", [True, False])
+def test_texts_that_composed_queries_share_are_encoded_once(
+    kind: str, words: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = make_query_table(tmp_path / "table")
+    config = tiny(table, tmp_path, method__kind=kind, encoder__text__kind="bigru" if words else "tokens")
+    split, feed, cpu = open_tables(config)["val"], open_feed(config, table), torch.device("cpu")
+    assert isinstance(split, QuerySplit)
+    model = build_method(config, feed)
+    shown: list[int] = []
+    model.text.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+
+    def embedded(texts: list[str]) -> torch.Tensor:
+        shown.clear()
+        row_of = {sentence: row for row, sentence in reversed(list(enumerate(texts)))}
+        monkeypatch.setattr(type(table), "first_equal_text", np.array([row_of[sentence] for sentence in texts]))
+        return embed_split(model, split, feed, cpu)[0]
+
+    sentences = table.texts["text"].to_pylist()
+    each = embedded([str(n) for n in range(len(sentences))])
+    assert sum(shown) == len(split)
+    once = embedded(sentences)
+    # the token states of equal sentences differ in this table, so each is read for itself
+    assert sum(shown) == (3 if words else len(split))
+    torch.testing.assert_close(once, each, rtol=1e-5, atol=1e-6)

@@ -289,3 +289,28 @@ def test_distances_and_cosines_of_elements_equal_their_sums_and_stay_wide() -> N
     same = gaussians(1, 1, 300).float()
     assert (squared_distances(same, same) >= 0).all()  # rounding below zero is cut
     assert squared_distances(query.bfloat16(), gallery.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", [1.0, 16.0, 64.0, 500.0])
+def test_log_sums_keep_the_order_of_float64_at_large_scales(scale: float) -> None:
+    """Order may differ only between scores that float32 cosines cannot tell apart."""
+    generator = torch.Generator().manual_seed(0)
+    query = normalize(torch.randn(12, 3, 16, generator=generator), dim=-1)
+    gallery = normalize(query[:, :1] + 0.3 * torch.randn(12, 4, 16, generator=generator), dim=-1)
+    for score in (
+        lambda q, g: smooth_chamfer(q, g, scale),
+        lambda q, g: pool_views(view_similarity(q[:, 0], g), "log_mean_exp", scale),
+    ):
+        exact, narrow = score(query.double(), gallery.double()), score(query, gallery)
+        torch.testing.assert_close(narrow.double(), exact, rtol=0, atol=1e-6)
+        above = exact[:, :, None] - exact[:, None] > 2e-6
+        assert (narrow[:, :, None] > narrow[:, None])[above].all()
+
+
+def test_match_probabilities_that_are_nearly_1_tie_in_float32() -> None:
+    """A limit that docs/evaluation.md names: a scale times a cosine above about 16 leaves a probability no digits."""
+    cosines = torch.tensor([0.80, 0.85, 0.90])
+    query, gallery = torch.tensor([[[1.0, 0.0]]]), torch.stack([cosines, (1 - cosines**2).sqrt()], -1)[:, None]
+    assert match_probability(query, gallery, 10.0, 0.0)[0].diff().gt(0).all()
+    assert (match_probability(query, gallery, 30.0, 0.0)[0] == 1).all()
+    assert match_probability(query.double(), gallery.double(), 30.0, 0.0)[0].diff().gt(0).all()

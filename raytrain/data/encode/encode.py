@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,11 +145,12 @@ def _fill(
     for shard in shards.complete:
         seen[shards.span(shard)] = True
     overflows = Problems()
+    count.add(_copy_from_complete(plan, shards))
 
     def remaining_batches() -> Iterator[list[Work]]:
         for shard in range(len(shards)):
-            if shard not in shards.complete:
-                yield plan.batches(shards.span(shard), batch_size)
+            if shard not in shards.complete and (works := plan.batches(shards.span(shard), batch_size)):
+                yield works
 
     for done in map_batches(plan.job, remaining_batches()):
         broken = [(int(done.rows[position]), what) for position, what in done.broken]
@@ -164,9 +165,12 @@ def _fill(
             fix = "Use --dtype float32; if that fails too, the fault is the backbone's."
             where = "items.arrow" if plan.starts is None else "texts.arrow"
             overflows.add("finite", Problem(str(table.path / where), row, what, fix))
+        copies, same = plan.copies(done.rows)
         if not not_finite.any():
             shards.write(done.rows, done.features, broken)
-        count.add(len(done.rows))
+            if len(copies):
+                _write_copies(shards, copies, same, np.split(done.features, np.cumsum(lengths)[:-1]))
+        count.add(len(done.rows) + len(copies))
     if exceeds(len(missing), plan.count, allow_missing):
         for row in np.flatnonzero(~seen).tolist():
             if what := plan.fault(row):
@@ -180,6 +184,31 @@ def _fill(
         overflows.raise_if_any()
     assert len(shards.complete) == len(shards), "a batch did not come back"
     return sorted(missing)
+
+
+def _copy_from_complete(plan: Plan, shards: Shards) -> int:
+    """Fill the rows of incomplete shards whose text an earlier run encoded in a complete one; returns their number."""
+    if plan.source is None or not shards.complete:
+        return 0
+    items, complete = shards.layout.items, list(shards.complete)
+    rows = np.arange(plan.count)
+    rows = rows[~np.isin(rows // items, complete) & np.isin(plan.source // items, complete)]
+    for part in np.split(rows, np.flatnonzero(np.diff(rows // items)) + 1):  # what is read is one shard's
+        _write_copies(shards, part, np.arange(len(part)), [shards.read(int(row)) for row in plan.source[part]])
+    return len(rows)
+
+
+def _write_copies(shards: Shards, rows: np.ndarray, same: np.ndarray, features: Sequence[np.ndarray]) -> None:
+    """Write the features of texts that are encoded already to other rows, shard by shard.
+
+    Args:
+        rows: (C) rows of texts, ascending.
+        same: (C) which of the features each one gets.
+        features: of distinct texts.
+    """
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows // shards.layout.items)) + 1):
+        if len(part):
+            shards.write(rows[part], np.concatenate([features[place] for place in same[part]]), [])
 
 
 def _files(shards: Shards, starts: np.ndarray | None) -> dict[str, Path]:

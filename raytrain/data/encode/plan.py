@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ class Plan:
         inputs: (N) files or texts.
         shape: of the array.
         starts: (N + 1) int64, first row of each text in the array; None for images, which have one row each.
+        source: (N) int64, the first text that is the same as each text, and whose features it gets; None for images.
     """
 
     table: Table
@@ -39,18 +41,43 @@ class Plan:
     inputs: pa.ChunkedArray
     shape: tuple[int, ...]
     starts: np.ndarray | None = None
+    source: np.ndarray | None = None
 
     @property
     def count(self) -> int:
         return len(self.inputs)
 
     def batches(self, span: range, size: int) -> list[Work]:
-        """The batches of a shard's rows; texts of similar lengths share a batch, so that little is padded."""
+        """The batches of a shard's rows; texts of similar lengths share a batch, so that little is padded.
+
+        A text that stands in an earlier row is in none of them.
+        """
         rows, inputs = np.arange(span.start, span.stop), self.inputs.slice(span.start, len(span))
         if self.starts is not None:
             rows = rows[np.argsort(np.diff(self.starts[span.start : span.stop + 1]), kind="stable")]
+        if self.source is not None:
+            rows = rows[self.source[rows] == rows]
         parts = (rows[start : start + size] for start in range(0, len(rows), size))
         return [Work(part, inputs.take(pa.array(part - span.start)).to_pylist()) for part in parts]
+
+    def copies(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(C) later rows with the text of one of these rows, ascending, and (C) which of these it is, by position."""
+        if self.source is None:
+            return np.empty(0, int), np.empty(0, int)
+        order, sources = self._by_source
+        first, last = np.searchsorted(sources, rows, "left") + 1, np.searchsorted(sources, rows, "right")
+        counts = np.maximum(last - first, 0)
+        same = np.repeat(np.arange(len(rows)), counts)
+        copies = order[np.repeat(first, counts) + np.arange(len(same)) - np.repeat(np.cumsum(counts) - counts, counts)]
+        ascending = np.argsort(copies)
+        return copies[ascending], same[ascending]
+
+    @cached_property
+    def _by_source(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N) rows with equal texts together, the first one first, and (N) the source of each."""
+        assert self.source is not None
+        order = np.argsort(self.source, kind="stable")
+        return order, self.source[order]
 
     def fault(self, row: int) -> str:
         """What is wrong with an image; "" if nothing is."""
@@ -87,7 +114,7 @@ def image_plan(table: Table, job: ImageJob) -> Plan:
 
 
 def text_plan(table: Table, job: TextJob) -> Plan:
-    """The plan for a table's texts; tokenises all of them, since their lengths decide the array's shape.
+    """The plan for a table's texts; tokenises each distinct one, since their lengths decide the array's shape.
 
     Raises:
         UsageError: the backbone cannot be loaded.
@@ -95,13 +122,17 @@ def text_plan(table: Table, job: TextJob) -> Plan:
     from raytrain.encoders.tokens import TokenStates
 
     texts, encoder = table.texts["text"], TokenStates(job.backbone)
+    distinct = texts.combine_chunks().dictionary_encode()
+    number = distinct.indices.to_numpy()
+    lengths = np.zeros(len(distinct.dictionary), np.int64)
+    for first in range(0, len(lengths), _TOKENS_AT_ONCE):
+        ids = encoder.tokens(distinct.dictionary.slice(first, _TOKENS_AT_ONCE).to_pylist())
+        lengths[first : first + len(ids)] = [len(text) for text in ids]
     starts = np.zeros(len(texts) + 1, np.int64)
-    for first in range(0, len(texts), _TOKENS_AT_ONCE):
-        ids = encoder.tokens(texts.slice(first, _TOKENS_AT_ONCE).to_pylist())
-        starts[first + 1 : first + 1 + len(ids)] = [len(text) for text in ids]
-    np.cumsum(starts, out=starts)
+    np.cumsum(lengths[number], out=starts[1:])
+    first_rows = np.unique(number, return_index=True)[1]
     shape = (int(starts[-1]), encoder.width)
-    return Plan(table, job, encoder.name, "texts", encoder.facts, texts, shape, starts)
+    return Plan(table, job, encoder.name, "texts", encoder.facts, texts, shape, starts, first_rows[number])
 
 
 def kind_of(backbone: str) -> Literal["image", "text"]:

@@ -125,6 +125,12 @@ class Shards:
         if seen.all():
             self._commit(shard)
 
+    def read(self, row: int) -> np.ndarray:
+        """The features of one item or text of a complete shard: its rows of the array."""
+        low, high = self._bytes(row, row + 1)
+        values = np.frombuffer(os.pread(self._file.fileno(), high - low, low), self.layout.dtype)
+        return values.reshape(-1, *self.layout.shape[1:])
+
     def close(self) -> None:
         self._file.close()
 

@@ -184,18 +184,32 @@ def image_batches(items: np.ndarray, regions: ImageReader, size: int = IMAGES_AT
 
 
 def query_batches(
-    split: QuerySplit, rows: np.ndarray, regions: ImageReader, texts: TextReader, size: int = 512
+    split: QuerySplit,
+    rows: np.ndarray,
+    regions: ImageReader,
+    texts: TextReader,
+    size: int = 512,
+    source: np.ndarray | None = None,
 ) -> Iterator[Batch]:
-    """Batches of these queries of the split, in order, without augmentation: references and first phrasings."""
+    """Batches of these queries of the split, in order, without augmentation: references and first phrasings.
+
+    Args:
+        split: of the table.
+        rows: (Q) positions of the queries.
+        regions, texts: readers of images and texts.
+        size: queries per batch.
+        source: (Q) row of the text that stands for each query's own. A batch then has each text once: "text" and
+            "text_mask" (T, ...) of the distinct ones, and "text_row" (B), which of them each query has.
+    """
 
     def read(start: int) -> Batch:
         chunk = rows[start : start + size]
         reference = regions.read(split.items[split.reference[chunk]], None, 0.0)
-        return {
-            "reference": reference["regions"],
-            "reference_mask": reference["region_mask"],
-            **texts.read(split.text[chunk], None, 0.0),
-        }
+        batch = {"reference": reference["regions"], "reference_mask": reference["region_mask"]}
+        if source is None:
+            return {**batch, **texts.read(split.text[chunk], None, 0.0)}
+        distinct, row = np.unique(source[start : start + size], return_inverse=True)
+        return {**batch, **texts.read(distinct, None, 0.0), "text_row": torch.from_numpy(row)}
 
     return read_ahead(read, range(0, len(rows), size))
 

@@ -45,6 +45,15 @@ class TextReader(Protocol):
         """
         ...
 
+    def same(self, texts: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(B) the row of `others` where it reads as the one of `texts` to the bit, else that of `texts`.
+
+        Args:
+            texts: (B) rows of the table's texts.
+            others: (B) rows with the same sentences.
+        """
+        ...
+
 
 class TokenStates:
     """Frozen token states of the table, (B, T, F). Dropped tokens are masked, except the first and the last."""
@@ -74,6 +83,21 @@ class TokenStates:
             ends = (position == 0) | (position == lengths[:, None] - 1)
             mask &= (draws[:, :longest] >= drop) | ends
         return {"text": states.view(len(texts), longest, self.width), "text_mask": torch.from_numpy(mask)}
+
+    def same(self, texts: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """The states may be of two forward passes, which differ in their last bits, or of no text model at all."""
+        if isinstance(self.rows.values, Tensor):
+            return texts  # a copy of the training split in a device's memory, which is not embedded
+        values, first, lengths = self.rows.values, self.first, self.lengths
+
+        def states(text: int) -> np.ndarray:
+            return values[first[text] : first[text] + lengths[text]]
+
+        equal = [
+            a == b or bool(np.array_equal(states(a), states(b)))
+            for a, b in zip(texts.tolist(), others.tolist(), strict=True)
+        ]
+        return np.where(equal, others, texts)
 
     def bytes_of(self, texts: np.ndarray) -> int:
         """Bytes that the states of these texts take in memory."""
@@ -165,6 +189,10 @@ class TokenIds:
         compacted = np.zeros(mask.shape, dtype=np.int64)
         compacted[mask] = ids[kept]  # the kept tokens of each row move to the left
         return compacted, mask
+
+    def same(self, texts: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Equal sentences have equal ids."""
+        return others
 
 
 class ImageReader(Protocol):

@@ -124,6 +124,13 @@ class Table:
         return self._read("texts.arrow", TEXTS)
 
     @cached_property
+    def first_equal_text(self) -> np.ndarray:
+        """(M) int64 row of the first text that is the same as each text."""
+        number = self.texts["text"].combine_chunks().dictionary_encode().indices.to_numpy()
+        first: np.ndarray = np.unique(number, return_index=True)[1][number]
+        return first
+
+    @cached_property
     def queries(self) -> pa.Table | None:
         """Composed queries in the columns of QUERIES; None if the table holds images and captions."""
         return self._read("queries.arrow", QUERIES) if "queries.arrow" in self.description.files else None

@@ -132,6 +132,64 @@ def test_batches_may_come_back_in_any_order(table: Table, vit: str, bert: str) -
         assert opened.features[ordered].sha256 == opened.features[reverted].sha256
 
 
+@pytest.fixture
+def repeating(tmp_path: Path) -> Table:
+    """Ten images of two captions each, of which there are four in all."""
+    texts = ["a dog runs", "a cat sleeps on grass", "a dog", "red"]
+    entries = [entry(n, "train") for n in range(10)]
+    for n, one in enumerate(entries):
+        for place, sentence in enumerate(one["sentences"]):
+            sentence["raw"] = texts[(n * 3 + place) % 4]
+            sentence["tokens"] = sentence["raw"].split()
+    return build("karpathy", karpathy(tmp_path / "root", entries), tmp_path / "table")
+
+
+class Counted:
+    """Runs a job in this process, notes the texts of its batches, and may fail after some of them."""
+
+    def __init__(self, batches: int = 10**6) -> None:
+        self.texts: list[str] = []
+        self.left = batches
+
+    def __call__(self, job: Job, shards: Iterable[list[Work]]) -> Iterator[Done]:
+        job.open()
+        for work in (work for shard in shards for work in shard):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            self.texts += work.inputs
+            yield job.encode(work, job.prepare(work))
+
+
+def test_texts_that_repeat_are_encoded_once_and_have_the_same_features(repeating: Table, bert: str) -> None:
+    counted = Counted()
+    encode(repeating.path, bert, name="b", dtype="float32", batch_size=2, shard_items=3, progress=None,
+           map_batches=counted)  # fmt: skip
+    texts = repeating.texts["text"].to_pylist()
+    assert len(texts) > 4 and sorted(counted.texts) == sorted(set(texts))
+    opened, encoder = Table(repeating.path), TokenStates(bert)
+    rows, offsets = opened.array("b"), opened.offsets("b")
+    features = {text: rows[offsets[n] : offsets[n + 1]] for n, text in enumerate(texts)}
+    for n, (text, state) in enumerate(zip(texts, encoder(texts), strict=True)):
+        np.testing.assert_allclose(rows[offsets[n] : offsets[n + 1]], state.numpy(), rtol=1e-4, atol=1e-5)
+        assert np.array_equal(rows[offsets[n] : offsets[n + 1]], features[text])
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_interrupted_encoding_of_texts_that_repeat_goes_on_to_the_same_bits(
+    repeating: Table, bert: str, batches: int
+) -> None:
+    options: dict[str, Any] = {"dtype": "float32", "batch_size": 2, "shard_items": 3, "progress": None}
+    encode(repeating.path, bert, name="whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        encode(repeating.path, bert, name="cut", map_batches=Counted(batches), **options)
+    encode(repeating.path, bert, name="cut", map_batches=(counted := Counted()), **options)
+    assert len(counted.texts) < 4 or batches == 1
+    features = Table(repeating.path).features
+    assert features["cut"].sha256 == features["whole"].sha256
+    assert check(repeating.path, progress=None) == []
+
+
 def test_options_out_of_bounds_are_errors_of_usage(table: Table, vit: str) -> None:
     for options in ({"dtype": "int8"}, {"batch_size": 0}, {"allow_missing": 2.0}):
         with pytest.raises(UsageError):

@@ -91,3 +91,23 @@ def test_other_backbones_are_known_by_their_configuration(vit: str, bert: str, t
     assert (kind_of(vit), kind_of(bert)) == ("image", "text")
     with pytest.raises(UsageError, match="absent"):
         kind_of(str(tmp_path / "absent"))
+
+
+def test_a_text_is_in_the_batches_of_the_shard_where_it_stands_first(
+    bert: str,
+) -> None:
+    texts = ["a dog", "a cat", "a dog", "a dog runs", "a cat", "a dog", "a"]
+    plan = text_plan(Mock(texts=pa.table({"text": texts})), TextJob(bert, "float16", "cpu"))
+    assert plan.source is not None
+    assert plan.source.tolist() == [0, 1, 0, 3, 1, 0, 6]
+    assert [work.rows.tolist() for work in plan.batches(range(0, 4), 8)] == [[0, 1, 3]]
+    assert [work.rows.tolist() for work in plan.batches(range(4, 7), 8)] == [[6]]
+    rows, same = plan.copies(np.array([1, 3, 0]))
+    assert rows.tolist() == [2, 4, 5]
+    assert same.tolist() == [2, 0, 2]
+    assert [part.tolist() for part in plan.copies(np.array([6]))] == [[], []]
+
+
+def test_images_are_no_copies_of_each_other(table: Table, vit: str) -> None:
+    plan = image_plan(table, ImageJob(vit, table.image_root, "float16", "cpu"))
+    assert [part.tolist() for part in plan.copies(np.array([0, 1]))] == [[], []]

@@ -214,6 +214,20 @@ def test_queries_are_read_in_order_with_the_phrasing_that_is_evaluated(tmp_path:
     assert all(batch["reference_mask"].all() and batch["text_mask"].all() for batch in read)
 
 
+def test_queries_that_share_a_text_read_it_once_per_batch(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    split, texts = QuerySplit(table, "val"), TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
+    rows, regions = np.arange(len(split)), Regions(table, "lite0")
+    plain = list(query_batches(split, rows, regions, texts, size=25))
+    source = table.first_equal_text[split.text]
+    once = list(query_batches(split, rows, regions, texts, size=25, source=source))
+    for batch, each in zip(once, plain, strict=True):
+        assert len(batch["text"]) == 3
+        for name in ("text", "text_mask"):
+            assert torch.equal(batch[name][batch["text_row"]], each[name])
+        assert torch.equal(batch["reference"], each["reference"])
+
+
 def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Table) -> None:
     plain = batches(table)
 

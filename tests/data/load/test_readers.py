@@ -164,3 +164,18 @@ def test_features_of_another_kind_or_name_are_refused(table: Table) -> None:
     for make in (lambda: Regions(table, "minilm"), lambda: TokenStates(table, "lite0", 9), lambda: Regions(table, "x")):
         with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
             make()
+
+
+def test_equal_sentences_are_one_text_where_they_read_alike_to_the_bit(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    source = table.first_equal_text
+    rows = np.arange(len(source))
+    words = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
+    assert (words.same(rows, source) == source).all() and (source < rows).any()
+    states = TokenStates(table, "minilm", 64)
+    assert (states.same(rows, source) == rows).all()  # this table's states of equal sentences differ
+    array = np.array(states.rows.values)
+    array[2 * rows[source == source[2]][1] :][:2] = array[2 * source[2] :][:2]
+    states.rows.values = array
+    same = states.same(rows, source)
+    assert (same < rows).sum() == 1 and (same[same < rows] == source[2]).all()

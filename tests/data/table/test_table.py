@@ -219,3 +219,9 @@ def test_features_encoded_anew_are_not_those_that_a_run_began_with(made: Table) 
 def test_a_missing_feature_shows_the_features_there_are(table: Table) -> None:
     with pytest.raises(UsageError, match=r"It has: lite0 \(image\), minilm \(text\)"):
         table.feature("butd", "image")
+
+
+def test_the_first_of_equal_texts_stands_for_all(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    sentences = table.texts["text"].to_pylist()
+    assert table.first_equal_text.tolist() == [sentences.index(sentence) for sentence in sentences]
