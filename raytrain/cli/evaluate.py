@@ -10,7 +10,7 @@ import typer
 
 from raytrain.cli.options import NoVerify
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
-from raytrain.errors import UsageError, printable
+from raytrain.errors import UsageError
 
 app = typer.Typer()
 _SHOWN = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
@@ -98,9 +98,7 @@ def _print_evaluation(result: Mapping[str, Any]) -> None:
     for what in ("queries", "gallery"):
         print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in result[what].items())}")
     for note in result["notes"]:
-        print(f"  {printable(note)}")
-    if not result["features_verified"]:
-        print("  features were not verified (--no-verify)")
+        print(f"  {note}")
     if diagnostics := result["diagnostics"]:
         numbers = ", ".join(
             f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"

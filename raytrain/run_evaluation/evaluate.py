@@ -201,7 +201,7 @@ def _open_run(folder: str | os.PathLike[str], split: str, verify_features: bool 
     if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     model, feed, saved = load_run(folder, verify_features=verify_features)
-    table = unchanged_table(saved)
+    table = unchanged_table(saved, verify_features)
     table.refuse_other_features(record.start.get("features", {}))
     openings = sum(
         event["event"] == "evaluation" and event["split"] == "test" and not event["rerank"] for event in events

@@ -153,13 +153,16 @@ def load_run(
     return model.to(device).eval(), feed, saved
 
 
-def unchanged_table(saved: checkpoint.Checkpoint) -> Table:
+def unchanged_table(saved: checkpoint.Checkpoint, verify_features: bool = True) -> Table:
     """The table that a checkpoint was trained on.
+
+    Args:
+        verify_features: as in Table.
 
     Raises:
         RefusedError: the table has changed since.
     """
-    table = Table(saved.config.data.table)
+    table = Table(saved.config.data.table, verify_features=verify_features)
     if table.fingerprint != saved.manifest["fingerprint"]:
         raise RefusedError(
             f"{table.path} has changed since {saved.path.parent.name} was trained (fingerprint "

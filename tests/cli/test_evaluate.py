@@ -45,13 +45,13 @@ def test_the_terminal_shows_recalls_and_json_all(asked: list[Any], capsys: pytes
     ]
     assert main(["evaluate", "a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RESULT
-    assert asked == [("a", "val", None, None, {"diagnostics": False})] * 2
+    assert asked == [("a", "val", None, None, {"diagnostics": False, "verify_features": True})] * 2
 
 
 def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--split", "test", "--protocol", "coco/cxc", "--annotations", "cxc", "--diagnostics", "--json"]
     assert main(["evaluate", "a", *flags, "b"]) == 0
-    assert asked == [(run, "test", "coco/cxc", "cxc", {"diagnostics": True}) for run in "ab"]
+    assert asked == [(run, "test", "coco/cxc", "cxc", {"diagnostics": True, "verify_features": True}) for run in "ab"]
     assert [run["run"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["a", "b"]
 
 

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from raytrain.config import RunConfig, flatten, override
 from raytrain.data.table import QuerySplit, Table
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import Interrupted, RefusedError, UsageError
 from raytrain.scoring.embed import embed_split
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint, stop
@@ -28,7 +28,7 @@ from raytrain.training.run import (
     unchanged_table,
 )
 from tests.runs import fit_here, tiny
-from tests.tables import make_query_table, make_table
+from tests.tables import make_query_table, make_table, redescribe
 
 CPU = torch.device("cpu")
 
@@ -114,6 +114,21 @@ def test_a_run_goes_on_where_its_features_lie_elsewhere(table: Table, tmp_path: 
     assert resumable(elsewhere) == checkpoint.latest(config.folder) is not None
     with pytest.raises(RefusedError, match=r"optim\.lr was 0\.001, is 0\.5"):
         resumable(override(config, {"optim.lr": 0.5}))
+
+
+def test_a_run_does_not_go_on_with_features_that_were_encoded_again(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table")
+    config = tiny(table, tmp_path, optim__max_steps=1)
+
+    def stop(*given: object) -> None:
+        raise Interrupted("here")
+
+    with pytest.raises(Interrupted):
+        fit_here(config, report=stop)
+    assert resumable(config) is not None
+    redescribe(table.path, lambda description: description["features"]["lite0"].update(sha256="0" * 64))
+    with pytest.raises(RefusedError, match=r"features lite0\.npy are not those that this began with"):
+        resumable(config)
 
 
 def test_a_finished_run_is_not_resumed(trained: RunConfig) -> None:
