@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodPart
+from raytrain.data.table.arrays import open_array
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.fast_reranking import SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.search import SearchResult, Setting, search_temperatures
-from raytrain.files import sha256
+from raytrain.files import read_text, sha256
 from raytrain.review.plots import rerank_figure
 from raytrain.tracking.journal import Journal
 
@@ -156,19 +157,22 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
             raise UsageError(f"{folder} is not the folder of a run")
         raise UsageError(f"{folder} kept no validation similarities. {AGAIN}")
     try:
-        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = json.loads(read_text(path.with_suffix(".json")))
         owner = torch.tensor(facts["item_of_text"], dtype=torch.int64)
         split, wanted = str(facts["split"]), facts["sha256"]
-        scores = np.load(path, mmap_mode="r", allow_pickle=False)  # read as it is needed, and never written to
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", AGAIN)) from None
     if split == "test":
         raise RefusedError(f"{path} holds scores of the test split; temperatures are chosen on validation alone")
+    scores = open_array(path)  # read as it is needed, and never written to
     if sha256(path) != wanted:  # in pieces: the file may be larger than what is free
         raise DataError(Problem(str(path), None, "its sha256 is not the one that its description names", AGAIN))
-    if scores.ndim != 2 or len(scores) != len(owner) or scores.dtype != np.float32:
+    if scores.ndim != 2 or owner.shape != (len(scores),) or scores.dtype != np.float32:
         what = f"{scores.dtype} {scores.shape}, expected float32 with {len(owner)} rows"
         raise DataError(Problem(str(path), None, what, AGAIN))
+    if ((owner < 0) | (owner >= scores.shape[1])).any():
+        what = f"item_of_text names images outside the {scores.shape[1]} of the scores"
+        raise DataError(Problem(str(path.with_suffix(".json")), None, what, AGAIN))
     with warnings.catch_warnings():  # torch would rather have an array that can be written to
         warnings.filterwarnings("ignore", message=".*not writable.*")
         return facts, torch.from_numpy(scores), owner
