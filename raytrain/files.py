@@ -104,7 +104,9 @@ def read_model(path: Path, kind: type[Model], fix: str) -> Model:
         problems = [Problem(str(path), None, what, fix) for what in shown]
         problems[-1] = replace(problems[-1], more=len(details) - len(shown))
         raise DataError(problems) from None
-    except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
+    except OSError as error:
+        raise DataError(Problem(str(path), None, f"not readable: {error.strerror or error}", fix)) from None
+    except (ValueError, RecursionError) as error:  # bad UTF-8 and bad JSON are ValueErrors
         raise DataError(Problem(str(path), None, f"not readable: {error}", fix)) from None
 
 

@@ -13,7 +13,7 @@ import raytrain
 from raytrain.cli import cluster, data, evaluate, leaderboard, show, sweep, train
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
-from raytrain.errors import RaytrainError
+from raytrain.errors import RaytrainError, UsageError
 
 _EXAMPLES = (
     "raytrain data detect my_pictures",
@@ -90,6 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RaytrainError as error:
         print_error(name, error)
         return error.exit_code
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # what Path.expanduser says of ~name
+            raise
+        print_error(name, "a path begins with ~ and the name of no user here, or HOME is not set; write it in full")
+        return UsageError.exit_code
     except typer.TyperException as error:
         if error.format_message():  # none where a bare `raytrain` has shown its help
             print_error(name, explain(error, words, name))

@@ -109,9 +109,12 @@ class Table:
     def image_root(self) -> Root:
         """Folder or URL that the items' files are relative to; DataError if table.json names none."""
         try:
-            return root_of(self.description.image_root, self.path)
+            root = root_of(self.description.image_root, self.path)
+            if isinstance(root, Path):
+                root.exists()  # raises where no file system can hold such a path
+            return root
         except (UsageError, ValueError, OSError, RuntimeError) as error:
-            what = f"field image_root: {error}"
+            what = f"field image_root: {str(error).rstrip('.')[:200]}"
             raise DataError(Problem(str(self.path / NAME), None, what, "Write the images' folder there.")) from None
 
     @cached_property

@@ -197,7 +197,7 @@ def test_a_damaged_arrow_file_is_an_error_whatever_byte_is_damaged(made: Table) 
         (made.path / name).write_bytes(content)
 
 
-@pytest.mark.parametrize("place", ["missing", "http://x/y", "s3://[", "\0", "~no_such_user/x"])
+@pytest.mark.parametrize("place", ["missing", "http://x/y", "s3://[", "\0", "~no_such_user/x", "x" * 5000])
 def test_an_image_root_that_is_no_place_is_an_error_of_the_table(place: str, made: Table) -> None:
     redescribe(made.path, lambda description: description.update(image_root=place))
     table = Table(made.path)
