@@ -150,7 +150,7 @@ def _value(data: bytes, draw: random.Random) -> bytes:
     """Puts another value somewhere into what the file says as JSON, of a file that is JSON."""
     try:
         whole = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _token(data, draw)
     holders: list[tuple[Any, Any]] = []
 
