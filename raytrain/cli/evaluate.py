@@ -10,7 +10,7 @@ import typer
 
 from raytrain.cli.options import NoVerify
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
-from raytrain.errors import UsageError, printable
+from raytrain.errors import UsageError
 
 app = typer.Typer()
 _SHOWN = re.compile("recall|r_precision|map_at_r")  # what the terminal shows of an evaluation; --json has all of it
@@ -111,7 +111,7 @@ def _print_evaluation(result: Mapping[str, Any]) -> None:
     for what in ("queries", "gallery"):
         print(f"  {what}: {', '.join(f'{name} {number:,}' for name, number in result[what].items())}")
     for note in result["notes"]:
-        print(f"  {printable(note)}")
+        print(f"  {note}")
     if result["split"] == "test":
         in_all = f", of {result['test_openings_in_all']} of these test rows"
         print(f"  opening {result['test_openings']} of test by this run or its weights{in_all}")

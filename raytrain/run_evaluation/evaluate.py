@@ -261,7 +261,7 @@ def _open_run(
         raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
     read_from = Table(moved_to, verify_features=verify_features) if moved_to else None
     model, feed, saved = load_run(folder, read_from, verify_features)
-    table = unchanged_table(saved, moved_to)
+    table = unchanged_table(saved, moved_to, verify_features)
     table.refuse_other_features(record.start.get("features", {}))
     facts = {
         "split": split,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodPart
+from raytrain.data.table.arrays import open_array
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.evaluation.protocols.named_split import split_of
 from raytrain.evaluation.report import digest_of, write_evaluation
@@ -188,24 +189,22 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     try:
         facts = read_model(path.with_suffix(".json"), SimilarityFacts, AGAIN).model_dump()
         owner = torch.tensor(facts["item_of_text"], dtype=torch.int64)
-        split, wanted = str(facts["split"]), facts["sha256"]
-        scores = np.load(path, mmap_mode="r", allow_pickle=False)  # read as it is needed, and never written to
-    except DataError:
-        raise
-    except (OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise DataError(Problem(str(path), None, f"not readable: {error}", AGAIN)) from None
+    split, wanted = str(facts["split"]), facts["sha256"]
     if split == "test":
         raise RefusedError(f"{path} holds scores of the test split; temperatures are chosen on validation alone")
     if split_of(str(facts.get("protocol"))) != split:
         what = f"protocol {facts.get('protocol')} for scores of split '{split}'"
         raise DataError(Problem(str(path.with_suffix(".json")), None, what, AGAIN))
+    scores = open_array(path)  # read as it is needed, and never written to
     if sha256(path) != wanted:  # in pieces: the file may be larger than what is free
         raise DataError(Problem(str(path), None, "its sha256 is not the one that its description names", AGAIN))
-    if scores.ndim != 2 or len(scores) != len(owner) or scores.dtype != np.float32:
+    if scores.ndim != 2 or owner.shape != (len(scores),) or scores.dtype != np.float32:
         what = f"{scores.dtype} {scores.shape}, expected float32 with {len(owner)} rows"
         raise DataError(Problem(str(path), None, what, AGAIN))
-    if len(owner) and not 0 <= int(owner.min()) <= int(owner.max()) < scores.shape[1]:
-        what = f"item_of_text names images from {int(owner.min())} to {int(owner.max())} of {scores.shape[1]}"
+    if ((owner < 0) | (owner >= scores.shape[1])).any():
+        what = f"item_of_text names images outside the {scores.shape[1]} of the scores"
         raise DataError(Problem(str(path.with_suffix(".json")), None, what, AGAIN))
     with warnings.catch_warnings():  # torch would rather have an array that can be written to
         warnings.filterwarnings("ignore", message=".*not writable.*")

@@ -187,16 +187,19 @@ def checkpoint_of(folder: Path) -> Path:
     return best
 
 
-def unchanged_table(saved: checkpoint.Checkpoint, moved_to: str | os.PathLike[str] | None = None) -> Table:
+def unchanged_table(
+    saved: checkpoint.Checkpoint, moved_to: str | os.PathLike[str] | None = None, verify_features: bool = True
+) -> Table:
     """The table that a checkpoint was trained on.
 
     Args:
         moved_to: its folder now; None where it has not moved.
+        verify_features: as in Table.
 
     Raises:
         RefusedError: the table has changed since, or is another one.
     """
-    table = Table(moved_to or saved.config.data.table)
+    table = Table(moved_to or saved.config.data.table, verify_features=verify_features)
     if table.fingerprint != saved.manifest["fingerprint"]:
         raise RefusedError(
             f"{table.path} has changed since {saved.path.parent.name} was trained (fingerprint "

@@ -306,7 +306,7 @@ OWN: dict[str, tuple[Callable[[Path], Path], list[tuple[Spoil, str, int | None, 
     "precomp": (
         arrays,
         [
-            (text("dev_ims.npy", b""), "dev_ims.npy", None, "No data left", ["test=testall"]),
+            (text("dev_ims.npy", b""), "dev_ims.npy", None, "no .npy header", ["test=testall"]),
             (array("dev_ims.npy", np.array([{}]), True), "dev_ims.npy", None, "Python objects", ["test=testall"]),
             (array("dev_ims.npy", np.full((2, 3, 4), np.inf, np.float32)), "dev_ims.npy", 0, "NaN", ["test=testall"]),
             (gone("train_caps.txt"), "train_caps.txt", None, "not found", ["test=testall"]),

@@ -43,5 +43,5 @@ def test_features_that_were_replaced_do_not_train_and_are_not_evaluated(
     finally:
         path.write_bytes(before)
     assert codes == {
-        "check": 3, "check queries": 0, "dry run": 3, "train": 3, "evaluate": 3, "evaluate unverified": 0,
+        "check": 3, "check queries": 0, "dry run": 4, "train": 4, "evaluate": 4, "evaluate unverified": 0,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from raytrain.cli.main import main
-from raytrain.config import RunConfig
+from raytrain.config import RunConfig, override
 from raytrain.data.build import build
 from raytrain.data.table import AnySplit, Split, Table
 from raytrain.data.table.test_guard import OPENINGS
@@ -31,7 +32,7 @@ from raytrain.run_evaluation.rerank import rerank_run
 from raytrain.run_evaluation.rescore import Rescore
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
-from raytrain.training.run import train
+from raytrain.training.run import train, unchanged_table
 from tests.data.triplets import cirr, fashion_iq
 from tests.review.made_runs import write_search
 from tests.runs import fit_here, tiny
@@ -97,6 +98,24 @@ def logged_rsum(run: Path) -> float:
     event = Journal(run).last("epoch")
     assert event is not None
     return float(event["metrics"]["val/rsum"])
+
+
+def test_features_are_verified_unless_told_otherwise_which_is_recorded(run: Path, tmp_path: Path) -> None:
+    saved = checkpoint.load(checkpoint.best(run) or run)
+    table = Path(shutil.copytree(saved.config.data.table, tmp_path / "table"))
+    path = table / "features" / "lite0.npy"
+    values = np.load(path)
+    np.save(path, values[::-1])
+    moved = replace(saved, config=override(saved.config, {"data.table": str(table)}))
+    with pytest.raises(RefusedError, match=r"lite0\.npy: changed after it was written"):
+        unchanged_table(moved).array("lite0")
+    assert unchanged_table(moved, verify_features=False).array("lite0").shape == values.shape
+    plain, unverified = evaluate_run(run), evaluate_run(run, verify_features=False)
+    assert (plain["features_verified"], unverified["features_verified"]) == (True, False)
+    assert unverified["notes"] == [*plain["notes"], "features were not compared with table.json (--no-verify)"]
+    assert unverified["metrics"] == plain["metrics"]
+    (file,) = unverified["files"]
+    assert json.loads(Path(file).read_text())["features_verified"] is False
 
 
 def test_the_whole_split_is_evaluated_and_written(run: Path) -> None:

@@ -104,7 +104,7 @@ def test_similarities_of_other_data_or_under_another_splits_protocol_are_refused
     assert not (folder / "rerank.json").exists()
 
 
-@pytest.mark.parametrize("harm", ["flip", "cut", "json", "owners"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "header", "json", "deep", "owners", "outside", "huge"])
 def test_damaged_scores_are_named_and_nothing_is_written(tmp_path: Path, harm: str) -> None:
     folder = tmp_path / "e" / "a"
     make_run(folder)
@@ -113,11 +113,14 @@ def test_damaged_scores_are_named_and_nothing_is_written(tmp_path: Path, harm: s
         path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     elif harm == "cut":
         path.write_bytes(path.read_bytes()[:-100])
-    elif harm == "json":
-        path.with_suffix(".json").write_text("{")
+    elif harm == "header":
+        path.write_bytes(path.read_bytes()[:12] + b"(" * 20 + path.read_bytes()[32:])
+    elif harm in ("json", "deep"):
+        path.with_suffix(".json").write_text("{" if harm == "json" else "[" * 100_000)
     else:
         facts = json.loads(path.with_suffix(".json").read_text())
-        path.with_suffix(".json").write_text(json.dumps(facts | {"item_of_text": [0, 1]}))
+        owners = {"owners": [0, 1], "outside": [-1, *facts["item_of_text"][1:]], "huge": [10**30]}[harm]
+        path.with_suffix(".json").write_text(json.dumps(facts | {"item_of_text": owners}))
     with pytest.raises(DataError, match=r"similarity_val\.(npy|json)"):
         rerank_run(folder, trials=2)
     assert not (folder / "rerank.json").exists()

@@ -33,7 +33,7 @@ from raytrain.training.run import (
     unchanged_table,
 )
 from tests.runs import fit_here, tiny
-from tests.tables import make_query_table, make_table
+from tests.tables import make_query_table, make_table, redescribe
 from tests.training.test_checkpoint import flip
 
 CPU = torch.device("cpu")
@@ -122,6 +122,21 @@ def test_a_run_goes_on_where_its_features_lie_elsewhere(table: Table, tmp_path: 
     assert resumable(elsewhere).path == checkpoint.latest(config.folder) is not None
     with pytest.raises(RefusedError, match=r"optim\.lr was 0\.001, is 0\.5"):
         resumable(override(config, {"optim.lr": 0.5}))
+
+
+def test_a_run_does_not_go_on_with_features_that_were_encoded_again(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table")
+    config = tiny(table, tmp_path, optim__max_steps=1)
+
+    def stop(*given: object) -> None:
+        raise InterruptedRun("here")
+
+    with pytest.raises(InterruptedRun):
+        fit_here(config, report=stop)
+    assert resumable(config) is not None
+    redescribe(table.path, lambda description: description["features"]["lite0"].update(sha256="0" * 64))
+    with pytest.raises(RefusedError, match=r"features lite0\.npy are not those that this began with"):
+        resumable(config)
 
 
 @dataclass

@@ -60,6 +60,7 @@ def test_a_start_says_what_the_run_is_and_where_it_trains(config: RunConfig, sta
     (event,) = Journal(config.folder).read()
     assert event["event"] == "start"
     assert (event["run"], event["experiment"], event["parent"], event["kind"]) == ("tiny", "default", "sweep", "run")
+    assert (event["features"], event["features_verified"]) == ({"lite0": "a" * 64}, True)
     assert (event["fingerprint"], event["features_on"], event["workers"], event["seed"]) == ("f", "disk", 1, 0)
     assert event["device"].endswith("CPU")
     assert event["config"]["optim.lr"] == 1e-3

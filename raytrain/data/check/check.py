@@ -149,6 +149,9 @@ def _splits(table: Table, problems: Problems) -> None:
         if counted != stated:
             what = f"split {name} has {counted}, table.json says {stated}"
             problems.add("counts", Problem(str(table.path / "table.json"), None, what, _FIX))
+    for name in sorted({name for name in split if name in SPLITS} - table.splits.keys()):
+        what = f"split {name} has {split.count(name)} items, table.json has no such split"
+        problems.add("counts", Problem(str(table.path / "table.json"), None, what, _FIX))
     first: dict[str, int] = {}
     shared = []
     for row, file in enumerate(table.items["file"].to_pylist()):

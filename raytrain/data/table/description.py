@@ -57,7 +57,8 @@ class FeatureEntry(_Described):
         if len(self.shape) != dimensions.count(",") + 1:
             raise ValueError(f"shape {list(self.shape)}, expected {dimensions}")
         place, missing = self.encoder.get("global_index"), self.encoder.get("missing", [])
-        if place is not None and not (type(place) is int and self.kind == "image" and 0 <= place < self.shape[1]):
+        valid = place is None or self.kind == "text" or (type(place) is int and 0 <= place < self.shape[1])
+        if not valid:
             raise ValueError(f"encoder.global_index is {place!r:.40}, expected the number of one of its regions")
         if not isinstance(missing, list) or not all(isinstance(identity, str) for identity in missing):
             raise ValueError("encoder.missing is no list of ids")

@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from raytrain.data.table.verification import record
-from raytrain.errors import DataError, Problem
+from raytrain.data.table.verification import ChangedFile, record
+from raytrain.errors import Problem
 from raytrain.files import locked, need_room, open_regular, room_in
 
 CHUNK_BYTES = 2**23
@@ -27,7 +27,7 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
         The path of the copy.
 
     Raises:
-        DataError: the file is not the one that its table describes.
+        ChangedFile: the file is not the one that its table describes.
         DiskFullError: the folder has no room for it.
     """
     copy = folder / f"{sha256}{path.suffix}"
@@ -51,7 +51,7 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
                 os.fsync(target.fileno())
             if digest.hexdigest() != sha256:
                 what = f"sha256 {digest.hexdigest()[:12]}, its table says {sha256[:12]}"
-                raise DataError(Problem(str(path), None, what, "Encode the feature again with --replace."))
+                raise ChangedFile(Problem(str(path), None, what, "Encode the feature again with --replace."))
             os.replace(part, copy)
             record(copy, sha256, folder)
         finally:

@@ -29,6 +29,10 @@ SAY_EVERY_S = 4.0
 _FIX = "Restore the file, or build the table again; for features, `raytrain data encode --replace`."
 
 
+class ChangedFile(DataError):
+    """A file is not the one that its table describes."""
+
+
 class Version(BaseModel):
     """Which version of a file has been verified.
 
@@ -62,7 +66,8 @@ def verify(path: Path, expected: str, folder: Path, again: bool = False, say: Sa
         say: receives a line every few seconds while a large file is hashed; None is silent.
 
     Raises:
-        DataError: it is missing, cannot be read, changed while it was read, or is another file.
+        ChangedFile: it has another sha256.
+        DataError: it is missing, cannot be read, or changed while it was read.
     """
     try:
         version = Version.of(path)
@@ -108,7 +113,7 @@ def _compare(path: Path, expected: str, say: Say | None) -> None:
                 say(f"verifying {path}: {size(done)} of {size(total)}, once for this version of the file")
     if digest.hexdigest() != expected:
         what = f"changed after it was written: its sha256 is {digest.hexdigest()[:12]}, table.json says {expected[:12]}"
-        raise DataError(Problem(str(path), None, what, _FIX))
+        raise ChangedFile(Problem(str(path), None, what, _FIX))
 
 
 def _name(path: Path, expected: str) -> str:

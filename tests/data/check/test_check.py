@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,29 @@ def test_counts_of_the_description_are_compared(made: Table) -> None:
     redescribe(made.path, lambda d: d["splits"]["val"].update(items=1))
     (problem,) = problems_of(made.path)
     assert "split val" in problem.what
+
+
+def test_a_split_that_the_description_lacks_is_found(made: Table) -> None:
+    redescribe(made.path, lambda d: d["splits"].pop("val"))
+    (problem,) = problems_of(made.path)
+    assert problem.what == "split val has 6 items, table.json has no such split"
+
+
+def link_to_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("name", ["table.json", "items.arrow", "features/lite0.npy", "features/minilm.offsets.npy"])
+def test_named_pipes_devices_and_loops_in_a_table_are_problems_and_are_not_opened(name: str, made: Table) -> None:
+    makers: tuple[Callable[[Path], None], ...] = (os.mkfifo, link_to_device, link_to_itself)
+    for make in makers:
+        (made.path / name).unlink()
+        make(made.path / name)
+        assert str(made.path / name) in {problem.file for problem in problems_of(made.path)}
 
 
 def test_a_file_in_two_splits_and_a_repeated_id_are_found(tmp_path: Path) -> None:
