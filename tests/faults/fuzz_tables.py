@@ -117,7 +117,8 @@ class Whole:
     def fault(self, kind: str, described_again: bool) -> str | None:
         """What a verb did that it may not do; None where nothing."""
         for name, code, number, words in self.outcomes(kind):
-            if code not in EXIT_CODES or "Traceback" in words:
+            stopped = code == 1 and "NonFiniteError" in words  # features that hold NaN stop training by name
+            if (code not in EXIT_CODES and not stopped) or "Traceback" in words:
                 return f"{name}: exit code {code}: {words}"
             if code and not words.strip():
                 return f"{name}: exit code {code} without a word"
