@@ -110,8 +110,8 @@ def measure(table: Table, backbone: str, count: int, threads: int) -> None:
 def repeats(backbone: str, count: int, distinct: int) -> None:
     words = ("make", "it", "a", "red", "blue", "happy", "sad", "cat", "dog", "with", "glasses", "and", "hat", "crying")
     draw = np.random.default_rng(0)
-    known = sorted({" ".join(draw.choice(words, draw.integers(3, 9))) for _ in range(2 * distinct)})[:distinct]
-    texts = [known[number] for number in draw.integers(0, len(known), count)]
+    sentences = sorted({" ".join(draw.choice(words, draw.integers(3, 9))) for _ in range(2 * distinct)})[:distinct]
+    texts = [sentences[number] for number in draw.integers(0, len(sentences), count)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table"
         items = [Item(str(n), "", "train", [(str(n), text)]) for n, text in enumerate(texts)]

@@ -106,9 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_stdout()
         return 1
     except (OSError, ImportError, RuntimeError) as error:
-        from raytrain.cli.outside_errors import told
+        from raytrain.cli.outside_errors import in_one_line
 
-        in_words = told(error)
+        in_words = in_one_line(error)
         if in_words is None:
             raise
         return _failed(name, in_words, words)

@@ -23,7 +23,7 @@ EXTRAS = {
 """{package: extra of pyproject.toml that brings it}."""
 
 
-def told(error: BaseException) -> RaytrainError | None:
+def in_one_line(error: BaseException) -> RaytrainError | None:
     """The error in one line, with the exit code of its kind; None of an error that is not of the world outside."""
     if isinstance(error, ImportError):
         return _missing_package(error)

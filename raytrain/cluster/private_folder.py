@@ -35,8 +35,8 @@ def private_folder() -> Path:
     parent = _parent()
     _sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) != 0o700:
         raise RefusedError(f"{folder} was changed by somebody else as soon as it was made; set TMPDIR to a safe folder")
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     with contextlib.suppress(OSError):  # a file system without locks, where nothing is swept either
@@ -60,8 +60,8 @@ def _parent() -> Path:
 
 def _refuse_shared(parent: Path) -> None:
     """Raises RefusedError where another user may rename or remove a folder of ours."""
-    found = parent.stat()
-    if found.st_uid not in (0, os.getuid()) or (found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX):
+    facts = parent.stat()
+    if facts.st_uid not in (0, os.getuid()) or (facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX):
         raise RefusedError(
             f"others may replace what lies in {parent}: set TMPDIR to a folder of your own, or have it made sticky "
             "(chmod +t)"
@@ -72,9 +72,9 @@ def _sweep(parent: Path) -> None:
     """Remove folders of this user's whose processes have ended."""
     for folder in parent.glob(f"{PREFIX}????????"):
         try:
-            found = folder.lstat()
+            facts = folder.lstat()
             if (
-                found.st_uid != os.getuid() or time.time() - found.st_mtime < NEW_S
+                facts.st_uid != os.getuid() or time.time() - facts.st_mtime < NEW_S
             ):  # its process may be about to lock it
                 continue
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

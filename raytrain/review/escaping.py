@@ -41,7 +41,7 @@ def _escaped(sign: str) -> str:
 
 def markdown(text: str) -> str:
     """The text as it is in a cell or a line of Markdown."""
-    return _MARKDOWN.sub(lambda found: f"\\{found.group()}", plain(text))
+    return _MARKDOWN.sub(lambda match: f"\\{match.group()}", plain(text))
 
 
 def latex(text: str) -> str:

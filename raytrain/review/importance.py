@@ -36,12 +36,12 @@ def read_space(sweep: str | os.PathLike[str], skipped: list[Problem] | None = No
         skipped += [Problem(problem.file, problem.row, problem.what, FIX) for problem in error.problems]
         return {}
     try:
-        known = _distributions(space)
+        valid = _distributions(space)
     except ImportError:
         return space
-    for name in sorted(space.keys() - known.keys()):
+    for name in sorted(space.keys() - valid.keys()):
         skipped.append(Problem(str(Path(sweep) / NAME), None, f"{name}: {space[name]!r:.80} is no distribution", FIX))
-    return {name: value for name, value in space.items() if name in known}
+    return {name: value for name, value in space.items() if name in valid}
 
 
 def outside(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> list[int]:

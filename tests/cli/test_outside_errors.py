@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from raytrain.cli.main import main
-from raytrain.cli.outside_errors import describe, told
+from raytrain.cli.outside_errors import describe, in_one_line
 from raytrain.data.table import Table
 
 NUMBERS = [
@@ -31,7 +31,7 @@ def test_an_error_of_the_system_has_its_path_and_a_remedy(number: int) -> None:
     line = describe(OSError(number, os.strerror(number), "/data/runs/x"))
     assert line.startswith("/data/runs/x: ") and ". " in line and "Errno" not in line
     assert "Errno" not in describe(OSError(number, os.strerror(number)))
-    error = told(OSError(number, os.strerror(number), "/data"))
+    error = in_one_line(OSError(number, os.strerror(number), "/data"))
     assert error is not None and error.exit_code == (75 if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 1)
 
 
@@ -42,8 +42,8 @@ def test_errors_without_a_number_are_told_too(monkeypatch: pytest.MonkeyPatch) -
         FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/scratch']")
     )
     assert describe(OSError("of a library")) == "of a library"
-    assert "set HOME" in str(told(RuntimeError("Could not determine home directory.")))
-    assert told(RuntimeError("our own")) is None
+    assert "set HOME" in str(in_one_line(RuntimeError("Could not determine home directory.")))
+    assert in_one_line(RuntimeError("our own")) is None
 
 
 @pytest.mark.parametrize(("package", "extra"), [("ray", "ray"), ("optuna", "ray"), ("PIL", "encode"), ("em", "demo")])
@@ -51,9 +51,9 @@ def test_a_missing_package_names_its_extra(package: str, extra: str, monkeypatch
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError) as caught:
         __import__(package)
-    error = told(caught.value)
+    error = in_one_line(caught.value)
     assert error is not None and error.exit_code == 2 and f"pip install '.[{extra}]'" in str(error)
-    assert told(ImportError("cannot import name 'x'", name="raytrain.config")) is None
+    assert in_one_line(ImportError("cannot import name 'x'", name="raytrain.config")) is None
 
 
 COMMANDS = {

@@ -106,12 +106,12 @@ def layout_of_rows(root: Path) -> Layout | None:
         f"; a line reads {first.encodings[first.encoding]!r} as {first.encoding}" if len(first.encodings) == 1 else ""
     )
     folder = first.placement.folder if first.placement else "images"
-    found = [f"{names} (columns {columns}{encoding})", describe_match(root, f"{folder}/"), *scan.found]
+    present = [f"{names} (columns {columns}{encoding})", describe_match(root, f"{folder}/"), *scan.found]
     if left := [file.path.relative_to(root).as_posix() for file in files if file not in together]:
-        found.append(f"not read: {', '.join(left)} (file=NAME reads one)")
+        present.append(f"not read: {', '.join(left)} (file=NAME reads one)")
     missing = [*_undecided(first), *scan.missing]
     certainty = MARKED if first.placement and first.path.parent == root else GUESSED
-    return Layout([line for line in found if line], missing, options, certainty)
+    return Layout([line for line in present if line], missing, options, certainty)
 
 
 def _may_hold_rows(path: Path) -> bool:

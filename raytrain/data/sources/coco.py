@@ -280,14 +280,14 @@ def _with_images(root: Path, path: Path, layout: Layout) -> Layout:
     if place is None:
         missing = [*layout.missing, f"images, such as {inside[0] if inside else 'those listed'}"]
         return replace(layout, missing=missing)
-    found = [*layout.found, describe_match(root, f"{place.folder}/"), *place.words()]
+    present = [*layout.found, describe_match(root, f"{place.folder}/"), *place.words()]
     if not list(path.parent.glob("coco_*_ids.npy")) and (uncaptioned := _uncaptioned(document)):
         count, total = uncaptioned, len(document["images"])
         share = math.ceil(1000 * count / total) / 1000
         what = f"{count:,} of {total:,} images in {path.name} have no caption: write one, or build with "
         what += f"allow_missing={share:g} or more"
-        return replace(layout, found=found, options=layout.options | place.options, missing=[*layout.missing, what])
-    return replace(layout, found=found, options=layout.options | place.options)
+        return replace(layout, found=present, options=layout.options | place.options, missing=[*layout.missing, what])
+    return replace(layout, found=present, options=layout.options | place.options)
 
 
 def _uncaptioned(document: Mapping[str, Any]) -> int:

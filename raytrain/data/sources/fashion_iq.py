@@ -231,11 +231,11 @@ def _with_suffix(root: Path, folder: str, category: str, layout: Layout) -> Layo
     for suffix in ("",) if "pairs" in layout.options else suffixes:
         there = sum(presence.has(f"{inside}{name}{suffix}") for name in names)
         if there:
-            found = (
+            present = (
                 layout.found if there == len(names) else [*layout.found, f"{there} of {len(names)} images are there"]
             )
             options = layout.options if suffix in ("", ".jpg") else {**layout.options, "suffix": suffix}
-            return replace(layout, found=found, options=options)
+            return replace(layout, found=present, options=options)
     return replace(layout, missing=[f"images, such as {folder}/{inside}{names[0] if names else 'NAME'}.jpg"])
 
 

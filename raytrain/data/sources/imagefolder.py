@@ -124,16 +124,16 @@ def looks_like(root: Path) -> Layout | None:
     options: dict[str, Any] = {name: value for name, value, default in named if value not in ("", default)}
     missing = [f"a column {what}" for what, name in (("file_name", image), ("text", texts)) if not name]
     files = ", ".join(str(path.relative_to(root)) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    found = [f"{files} (columns {', '.join(columns)})", describe_match(root, "./")]
+    present = [f"{files} (columns {', '.join(columns)})", describe_match(root, "./")]
     if not missing:
         options |= _splits(root, paths, "split" in columns)
         beside, below = _first_there(root, paths, image, "metadata"), _first_there(root, paths, image, "root")
         if not beside and below:
-            found.append(f"paths such as {below} are relative to the root, not to the folder of their metadata")
+            present.append(f"paths such as {below} are relative to the root, not to the folder of their metadata")
             options["relative_to"] = "root"
         elif not beside:
             missing.append(f"images, such as {next(_listed(root, paths[0], image, 'metadata'), 'those listed')}")
-    return Layout(found, missing, options, MARKED)
+    return Layout(present, missing, options, MARKED)
 
 
 def _splits(root: Path, paths: Sequence[Path], column: bool) -> dict[str, float]:
