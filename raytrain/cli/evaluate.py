@@ -115,8 +115,6 @@ def _print_evaluation(result: Mapping[str, Any]) -> None:
     if result["split"] == "test":
         in_all = f", of {result['test_openings_in_all']} of these test rows"
         print(f"  opening {result['test_openings']} of test by this run or its weights{in_all}")
-    if not result["features_verified"]:
-        print("  features were not verified (--no-verify)")
     if diagnostics := result["diagnostics"]:
         numbers = ", ".join(
             f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"

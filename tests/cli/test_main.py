@@ -94,7 +94,7 @@ def test_evaluation_refuses_a_table_that_changed(tmp_path: Path) -> None:
         (["train", "dvse_emoji", "data.table=nowhere"], 3, "raytrain data build"),
         (["data", "build", "emojis", "--out", "t"], 2, "Sources: "),
         (["data", "check", "nowhere"], 3, "table.json"),
-        (["data", "check", "~no_such_user/table"], 2, "the name of no user here"),
+        (["data", "check", "~no_such_user/table"], 2, "write the path without ~"),
         (["evaluate", "nowhere"], 2, "no finished checkpoint"),
     ],
 )

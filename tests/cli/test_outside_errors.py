@@ -89,7 +89,8 @@ def a_loop(place: Path) -> None:
 @pytest.fixture
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """No verb may get as far as starting a cluster."""
-    monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address=None: {"address": "127.0.0.1:1"})
+    for module in ("raytrain.cluster.connect", "raytrain.sweeps.sweep"):  # the second one holds it by its name
+        monkeypatch.setattr(f"{module}.connect", lambda address=None: {"address": "127.0.0.1:1"})
 
 
 @pytest.fixture
@@ -199,7 +200,8 @@ def test_a_home_that_cannot_be_used_is_told(
     a_file(tmp_path / "home")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
-        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv(variable, "")  # so that what the command sets is taken back
+        monkeypatch.delenv(variable)
     monkeypatch.setattr("ray.init", lambda **given: pytest.fail("this test starts no Ray"))
     assert main(["train", "dvse_emoji", "name=a", f"storage={tmp_path}", "--workers", "1"]) in (1, 4)
     assert str(tmp_path / "home") in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_it_trains_is_evaluated_and_listed_and_says_where_it_came_from_once_it_i
         assert saved is not None and checkpoint.load(saved).config == config
     with pytest.raises(UsageError) as error:
         checkpoint.load(saved)
-    assert str(error.value) == f"{saved / 'config.yaml'}:\n{ABSENT}"
+    assert str(error.value) == f"{saved / 'config.yaml'}: {ABSENT}"
     with pytest.raises(UsageError) as error:
         evaluate_run(config.folder, "val")
     assert ABSENT in str(error.value)

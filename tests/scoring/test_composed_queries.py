@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from raytrain.data.table import QuerySplit, Table
-from raytrain.data.table.description import TableDescription
+from raytrain.data.table.description import fingerprint_of
 from raytrain.evaluation.protocols import composed as composed_protocol
 from raytrain.scoring.composed_queries import blocks_of, composed_queries
 from tests.scoring.dot import Dot, embeddings
-from tests.tables import make_query_table
+from tests.tables import make_query_table, redescribe
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,9 @@ def test_queries_are_positions_in_their_own_split(queries: Table) -> None:
 
 def test_a_gallery_by_group_is_cut_into_parts(tmp_path: Path) -> None:
     table = make_query_table(tmp_path / "table")
-    written = table.description.model_dump(by_alias=True, exclude_unset=True)
-    table.description = TableDescription.model_validate({**written, "gallery": "group"})
+    fingerprint = fingerprint_of(table.description.files, {"gallery": "group"})
+    redescribe(table.path, lambda description: description.update(gallery="group", fingerprint=fingerprint))
+    table = Table(table.path)
     positions = composed_queries(QuerySplit(table, "val"))
     assert list(positions.parts) == ["g0", "g1", "g2", "g3", "g4"]
     groups = table.items["group"].take(QuerySplit(table, "val").items).to_pylist()
