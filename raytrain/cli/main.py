@@ -80,12 +80,20 @@ def command() -> Any:
 
 def entry(*verb: str) -> None:
     """The console script, and a job's, which names its verb."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal or a job's log may take ASCII alone
             stream.reconfigure(errors="backslashreplace")
     code = main([*verb, *sys.argv[1:]])
     sys.stdout = sys.stderr  # libraries have last words, and nothing follows a result
     sys.exit(code)
+
+
+def open_closed_streams() -> None:
+    """Where the shell closed stdout or stderr (`>&-`) Python has None for it: what is printed there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 def _discard_stdout() -> None:

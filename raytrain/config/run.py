@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from raytrain.config.fields import KINDS, kinds_in, leaves, no_such_field, part_at
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig
@@ -41,6 +41,14 @@ class RunConfig(Part):
     method: MethodConfig
     optim: OptimConfig = Field(default_factory=OptimConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @field_validator("name", "experiment")
+    @classmethod
+    def _one_folder(cls, value: str) -> str:
+        """Raise on . and .., which lead out of the experiment: such a run would be in no leaderboard."""
+        if value in (".", ".."):
+            raise ValueError("'.' and '..' are other folders and not the names of one; give another")
+        return value
 
     @model_validator(mode="after")
     def _combinations(self) -> RunConfig:

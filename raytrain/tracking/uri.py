@@ -30,9 +30,9 @@ def check_uri(uri: str) -> str:
     if parts and parts.scheme in ("http", "https") and parts.hostname:
         return uri
     raise UsageError(
-        f"MLflow store '{without_password(uri)}' is neither sqlite:////absolute/path/mlflow.db nor "
+        f"MLflow store '{without_password(uri)}' ({_origin(uri)}) is neither sqlite:////absolute/path/mlflow.db nor "
         "http(s)://host:port. A relative path would land in a job's temporary folder and be lost, and MLflow no longer "
-        "takes plain files."
+        "takes plain files. --tracking none leaves MLflow out."
     )
 
 
@@ -51,14 +51,16 @@ def sqlite_path(uri: str) -> Path | None:
 
 def named(uri: str) -> str:
     """The store for a message, with where its URI came from: "http://host:5000 (of MLFLOW_TRACKING_URI)"."""
+    return f"{sqlite_path(uri) or without_password(uri)} ({_origin(uri)})"
+
+
+def _origin(uri: str) -> str:
     path = sqlite_path(uri)
-    if uri == os.environ.get(_VARIABLE):
-        origin = f"of {_VARIABLE}"
-    elif path is not None and path.name == "mlflow.db":
-        origin = "the storage's own"
-    else:
-        origin = "of --tracking or --uri"
-    return f"{path or without_password(uri)} ({origin})"
+    if uri and uri == os.environ.get(_VARIABLE):
+        return f"of {_VARIABLE}"
+    if path is not None and path.is_absolute() and path.name == "mlflow.db":
+        return "the storage's own"
+    return "of --tracking or --uri"
 
 
 def without_password(uri: str) -> str:

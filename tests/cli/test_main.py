@@ -13,7 +13,7 @@ import pytest
 from typer.core import TyperGroup
 
 import raytrain
-from raytrain.cli.main import command, main
+from raytrain.cli.main import command, main, open_closed_streams
 from raytrain.data.table import Table
 from raytrain.tracking.journal import Journal
 from tests.command_lines import parse
@@ -260,6 +260,15 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("raytrain.review.write.write_leaderboard", interrupted)
     assert main(["leaderboard"]) == 130
+
+
+@pytest.mark.parametrize("arguments", [["recipes"], ["recipes", "--json"], ["show", "no_such_recipe"]])
+def test_closed_streams_end_no_verb(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`raytrain recipes >&- 2>&-`: Python then has no streams at all."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    open_closed_streams()
+    assert main(arguments) == (2 if "show" in arguments else 0)
 
 
 def test_a_bug_is_no_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,14 @@ def test_every_wrong_field_is_listed_at_once() -> None:
     assert "optim.lr" in message
 
 
+@pytest.mark.parametrize("field", ["name", "experiment"])
+@pytest.mark.parametrize("value", [".", ".."])
+def test_a_run_stays_in_its_storage(field: str, value: str, config: RunConfig) -> None:
+    with pytest.raises(UsageError, match=rf"{field}: .*'\.\.' are other folders"):
+        override(config, {field: value})
+    assert getattr(override(config, {field: "..."}), field) == "..."
+
+
 def test_yaml_round_trip(config: RunConfig, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(to_yaml(override(config, {"encoder.text.kind": "bigru"})), encoding="utf-8")

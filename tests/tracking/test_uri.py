@@ -25,6 +25,14 @@ def test_an_address_keeps_its_password_out_of_the_error() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_refused_address_says_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
+    with pytest.raises(UsageError, match=r"'databricks' \(of MLFLOW_TRACKING_URI\).*--tracking none"):
+        check_uri("databricks")
+    with pytest.raises(UsageError, match=r"'sqlite:///mlflow.db' \(of --tracking or --uri\)"):
+        check_uri("sqlite:///mlflow.db")
+
+
 def test_the_default_store_is_absolute_and_the_environment_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

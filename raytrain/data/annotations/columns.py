@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ TEXT_NAMES = (
 )  # fmt: skip
 SPLIT_NAMES = ("split", "subset", "partition", "set")
 _FIX = "Correct the row."
+_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_QUOTED_TEXT = re.compile(_QUOTED, re.DOTALL)
+_QUOTED_LIST = re.compile(rf"\[\s*(?:{_QUOTED})(?:(?:\s*,\s*|\s+)(?:{_QUOTED}))*\s*\]", re.DOTALL)
 _NUMBERED = re.compile(r"(.*?)[ _-]?(\d+)")
 
 
@@ -120,7 +124,8 @@ def records_of(
 def texts_of(value: Any, name: str, place: SourceLocation, problems: Problems) -> list[str]:
     """The captions in a value: a text, a list of texts, or the `raw` of objects; [""] if it holds none.
 
-    texts_of('["a dog", "a cat"]', ...) -> ["a dog", "a cat"]: CSV has no lists, so a value may be JSON.
+    texts_of('["a dog", "a cat"]', ...) -> ["a dog", "a cat"]: CSV has no lists, so a value may be JSON, or a
+    list as Python and numpy print it, which pandas writes: "['a dog', 'a cat']" and "['a dog' 'a cat']".
 
     Args:
         value: of a column or JSON key.
@@ -138,6 +143,8 @@ def texts_of(value: Any, name: str, place: SourceLocation, problems: Problems) -
                     return [element.encode(errors="replace").decode() for element in inner]
             except (ValueError, RecursionError):
                 pass  # a caption in brackets, not JSON
+            if _QUOTED_LIST.fullmatch(value.rstrip()):
+                return _printed_texts(value)
         return [value]
     if isinstance(value, dict):
         captions = [value[key] for key in ("raw", "text", "caption") if isinstance(value.get(key), str)]
@@ -151,6 +158,15 @@ def texts_of(value: Any, name: str, place: SourceLocation, problems: Problems) -
     what = f"{name!r} is {type(value).__name__}, expected a text or a list of texts"
     problems.add(f"kind {name}", place.problem(what, _FIX))
     return []
+
+
+def _printed_texts(value: str) -> list[str]:
+    """The texts of a list of texts as Python prints it; the whole as one text where one of them is no Python."""
+    try:
+        texts = [str(ast.literal_eval(quoted)) for quoted in _QUOTED_TEXT.findall(value)]
+    except (ValueError, SyntaxError):
+        return [value]
+    return [text.encode(errors="replace").decode() for text in texts]
 
 
 def word_of(value: Any, name: str, place: SourceLocation, problems: Problems) -> str:

@@ -235,7 +235,7 @@ class _Scan:
     def _add(self, row: Row, stated: str) -> None:
         here = SourceLocation("", None)
         self.rows += 1
-        value = row.get(self.split)
+        value = row.get(self.split) if self.split else None  # pandas writes its index under the name ""
         split = str(value).strip() if value not in (None, "") else stated
         self.splits.add(split_of(split) if split else "")
         texts = [text for column in self.file.texts for text in texts_of(row.get(column), column, here, Problems())]

@@ -52,6 +52,11 @@ HERE = SourceLocation("made.csv", 3)
         ("[a dog]", ["[a dog]"]),  # a caption in brackets
         ("[1, 2]", ["[1, 2]"]),
         ("[]", ["[]"]),
+        ("['a dog', \"the cat's\"]", ["a dog", "the cat's"]),  # as pandas writes a column of lists
+        ("['a dog'\n 'a [cat], \\'x\\'']", ["a dog", "a [cat], 'x'"]),  # and one of numpy arrays
+        ("['a dog']", ["a dog"]),
+        ("['a' and 'b']", ["['a' and 'b']"]),
+        ("['\\x']", ["['\\x']"]),
         ({"raw": "a dog", "text": "x"}, ["a dog"]),
         ({"caption": "a dog"}, ["a dog"]),
         ([], [""]),

@@ -46,6 +46,12 @@ def test_splits_that_no_row_states_are_drawn(
     assert found and (found.options, found.missing) == (options, missing)
 
 
+def test_the_index_that_pandas_writes_is_no_split(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n}.png,\"['a dog', 'a cat']\"\n" for n in range(2))
+    found = layout(tmp_path, f",image,captions\n{rows}")
+    assert found and (found.options, found.missing) == ({"text": "captions", "val": 0.1, "test": 0.1}, [])
+
+
 def test_files_of_other_columns_are_named_and_not_read(tmp_path: Path) -> None:
     put(tmp_path / "b.csv", "photo,title,split\n1.png,a dog,train\n")
     put(tmp_path / "notes.txt", "image of a dog\nand a cat\n")
