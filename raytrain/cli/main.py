@@ -133,5 +133,8 @@ def _failed(name: str, error: RaytrainError, words: Sequence[str]) -> int:
     if "--json" in own_words:
         problems = [problem.as_dict() for problem in error.problems] if isinstance(error, DataError) else []
         answer = {"error": str(error), "exit_code": error.exit_code, "problems": problems}
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+        try:
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+        except OSError:  # stdout itself is what is full or gone
+            _discard_stdout()
     return error.exit_code

@@ -91,13 +91,13 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumpt
             features of its table were encoded anew since.
         UnusableCheckpointError: a newer raytrain wrote the checkpoint to resume from, or it may not be read.
     """
-    record = read_run(config.folder)
-    start = record.start
-    if not start:
+    if not read_run(config.folder).start:
         return checkpoint.Resumption()
     if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
         _wait_for_writer(config.folder, patience_s)
         stop.withdraw(config.folder)
+    record = read_run(config.folder)  # the writer may have finished the run meanwhile
+    start = record.start
     given, settings_before = flatten(config), start.get("config") or {}
     recorded = {name: value for name, value in settings_before.items() if not changes_nothing(name)}
     different = [name for name, value in recorded.items() if given.get(name) != value]

@@ -48,6 +48,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     return config
 
 
+def test_a_run_that_another_process_finishes_meanwhile_is_finished(
+    trained: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = override(trained, {"storage": str(tmp_path)})
+    shutil.copytree(trained.folder, config.folder)
+    journal = config.folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b'"event": "end"' not in line))
+
+    def finish(folder: Path, timeout_s: float) -> None:
+        Journal(folder).write("end", status="finished")
+
+    monkeypatch.setattr("raytrain.training.run._wait_for_writer", finish)
+    with pytest.raises(RefusedError, match="holds a finished run"):
+        resumable(config)
+
+
 def test_a_run_is_named_after_method_table_seed_and_time(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, name="", seed=7)
     name = named(config).name
