@@ -113,6 +113,8 @@ def _sweep(
         for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
             study.enqueue_trial(params)
         interrupted = reconcile(study, space, ledger)
+        for number in ledger.recorded:  # the driver of an earlier life may have been killed before MLflow had them
+            mirror.due(ledger.run_folder(number))
         job = TrialJob(
             base,
             parent=uid,

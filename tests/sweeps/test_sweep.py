@@ -59,6 +59,11 @@ def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
     page = (tmp_path / "runs" / "leaderboard.html").read_text(encoding="utf-8")
     assert all(f'y="205">{name}</text>' in page for name in ("DVSE", "VSE-infinity", "DivE"))
 
+    due: list[str] = []  # a driver that was killed while it closed its mirror has mirrored none of them for certain
+    monkeypatch.setattr(Mirror, "due", lambda self, place: due.append(Path(place).name))
+    assert main(["sweep", "image_text", "--resume", str(folder), "--tracking", "none"]) == 0
+    assert set(due) == {"s", "s-t000", "s-t001", "s-t002", "s-t003"}
+
 
 def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
