@@ -56,7 +56,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A cluster of two CPUs that is already joined; a sweep without a trial left asks it for nothing else."""
     ray = pytest.importorskip("ray", reason="Ray is not installed")
 
@@ -68,6 +68,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         context = SimpleNamespace(gcs_address=address, get_job_id=lambda: "job", get_node_id=lambda: "node")
         node = {"NodeID": "node", "Alive": True, "Resources": {"CPU": 2.0}}
         monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))  # not one that this machine may have
         monkeypatch.setattr(ray, "init", refuse)
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
         monkeypatch.setattr(ray, "get_runtime_context", lambda: context)

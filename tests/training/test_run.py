@@ -178,8 +178,10 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
         if metrics["epoch"] == 2:
             stop.ask(config.folder)
 
-    with pytest.raises(InterruptedRun):
-        fit_here(config, report=stop_in_the_third, checkpoint_root=config.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stop, "LOOK_EVERY_S", 0.0)  # an epoch takes less than the pause between two looks
+        with pytest.raises(InterruptedRun):
+            fit_here(config, report=stop_in_the_third, checkpoint_root=config.folder)
     assert len(checkpoint.complete(config.folder)) == 3
     return Interrupted(config, checkpoint.load(path).weights)
 
