@@ -15,6 +15,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.config import method_name
@@ -22,6 +23,7 @@ from raytrain.errors import Problem
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.review.accounting import Events, read_journals
 from raytrain.review.board import METRICS, Board, Cost, Headline, Row, Scores, Split, table_key
 from raytrain.review.comparison import compare_with_first, interval_of, kept_ranks
 from raytrain.review.curves import NOT_SETTINGS, curves_of
@@ -30,7 +32,7 @@ from raytrain.review.marks.filed import LeftOut
 from raytrain.review.marks.selection import is_trained_on, selected_on
 from raytrain.review.marks.settings import settings_in_words
 from raytrain.review.prices import Prices
-from raytrain.review.runs import KINDS, Kind, ReviewedRun, read_runs
+from raytrain.review.runs import KINDS, Kind, ReviewedRun, runs_of
 
 HAVE_A_COLUMN = ("method.kind", "method.views")
 """Fields that the settings of a row leave out."""
@@ -50,12 +52,22 @@ class RowRuns(NamedTuple):
 
 
 def read_board(storage: str | os.PathLike[str], experiment: str | None = None, prices: Prices | None = None) -> Board:
-    """The leaderboard of an experiment, or of all experiments in a storage.
+    """The leaderboard of an experiment, or of all experiments in a storage."""
+    skipped: list[Problem] = []
+    return board_of(read_journals(Path(storage), experiment, skipped), prices, skipped)
+
+
+def board_of(journals: Mapping[Path, Events], prices: Prices | None, skipped: list[Problem]) -> Board:
+    """The leaderboard of the runs among the journals.
 
     Failed, pruned and unfinished runs are counted and have no row.
+
+    Args:
+        journals: as `read_journals` gives them.
+        prices: per hour.
+        skipped: what was left out of the journals; the problems of further files are added, and the board keeps it.
     """
-    skipped: list[Problem] = []
-    records = read_runs(storage, experiment, skipped)
+    records = runs_of(journals, skipped)
     by_setting: dict[str, list[ReviewedRun]] = {}
     for run in records:
         if run.status == "finished" and run.val:

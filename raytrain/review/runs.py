@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from raytrain.errors import Problem
 from raytrain.evaluation.protocols.named_split import split_of
-from raytrain.review.accounting import Usage, read_journals, usages
+from raytrain.review.accounting import Events, Usage, usages
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
 from raytrain.review.marks.openings import openings_of_run
 from raytrain.tracking.openings import Openings
@@ -101,16 +100,12 @@ class ReviewedRun:
         return None
 
 
-def read_runs(
-    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
-) -> list[ReviewedRun]:
-    """Every run (no sweeps) under `<storage>/<experiment>/`; of all experiments where None is asked for.
+def runs_of(journals: Mapping[Path, Events], skipped: list[Problem] | None = None) -> list[ReviewedRun]:
+    """Every run (no sweeps) among the journals, as `read_journals` gives them; by folder.
 
     Args:
-        skipped: where a problem is added for each line and file that is left out; None discards them.
+        skipped: where a problem is added for each file that is left out; None discards them.
     """
-    skipped = [] if skipped is None else skipped
-    journals = read_journals(Path(storage), experiment, skipped)
     runs = []
     for folder, usage in sorted(usages(journals).items()):
         record = run_record(folder, journals[folder])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.errors import Problem
+from raytrain.review.accounting import Events
 from raytrain.review.importance import FIX, outside, read_space
 from raytrain.review.marks.selection import selected_on
-from raytrain.tracking.journal import Journal, run_folders
 from raytrain.tracking.run_record import first_start
 from raytrain.tracking.sweep_record import NAME
 
@@ -17,24 +18,22 @@ class Sweep(NamedTuple):
     """A sweep's "trial" events by number, its space as `read_space` gives it, the cost that it minimised, and
     what its trials were selected on (`selected_on`)."""
 
-    trials: list[dict[str, Any]]
+    trials: list[Mapping[str, Any]]
     space: dict[str, Any]
     cost: str | None = None
     selection: str = ""
 
 
-def read_sweeps(
-    storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
-) -> dict[str, Sweep]:
-    """{"experiment/sweep": its trials} of the sweeps that have any, of one experiment or of all.
+def sweeps_of(journals: Mapping[Path, Events], skipped: list[Problem] | None = None) -> dict[str, Sweep]:
+    """{"experiment/sweep": its trials} of the sweeps among the journals that have any.
 
     Args:
-        skipped: where a problem is added for each line, file and trial that is left out; None discards them.
+        journals: as `read_journals` gives them.
+        skipped: where a problem is added for each file and trial that is left out; None discards them.
     """
     skipped = [] if skipped is None else skipped
     sweeps = {}
-    for folder in run_folders(storage, experiment, skipped):
-        events = Journal(folder).read(skipped)
+    for folder, events in journals.items():
         start = first_start(events)
         by_number = {int(event["number"]): event for event in events if event["event"] == "trial"}
         if start.get("kind") == "sweep" and by_number:

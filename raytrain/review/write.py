@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raytrain.errors import distinct
+from raytrain.errors import Problem, distinct
 from raytrain.files import replacing
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.columns import as_dict
-from raytrain.review.leaderboard import read_board
+from raytrain.review.leaderboard import board_of
 from raytrain.review.page import to_html
 from raytrain.review.prices import Prices
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
-from raytrain.review.trials import read_sweeps
+from raytrain.review.trials import sweeps_of
 
 
 def write_leaderboard(
@@ -35,10 +35,11 @@ def write_leaderboard(
         {"rows": [...], "counts": {...}, "left_out": [{"run", "file", "why"}, ...], "sweeps": what each took, "paths":
         [...], "skipped": damaged lines and files}
     """
-    board = read_board(storage, experiment, prices)
-    costs = sweep_costs(read_journals(Path(storage), experiment), prices)
-    sweeps = read_sweeps(storage, experiment, board.skipped)
-    page = to_html(board, sweeps, costs)
+    skipped: list[Problem] = []
+    journals = read_journals(Path(storage), experiment, skipped)  # once: runs may be writing
+    board = board_of(journals, prices, skipped)
+    costs = sweep_costs(journals, prices)
+    page = to_html(board, sweeps_of(journals, skipped), costs)
     print(to_text(board))
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)

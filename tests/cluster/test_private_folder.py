@@ -33,8 +33,8 @@ def test_the_folder_is_new_and_of_its_user_alone_whatever_the_umask(parent: Path
     assert folders[0] != folders[1]
     for folder in folders:
         assert folder.name == module.WITHIN and folder.parent.parent == parent
-        found = folder.parent.lstat()
-        assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o700, os.getuid())
+        facts = folder.parent.lstat()
+        assert (stat.S_IMODE(facts.st_mode), facts.st_uid) == (0o700, os.getuid())
         folder.chmod(0o777)  # as Ray does with the folder that it is given
         socket = folder / "session_2026-01-01_00-00-00_000000_4194304/sockets/dash_MetricsHead"
         assert len(os.fsencode(socket)) <= 107

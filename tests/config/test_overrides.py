@@ -44,9 +44,9 @@ def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
 
 @pytest.mark.parametrize("kind", sorted(METHOD_CONFIGS))
 def test_every_method_can_be_changed_into_every_other(kind: str, config: RunConfig) -> None:
-    one = override(config, {"method.kind": kind})
+    of_kind = override(config, {"method.kind": kind})
     for other in METHOD_CONFIGS:
-        assert override(one, {"method.kind": other}).method.kind == other
+        assert override(of_kind, {"method.kind": other}).method.kind == other
 
 
 def test_a_kind_that_needs_a_value_says_so(config: RunConfig) -> None:

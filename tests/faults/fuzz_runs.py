@@ -31,8 +31,8 @@ from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.review.costs import run_costs
 from raytrain.review.importance import importances
 from raytrain.review.plots import temperature_map
-from raytrain.review.runs import read_runs
-from raytrain.review.trials import read_sweeps
+from raytrain.review.runs import runs_of
+from raytrain.review.trials import sweeps_of
 from raytrain.tracking.journal import Journal
 from tests.faults.fuzz import DAMAGES
 from tests.review.made_runs import CROSS, make_run, write_search, write_space
@@ -138,7 +138,7 @@ def damaged(path: Path, draw: random.Random) -> Iterator[None]:
 def read_all(storage: Path) -> tuple[Any, list[Problem]]:
     """What every reader of many runs says of the runs that are never damaged, and what they left out."""
     skipped: list[Problem] = []
-    runs = read_runs(storage, None, skipped)
+    runs = runs_of(read_journals(storage, None, skipped), skipped)
     for run in runs:
         for kind in ("plain", "transductive"):
             run.evaluation("split/test", kind)
@@ -154,7 +154,7 @@ def read_all_sweeps(storage: Path) -> tuple[Any, list[Problem]]:
     skipped: list[Problem] = []
     journals = read_journals(storage, None, skipped)
     sweep_costs(journals)
-    for sweep in read_sweeps(storage, None, skipped).values():
+    for sweep in sweeps_of(read_journals(storage, None, skipped), skipped).values():
         importances(sweep.trials, sweep.space)
     return [cost for cost in run_costs(journals) if cost["run"] != "hurt"], skipped
 

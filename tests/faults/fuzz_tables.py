@@ -183,8 +183,8 @@ def in_child(work: Callable[[], str | None], limit_s: float) -> str | None:
             return f"more than {limit_s:.0f} s"
         time.sleep(0.01)
     with os.fdopen(reader, "rb") as file:
-        said = file.read().decode(errors="replace")
-    return f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else said or None
+        printed = file.read().decode(errors="replace")
+    return f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else printed or None
 
 
 def one_case(whole: Whole, kind: str, seed: str, fork: bool = True) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
+from raytrain.review.accounting import read_journals
 from raytrain.review.board import Board
 from raytrain.review.page import to_html
-from raytrain.review.trials import read_sweeps
+from raytrain.review.trials import sweeps_of
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import write_space
 
@@ -29,31 +30,31 @@ def test_trials_come_by_number_with_the_sweeps_space_and_cost(tmp_path: Path) ->
     sweep(tmp_path / "e" / "s", [2, 0, 1], options={"cost": "index_bytes"})
     write_space(tmp_path / "e" / "s", RATE)
     sweep(tmp_path / "other" / "t", [0])
-    sweeps = read_sweeps(tmp_path)
+    sweeps = sweeps_of(read_journals(tmp_path))
     assert list(sweeps) == ["e/s", "other/t"]
     assert [trial["number"] for trial in sweeps["e/s"].trials] == [0, 1, 2]
     assert (sweeps["e/s"].space, sweeps["e/s"].cost) == (RATE, "index_bytes")
     assert (sweeps["other/t"].space, sweeps["other/t"].cost) == ({}, None)
-    assert list(read_sweeps(tmp_path, "other")) == ["other/t"]
+    assert list(sweeps_of(read_journals(tmp_path, "other"))) == ["other/t"]
 
 
 def test_a_trial_that_was_written_twice_counts_as_it_was_last(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "s", [0])
     write_trial(Journal(tmp_path / "e" / "s"), 0, 310.0)
-    (trial,) = read_sweeps(tmp_path)["e/s"].trials
+    (trial,) = sweeps_of(read_journals(tmp_path))["e/s"].trials
     assert trial["value"] == 310.0
 
 
 def test_runs_and_sweeps_without_trials_are_left_out(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "empty", [])
     Journal(tmp_path / "e" / "run").write("start", kind="run", uid="r")
-    assert read_sweeps(tmp_path) == {}
+    assert sweeps_of(read_journals(tmp_path)) == {}
 
 
 def test_a_sweep_that_selects_on_what_it_trains_on_is_marked_and_its_chart_says_so(tmp_path: Path) -> None:
     sweep(tmp_path / "e" / "s", [0, 1, 2], config={"data.val_split": "train"})
     sweep(tmp_path / "e" / "t", [0, 1, 2], config={"data.val_split": "val"})
-    sweeps = read_sweeps(tmp_path)
+    sweeps = sweeps_of(read_journals(tmp_path))
     words = "split 'train', which it trains on"
     assert {name: marked.selection for name, marked in sweeps.items()} == {"e/s": words, "e/t": ""}
     page = html.unescape(to_html(Board([], {}), sweeps))

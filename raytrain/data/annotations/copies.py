@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from raytrain.data.storage import Root, Url
+from raytrain.files import open_regular
 
 _END_BYTES = 4096
 
@@ -21,7 +22,7 @@ def exact_copies(paths: Iterable[Path]) -> dict[Path, str]:
     digests: dict[Path, str] = {}
 
     def digest(path: Path) -> str:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
         return digests[path]
 
@@ -61,6 +62,6 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], object]) -> list[list[
 
 
 def _end(path: Path) -> bytes:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(max(os.fstat(file.fileno()).st_size - _END_BYTES, 0))
         return file.read()

@@ -13,6 +13,7 @@ from raytrain.data.annotations.text_files import encoding_of
 from raytrain.data.paths import refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
+from raytrain.files import read_regular
 
 _FIX = "Correct the entry."
 
@@ -30,7 +31,7 @@ def read_json(path: Path, kind: type | tuple[type, ...], fix: str) -> Any:
     """
     refuse_pickle(path)
     try:
-        text = path.read_bytes().decode(encoding_of(path))
+        text = read_regular(path).decode(encoding_of(path))
         value = json.loads(text)
         if "\\ud" in text.lower():  # an escaped half of a surrogate pair cannot be encoded later
             json.dumps(value, ensure_ascii=False).encode()

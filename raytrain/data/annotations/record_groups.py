@@ -25,6 +25,7 @@ from raytrain.data.storage import Root, Url
 from raytrain.data.table.coverage import Missing, exceeds
 from raytrain.data.table.schema import SPLITS
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.files import open_regular
 
 _ALLOW = "Correct it, or allow a share of such images with allow_missing=SHARE."
 _FIX = "Correct the row."
@@ -281,7 +282,7 @@ class RecordGroups:
         if isinstance(self.image_root, Url):
             return hashlib.sha256(image.item.file.encode()).hexdigest()
         if not image.digest and self.image_root is not None and image.item.file:
-            with open(contained(self.image_root, image.item.file), "rb") as file:
+            with open_regular(contained(self.image_root, image.item.file)) as file:
                 image.digest = hashlib.file_digest(file, "sha256").hexdigest()
         return image.digest
 

@@ -28,6 +28,7 @@ from raytrain.data.table import Table
 from raytrain.data.table.arrays import open_array
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.files import read_regular
 
 _IDS_FIX = "Correct the file, or get it again; next to arrays it may be left out."
 
@@ -174,7 +175,7 @@ def captions_per_image(rows: np.ndarray, captions: int, repeats: int) -> int:
 
 def _lines(path: Path) -> list[bytes]:
     """The lines without their ends; only line feeds separate lines, since captions may contain other separators."""
-    text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    text = read_regular(path).removeprefix(b"\xef\xbb\xbf")
     lines = text.split(b"\n")
     if lines[-1] == b"":
         lines.pop()

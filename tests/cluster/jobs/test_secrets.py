@@ -211,7 +211,7 @@ FILES = {
     "terraform.tfstate": "",
     "rclone.conf": "",
     ".boto": "",
-    ".npmrc": "//registry.npmjs.org/:_authToken=" + made(36),
+    ".npmrc": "//packages.example.com/:_authToken=" + made(36),
     "npmrc": "_password = " + base64.b64encode(made(12).encode()).decode(),
     "netrc.txt": "machine api.wandb.ai\n  login user\n  password " + made(40, HEX),
     "kube.yaml": "users:\n- name: x\n  user:\n    client-key-data: " + made(60),

@@ -119,8 +119,8 @@ def test_too_few_folds_choose_nothing() -> None:
 
 
 def test_held_out_recalls_add_up_and_are_shown_with_their_error() -> None:
-    one = HeldOut(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 5.0]))
-    both = one.plus(HeldOut(torch.tensor([10.0, 10.0]), torch.tensor([10.0, 10.0])))
+    texts = HeldOut(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 5.0]))
+    both = texts.plus(HeldOut(torch.tensor([10.0, 10.0]), torch.tensor([10.0, 10.0])))
     assert both.as_dict() == {"before": 11.5, "after": 13.5, "gain": 2.0, "standard_error": 1.0, "folds": 2}
     assert standard_error(torch.tensor([3.0])) is None
     assert HeldOut(torch.ones(1), torch.ones(1)).as_dict()["standard_error"] is None
