@@ -11,6 +11,7 @@ Exit code 1 where a case fails, is not known here, or has no folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -415,22 +416,33 @@ def long_tmpdir(case: Case) -> str:
 def tuples(case: Case) -> str:
     import importlib.util
 
-    from raytrain.config import RunConfig
+    from raytrain.config import override
+    from raytrain.errors import UsageError
     from raytrain.recipes import RECIPES
     from raytrain.sweeps.initial_trials import first_trials
-    from raytrain.sweeps.trial import trial_config
 
     specification = importlib.util.spec_from_file_location("spaces_u", case.input / "spaces_u.py")
     assert specification and specification.loader
     spaces = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(spaces)
-    base: RunConfig = RECIPES[RECIPE]()
-    from raytrain.config import override
-
-    base = override(base, {"optim.decay_epochs": [1], "name": "s"})
-    trials = first_trials(spaces.tuples, base, grid=False, each_method=False, warm_start=())
-    trial_config(base, "s", 0, {"optim.decay_epochs": (1, 2)})
-    return f"the recipe's [1] lies inside the space of tuples: {trials[0]}"
+    base = override(RECIPES[RECIPE](), {"optim.decay_epochs": [1], "name": "s"})
+    with contextlib.suppress(UsageError):  # the lists to write are as good as an acceptance
+        return f"accepted: {first_trials(spaces.tuples, base, grid=False, each_method=False, warm_start=())[0]}"
+    message = case.refused(
+        2,
+        "sweep",
+        f"{case.input}/spaces_u.py:tuples",
+        "--recipe",
+        RECIPE,
+        *quick(case),
+        "--trials",
+        "1",
+        "--tracking",
+        "none",
+        says=r"write lists: \[\[1\], \[1, 2\]\]",
+    )
+    trials = first_trials(spaces.lists, base, grid=False, each_method=False, warm_start=())
+    return f"{message} | with lists: {trials[0]}"
 
 
 @case("68-symlink-loop-in-working-dir")
