@@ -20,6 +20,7 @@ from raytrain.data.storage import Root, Url
 from raytrain.errors import DataError
 
 _CAPTION_NUMBER = re.compile(r"#(enc#)?\d+$")
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,14 @@ class Presence:
                 return f": {path.parts[0]!r} is the image folder itself; there is {inner!r} in it"
             if path.parts[0] == path.parts[1] and self.has(inner):
                 return f": its first folder is named twice; there is {inner!r} (source imagefolder: relative_to=root)"
-        if similar := self._like(str(path), _loose):
-            return f"; there is {similar!r}, which differs in upper and lower case"
-        for suffix in IMAGE_SUFFIXES:
-            if similar := self._like(str(path.with_suffix(suffix)), _loose) or self._like(f"{path}{suffix}", _loose):
-                return f"; there is {similar!r}, with another suffix"
+        suffixed = [name for suffix in IMAGE_SUFFIXES for name in (str(path.with_suffix(suffix)), f"{path}{suffix}")]
+        for names, key, difference in (
+            ([str(path)], _loose, "which differs in upper and lower case"),
+            (suffixed, _loose, "with another suffix"),
+            ([str(path), *suffixed], _unpadded, "whose number has zeros before it, or lacks them"),
+        ):
+            if similar := next(filter(None, (self._like(name, key) for name in names)), ""):
+                return f"; there is {similar!r}, {difference}"
         return ""
 
     def _tail(self, relative: str) -> str:
@@ -162,3 +166,8 @@ def _normal(name: str) -> str:
 
 def _loose(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _unpadded(name: str) -> str:
+    """Without the zeros before a number: a spreadsheet makes 7.jpg of 000007.jpg."""
+    return _ZEROS.sub("", _loose(name))

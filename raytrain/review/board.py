@@ -161,6 +161,7 @@ class Row:
         gain: by split, its rsum minus that of the same runs without re-ranking; None without re-ranking.
         lowered: by split, {metric: percent points} of the recalls and rsum that re-ranking lowered.
         budget: of its first run.
+        unverified: "training", "evaluation" or "training, evaluation": where a run of it read features unverified; "".
         unequal: how the budget differs from that of the first row that is re-ranked alike, in words; "" where equal.
     """
 
@@ -195,6 +196,7 @@ class Row:
     lowered: Mapping[Split, Mapping[str, float]] = field(default_factory=dict)
     budget: Budget | None = None
     unequal: str = ""
+    unverified: str = ""
 
     def scores(self, split: Split) -> Scores:
         return self.test if split == "test" else self.val

@@ -319,6 +319,7 @@ COLUMNS: tuple[Column, ...] = (
         "unequal", "budget", lambda row: row.unequal, optional=True,
         page=[PageCell("Budget", "cost per run", left=True)],
     ),
+    Column("unverified", "unverified in", lambda row: row.unverified, optional=True),
     Column(
         "openings", "test opened", lambda row: row.openings, opened, optional=True,
         fields={"test_openings": lambda row: row.openings, "test_openings_in_all": lambda row: row.openings_in_all},

@@ -31,6 +31,7 @@ from raytrain.review.marks.budget import budget_of
 from raytrain.review.marks.filed import LeftOut
 from raytrain.review.marks.selection import is_trained_on, selected_on
 from raytrain.review.marks.settings import settings_in_words
+from raytrain.review.marks.unverified import evaluated_unverified
 from raytrain.review.prices import Prices
 from raytrain.review.runs import KINDS, Kind, ReviewedRun, runs_of
 
@@ -178,7 +179,14 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
             "test": lowered(_means(plain_test), _means(test_metrics)),
         },
         budget=budget_of(first.record),
+        unverified=_unverified(runs, [*val, *test]),
     )
+
+
+def _unverified(runs: Sequence[ReviewedRun], evaluations: Sequence[Mapping[str, Any] | None]) -> str:
+    """ "training, evaluation": in which of the two a row's features were read unverified; "" where in neither."""
+    parts = {"training": any(run.unverified for run in runs), "evaluation": evaluated_unverified(evaluations)}
+    return ", ".join(part for part, is_unverified in parts.items() if is_unverified)
 
 
 def _means(metrics: Sequence[Mapping[str, float] | None]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from raytrain.evaluation.protocols.named_split import split_of
 from raytrain.review.accounting import Events, Usage, usages
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
 from raytrain.review.marks.openings import openings_of_run
+from raytrain.review.marks.unverified import trained_unverified
 from raytrain.tracking.openings import Openings
 from raytrain.tracking.run_record import RunRecord, run_record
 
@@ -31,6 +32,7 @@ class ReviewedRun:
         evaluations: the evaluation files that count, as `read_evaluations` gives them.
         left_out: those that do not, and why.
         openings: of the test split, as `openings_of_run` gives them.
+        unverified: whether it was trained on features that were read unverified.
     """
 
     record: RunRecord
@@ -38,6 +40,7 @@ class ReviewedRun:
     evaluations: list[dict[str, Any]]
     left_out: Sequence[LeftOut] = ()
     openings: Openings = NOT_OPENED
+    unverified: bool = False
 
     @property
     def folder(self) -> Path:
@@ -111,7 +114,8 @@ def runs_of(journals: Mapping[Path, Events], skipped: list[Problem] | None = Non
         record = run_record(folder, journals[folder])
         evaluations, left_out = filed_evaluations(record, journals[folder], skipped)
         openings = openings_of_run(record, journals[folder], evaluations)
-        runs.append(ReviewedRun(record, usage, evaluations, left_out, openings))
+        unverified = trained_unverified(journals[folder])
+        runs.append(ReviewedRun(record, usage, evaluations, left_out, openings, unverified))
     return runs
 
 

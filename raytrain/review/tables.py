@@ -31,6 +31,7 @@ OPENED = (
     "that were counted."
 )
 UNEQUAL = "Budget: training samples (or epochs) and parameters against those of the first row re-ranked alike."
+UNVERIFIED = "Unverified in: where features were read without comparing them with the table's checksums (--no-verify)."
 GAIN = "FR gain: rsum against that of the same runs without re-ranking."
 CHANCE = "(chance) follows a recall that a random order reaches to so much, since the gallery is small."
 TRAINED = "Runs that were selected on what they train on have a table of their own: its validation is no validation."
@@ -113,6 +114,7 @@ def explanation(board: Board) -> str:
         (MONEY, money),
         (OPENED, opened),
         (UNEQUAL, lambda row: row.unequal),
+        (UNVERIFIED, lambda row: row.unverified),
         (GAIN, gain),
         (CHANCE, lambda row: any(row.chance.values())),
         (TRAINED, lambda row: is_trained_on(row.selection)),

@@ -94,6 +94,13 @@ def names_and_captions(root: Path) -> Path:
     return root
 
 
+def frame_of_pandas(root: Path) -> Path:
+    columns = {"filepath": {f"{n}": f"{n}.png" for n in NUMBERS}, "caption": {f"{n}": f"a dog {n}" for n in NUMBERS}}
+    put(root / "captions.json", json.dumps(columns))
+    put_pictures(root / "images")
+    return root
+
+
 def array_in_jsonl(root: Path) -> Path:
     put(
         root / "captions.jsonl",
@@ -270,6 +277,7 @@ DOWNLOADS: dict[str, tuple[Callable[[Path], Path], str, tuple[int, int], dict[st
     "BLIP": (blip, "captions", (8, 12), {"text": "caption", "images": "."}),
     "CUHK-PEDES": (cuhk_pedes, "captions", (8, 16), {"file": "reid_raw.json", "image": "file_path"}),
     "names and captions": (names_and_captions, "captions", (8, 16), {"file": "captions.json", "val": 0.1}),
+    "pandas' to_json": (frame_of_pandas, "captions", (8, 8), {"image": "filepath", "text": "caption", "val": 0.1}),
     "array in .jsonl": (array_in_jsonl, "captions", (8, 8), {}),
     "lines in .json": (lines_in_json, "captions", (8, 8), {"file": "captions.json"}),
     "photo and comment": (photo_and_comment, "captions", (8, 8), {"image": "Photo", "images": "my photos"}),

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raytrain.cli.main import main
@@ -97,13 +99,39 @@ def test_the_command_for_what_people_have_builds_all_of_it(
     assert all(caption_of(text) == text and "\ufffd" not in text and '""' not in text for text in texts)
 
 
+def shards_without_images(root: Path) -> Path:
+    path = put(root / "data" / "train-00000-of-00001.parquet", b"")
+    rows = [{"image": {"bytes": None, "path": f"{n}.png"}, "text": "a dog"} for n in range(4)]
+    pq.write_table(
+        pa.Table.from_pylist(
+            rows, pa.schema([("image", pa.struct({"bytes": pa.binary(), "path": pa.string()})), ("text", pa.string())])
+        ),
+        path,
+    )
+    return root
+
+
 UNDECIDED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "captions without a visible character": (
         downloads.encoded("utf-8", "\u200b"),
         "8 of 8 captions are empty: mend them, or build with allow_missing=1",
     ),
     "Russian of Windows": (downloads.encoded("cp1251", "собака бежит {}"), "build with encoding=NAME"),
-    "no image": (lambda root: put(root / "captions.csv", "image,text\n1.jpg,a dog\n").parent, "images, such as 1.jpg"),
+    "no image": (lambda root: put(root / "captions.csv", "image,text\n1.jpg,a dog\n").parent, "1.jpg not found"),
+    "numbers without zeros": (
+        lambda root: (
+            put(put(root / "images/007.png", own.picture(7)).parents[1] / "a.csv", "image,text\n7.png,a\n").parent
+        ),
+        "7.png not found; there is '007.png', whose number has zeros before it",
+    ),
+    "metadata without rows": (
+        lambda root: put(put(root / "train" / "a.png", own.picture(1)).with_name("metadata.csv"), "").parents[1],
+        "missing: rows in train/metadata.csv",
+    ),
+    "shards without their images": (
+        shards_without_images,
+        "images: the column image holds none, and names none that is here",
+    ),
     "an image twice": (twice, "2 images have the bytes of one in another split"),
     "COCO without captions": (uncaptioned_coco, "2 of 4 images in captions_train2014.json have no caption"),
     "Karpathy's form without captions": (
@@ -177,7 +205,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     (shards / "data" / "train-00001-of-00002.parquet").unlink()
     assert detect(shards)[0].layout.missing == ["shard train-00001-of-00002 not found"]
     (folder := own.captions(tmp_path / "captions")).joinpath("images").rename(tmp_path / "elsewhere")
-    assert detect(folder)[0].layout.missing == ["images, such as 0.png"]
+    assert detect(folder)[0].layout.missing == [f"image {folder}/0.png not found"]
 
 
 def test_a_part_of_a_benchmark_names_that_part(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,16 @@ def test_other_formats_are_refused(tmp_path: Path, ending: str) -> None:
     (tmp_path / f"a.{ending}").rename(tmp_path / "a.jpg")
     with pytest.raises(DataError, match="not a JPEG, PNG or WEBP"):
         decode(tmp_path / "a.jpg")
+
+
+def test_an_image_of_too_many_pixels_is_refused_without_a_warning_of_pillow(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "a.png")
+    script = "import sys; from raytrain.data.images import check_header; check_header(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.png"], capture_output=True, text=True, check=False
+    )
+    assert "10000 x 10000 pixels, at most 64,000,000 allowed" in done.stderr
+    assert "Warning" not in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])

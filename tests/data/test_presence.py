@@ -18,7 +18,9 @@ NFD = unicodedata.normalize("NFD", "für/é.png")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for number, name in enumerate(("a.png", "sub/b.png", NFD, "IMG_1.PNG", "c.webp", "odd\\name.png")):
+    for number, name in enumerate(
+        ("a.png", "sub/b.png", NFD, "IMG_1.PNG", "c.webp", "odd\\name.png", "007.png", "coco_42.png")
+    ):
         put(tmp_path / "images" / name, picture(number))
     put(tmp_path / "images" / "broken.png", b"no picture")
     put(tmp_path / "secret.png", picture(9))
@@ -51,6 +53,9 @@ def test_an_image_is_found_by_any_spelling_of_its_path(written: str, root: Path)
         ("img_1.png", "not found", "; there is 'IMG_1.PNG', which differs in upper and lower case"),
         ("c.jpg", "not found", "; there is 'c.webp', with another suffix"),
         ("a", "not found", "; there is 'a.png', with another suffix"),
+        ("7.png", "not found", "; there is '007.png', whose number has zeros before it, or lacks them"),
+        ("7", "not found", "; there is '007.png', whose number has zeros"),
+        ("COCO_0042.jpg", "not found", "; there is 'coco_42.png', whose number"),
         ("images/a.png", "not found", ": 'images' is the image folder itself; there is 'a.png' in it"),
         ("sub/sub/b.png", "not found", ": its first folder is named twice; there is 'sub/b.png'"),
         ("broken.png", "broken", "not a JPEG, PNG or WEBP image"),
@@ -72,7 +77,7 @@ def test_an_image_that_is_not_found_has_a_cause(written: str, kind: str, what: s
 def test_litter_is_not_listed(root: Path) -> None:
     for name in ("._a.png", ".DS_Store", "__MACOSX/a.png", "sub/Thumbs.db", "@eaDir/a.png"):
         put(root / name, b"x")
-    assert len(list(Presence(root).files())) == 8
+    assert len(list(Presence(root).files())) == 10
     assert "a.png" in set(Presence(root).files())
 
 

@@ -24,8 +24,8 @@ CSV_HEADER = [
     "headline", "headline_value", "headline_sd", "interval_split", "rsum_low", "rsum_high", "first", "first_split",
     "first_difference", "first_low", "first_high", "first_p", "worker_seconds", "gpu_seconds", "cpu_seconds",
     "lost_seconds", "money", "currency", "epochs", "commit", "runs", "folders", "interval_over", "first_over",
-    "rerank_gain/val", "rerank_gain/test", "rerank_lowers_test", "unequal", "test_openings", "test_openings_in_all",
-    "selection", "chance",
+    "rerank_gain/val", "rerank_gain/test", "rerank_lowers_test", "unequal", "unverified", "test_openings",
+    "test_openings_in_all", "selection", "chance",
 ]  # fmt: skip
 """What scripts read; a name that goes or moves breaks them."""
 

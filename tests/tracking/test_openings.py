@@ -79,7 +79,9 @@ def count_ten(file: Path) -> list[int]:
 
 
 def test_processes_that_open_at_once_get_different_numbers(tmp_path: Path) -> None:
-    with multiprocessing.get_context("forkserver").Pool(4) as pool:  # a fork of this process, with its threads, may hang
+    with multiprocessing.get_context("forkserver").Pool(
+        4
+    ) as pool:  # a fork of this process, with its threads, may hang
         numbers = pool.map(count_ten, [tmp_path / "a.jsonl"] * 4)
     assert sorted(number for numbers_of_one in numbers for number in numbers_of_one) == list(range(1, 41))
     assert len({json.loads(line)["id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()}) == 40

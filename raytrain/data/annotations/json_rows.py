@@ -24,7 +24,8 @@ _ALLOW = "Write one object per line, or allow a share of such rows with allow_mi
 def json_rows(path: Path, problems: Problems, encoding: str = "") -> Iterator[tuple[int, Row]]:
     """(row number, row by key) of each row: lines count from 1, entries of an array from 0.
 
-    An object of names, {"1.jpg": ["a dog", "a brown dog"]}, gives rows with the keys "image" and "text".
+    An object of names, {"1.jpg": ["a dog", "a brown dog"]}, gives rows with the keys "image" and "text". What pandas'
+    `to_json` writes is read whichever its `orient` was.
 
     Args:
         path: of the file.
@@ -92,6 +93,8 @@ def _rows_in(path: Path, whole: dict[str, Any]) -> list[Any]:
     """
     if all(map(_is_captions, whole.values())):
         return [{"image": name, "text": captions} for name, captions in whole.items()]
+    if rows := _pandas_rows(whole):
+        return rows
     lists = [rows for rows in whole.values() if isinstance(rows, list) and rows and isinstance(rows[0], Mapping)]
     is_karpathy = "images" in whole and "sentences" in lists[0][0] if lists else False
     if len(lists) == 1 and not is_karpathy and not {"images", "annotations"} <= set(whole):
@@ -104,6 +107,30 @@ def _rows_in(path: Path, whole: dict[str, Any]) -> list[Any]:
     elif {"images", "annotations"} <= set(whole):
         fix = "This is COCO's form: name the file annotations/captions_train.json and build with the source coco."
     raise DataError(Problem(str(path), None, what, fix))
+
+
+def _pandas_rows(whole: dict[str, Any]) -> list[Any]:
+    """The rows of a frame as pandas writes it, by orient "columns", "index", "split" or "table"; [] of another object.
+
+    Its default is "columns": {"image": {"0": "1.jpg", "1": ...}, "caption": {"0": "a dog", ...}}.
+    """
+    names, data = whole.get("columns"), whole.get("data")
+    if set(whole) <= {"columns", "index", "data"} and isinstance(names, list) and isinstance(data, list):
+        right = all(isinstance(name, str) for name in names) and all(
+            isinstance(row, list) and len(row) == len(names) for row in data
+        )
+        return [dict(zip(names, row, strict=True)) for row in data] if right else []
+    if set(whole) == {"schema", "data"} and isinstance(data, list):
+        return data
+    inner = list(whole.values())
+    if not inner or not all(isinstance(value, Mapping) for value in inner):
+        return []
+    if all(key.isdecimal() for key in whole):
+        return inner
+    if all(key.isdecimal() for value in inner for key in value):
+        index = dict.fromkeys(key for value in inner for key in value)
+        return [{name: column.get(key) for name, column in whole.items()} for key in index]
+    return []
 
 
 def _is_captions(value: Any) -> bool:

@@ -201,7 +201,7 @@ class _Scan:
     def __init__(self, root: Path, files: Sequence[_File]) -> None:
         self.found: list[str] = []
         self.missing: list[str] = []
-        self.file = files[0]
+        self.root, self.file = root, files[0]
         placement = self.file.placement
         self.split = column_named(self.file.columns, SPLIT_NAMES)
         self.splits: set[str | None] = set()
@@ -259,8 +259,8 @@ class _Scan:
             self.missing.append("splits: some rows state none")
         placement = self.file.placement
         if placement is None:
-            name = next(iter(self.captioned), "images/1.jpg")
-            self.missing.append(f"images, such as {name}")
+            folder = self.root / "images" if (self.root / "images").is_dir() else self.root
+            self.missing.append(Presence(folder).find(next(iter(self.captioned), "images/1.jpg")).what)
             return options
         absent = set(self.absent)
         unusable = sum(name in absent or not captioned for name, captioned in self.captioned.items())

@@ -278,7 +278,8 @@ def _with_images(root: Path, path: Path, layout: Layout) -> Layout:
     places = [place_images(root, names, plain=True) for names in (inside, alone)]
     place = next((place for place in places if place is not None), None)
     if place is None:
-        missing = [*layout.missing, f"images, such as {inside[0] if inside else 'those listed'}"]
+        what = Presence(root).find(inside[0]).what if inside else f"images in {path.name}"
+        missing = [*layout.missing, what]
         return replace(layout, missing=missing)
     present = [*layout.found, describe_match(root, f"{place.folder}/"), *place.words()]
     if not list(path.parent.glob("coco_*_ids.npy")) and (uncaptioned := _uncaptioned(document)):

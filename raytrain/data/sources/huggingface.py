@@ -215,12 +215,20 @@ def looks_like(root: Path) -> Layout | None:
     if not split and "val" not in (splits_stated := {split_of(stated) for _, stated in data_shards}):
         options |= {"val": 0.1} if "test" in splits_stated else {"val": 0.1, "test": 0.1}
     if image and not _has_images(root, data_shards[0][0], image):
-        return None if not saved else Layout([], [f"images: the column {image} holds none and names none"], {}, MARKED)
+        what = f"images: the column {image} holds none, and names none that is here"
+        in_objects = image in _object_columns(data_shards[0][0])
+        return Layout([], [what], {}, MARKED if saved else GUESSED) if saved or in_objects else None
     missing = [f"a column of {what}s" for what, name in (("image", image), ("text", text)) if not name]
     splits = ", ".join(dict.fromkeys(stated or "no split stated" for _, stated in data_shards))
     number = f"{len(data_shards)} file{'s' if len(data_shards) > 1 else ''}"
     description = f"{number} of rows: {splits} (columns {', '.join(columns)})"
     return Layout([description], [*missing, *incomplete], options, MARKED if saved else GUESSED)
+
+
+def _object_columns(path: Path) -> set[str]:
+    """Columns of objects such as {bytes, path}; a file of paths alone is one of the source captions."""
+    first = next(read_rows(path, Problems()), (0, {}))[1]
+    return {name for name, value in first.items() if isinstance(value, dict)}
 
 
 def _has_images(root: Path, path: Path, column: str) -> bool:

@@ -123,6 +123,8 @@ def looks_like(root: Path) -> Layout | None:
     named = (("image", image, "file_name"), ("text", ",".join(texts), "text"))
     options: dict[str, Any] = {name: value for name, value, default in named if value not in ("", default)}
     missing = [f"a column {what}" for what, name in (("file_name", image), ("text", texts)) if not name]
+    if not columns:
+        missing = [f"rows in {paths[0].relative_to(root)}"]
     files = ", ".join(str(path.relative_to(root)) for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     present = [f"{files} (columns {', '.join(columns)})", describe_match(root, "./")]
     if not missing:
@@ -132,7 +134,8 @@ def looks_like(root: Path) -> Layout | None:
             present.append(f"paths such as {below} are relative to the root, not to the folder of their metadata")
             options["relative_to"] = "root"
         elif not beside:
-            missing.append(f"images, such as {next(_listed(root, paths[0], image, 'metadata'), 'those listed')}")
+            first = next(_listed(root, paths[0], image, "metadata"), "")
+            missing.append(Presence(root).find(first).what if first else f"images in the column {image}")
     return Layout(present, missing, options, MARKED)
 
 

@@ -34,6 +34,29 @@ def test_the_content_decides_how_a_json_is_read(content: str, first: int, encodi
     assert list(json_rows(path, Problems())) == list(enumerate(ROWS, first))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"image": {"0": "1.png", "1": "2.png"}, "caption": {"0": "a dog", "1": None}},
+        {"image": {"3": "1.png", "7": "2.png"}, "caption": {"3": "a dog"}},
+        {"0": {"image": "1.png", "caption": "a dog"}, "1": {"image": "2.png", "caption": None}},
+        {"columns": ["image", "caption"], "index": [0, 1], "data": [["1.png", "a dog"], ["2.png", None]]},
+        {
+            "schema": {"fields": [{"name": "index", "type": "integer"}]},
+            "data": [{"image": "1.png", "caption": "a dog"}, {"image": "2.png", "caption": None}],
+        },
+    ],
+    ids=["columns", "columns with a gap", "index", "split", "table"],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_what_pandas_writes_is_read_whichever_its_orient_was(
+    content: dict[str, Any], indent: int | None, tmp_path: Path
+) -> None:
+    path = put(tmp_path / "x.json", json.dumps(content, indent=indent))
+    rows = [{"image": "1.png", "caption": "a dog"}, {"image": "2.png", "caption": None}]
+    assert list(json_rows(path, Problems())) == list(enumerate(rows))
+
+
 def test_a_jsonl_may_be_an_array_or_have_arrays_among_its_lines(tmp_path: Path) -> None:
     assert [row for _, row in json_rows(put(tmp_path / "x.jsonl", json.dumps(ROWS)), Problems())] == ROWS
     problems = Problems()

@@ -73,7 +73,7 @@ def test_a_few_unusable_rows_are_allowed_for_and_many_are_to_be_mended(tmp_path:
 
 def test_without_any_image_it_is_a_guess(tmp_path: Path) -> None:
     detected = layout_of_rows(put(tmp_path / "a.csv", "image,text,split\n0.png,a dog,val\n").parent)
-    assert detected and (detected.certainty, detected.missing) == (GUESSED, ["images, such as 0.png"])
+    assert detected and (detected.certainty, detected.missing) == (GUESSED, [f"image {tmp_path}/0.png not found"])
 
 
 @pytest.mark.parametrize("content", ["", "a\n", "a,b\n1,2\n", "id,name\nx y,z\n", '{"a": 1}', "\0\0\0\0"])

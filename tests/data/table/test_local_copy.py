@@ -11,7 +11,7 @@ import pytest
 from raytrain.data.table import Table
 from raytrain.data.table import local_copy as module
 from raytrain.data.table.local_copy import local_copy
-from raytrain.errors import DiskFullError, DataError
+from raytrain.errors import DataError, DiskFullError
 from raytrain.files import sha256
 from tests.tables import make_table
 
