@@ -473,7 +473,8 @@ def damaged_tables(case: Case) -> str:
     messages = []
     for table in sorted(path for path in case.input.iterdir() if path.is_dir()):
         messages.append(case.refused(3, "data", "check", str(table), says=r"items\.arrow|texts\.arrow"))
-        case.refused(3, "train", RECIPE, f"data.table={table}", "--tracking", "none", says=r"items|texts|\.arrow")
+        # 4, a refusal to go on: an edit that relabels splits looks the same as damage
+        case.refused(4, "train", RECIPE, f"data.table={table}", "--tracking", "none", says=r"items|texts|\.arrow")
     return messages[0]
 
 

@@ -107,7 +107,7 @@ def test_features_are_verified_unless_told_otherwise_which_is_recorded(run: Path
     values = np.load(path)
     np.save(path, values[::-1])
     moved = replace(saved, config=override(saved.config, {"data.table": str(table)}))
-    with pytest.raises(DataError, match=r"lite0\.npy: changed after it was written"):
+    with pytest.raises(RefusedError, match=r"lite0\.npy: changed after it was written"):
         unchanged_table(moved).array("lite0")
     assert unchanged_table(moved, verify_features=False).array("lite0").shape == values.shape
     plain, unverified = evaluate_run(run), evaluate_run(run, verify_features=False)

@@ -14,9 +14,10 @@ another encoder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,7 @@ from raytrain.data.table.description import NAME, Feature, FileName, TableDescri
 from raytrain.data.table.local_copy import local_copy
 from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS, Gallery
 from raytrain.data.table.test_guard import refuse_test
-from raytrain.data.table.verification import verify
+from raytrain.data.table.verification import ChangedFile, verify
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 
 _BUILD_FIX = "Build the table again."
@@ -100,9 +101,10 @@ class Table:
                 )
 
     def refuse_edited(self) -> None:
-        """Raises DataError if items, texts or queries are not those that table.json describes."""
+        """Raises RefusedError if items, texts or queries are not those that table.json describes."""
         for name, digest in self.description.files.items():
-            verify(self.path / name, digest, self.path)
+            with _refusing_changes():
+                verify(self.path / name, digest, self.path)
 
     @property
     def image_root(self) -> Root:
@@ -166,14 +168,16 @@ class Table:
         """Memory-mapped (N, R, F) or (sum T, F) array.
 
         Raises:
-            DataError: it is missing, changed since it was written, or of another form than table.json says.
+            RefusedError: it was changed since it was written.
+            DataError: it is missing, or of another form than table.json says.
         """
         feature = self.features[name]
         path, folder = self.path / "features" / f"{name}.npy", self.path
-        if self.local is not None:
-            path, folder = local_copy(path, feature.sha256, self.local), self.local
-        if self.verify_features:
-            verify(path, feature.sha256, folder)
+        with _refusing_changes():
+            if self.local is not None:
+                path, folder = local_copy(path, feature.sha256, self.local), self.local
+            if self.verify_features:
+                verify(path, feature.sha256, folder)
         rows = open_array(path)
         what = None
         if rows.shape != feature.shape or str(rows.dtype) != feature.dtype:
@@ -190,11 +194,13 @@ class Table:
         """(M + 1) int64: rows offsets[m] to offsets[m + 1] of a text feature belong to text m.
 
         Raises:
-            DataError: they are missing, changed since they were written, or do not rise from 0 to the number of rows.
+            RefusedError: they were changed since they were written.
+            DataError: they are missing, or do not rise from 0 to the number of rows.
         """
         path, feature = self.path / "features" / f"{name}.offsets.npy", self.features[name]
         if feature.offsets_sha256 and self.verify_features:
-            verify(path, feature.offsets_sha256, self.path)
+            with _refusing_changes():
+                verify(path, feature.offsets_sha256, self.path)
         offsets = open_array(path)
         rows, texts, what = feature.shape[0], len(self.texts), None
         if offsets.shape != (texts + 1,) or offsets.dtype.kind not in "iu":
@@ -227,7 +233,8 @@ class Table:
 
     def _read(self, name: FileName, schema: pa.Schema) -> pa.Table:
         path = self.path / name
-        verify(path, self.description.files[name], self.path)
+        with _refusing_changes():
+            verify(path, self.description.files[name], self.path)
         try:
             with pa.memory_map(str(path)) as source:
                 rows = pa.ipc.open_file(source).read_all()
@@ -243,6 +250,15 @@ class Table:
         if what:
             raise DataError(Problem(str(path), None, what, _BUILD_FIX))
         return rows
+
+
+@contextlib.contextmanager
+def _refusing_changes() -> Iterator[None]:
+    """Turns what is bad data of a table that is checked into the refusal to use it."""
+    try:
+        yield
+    except ChangedFile as error:
+        raise RefusedError(str(error)) from None
 
 
 class Split:

@@ -11,7 +11,7 @@ import pytest
 from raytrain.data.table import Table
 from raytrain.data.table import local_copy as module
 from raytrain.data.table.local_copy import local_copy
-from raytrain.errors import DataError, DiskFullError
+from raytrain.errors import DiskFullError, RefusedError
 from raytrain.files import sha256
 from tests.tables import make_table
 
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_the_tables_is_no_copy(made: Table, tmp_path: Path) -
     with open(feature(made), "r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x01" if file.read(1) != b"\x01" else b"\x02")
-    with pytest.raises(DataError, match=r"lite0\.npy.*its table says.*--replace"):
+    with pytest.raises(RefusedError, match=r"lite0\.npy.*its table says.*--replace"):
         Table(made.path, tmp_path / "own").array("lite0")
     assert not list((tmp_path / "own").glob("*.npy")) and not list((tmp_path / "own").glob("*.part"))
 

@@ -80,7 +80,7 @@ def made(tmp_path: Path) -> Table:
 
 def test_features_that_were_replaced_are_not_read(made: Table) -> None:
     replaced(made, "lite0", lambda rows: rows[::-1])
-    with pytest.raises(DataError, match=r"lite0\.npy: changed after it was written"):
+    with pytest.raises(RefusedError, match=r"lite0\.npy: changed after it was written"):
         made.array("lite0")
     assert Table(made.path, verify_features=False).array("lite0").shape == (24, 5, 16)
 
