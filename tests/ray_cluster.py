@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+NICENESS = {"RAY_worker_niceness": "0"}
+"""Of Ray's workers, 15 by default: the tests without Ray, which run beside those of a cluster, would come first."""
 
 
 @dataclass
@@ -214,6 +216,7 @@ def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
         "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{folder / 'site'}",
         "OMP_NUM_THREADS": "1",
+        **NICENESS,
         "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_raylet_start_wait_time_s": "120",  # 30 s by default, which a machine with other work may not have
@@ -255,7 +258,7 @@ def run_with_own_ray(script: str, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         environment |= {
             "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{short}/token", "RAY_TMPDIR": short, "TMPDIR": short,
-            "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **NICENESS,
         }  # fmt: skip
         command = [sys.executable, "-c", script, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -69,6 +69,9 @@ def no_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         node = {"NodeID": "node", "Alive": True, "Resources": {"CPU": 2.0}}
         monkeypatch.setenv("RAY_ADDRESS", address)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))  # not one that this machine may have
+        monkeypatch.setattr(
+            "raytrain.cluster.connect.refuse_open_cluster", lambda address: None
+        )  # nobody answers there
         monkeypatch.setattr(ray, "init", refuse)
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
         monkeypatch.setattr(ray, "get_runtime_context", lambda: context)

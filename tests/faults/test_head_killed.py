@@ -15,7 +15,7 @@ from tests.ray_cluster import LocalCluster, start_cluster
 from tests.runs import small_run
 from tests.tables import make_table
 
-EPOCHS = 100  # of a trial that is to be hurt while it trains
+EPOCHS = 50  # of a trial that is to be hurt while it trains
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
 
 
