@@ -103,7 +103,7 @@ from raytrain.evaluation.report import read_evaluations, read_ranks
 from raytrain.errors import RaytrainError
 torch.set_num_threads(1)
 ray.init(address="local", num_cpus=3, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
-for shards in (0, 1, 3, 4):
+for shards in (0, 3, 4):
     try:
         run = sys.argv[1]
         found = evaluate_by_shards(run, "test", None, shards) if shards else evaluate_run(run, "test")
@@ -116,16 +116,14 @@ for shards in (0, 1, 3, 4):
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_ray_gives_the_ranks_of_one_process_with_one_and_three_shards(tmp_path: Path) -> None:
+def test_ray_gives_the_ranks_of_one_process_with_three_shards(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs the extra `ray`")
     table = make_table(tmp_path / "table", items=2800, texts_per_item=3, regions=2, ragged=True)
     config = tiny(table, tmp_path, optim__batch_size=1000, optim__num_epochs=1, method__kind="dive")
     fit(config, open_tables(config))
     assert len(Table(table.path).split("test", allow_test=True)) > 2 * 256  # three batches, so three shards
     printed = run_with_own_ray(SCRIPT, str(config.folder))
-    here, *there, refused = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    assert len(there) == 2
+    here, there, refused = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
     assert "4 shards need as many CPUs; the cluster has 3" in refused["error"]
-    for each in there:
-        assert each == here
+    assert there == here
     assert len(set(np.array(here["ranks"]["t2i"]).tolist())) > 10  # a model that learned something, and not one rank

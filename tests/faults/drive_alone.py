@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raytrain.sweeps.options import SweepOptions
-from tests.faults.drive_sweep import third_explodes
 from tests.sweeps.sweep_driver import drive
 
 TRIALS, EPOCHS = 4, 60
+
+
+def third_explodes(trial: Any) -> dict[str, Any] | None:
+    trial.suggest_float("method.margin", 0.1, 0.3)
+    return {"optim.lr": 1e30} if trial.number == 2 else None
+
 
 if __name__ == "__main__":
     drive(third_explodes, "alone", EPOCHS, SweepOptions(trials=TRIALS, grace_epochs=EPOCHS, rerank_trials=0))
