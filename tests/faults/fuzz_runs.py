@@ -51,6 +51,7 @@ FILES = {
     "ranks": "e/hurt/evaluation/test.ranks.npz",
 }
 """{kind: file that is damaged}."""
+DAMAGED = ("hurt", "search")  # folders; a start that has lost its kind makes a run of a sweep
 HOSTILE: list[bytes] = [
     b"null", b"[]", b"7", b'"text"', b"{}", b"{", b"NaN", b"\xff\xfe\x00", b"\x00", b"[" * 5000, b'{"event": "epoch"}',
     b'{"event": "epcoh", "time": 1}', b'{"event": ["epoch"], "time": 1}', b'{"event": "epoch", "time": NaN}',
@@ -145,7 +146,7 @@ def read_all(storage: Path) -> tuple[Any, list[Problem]]:
         assert isinstance(run.val | {"epochs": run.epochs, "seed": run.seed}, dict)
     temperature_map(storage / "e" / "hurt", skipped)
     return [
-        (run.name, run.val, run.status, run.usage, run.evaluations) for run in runs if run.folder.name != "hurt"
+        (run.name, run.val, run.status, run.usage, run.evaluations) for run in runs if run.folder.name not in DAMAGED
     ], skipped
 
 
@@ -156,7 +157,7 @@ def read_all_sweeps(storage: Path) -> tuple[Any, list[Problem]]:
     sweep_costs(journals)
     for sweep in sweeps_of(read_journals(storage, None, skipped), skipped).values():
         importances(sweep.trials, sweep.space)
-    return [cost for cost in run_costs(journals) if cost["run"] != "hurt"], skipped
+    return [cost for cost in run_costs(journals) if cost["run"] not in DAMAGED], skipped
 
 
 def leaderboard(storage: Path, out: Path) -> tuple[Any, list[Any]]:
