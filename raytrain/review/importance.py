@@ -16,8 +16,7 @@ from raytrain.tracking.sweep_record import NAME, SearchIdentity
 LEAST_TRIALS = 8
 TOP_SHARE = 0.25
 """Share of the trials, the best ones, whose settings are compared with those of all trials."""
-
-
+_NO_DISTRIBUTION = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 FIX = "It is left out of the importances of the sweep's fields."
 
 
@@ -54,21 +53,30 @@ def outside(trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> li
 
 
 def _distributions(space: Mapping[str, Any]) -> dict[str, Any]:
-    """{field: distribution}, without those that are none."""
-    from optuna.distributions import json_to_distribution
+    """{field: distribution}, without those that are none. Choices that are lists stand as their JSON."""
+    from optuna.distributions import CategoricalDistribution, json_to_distribution
 
     distributions = {}
     for name, value in space.items():
-        with contextlib.suppress(AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            distributions[name] = json_to_distribution(json.dumps(value))
+        with contextlib.suppress(*_NO_DISTRIBUTION), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about choices that are lists
+            distribution = json_to_distribution(json.dumps(value))
+            if isinstance(distribution, CategoricalDistribution):
+                distribution = CategoricalDistribution([_hashable(choice) for choice in distribution.choices])
+            hash(distribution)  # the evaluator groups trials by it
+            distributions[name] = distribution
     return distributions
+
+
+def _hashable(choice: Any) -> Any:
+    return json.dumps(choice) if isinstance(choice, list | dict) else choice
 
 
 def _frozen(trial: Mapping[str, Any], distributions: Mapping[str, Any]) -> Any:
     """The trial as Optuna has it; None where its params lie outside the distributions."""
     import optuna
 
-    params = {name: value for name, value in trial["params"].items() if name in distributions}
+    params = {name: _hashable(value) for name, value in trial["params"].items() if name in distributions}
     within = {name: distributions[name] for name in params}
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Disks that are full: a clear error, the last good state, and going on afterwards."""
+"""Disks that are full, without inodes, or read-only: a clear error, the last good state, and going on afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,20 +34,24 @@ from tests.tables import make_table
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """An empty file system of 2 MB."""
-    place = tmp_path / "disk"
+@contextlib.contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """An empty file system in the memory, with these options of `mount`."""
     place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True
-    )
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
     try:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of 2 MB."""
+    with mounted(tmp_path / "disk", "size=2m") as place:
+        yield place
 
 
 def fill(place: Path) -> Path:
@@ -155,7 +159,26 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_one(tmp_path: Path, limi
     checkpoint.load(first)
 
 
-def test_training_goes_on_from_the_last_checkpoint_once_there_is_room(disk: Path, tmp_path: Path) -> None:
+def use_up_inodes(place: Path) -> Path:
+    """A folder of as many empty files as the file system takes."""
+    ballast = place / "ballast"
+    ballast.mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(10_000):
+            (ballast / str(number)).touch()
+    assert shutil.disk_usage(place).free > 0
+    return ballast
+
+
+@pytest.mark.parametrize(("options", "use_up"), [("size=2m", fill), ("size=20m,nr_inodes=60", use_up_inodes)])
+def test_training_goes_on_from_the_last_checkpoint_once_there_is_room(
+    options: str, use_up: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "disk", options) as disk:
+        goes_on_once_there_is_room(disk, use_up, tmp_path)
+
+
+def goes_on_once_there_is_room(disk: Path, use_up: Callable[[Path], Path], tmp_path: Path) -> None:
     config = override(small_run(tmp_path), {"name": "run"})
     fit(config, open_tables(config))
     whole = checkpoint.latest(config.folder)
@@ -164,14 +187,15 @@ def test_training_goes_on_from_the_last_checkpoint_once_there_is_room(disk: Path
     ballast = []
 
     def report(metrics: dict[str, float], folder: Path | None) -> None:
-        ballast.append(fill(disk))
+        if not ballast:
+            ballast.append(use_up(disk))
 
     with pytest.raises(DiskFullError) as caught:
         fit(full, open_tables(full), report)
     assert caught.value.exit_code == 75
     assert str(full.folder) in str(caught.value)
     assert [path.name for path in checkpoint.complete(full.folder)] == [min(p.name for p in full.folder.glob("ch*"))]
-    ballast[0].unlink()
+    shutil.rmtree(ballast[0]) if ballast[0].is_dir() else ballast[0].unlink()
     train(full)
     ended = checkpoint.latest(full.folder)
     assert ended is not None
@@ -179,7 +203,40 @@ def test_training_goes_on_from_the_last_checkpoint_once_there_is_room(disk: Path
     events = Journal(full.folder).read()
     assert [event["epoch"] for event in events if event["event"] == "epoch"] == [1, 2, 3]
     assert events[-1]["status"] == "finished"
-    shutil.rmtree(full.folder)
+
+
+READ_ONLY: dict[str, tuple[list[str], int]] = {
+    "train": (["train", "{recipe}", "name=second", "--tracking", "none"], 1),
+    "sweep": (["sweep", "dvse", "--recipe", "{recipe}", "--trials", "1", "--tracking", "none"], 1),
+    "evaluate": (["evaluate", "{run}"], 1),
+    "rerank": (["rerank", "{run}"], 1),
+    "leaderboard": (["leaderboard", "--storage", "{storage}"], 1),
+    "leaderboard elsewhere": (["leaderboard", "--storage", "{storage}", "--out", "{elsewhere}"], 0),
+    "cost": (["cost", "--storage", "{storage}"], 0),
+    "track sync": (["track", "sync", "--storage", "{storage}", "--experiment", "small"], 1),
+    "track sync elsewhere": (
+        ["track", "sync", "--storage", "{storage}", "--experiment", "small", "--uri", "sqlite:///{elsewhere}.db"], 0,
+    ),
+}  # fmt: skip
+"""{name: (command, exit code)} on a storage that cannot be written to."""
+
+
+def test_verbs_that_read_work_on_a_read_only_storage_and_the_others_name_it(
+    disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], no_cluster: None
+) -> None:
+    make_table(tmp_path / "table", items=64)
+    config = override(small_run(tmp_path, 1, batch_size=64), {"name": "run", "storage": str(disk / "runs")})
+    (tmp_path / "recipe.yaml").write_text(to_yaml(config))
+    fit(config, open_tables(config))
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    places = {"recipe": tmp_path / "recipe.yaml", "run": config.folder, "storage": disk / "runs"}
+    ended = {}
+    for name, (command, _) in READ_ONLY.items():
+        code = main([word.format_map(places | {"elsewhere": tmp_path / "out"}) for word in command])
+        message = capsys.readouterr().err.lower()
+        named = str(disk) in message and ("read-only" in message or "cannot be written" in message)
+        ended[name] = code if code == 0 or named else message
+    assert ended == {name: code for name, (_, code) in READ_ONLY.items()}
 
 
 @pytest.mark.cluster

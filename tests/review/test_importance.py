@@ -13,7 +13,8 @@ pytest.importorskip("optuna", reason="importances are Optuna's")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 
-from raytrain.review.importance import importances, read_space
+from raytrain.errors import Problem
+from raytrain.review.importance import importances, outside, read_space
 from tests.review.made_runs import write_space
 
 DISTRIBUTIONS = {
@@ -51,6 +52,29 @@ def test_each_method_is_decided_by_its_own_field() -> None:
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
         assert max(shares.values()) > 0.6
+
+
+def test_choices_may_be_lists_and_a_distribution_that_cannot_be_compared_is_left_out(tmp_path: Path) -> None:
+    space = {
+        "optim.decay_epochs": {"name": "CategoricalDistribution", "attributes": {"choices": [[1], [1, 2]]}},
+        "optim.lr": {
+            "name": "FloatDistribution", "attributes": {"low": 1e-4, "high": 1e-2, "log": [], "step": None}
+        },
+    }  # fmt: skip
+    tried = [
+        {
+            "number": at,
+            "params": {"optim.decay_epochs": [[1], [1, 2]][at % 2], "optim.lr": 1e-3},
+            "value": at % 2 + at / 99,
+        }
+        for at in range(20)
+    ]
+    assert importances(tried, space) == {"": {"optim.decay_epochs": 1.0}}
+    assert outside([*tried, {"number": 99, "params": {"optim.decay_epochs": [3]}}], space) == [99]
+    skipped: list[Problem] = []
+    write_space(tmp_path, space)
+    assert list(read_space(tmp_path, skipped)) == ["optim.decay_epochs"]
+    assert [problem.what.partition(":")[0] for problem in skipped] == ["optim.lr"]
 
 
 def test_too_few_trials_have_no_importance() -> None:
