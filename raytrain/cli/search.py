@@ -17,9 +17,9 @@ _QUERY = "Query"
 @verb(
     app,
     "search",
-    'raytrain search runs/emoji/RUN "a red shoe"',
+    'raytrain search runs/emoji/RUN "a red shoe" --html page.html',
     "raytrain search runs/emoji/RUN --image photo.jpg --to texts",
-    'raytrain search runs/products/RUN "in blue" --image shoe.jpg --html found.html',
+    'raytrain search runs/products/RUN "in blue" --image shoe.jpg',
     panel="Use",
 )
 def run_search(
