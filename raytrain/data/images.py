@@ -25,30 +25,39 @@ _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 warnings.filterwarnings(
     "ignore", "Image size .* pixels. exceeds limit"
 )  # Pillow's, before our own, lower limit refuses
-_FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
+FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
-def decode(source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
-    """The image in RGB, turned upright, transparent parts on white, 16-bit values divided by 256.
+def decode(
+    source: str | os.PathLike[str] | bytes, name: str = "", max_pixels: int = MAX_PIXELS, fix: str = FIX
+) -> Image:
+    """The image as in `upright_rgb`.
 
     Args:
         source: an image file, or its bytes; the content decides the format, not the name.
         name: how errors name the bytes.
         max_pixels: largest width times height; larger images are refused before any pixel is decoded.
+        fix: what to do about an image that is refused, in a sentence.
 
     Raises:
         DataError: the image is missing, of another format, too large or truncated.
     """
-    from PIL import Image, ImageOps
-
-    with _open_checked(source, name, max_pixels) as image:
+    with _open_checked(source, name, max_pixels, fix) as image:
         image.load()
-        upright = ImageOps.exif_transpose(_in_8_bits(image))
-        if upright.has_transparency_data:
-            rgba = upright.convert("RGBA")
-            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-            return Image.alpha_composite(white, rgba).convert("RGB")
-        return upright.convert("RGB")
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image) -> Image:
+    """The image in RGB, turned upright, transparent parts on white, 16-bit values divided by 256."""
+    from PIL import Image as pillow
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(_in_8_bits(image))
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        white = pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return pillow.alpha_composite(white, rgba).convert("RGB")
+    return upright.convert("RGB")
 
 
 def _in_8_bits(image: Image) -> Image:
@@ -83,7 +92,9 @@ def check_header(image: str | os.PathLike[str] | bytes, name: str = "", max_pixe
 
 
 @contextmanager
-def _open_checked(source: str | os.PathLike[str] | bytes, name: str, max_pixels: int) -> Iterator[Image]:
+def _open_checked(
+    source: str | os.PathLike[str] | bytes, name: str, max_pixels: int, fix: str = FIX
+) -> Iterator[Image]:
     """Opens an image of an allowed format and size; any error of the decoder inside becomes a DataError."""
     file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
     name = file if isinstance(file, str) else name
@@ -98,18 +109,18 @@ def _open_checked(source: str | os.PathLike[str] | bytes, name: str, max_pixels:
         ):
             width, height = image.size
             if width * height > max_pixels:
-                raise DataError(Problem(name, None, f"{width} x {height} pixels, at most {max_pixels:,} allowed", _FIX))
+                raise DataError(Problem(name, None, f"{width} x {height} pixels, at most {max_pixels:,} allowed", fix))
             yield image
     except FileNotFoundError:
-        raise DataError(Problem(name, None, "not found", _FIX)) from None
+        raise DataError(Problem(name, None, "not found", fix)) from None
     except Image.DecompressionBombError:  # Pillow's own limit, which comes first for very large images
-        raise DataError(Problem(name, None, f"far too many pixels, at most {max_pixels:,} allowed", _FIX)) from None
+        raise DataError(Problem(name, None, f"far too many pixels, at most {max_pixels:,} allowed", fix)) from None
     except UnidentifiedImageError:
-        raise DataError(Problem(name, None, f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", _FIX)) from None
+        raise DataError(Problem(name, None, f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image", fix)) from None
     except DataError:
         raise
     except Exception as error:  # decoders raise errors of many types: OSError, SyntaxError, struct.error, ...
-        raise DataError(Problem(name, None, f"truncated or broken image: {error}", _FIX)) from None
+        raise DataError(Problem(name, None, f"truncated or broken image: {error}", fix)) from None
 
 
 def target_pad(image: Image, ratio: float) -> Image:

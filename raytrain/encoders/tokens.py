@@ -40,17 +40,26 @@ def load_text_model(path: str) -> tuple[nn.Module, Any]:
     Raises:
         UsageError: a path that does not exist, or has no safetensors weights.
     """
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     resolved = resolve(path)
     with transformers_errors(resolved):
         model = AutoModel.from_pretrained(resolved, use_safetensors=True, trust_remote_code=False)
+    tower: nn.Module = getattr(model, "text_model", model)
+    return tower, load_tokenizer(path)
+
+
+def load_tokenizer(path: str) -> Any:
+    """The tokenizer of a text model, as `load_text_model` takes and refuses it."""
+    from transformers import AutoTokenizer
+
+    resolved = resolve(path)
+    with transformers_errors(resolved):
         tokenizer = AutoTokenizer.from_pretrained(resolved, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         # GPT-like tokenizers have none; masked positions may hold any token
         tokenizer.pad_token = tokenizer.eos_token
-    tower: nn.Module = getattr(model, "text_model", model)
-    return tower, tokenizer
+    return tokenizer
 
 
 class TokenStates:

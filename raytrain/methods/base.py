@@ -118,6 +118,22 @@ class Method(nn.Module):
         """Embeddings of queries and of gallery items -> (Q, G) scores, larger is closer."""
         raise NotImplementedError
 
+    def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
+        """Embeddings of gallery items and of other gallery items -> (N, G) scores, larger is closer.
+
+        Raises:
+            UsageError: the method has no such score.
+        """
+        return self.similarity(items, others)
+
+    def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
+        """(Q, G, 2) int64: which embedding of the query and which of the item are the closest pair, from 0 on.
+
+        -1 stands for the only embedding of a side. None where a score is no maximum over embeddings, nor a soft one.
+        The query may be gallery items too.
+        """
+        return None
+
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """{"loss": () of the global batch, name: () each of its parts without gradient}; the same on every rank."""
         raise NotImplementedError

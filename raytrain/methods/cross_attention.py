@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from raytrain.config import EncoderConfig, SCANConfig, SGRAFConfig
 from raytrain.encoders.regions import LocalRegions
+from raytrain.errors import UsageError
 from raytrain.methods.base import Batch, Inputs
 from raytrain.methods.branches import word_encoder
 from raytrain.methods.triplet import TripletMethod
@@ -44,6 +45,9 @@ class CrossAttention(TripletMethod):
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, R, D), L2-normalised."""
         return self.image(batch["regions"], batch["region_mask"])  # type: ignore[no-any-return]
+
+    def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
+        raise UsageError(f"{type(self).__name__} compares words with regions; it has no score of images with images")
 
     def in_blocks(
         self, compare: Callable[[Tensor, Tensor], tuple[Tensor, ...]], query: Tensor, gallery: Tensor

@@ -61,6 +61,12 @@ class DivE(Method):
         scale, shift = cast(Tensor, self.match_scale), cast(Tensor, self.match_shift)
         return similarity.match_probability(query, gallery, scale, shift)
 
+    def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
+        """(Q, K, D), (G, K, D) -> (Q, G, 2) closest elements; None at K = 1 and of match_probability, a mean."""
+        if self.config.views == 1 or self.config.similarity == "match_probability":
+            return None
+        return similarity.closest_elements(query, gallery)
+
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity.
 

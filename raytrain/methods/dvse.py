@@ -42,6 +42,17 @@ class DVSE(Method):
         """(Q, D), (G, K, D) -> (Q, G)."""
         return self._pool(similarity.view_similarity(query, gallery))
 
+    def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
+        """(N, K, D), (G, K, D) -> (N, G): each view of an item asks like a caption; the mean over its views."""
+        by_view = self.similarity(items.flatten(0, 1), others)
+        return by_view.view(*items.shape[:2], len(others)).mean(1)
+
+    def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
+        """(Q, D) or (Q, K, D), (G, K, D) -> (Q, G, 2) closest views; None at K = 1 and of mean and learned scores."""
+        if self.config.views == 1 or self.config.score not in ("max", "log_mean_exp"):
+            return None
+        return similarity.closest_elements(query if query.ndim == 3 else query[:, None], gallery)
+
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is L_vaw + lambda_o L_orth [+ the fused triplet]."""
         config, context = self.config, context or StepContext()

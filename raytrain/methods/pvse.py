@@ -40,6 +40,10 @@ class PVSE(Method):
         """(Q, K, D), (G, K, D) -> (Q, G)."""
         return similarity.max_similarity(query, gallery)
 
+    def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
+        """(Q, K, D), (G, K, D) -> (Q, G, 2) the pair that counts; None at K = 1."""
+        return None if self.config.views == 1 else similarity.closest_elements(query, gallery)
+
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity."""
         config, context = self.config, context or StepContext()

@@ -48,6 +48,12 @@ class TrainedBackbone(Method):
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         return self.method.similarity(query, gallery)
 
+    def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
+        return self.method.item_similarity(items, others)
+
+    def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
+        return self.method.matched_views(query, gallery)
+
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = self.method(self._with_regions(batch), context)
         return losses

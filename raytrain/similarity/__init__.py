@@ -1,5 +1,6 @@
 """Similarities between queries and gallery items, as pure functions of embeddings."""
 
+from raytrain.similarity.closest import closest_elements
 from raytrain.similarity.functions import (
     EPS,
     attention,
@@ -25,6 +26,7 @@ __all__ = [
     "attention",
     "chamfer",
     "closed_form_sampled_distance",
+    "closest_elements",
     "cosine",
     "cross_attention",
     "element_cosines",

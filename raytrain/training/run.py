@@ -135,7 +135,7 @@ def process_group() -> Iterator[None]:
 
 
 def load_run(
-    folder: Path, table: Table | None = None, verify_features: bool = True
+    folder: Path, table: Table | None = None, verify_features: bool = True, device: torch.device | None = None
 ) -> tuple[Method, Feed, checkpoint.Checkpoint]:
     """A run's best checkpoint: its model in evaluation mode, readers over its table, and the checkpoint itself.
 
@@ -143,13 +143,14 @@ def load_run(
         folder: of the run, or of one of its checkpoints.
         table: to read instead of the run's own.
         verify_features: as in Table, of the run's own.
+        device: for the model and its batches; None takes this process's own.
 
     Raises:
         UsageError: the folder holds no finished checkpoint.
         DataError: the checkpoint is damaged, or that of the run's best epoch is; another one would be other numbers.
     """
     saved = checkpoint.load(checkpoint_of(folder))
-    device = default_device()
+    device = device or default_device()
     table = table or Table(saved.config.data.table, verify_features=verify_features)
     feed = open_feed(saved.config, table, saved.vocabulary, device)
     model = build_method(saved.config, feed)

@@ -120,8 +120,8 @@ VERBS = [
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
         "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep", "evaluate",
-        "rerank", "leaderboard", "cost", "track sync", "show", "recipes", "spaces", "methods", "sources", "submit",
-        "doctor",
+        "rerank", "leaderboard", "cost", "track sync", "search", "show", "recipes", "spaces", "methods", "sources",
+        "submit", "doctor",
     ]  # fmt: skip
 
 

@@ -1,0 +1,86 @@
+"""The verb that uses a finished run: search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import typer
+
+from raytrain.cli.terminal import print_columns
+from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, option, verb
+
+app = typer.Typer()
+_QUERY = "Query"
+
+
+@verb(
+    app,
+    "search",
+    'raytrain search runs/emoji/RUN "a red shoe" --html page.html',
+    "raytrain search runs/emoji/RUN --image photo.jpg --to texts",
+    'raytrain search runs/products/RUN "in blue" --image shoe.jpg',
+    panel="Use",
+)
+def run_search(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="what to look for")] = None,
+    *,
+    image: Annotated[
+        str | None,
+        option("--image", _QUERY, "image to search by; with a text that changes it, in composed runs", metavar="FILE"),
+    ] = None,
+    item: Annotated[
+        str | None, option("--item", _QUERY, "image of the table to search by, by its id", metavar="ID")
+    ] = None,
+    to: Annotated[Literal["images", "texts"], option("--to", _QUERY, "what is searched")] = "images",
+    rerank: Annotated[
+        bool, option("--rerank", _QUERY, "re-rank over a bank of training queries, as `raytrain rerank --bank` chose")
+    ] = False,
+    table: Annotated[
+        str | None,
+        option("--table", DATA, "table to search; default the run's own, or where that was moved", metavar="FOLDER"),
+    ] = None,
+    split: Annotated[
+        str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
+    ] = None,
+    device: Annotated[
+        str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
+    ] = None,
+    k: Annotated[int, option("-k", OUTPUT, "number of results")] = 10,
+    html: Annotated[
+        str | None, option("--html", OUTPUT, "also write a page with thumbnails, one file", metavar="FILE")
+    ] = None,
+) -> dict[str, Any]:
+    """Search the images or texts of a table by a text, an image, or both."""
+    from raytrain.retrieval.search import search_run
+
+    answer = search_run(
+        folder, text, image, item, table=table, of=to, split=split, k=k, rerank=rerank, device=device, html=html
+    )
+    _print_answer(answer)
+    return answer
+
+
+def _print_answer(answer: Mapping[str, Any]) -> None:
+    from raytrain.retrieval.view_text import view_text
+
+    header = ("rank", "score", "view", "id", "caption" if answer["of"] == "texts" else "file")
+    rows = [
+        (
+            str(result["rank"]),
+            f"{result['score']:.4f}",
+            view_text(result["query_view"], result["item_view"]),
+            result["id"],
+            " ".join(result["text"].split()) if answer["of"] == "texts" else result["path"] or "",
+        )
+        for result in answer["results"]
+    ]
+    shown = [number for number in range(5) if number != 2 or any(row[2] for row in rows)]  # no empty column of views
+    print_columns([[row[number] for number in shown] for row in (header, *rows)])
+    reranked = ", re-ranked (inductive)" if answer["reranked"] else ""
+    print(f"{len(rows)} of {answer['gallery']:,} {answer['of']} of {answer['table']}{reranked}")
+    for note in answer["notes"]:
+        print(f"  {note}")
+    if answer["html"]:
+        print(f"  {answer['html']}")

@@ -1,0 +1,391 @@
+"""A trained model that people search with: raw texts and images in, embeddings, scores and ranked hits out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from raytrain.data.load.batches import read_ahead
+from raytrain.data.load.readers import Batch
+from raytrain.data.table import Table
+from raytrain.errors import UsageError, did_you_mean
+from raytrain.methods.base import Method
+from raytrain.retrieval.between_items import BetweenItems
+from raytrain.retrieval.gallery import Gallery, Kind, gallery_of, gallery_of_table, rows_of
+from raytrain.retrieval.images import ImageInput, Picture, open_picture
+from raytrain.retrieval.query_banks import QueryBanks
+from raytrain.retrieval.table_rows import TableRows
+from raytrain.retrieval.texts import TextInput, check_text
+from raytrain.retrieval.top_k import top_k
+from raytrain.scoring.embed import encode_batches, score
+
+if TYPE_CHECKING:
+    from raytrain.evaluation.reranking.query_bank import BankNormaliser
+
+RAW_AT_ONCE = 64
+SCORES_AT_ONCE = 2**24
+"""Scores of queries against a gallery that are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image of the gallery's table (of the run's own, where a gallery has none), as a query.
+
+    Args:
+        id: as the table names it.
+    """
+
+    id: str
+
+
+Asked = Union[Picture, Item]  # noqa: UP007 - Picture is a forward reference where Pillow is not installed
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An entry of a gallery in the answer to a query.
+
+    Args:
+        rank: from 1 on.
+        score: the method's own similarity, or what re-ranking made of it; larger is closer.
+        position: in the gallery.
+        id, text, file, split: as in Gallery.
+        query_view, item_view: which embedding of the query and of the entry are the closest pair, from 0 on; None where
+            a side has one embedding alone, or the method's score is no maximum over embeddings, nor a soft one.
+    """
+
+    rank: int
+    score: float
+    position: int
+    id: str
+    text: str
+    file: str
+    split: str
+    query_view: int | None = None
+    item_view: int | None = None
+
+
+class Retriever:
+    """A trained model with all it takes to embed raw texts and images. `raytrain.load` makes one.
+
+    Embeddings are float32, on the device of the model; scores are computed in float32 or wider, as an evaluation does.
+
+    Args:
+        model: in evaluation mode, on its device.
+        texts, images: prepare raw texts and images for it.
+        composed: whether its queries are an image with a text that changes it.
+        device: of the model.
+        memory_mib: MiB that comparing embeddings may hold beside scores.
+        home: readers of the table that it was trained on; None where there is none.
+        rows_of_other: makes readers of another table; None where there is no home.
+        banks: of inductive re-ranking; None where nobody can have searched settings.
+    """
+
+    def __init__(
+        self,
+        model: Method,
+        texts: TextInput,
+        images: ImageInput,
+        *,
+        composed: bool,
+        device: torch.device,
+        memory_mib: float,
+        home: TableRows | None = None,
+        rows_of_other: Callable[[Table], TableRows] | None = None,
+        banks: QueryBanks | None = None,
+    ) -> None:
+        self.model, self.texts, self.images, self.composed = model, texts, images, composed
+        self.device, self.memory_mib = device, memory_mib
+        self.home, self.rows_of_other, self.banks = home, rows_of_other, banks
+        self._own: Gallery | None = None
+        self._others: dict[Path, TableRows] = {}
+        self._normalisers: dict[int, tuple[Gallery, Method, BankNormaliser | None]] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the backbones that were loaded so far."""
+        return [*self.texts.notes, *self.images.notes]
+
+    def encode_text(self, texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
+        """(N, ...) embeddings of texts.
+
+        Raises:
+            UsageError: the run's queries are composed, or its token states are of no text model that is here.
+        """
+        if self.composed:
+            raise UsageError("this run answers an image with a text that changes it; a text alone is no query of it")
+        return self._embed(self.model.encode_query, self.texts.read, _listed(texts, str, "texts"), batch_size)
+
+    def encode_image(self, images: Sequence[Picture], batch_size: int = RAW_AT_ONCE) -> Tensor:
+        """(N, ...) embeddings of images, as gallery items.
+
+        Args:
+            images: files, bytes of files, or images of Pillow.
+
+        Raises:
+            DataError: an image is missing, broken, too large, or of another format.
+            UsageError: the run's image features are of no backbone that is here.
+        """
+        return self._embed(self.model.encode_gallery, self._regions, _listed(images, None, "images"), batch_size)
+
+    def encode_composed(self, images: Sequence[Picture], texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
+        """(N, ...) embeddings of composed queries: each image with the text that changes it.
+
+        Raises:
+            DataError, UsageError: as `encode_image` and `encode_text`; or the run's queries are not composed.
+        """
+        images, texts = _listed(images, None, "images"), _listed(texts, str, "texts")
+        return self._compose([(self._regions, image) for image in images], texts, batch_size)
+
+    def similarity(self, queries: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, G) scores of embedded queries (texts or composed) against embedded images, float32, on the CPU."""
+        return score(self.model, queries, gallery, self.memory_mib)
+
+    def gallery(self, table: Table | str | os.PathLike[str] | None = None, of: Kind = "images",
+                split: str | None = None) -> Gallery:  # fmt: skip
+        """The images or the captions of a table, embedded.
+
+        Args:
+            table: default the one that the run was trained on.
+            of: which.
+            split: of the table; default all of them. No score of a query with what answers it is computed.
+
+        Raises:
+            RefusedError: rows of test are among them while something trains in this process.
+            UsageError: no such split, nothing to embed, or features that this model does not read.
+        """
+        rows = self._rows_of(table)
+        chosen = rows_of(rows.table, of, split, rows.missing)
+        if of == "texts":
+            embedded = self._embed_rows(self.model.encode_query, rows.texts, chosen, rows.texts_at_once)
+        else:
+            embedded = self._embed_rows(self.model.encode_gallery, rows.regions, chosen, rows.images_at_once)
+        left_out = len(rows_of(rows.table, of, split)) - len(chosen)
+        return gallery_of_table(rows.table, of, chosen, embedded, left_out)
+
+    def gallery_of_texts(self, texts: Sequence[str]) -> Gallery:
+        """A gallery of any texts."""
+        return gallery_of("texts", list(texts), self.encode_text(texts))
+
+    def gallery_of_images(self, images: Sequence[Picture]) -> Gallery:
+        """A gallery of any images; the id of a file is its path, that of another image its place."""
+        names = [os.fspath(x) if isinstance(x, (str, os.PathLike)) else str(n) for n, x in enumerate(images)]
+        return gallery_of("images", names, self.encode_image(images))
+
+    def search(
+        self,
+        text: str | None = None,
+        k: int = 10,
+        *,
+        image: Asked | None = None,
+        gallery: Gallery | None = None,
+        rerank: bool = False,
+    ) -> list[Hit]:
+        """The k entries of a gallery that are closest to a text, to an image, or to an image as a text changes it.
+
+        Args:
+            text, image: the query, at least one of them.
+            k: number of hits.
+            gallery: default the images of the table that the run was trained on, embedded at the first search.
+            rerank: inductive Fast Re-ranking, with what `raytrain rerank --bank` chose.
+
+        Raises:
+            UsageError: a query that the run does not answer, or nothing to re-rank with.
+            DataError, RefusedError: as `encode_image` and `gallery`.
+        """
+        return self.search_many(
+            None if text is None else [text],
+            k,
+            images=None if image is None else [image],
+            gallery=gallery,
+            rerank=rerank,
+        )[0]
+
+    @torch.no_grad()
+    def search_many(
+        self,
+        texts: Sequence[str] | None = None,
+        k: int = 10,
+        *,
+        images: Sequence[Asked] | None = None,
+        gallery: Gallery | None = None,
+        rerank: bool = False,
+    ) -> list[list[Hit]]:
+        """As `search`, for many queries of one kind; the n-th text belongs to the n-th image."""
+        if k < 1:
+            raise UsageError(f"k is {k}; give a number of hits, at least 1")
+        for text in texts or ():
+            check_text(text)
+        gallery = gallery or self._own_gallery()
+        queries = self._embed_queries(texts, images, gallery)
+        model, normalise = self._scorer(texts, images, gallery, rerank)
+        excluded = self._positions_of(images or (), gallery)
+        hits: list[list[Hit]] = []
+        at_once = max(1, SCORES_AT_ONCE // max(len(gallery), 1))
+        for start in range(0, len(queries), at_once):
+            part = queries[start : start + at_once]
+            if gallery.of == "texts":
+                scores = score(model, gallery.embeddings, part, self.memory_mib).T
+            else:
+                scores = score(model, part, gallery.embeddings, self.memory_mib)
+            scores = scores if normalise is None else normalise(scores)
+            for row, position in excluded.items():
+                if start <= row < start + len(part):
+                    scores[row - start, position] = -torch.inf
+            for query, row_scores, places in zip(part, scores, top_k(scores, k), strict=True):
+                hits.append(self._hits(model, query, row_scores, places, gallery))
+        return hits
+
+    def _hits(self, model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery) -> list[Hit]:
+        entries = gallery.embeddings[places.to(gallery.embeddings.device)]
+        views: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
+        if gallery.of == "images":
+            matched = model.matched_views(query[None], entries)
+            pairs = None if matched is None else matched[0]
+        else:
+            matched = model.matched_views(entries, query[None])
+            pairs = None if matched is None else matched[:, 0].flip(-1)
+        if pairs is not None:
+            views = [tuple(None if view < 0 else view for view in pair) for pair in pairs.tolist()]  # type: ignore[misc]
+        return [
+            Hit(rank, float(scores[place]), place, gallery.ids[place], gallery.texts[place], gallery.files[place],
+                gallery.splits[place], *pair)
+            for rank, (place, pair) in enumerate(zip(places.tolist(), views, strict=True), start=1)
+        ]  # fmt: skip
+
+    def _scorer(
+        self, texts: Sequence[str] | None, images: Sequence[Asked] | None, gallery: Gallery, rerank: bool
+    ) -> tuple[Method, BankNormaliser | None]:
+        """What scores the queries, and what re-ranks the scores."""
+        if texts is None and gallery.of == "images":
+            if rerank:
+                raise UsageError("re-ranking is of texts with images; images are ranked by an image as they are")
+            return BetweenItems(self.model), None
+        if not rerank:
+            return self.model, None
+        if self.composed or self.banks is None:
+            raise UsageError("re-ranking is of images and captions; this model has no bank of training queries for it")
+        if id(gallery) not in self._normalisers:
+            temperatures = self.banks.temperatures()
+            model = self.banks.pooled(temperatures)
+            # the gallery is kept, so that its id stays its own
+            self._normalisers[id(gallery)] = gallery, model, self.banks.normaliser(model, temperatures, gallery)
+        return self._normalisers[id(gallery)][1:]
+
+    def reranks(self, gallery: Gallery) -> bool:
+        """Whether re-ranking changes the scores of a gallery: the search for settings may have found no gain."""
+        return self._scorer([""], None, gallery, True)[1] is not None
+
+    def _embed_queries(self, texts: Sequence[str] | None, images: Sequence[Asked] | None, gallery: Gallery) -> Tensor:
+        if texts is not None and images is not None:
+            if len(texts) != len(images):
+                raise UsageError(f"{len(texts)} texts and {len(images)} images; a composed query is one of each")
+            if gallery.of == "texts":
+                raise UsageError("an image with a text that changes it is answered by images, not by texts")
+            return self._compose([self._asked(image, gallery) for image in images], texts, RAW_AT_ONCE)
+        if texts is not None:
+            if gallery.of == "texts":
+                raise UsageError("texts are searched by an image; a text is answered by images")
+            return self.encode_text(texts)
+        if images is None:
+            raise UsageError("nothing to search by: give a text, an image, or both")
+        asked = [self._asked(image, gallery) for image in images]
+        return self._embed(self.model.encode_gallery, _each, asked, RAW_AT_ONCE)
+
+    def _compose(self, asked: Sequence[tuple[Callable[..., Batch], object]], texts: Sequence[str], size: int) -> Tensor:
+        """(N, ...) embeddings of composed queries, from what reads each of their images."""
+        if not self.composed:
+            raise UsageError("this run answers texts or images; an image with a text needs a run of composed retrieval")
+        if len(asked) != len(texts):
+            raise UsageError(f"{len(texts)} texts and {len(asked)} images; a composed query is one of each")
+
+        def read(pairs: Sequence[tuple[tuple[Callable[..., Batch], object], str]]) -> Batch:
+            reference = _each([image for image, _ in pairs])
+            renamed = {"reference": reference["regions"], "reference_mask": reference["region_mask"]}
+            return {**renamed, **self.texts.read([text for _, text in pairs])}
+
+        return self._embed(self.model.encode_query, read, list(zip(asked, texts, strict=True)), size)
+
+    def _asked(self, image: Asked, gallery: Gallery) -> tuple[Callable[..., Batch], object]:
+        """What reads an image of a query, and what it reads."""
+        if not isinstance(image, Item):
+            return self._regions, image
+        rows = self._rows_of(gallery.table)
+        return rows.regions_of, _row_of(rows.table, image.id)
+
+    def _positions_of(self, images: Sequence[Asked], gallery: Gallery) -> Mapping[int, int]:
+        """{query: position in the gallery of the item that asks}, which is no answer to itself."""
+        if gallery.of == "texts" or gallery.table is None:
+            return {}
+        place = {row: position for position, row in enumerate(gallery.rows.tolist())}
+        rows = {n: _row_of(gallery.table, image.id) for n, image in enumerate(images) if isinstance(image, Item)}
+        return {n: place[row] for n, row in rows.items() if row in place}
+
+    def _own_gallery(self) -> Gallery:
+        if self._own is None:
+            self._own = self.gallery()
+        return self._own
+
+    def _rows_of(self, table: Table | str | os.PathLike[str] | None) -> TableRows:
+        if self.home is None or self.rows_of_other is None:
+            raise UsageError("this model came without a table; give a gallery of texts or images")
+        if table is None:
+            return self.home
+        table = table if isinstance(table, Table) else Table(table)
+        if table.path == self.home.table.path:
+            return self.home
+        if table.path not in self._others:
+            self._others[table.path] = self.rows_of_other(table)
+        return self._others[table.path]
+
+    def _regions(self, images: Sequence[Picture]) -> Batch:
+        return self.images.read([open_picture(image) for image in images])
+
+    @torch.no_grad()
+    def _embed(self, encode: Callable[[Batch], Tensor], read: Callable[..., Batch], raw: Sequence[object],
+               size: int) -> Tensor:  # fmt: skip
+        if not raw:
+            raise UsageError("nothing to embed: the list is empty")
+        return encode_batches(encode, (read(raw[n : n + size]) for n in range(0, len(raw), size)), self.device)
+
+    @torch.no_grad()
+    def _embed_rows(
+        self, encode: Callable[[Batch], Tensor], read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int
+    ) -> Tensor:
+        batches = read_ahead(lambda start: read(rows[start : start + size]), range(0, len(rows), size))
+        return encode_batches(encode, batches, self.device)
+
+
+def _each(asked: Sequence[tuple[Callable[..., Batch], object]]) -> Batch:
+    """The regions of images, each with what reads it, as one batch."""
+    first = asked[0][0]
+    if all(read == first for read, _ in asked):
+        return first([image for _, image in asked])
+    parts = [read([image]) for read, image in asked]
+    return {name: torch.cat([part[name].to(parts[0][name].device) for part in parts]) for name in parts[0]}
+
+
+def _listed(values: Sequence[object], kind: type | None, what: str) -> list:  # type: ignore[type-arg]
+    """The values as a list; UsageError where one text or image was given, and not a sequence of them."""
+    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Sequence):
+        raise UsageError(f"give a list of {what}, as in [{what[:-1]}]")
+    if kind is not None and not all(isinstance(value, kind) for value in values):
+        raise UsageError(f"{what} are of type {kind.__name__}")
+    return list(values)
+
+
+def _row_of(table: Table, identity: str) -> int:
+    row = pc.index(table.items["id"], pa.scalar(identity)).as_py()
+    if row < 0:
+        close = did_you_mean(identity, table.items["id"].to_pylist()) if len(table.items) <= 10_000 else "."
+        raise UsageError(f"{table.path} has no item '{identity}'{close}")
+    return int(row)

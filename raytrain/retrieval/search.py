@@ -1,0 +1,117 @@
+"""`raytrain search`: one query against the images or the texts of a table, with a finished run."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from raytrain.errors import UsageError
+from raytrain.retrieval.gallery import Gallery, Kind
+from raytrain.retrieval.images import open_picture
+from raytrain.retrieval.load import finished_run, load
+from raytrain.retrieval.page import write_page
+from raytrain.retrieval.retriever import Hit, Item, Retriever
+from raytrain.retrieval.texts import check_text
+from raytrain.tracking.run_record import RunRecord
+
+
+def search_run(
+    run: str | os.PathLike[str],
+    text: str | None = None,
+    image: str | os.PathLike[str] | None = None,
+    item: str | None = None,
+    *,
+    table: str | os.PathLike[str] | None = None,
+    of: Kind = "images",
+    split: str | None = None,
+    k: int = 10,
+    rerank: bool = False,
+    device: str | None = None,
+    html: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """The k images or texts of a table that are closest to a text, an image, or an image as a text changes it.
+
+    Nothing is measured: queries are the caller's own, no score is compared with what would have been right, and no
+    opening of the test split is counted.
+
+    Args:
+        run: folder of a finished run.
+        text, image, item: the query; image is a file, item the id of an image of the table.
+        table: that is searched; default the run's own. Where that was moved, this is where it is now.
+        of: what is searched.
+        split: of the table; default all of them.
+        k: number of results.
+        rerank: inductive Fast Re-ranking.
+        device: as in `load`.
+        html: file for a page with thumbnails.
+
+    Returns:
+        {"run", "query": {"text", "image", "item"}, "table", "fingerprint", "of",
+        "gallery": number of entries, "left_out": images without features, "reranked", "notes", "seconds",
+        "results": [{"rank", "id", "score", "text", "path", "split", "query_view", "item_view"}], "html": path or None}
+
+    Raises:
+        UsageError: a query that the run does not answer, or nothing to re-rank with.
+        DataError: the image, the checkpoint or the table is damaged.
+        RefusedError: the run has not finished, its table has changed, or something trains.
+    """
+    record = finished_run(run)
+    picture = _checked_query(text, image, item, k)
+    moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
+    retriever = load(record.folder, device, table if moved else None)
+    started = time.monotonic()
+    gallery = retriever.gallery(None if moved else table, of, split)
+    embedded = time.monotonic()
+    asked = Item(item) if item is not None else picture
+    hits = retriever.search(text, k, image=asked, gallery=gallery, rerank=rerank)
+    reranked = rerank and retriever.reranks(gallery)
+    answer = {
+        "run": str(record.folder),
+        "query": {"text": text, "image": None if image is None else os.fspath(image), "item": item},
+        "table": str(gallery.table.path) if gallery.table else None,
+        "fingerprint": gallery.table.fingerprint if gallery.table else None,
+        "of": of,
+        "gallery": len(gallery),
+        "left_out": gallery.left_out,
+        "reranked": reranked,
+        "notes": _notes(retriever, gallery, record, rerank and not reranked),
+        "seconds": {"gallery": embedded - started, "query": time.monotonic() - embedded},
+        "results": [_result(hit, gallery) for hit in hits],
+        "html": None,
+    }
+    if html is not None:
+        answer["html"] = str(write_page(Path(html).expanduser(), answer, gallery, hits, picture))
+    return answer
+
+
+def _checked_query(text: str | None, image: Any, item: str | None, k: int) -> Any:
+    """The query's image; what is wrong with a query is said before a model is loaded."""
+    if k < 1:
+        raise UsageError(f"-k {k}: give a number of results, at least 1")
+    if text is None and image is None and item is None:
+        raise UsageError('nothing to search by: give a text ("a red shoe"), --image FILE, or both')
+    if image is not None and item is not None:
+        raise UsageError("--image is a file and --item an image of the table; give one of them")
+    if text is not None:
+        check_text(text)
+    return None if image is None else open_picture(image)
+
+
+def _result(hit: Hit, gallery: Gallery) -> dict[str, Any]:
+    """A hit as JSON has it; the path is where its image lies."""
+    values = asdict(hit)
+    file = values.pop("file")
+    values.pop("position")
+    return {**values, "path": str(gallery.table.image_root / file) if gallery.table and file else None}
+
+
+def _notes(retriever: Retriever, gallery: Gallery, record: RunRecord, no_gain: bool) -> list[str]:
+    notes = [*retriever.notes]
+    if gallery.left_out:
+        notes.append(f"{gallery.left_out:,} images without features are left out")
+    if no_gain:
+        notes.append(f"re-ranking changes nothing: the search for its settings in {record.folder.name} found no gain")
+    return notes

@@ -1,0 +1,118 @@
+"""How a run's model reads the items and the texts of a table: its stored features where they fit, else the raw rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from raytrain.config import RunConfig
+from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
+from raytrain.data.load.readers import Batch, Regions, TokenStates
+from raytrain.data.storage import open_image
+from raytrain.data.table import Table
+from raytrain.errors import UsageError
+from raytrain.retrieval.backbones import backbone_of, same_backbone
+from raytrain.retrieval.images import ImageInput
+from raytrain.retrieval.texts import TextInput
+from raytrain.scoring.feed import Feed
+
+RAW_AT_ONCE = 64
+"""Images that are decoded for one forward pass of a backbone, and texts."""
+
+Read = Callable[[np.ndarray], Batch]
+"""(B) rows of a table -> what a method reads of them."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Readers of one table.
+
+    Args:
+        table: that is read.
+        regions, texts: rows of its items, and of its texts, as keys of a batch.
+        missing: ids of items whose features are zeros, since their image could not be read.
+        images_at_once, texts_at_once: rows per batch.
+    """
+
+    table: Table
+    regions: Read
+    texts: Read
+    missing: Sequence[str] = ()
+    images_at_once: int = IMAGES_AT_ONCE
+    texts_at_once: int = TEXTS_AT_ONCE
+
+    def regions_of(self, items: Sequence[int]) -> Batch:
+        """The regions of some items, by their rows."""
+        return self.regions(np.array(items))
+
+
+def home_rows(table: Table, feed: Feed, config: RunConfig) -> TableRows:
+    """Readers of the table that the run was trained on, in the batches of an evaluation."""
+    return TableRows(
+        table,
+        lambda rows: feed.images.read(rows, None, 0.0),
+        lambda rows: feed.texts.read(rows, None, 0.0),
+        _missing(table, config),
+    )
+
+
+def other_rows(
+    table: Table, home: Table, config: RunConfig, images: ImageInput, texts: TextInput, device: torch.device
+) -> TableRows:
+    """Readers of another table than the one that the run was trained on.
+
+    Features of the same name that were made alike are read; else the backbone makes them, of image files and texts.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    data, at_once = config.data, {"images_at_once": IMAGES_AT_ONCE, "texts_at_once": TEXTS_AT_ONCE}
+    missing: Sequence[str] = ()
+    regions: Read
+    text_states: Read
+    if config.encoder.image.kind == "features" and _alike(table, home, data.image_features):
+        stored = Regions(table, data.image_features, data.regions, device)
+        regions, missing = (lambda rows: stored.read(rows, None, 0.0)), _missing(table, config)
+    else:
+        if config.encoder.image.kind == "features" and backbone_of(home.features[data.image_features]) is None:
+            raise UsageError(
+                f"{table.path} has no features '{data.image_features}' made as those that the run was trained on, and "
+                f"no backbone here makes them. It has: {table.has()}"
+            )
+        regions, at_once["images_at_once"] = _of_files(table, images), RAW_AT_ONCE
+    if config.encoder.text.kind == "tokens" and data.text_features and _alike(table, home, data.text_features):
+        states = TokenStates(table, data.text_features, data.max_words, device)
+        text_states = lambda rows: states.read(rows, None, 0.0)  # noqa: E731
+    else:
+        at_once["texts_at_once"] = RAW_AT_ONCE
+
+        def text_states(rows: np.ndarray) -> Batch:
+            return texts.read(table.texts["text"].take(pa.array(rows)).to_pylist())
+
+    return TableRows(table, regions, text_states, missing, **at_once)
+
+
+def _alike(table: Table, home: Table, name: str) -> bool:
+    return name in table.features and same_backbone(home.features[name], table.features[name])
+
+
+def _missing(table: Table, config: RunConfig) -> Sequence[str]:
+    if config.encoder.image.kind != "features":
+        return ()
+    return list(table.features[config.data.image_features].encoder.get("missing", ()))
+
+
+def _of_files(table: Table, images: ImageInput) -> Read:
+    files = table.items["file"]
+    if not any(file.as_py() for file in files):
+        raise UsageError(f"{table.path} names no image files, and has no features that this run's model reads")
+
+    def read(rows: np.ndarray) -> Batch:
+        names = files.take(pa.array(rows)).to_pylist()
+        return images.read([open_image(table.image_root, name) for name in names])
+
+    return read

@@ -1,0 +1,43 @@
+"""What search prints and hands on; searching itself is a stand-in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from raytrain.cli.main import main
+
+RESULT = {"rank": 1, "score": 0.5, "id": "7", "text": "a dog", "path": "/t/7.jpg", "split": "val", "query_view": None,
+          "item_view": 1}  # fmt: skip
+ANSWER: dict[str, Any] = {
+    "run": "a", "table": "/t", "of": "images", "gallery": 1000, "reranked": False, "notes": ["a note"], "html": None,
+    "results": [RESULT],
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    calls: list[Any] = []
+
+    def search_run(*given: Any, **more: Any) -> dict[str, Any]:
+        calls.append((given, more))
+        return ANSWER | {"of": more["of"]}
+
+    monkeypatch.setattr("raytrain.retrieval.search.search_run", search_run)
+    return calls
+
+
+def test_results_are_a_table_and_json_has_all(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "a", "a red shoe", "-k", "3", "--rerank"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "rank  score   view  id  file",
+        "1     0.5000  2     7   /t/7.jpg",
+        "1 of 1,000 images of /t",
+        "  a note",
+    ]
+    assert asked[0][0] == ("a", "a red shoe", None, None)
+    assert (asked[0][1]["k"], asked[0][1]["rerank"]) == (3, True)
+    assert main(["search", "a", "--image", "x.jpg", "--to", "texts", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["results"] == [RESULT]

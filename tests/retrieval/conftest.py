@@ -1,0 +1,53 @@
+"""Tables, models and a finished run that the tests of this folder share, and only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raytrain.data.table import Table
+from raytrain.retrieval import Retriever
+from raytrain.retrieval.load import load
+from tests.retrieval import runs
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Table:
+    """16 pictures with two captions each; float32 features."""
+    return runs.encoded(tmp_path_factory.mktemp("pictures") / "table", models)
+
+
+@pytest.fixture(scope="session")
+def triplets(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Table:
+    """12 pictures with composed queries; float32 features."""
+    return runs.encoded(tmp_path_factory.mktemp("triplets") / "table", models, composed=True)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, pictures: Table) -> Path:
+    """A finished DVSE run of two views."""
+    return runs.trained(pictures, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
+def composed_run(tmp_path_factory: pytest.TempPathFactory, triplets: Table) -> Path:
+    """A finished run of composed retrieval, which adds reference and text up."""
+    changes = {"method__kind": "composed", "method__composition": "sum", "encoder__pooling": "mean",
+               "optim__batch_size": 2}  # fmt: skip
+    return runs.trained(triplets, tmp_path_factory.mktemp("composed"), **changes)
+
+
+@pytest.fixture(scope="session")
+def retriever(run: Path) -> Retriever:
+    return load(run, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def composed_retriever(composed_run: Path) -> Retriever:
+    return load(composed_run, device="cpu")
