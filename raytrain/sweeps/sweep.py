@@ -105,7 +105,8 @@ def _sweep(
         identify(folder, identity(space, base, fingerprint, search))
         if tracking_uri:
             prepare_or_warn(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
-        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, concurrent * options.workers)
+        slots, space_name = concurrent * options.workers, getattr(space, "__name__", "SPACE")
+        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, slots, space_name)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
         ledger = Ledger(base, name, options, mirror)
