@@ -53,6 +53,19 @@ def test_every_command_of_a_page_parses_and_names_what_exists(page: Path) -> Non
         assert verb != "sweep" or flags["space"] in SPACES, words
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_token_is_made_before_its_path_is_exported_and_for_its_owner_alone(page: Path) -> None:
+    """`ray get-auth-token` fails where RAY_AUTH_TOKEN_PATH names no file, and takes the umask for the file's mode."""
+    lines = [line for block in re.findall(r"```[a-z]*\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+             for line in block.splitlines()]  # fmt: skip
+    made = False
+    for line in lines:
+        if "get-auth-token" in line:
+            assert line.startswith("(umask 077; ray get-auth-token --generate > /dev/null)")
+            made = True
+        assert made or "RAY_AUTH_TOKEN_PATH=$HOME/.ray/auth_token" not in line, line
+
+
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {" ".join(words[:2]) for words in commands(ROOT / "README.md")}
     assert shown >= {

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from raytrain.errors import Problem, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
@@ -33,17 +36,25 @@ class Printable:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
 
     def write(self, text: str) -> int:
-        pieces = _STYLE.split(text) if self._stream.isatty() else [text]
+        pieces = _STYLE.split(text) if self.stream.isatty() else [text]
         pieces[::2] = [printable(piece) for piece in pieces[::2]]  # the others are styles
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write("".join(pieces).encode(encoding, "backslashreplace").decode(encoding))
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        self.stream.write("".join(pieces).encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
+
+
+def screen_console() -> Console:
+    """A console on stdout that may move a terminal's cursor; what is drawn on it has to be escaped already."""
+    from rich.console import Console
+
+    stream = sys.stdout
+    return Console(file=stream.stream if isinstance(stream, Printable) else stream, highlight=False)
 
 
 def print_skipped(skipped: Sequence[Problem], shown: int = 20) -> None:

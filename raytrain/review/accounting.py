@@ -129,6 +129,9 @@ def read_journals(
 
     Args:
         skipped: where a problem is added for each line and file that is left out; None discards them.
+
+    Raises:
+        UsageError: there is no such storage, or no run of such an experiment in it.
     """
     skipped = [] if skipped is None else skipped
     return {folder: forward(Journal(folder).read(skipped)) for folder in run_folders(root, experiment, skipped)}

@@ -15,7 +15,7 @@ from raytrain.config import RunConfig, flatten, recorded_plugins
 from raytrain.errors import RefusedError, UsageError
 from raytrain.sweeps.space import refuse_other
 from raytrain.tracking.journal import Journal, has_writer
-from raytrain.tracking.sweep_record import NAME, SearchIdentity
+from raytrain.tracking.sweep_record import LOCK, NAME, SearchIdentity
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def claim(folder: Path, resume: bool) -> Iterator[None]:
     if not resume and (started or Journal(folder).last("start")):
         raise RefusedError(f"{folder} exists; go on with it by --resume {folder.name}, or choose another name")
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as file:
+    with open(folder / LOCK, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -56,7 +56,13 @@ def identify(folder: Path, now: SearchIdentity) -> None:
 
 
 def open_journal(
-    folder: Path, base: RunConfig, fingerprint: str, search: Mapping[str, Any], options: Mapping[str, Any], slots: int
+    folder: Path,
+    base: RunConfig,
+    fingerprint: str,
+    search: Mapping[str, Any],
+    options: Mapping[str, Any],
+    slots: int,
+    space: str,
 ) -> str:
     """Write the sweep's start, or its resumption once the former driver's workers are gone.
 
@@ -65,6 +71,7 @@ def open_journal(
         search: settings that a resumed sweep must share.
         options: every option of `sweep`, which a resumption takes over unless it is given others.
         slots: workers that the cluster has room for now.
+        space: name of the search space.
 
     Returns:
         The uid of the sweep.
@@ -80,7 +87,7 @@ def open_journal(
     if start is not None:
         wait_for_former(journal, here)
         uid = str(start.get("uid") or uuid.uuid4().hex)
-        journal.write("resume", uid=uid, epoch=None, checkpoint=None, ray=here, slots=slots)
+        journal.write("resume", uid=uid, epoch=None, checkpoint=None, ray=here, slots=slots, trials=options["trials"])
         return uid
     uid = uuid.uuid4().hex
     journal.write(
@@ -96,6 +103,7 @@ def open_journal(
         seed=search["seed"],
         workers=options["workers"],
         options=options,
+        space=space,
         slots=slots,
         device=None,
         versions=provenance.versions(),

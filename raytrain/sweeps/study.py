@@ -51,6 +51,22 @@ def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
     return study
 
 
+def name_values(study: optuna.Study, metric: str, cost: str | None) -> None:
+    """Give the study's values their names, which Optuna's dashboard and data frames show.
+
+    Args:
+        metric: that selects.
+        cost: the second objective, where there is one.
+    """
+    import optuna
+
+    names = [metric, *([COSTS[cost]] if cost else [])]
+    if study.metric_names != names:  # setting them again would write a line per resumption
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(names)
+
+
 def sampler(options: SweepOptions, drawn: int = 0) -> optuna.samplers.BaseSampler:
     """The sampler that the options name, with their seed plus `drawn`, the number of trials so far.
 

@@ -29,7 +29,7 @@ from raytrain.sweeps.reconcile import reconcile
 from raytrain.sweeps.seed_repeats import repeat_over_seeds
 from raytrain.sweeps.shutdown import stoppable, watch_head
 from raytrain.sweeps.space import identity, walk
-from raytrain.sweeps.study import open_study
+from raytrain.sweeps.study import name_values, open_study
 from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
 from raytrain.tracking.follow import say
@@ -105,11 +105,13 @@ def _sweep(
         identify(folder, identity(space, base, fingerprint, search))
         if tracking_uri:
             prepare_or_warn(tracking_uri)  # before anything fans out: a fresh store fails many openers at once
-        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, concurrent * options.workers)
+        slots, space_name = concurrent * options.workers, getattr(space, "__name__", "SPACE")
+        uid = open_journal(folder, base, fingerprint, search, options.as_dict() | search, slots, space_name)
         mirror = Mirror(tracking_uri)
         mirror.due(folder)
         ledger = Ledger(base, name, options, mirror)
         study = open_study(folder, name, options)
+        name_values(study, base.evaluation.select, options.cost)
         for params in first[len(study.get_trials(deepcopy=False)) :]:  # all of them, unless a kill came between
             study.enqueue_trial(params)
         interrupted = reconcile(study, space, ledger)

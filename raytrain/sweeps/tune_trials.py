@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.study import outcome, searcher
-from raytrain.sweeps.trial import TrialJob, reserved, run_trial
+from raytrain.sweeps.trial import TrialJob, reserved, run_trial, trial_name
 from raytrain.sweeps.trial_error import TrialError
 from search_spaces import Space
 
@@ -71,6 +71,7 @@ def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> No
                 scheduler=early_stopping(ledger, sweep.head),
                 num_samples=samples,
                 reuse_actors=job.single_worker,
+                trial_name_creator=shown_name(ledger.sweep),
             ),
             run_config=tune.RunConfig(
                 name=ledger.sweep,
@@ -91,6 +92,11 @@ def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> No
     for trial in sweep.study.get_trials(deepcopy=False):
         if trial.number not in ledger.recorded and trial.number in ledger.running:
             ledger.ended(trial.number, ledger.running[trial.number], "Tune ended without a result of it")
+
+
+def shown_name(sweep: str) -> Callable[[Any], str]:
+    """Names Tune's trials as their runs are named, "<sweep>-t003", where Ray shows or logs them."""
+    return lambda trial: trial_name(sweep, trial.config["number"])
 
 
 def early_stopping(ledger: Ledger, head: HeadMonitor) -> Any:

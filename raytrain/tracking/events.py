@@ -45,6 +45,11 @@ class SweepOptions(Part):
     concurrent: Count | None = None
     resources_per_worker: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
     cost: str | None = None
+    trials: Count | None = None
+    repeat_best: Count | None = None
+    repeat_seeds: Count | None = None
+    hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class RayIds(Part):
@@ -76,6 +81,7 @@ class Start(Event):
     workers: Count | None = None
     device: str | None = None
     options: SweepOptions | None = None
+    space: str | None = None
     slots: Count | None = None
     ray: RayIds | None = None
 
@@ -85,6 +91,7 @@ class Resume(Event):
     life: str | None = None
     epoch: Count | None = None
     slots: Count | None = None
+    trials: Count | None = None
     ray: RayIds | None = None
 
 

@@ -4,12 +4,12 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
 
     start       uid, life (of a run: new whenever it goes on), kind ("run" | "sweep"), run, experiment, parent (uid of
                 the sweep or None), config (flat), commit, fingerprint, seed, workers, device, versions; of a sweep
-                also options, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
+                also options, space, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
                 allowed_bytes, ran_out; of a run also validation: split, queries and gallery (sizes), trained (what of
                 it is trained on, in words, or None); of a run that starts with another's weights origin: run, uid,
                 checkpoint, epoch, step, fingerprint, sha256 (of the weights)
     resume      uid, life, epoch (epochs already done), checkpoint, left ({newer checkpoint: why it cannot be read});
-                of a sweep also slots and ray
+                of a sweep also slots, ray and trials (their number from now on)
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
     evaluation  split, protocol, metrics, file, digest (of the file's content), test_openings; on test also opening: its
                 id, test (hash of the test rows), weights (hash), uid
@@ -38,12 +38,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from raytrain.errors import Problem
+from raytrain.errors import Problem, UsageError, no_such_name
 from raytrain.files import parse_json, read_regular
 from raytrain.tracking.events import why_no_event
 
 NAME = "journal.jsonl"
 LINE_FIX = "The line is left out; the other lines count."
+CUT_SHORT = "cut short: its writer was killed"
 UNREADABLE_FIX = "The run is left out; restore the file, or remove the folder."
 
 
@@ -100,18 +101,14 @@ class Journal:
             return []
         events = []
         for number, line in enumerate(lines, start=1):
-            try:
-                event = parse_json(line) if line else None
-                why = why_no_event(event) if line else None
-            except ValueError as error:
-                event, why = None, f"not JSON: {error}"
-            if why is None and event is not None:
+            event, why = event_of(line)
+            if event is not None:
                 events.append(event)
             elif why is not None and skipped is not None:
                 if number == len(lines):  # without a newline
                     if has_writer(self.path.parent):
                         continue  # it is being written
-                    why = "cut short: its writer was killed"
+                    why = CUT_SHORT
                 skipped.append(Problem(str(self.path), number, why, LINE_FIX, level="warning"))
         return events
 
@@ -125,6 +122,18 @@ class Journal:
         return next((entry for entry in reversed(self.read()) if entry["event"] == event), None)
 
 
+def event_of(line: bytes) -> tuple[dict[str, Any] | None, str | None]:
+    """The event of a line, or why it holds none, in words; neither of an empty line."""
+    if not line:
+        return None, None
+    try:
+        value = parse_json(line)
+    except ValueError as error:
+        return None, f"not JSON: {error}"
+    why = why_no_event(value)
+    return (value, None) if why is None else (None, why)
+
+
 def run_folders(
     storage: str | os.PathLike[str], experiment: str | None = None, skipped: list[Problem] | None = None
 ) -> list[Path]:
@@ -134,22 +143,42 @@ def run_folders(
         skipped: where a problem is added for each experiment that cannot be listed.
 
     Raises:
-        OSError: the storage cannot be listed; or an experiment, and `skipped` is None. A missing one has no runs.
+        UsageError: there is no such storage, or no run of such an experiment in it.
+        OSError: the storage cannot be listed; or an experiment, and `skipped` is None.
     """
     root = Path(storage).expanduser().resolve()
-    if root.exists() and not root.is_dir():
+    if not root.exists():
+        raise UsageError(f"no folder {root}: --storage names the folder that holds experiments")
+    if not root.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
-    experiments = _entries(root) if experiment is None else [root / experiment]
-    folders = []
-    for folder in experiments:
+    folders: list[Path] = []
+    unreadable = False
+    for folder in _entries(root) if experiment is None else [root / experiment]:
         try:
-            folders += [run for run in _entries(folder) if os.path.lexists(run / NAME)]
+            folders += _with_journal(folder)
         except OSError as error:
             if skipped is None:
                 raise
+            unreadable = True
             fix = "Its runs are left out; give yourself the right to read it."
             skipped.append(Problem(str(folder), None, f"not readable: {error.strerror or error}", fix))
+    if experiment is not None and not folders and not unreadable:
+        raise UsageError(f"{root}: {no_such_name('experiment', experiment, experiments(root))}")
     return folders
+
+
+def experiments(storage: Path) -> list[str]:
+    """Names of a storage's experiments that have a run with a journal; those that cannot be listed are left out."""
+    names = []
+    for folder in _entries(storage):
+        with contextlib.suppress(OSError):
+            if _with_journal(folder):
+                names.append(folder.name)
+    return names
+
+
+def _with_journal(folder: Path) -> list[Path]:
+    return [run for run in _entries(folder) if os.path.lexists(run / NAME)]
 
 
 def _entries(folder: Path) -> list[Path]:

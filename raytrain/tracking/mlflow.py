@@ -109,13 +109,14 @@ def sync_tree(
         skipped: where a problem is added for each line and file that is left out; None discards them.
 
     Raises:
-        UsageError: a URI that names no lasting store, or MLflow is not installed.
+        UsageError: no such storage or experiment, a URI that names no lasting store, or MLflow is not installed.
         TrackingError: the store itself cannot be used; or a run was not taken, and `failed` is None.
     """
-    prepare_store(uri)
     skipped = [] if skipped is None else skipped
+    folders = run_folders(storage, experiment, skipped)  # before a store is made in a storage that is not there
+    prepare_store(uri)
     records: dict[Path, tuple[RunRecord, list[dict[str, Any]]]] = {}
-    for folder in run_folders(storage, experiment, skipped):
+    for folder in folders:
         events = Journal(folder).read(skipped)
         records[folder.resolve()] = run_record(folder, events), events
     ended = {record.start["uid"] for record, _ in records.values() if record.end and record.start.get("uid")}

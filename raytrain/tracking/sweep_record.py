@@ -1,7 +1,11 @@
-"""space.json of a sweep: what is searched, from which recipe, on which data. A resumed sweep must have the same one."""
+"""space.json of a sweep: what is searched, from which recipe, on which data. A resumed sweep must have the same one.
+
+And the file that the sweep's driver holds locked while it lives.
+"""
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from raytrain.files import read_model, write_json
 
 NAME = "space.json"
+LOCK = "lock"
 
 
 class SearchIdentity(BaseModel):
@@ -42,3 +47,15 @@ class SearchIdentity(BaseModel):
     def write(self, folder: Path) -> None:
         """Write space.json into `folder`, atomically."""
         write_json(folder / NAME, self.model_dump())
+
+
+def has_driver(folder: Path) -> bool:
+    """Whether a process that this host can see holds the sweep's lock; on a file system without locks, never."""
+    try:
+        with open(folder / LOCK, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raytrain.cli.main import main
 from raytrain.errors import Problem
+from tests.review.made_sweeps import small_sweep
 
 
 def test_a_leaderboard_is_of_the_storage_and_experiment_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +48,32 @@ def test_a_price_table_that_is_not_there_is_named(capsys: pytest.CaptureFixture[
     for verb in ("cost", "leaderboard"):
         assert main([verb, "--prices", "nowhere.yaml"]) == 2
         assert "nowhere.yaml" in capsys.readouterr().err
+
+
+READING = (["leaderboard"], ["cost"], ["track", "sync"], ["watch", "s", "--once"])
+"""The verbs that read a storage."""
+
+
+@pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
+def test_an_experiment_that_is_not_there_leaves_the_page_as_it_was(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_sweep(tmp_path)
+    (tmp_path / "no_runs").mkdir()
+    (tmp_path / "leaderboard.html").write_text("the page of e")
+    for name, suggestion in (("ee", "; did you mean 'e'?"), ("other", "."), ("no_runs", ".")):
+        assert main([*verb, "--storage", str(tmp_path), "--experiment", name]) == 2
+        assert f"no experiment '{name}'{suggestion} Experiments: e." in capsys.readouterr().err
+    assert (tmp_path / "leaderboard.html").read_text() == "the page of e"
+    assert {path.name for path in tmp_path.iterdir()} == {"e", "no_runs", "leaderboard.html"}
+
+
+@pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
+def test_a_storage_that_is_not_there_is_not_made(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    experiment = ["--experiment", "e"] if verb[0] == "track" else []
+    assert main([*verb, "--storage", str(tmp_path / "rnus"), *experiment]) == 2
+    assert f"no folder {tmp_path / 'rnus'}: --storage names" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.sweeps.ledger import Ledger
-from raytrain.sweeps.ownership import _actors, claim, identify, wait_for_former, writers
+from raytrain.sweeps.ownership import _actors, claim, identify, open_journal, wait_for_former, writers
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.sweep_record import NAME, SearchIdentity
 
@@ -58,6 +58,20 @@ def test_a_former_drivers_actors_are_waited_for_and_helpers_that_stay_for_ever_a
     former = {"job": "01", "node": "n"}
     assert _actors(former, {"job": "02", "node": "n"}) == ["RayTrainWorker of Ray job 01"]
     assert _actors({"job": "01", "node": "of another cluster"}, {"job": "01", "node": "n"}) == []
+
+
+def test_a_resumption_records_how_many_trials_there_will_be(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    import ray
+
+    context = SimpleNamespace(get_job_id=lambda: "01", get_node_id=lambda: "n")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr("raytrain.sweeps.ownership.wait_for_former", lambda journal, here: None)
+    for trials in (8, 12):
+        options = {"trials": trials, "workers": 2}
+        open_journal(ledger.folder, ledger.base, "f", {"seed": 0}, options, slots=4, space="dvse")
+    start, resume = ledger.journal.read()
+    assert (start["space"], start["options"]["trials"], resume["trials"]) == ("dvse", 8, 12)
 
 
 def test_runs_that_somebody_still_writes_to_are_found_whatever_cluster_trains_them(ledger: Ledger) -> None:

@@ -17,7 +17,7 @@ from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.initial_trials import first_trials
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.options import SweepOptions
-from raytrain.sweeps.study import FILE, open_study, outcome, sampler
+from raytrain.sweeps.study import FILE, name_values, open_study, outcome, sampler
 from raytrain.sweeps.trial import trial_config
 from raytrain.tracking.run_record import read_run
 from search_spaces import SPACES
@@ -52,6 +52,18 @@ def test_a_line_torn_by_a_kill_costs_that_line_only(tmp_path: Path) -> None:
     study = open_study(tmp_path, "s", SIX)
     study.ask()
     assert len(open_study(tmp_path, "s", SIX).get_trials()) == 2
+
+
+def test_values_have_the_names_of_the_metric_and_the_cost_and_a_resumption_writes_no_more(tmp_path: Path) -> None:
+    for name, options, names in (
+        ("one", SIX, ["val/rsum"]),
+        ("two", SweepOptions(trials=6, cost="index_bytes"), ["val/rsum", "cost/index_bytes"]),
+    ):
+        (tmp_path / name).mkdir()
+        name_values(open_study(tmp_path / name, "s", options), "val/rsum", options.cost)
+        study = open_study(tmp_path / name, "s", options)
+        name_values(study, "val/rsum", options.cost)
+        assert study.metric_names == names and (tmp_path / name / FILE).read_bytes().count(b"metric_names") == 1
 
 
 def test_the_samplers_are_those_that_were_named() -> None:

@@ -24,7 +24,7 @@ from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.trial_error import KIND, MESSAGE
-from raytrain.sweeps.tune_trials import early_stopping, fatal_error, stops_at_fatal_error
+from raytrain.sweeps.tune_trials import early_stopping, fatal_error, shown_name, stops_at_fatal_error
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from tests.sweeps.small_sweep import write_run
@@ -44,6 +44,15 @@ def tune_trial(error: Exception | None = None) -> SimpleNamespace:
     if error is not None:
         reported = {"best": math.nan, "epoch": 1, KIND: type(error).__name__, MESSAGE: str(error)}
     return SimpleNamespace(config={"number": 0, "changes": {}}, error_file=None, last_result=reported)
+
+
+def test_tune_names_a_trial_as_its_run_is_named() -> None:
+    """Also once its config is on its way, as Tune makes the trial: str() of it is what Ray shows."""
+    from ray.tune.experiment import Trial
+
+    trial = Trial("shown", config={"number": 3, "changes": {}}, trial_name_creator=shown_name("s"), stub=True)
+    assert str(trial) == "s-t003"
+    assert cloudpickle.loads(cloudpickle.dumps(shown_name("s")))(tune_trial()) == "s-t000"
 
 
 def test_a_refused_trial_and_a_full_disk_end_the_sweep_before_the_study_hears_of_them(
