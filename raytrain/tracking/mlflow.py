@@ -24,7 +24,7 @@ from raytrain.tracking.journal import NAME, Journal, has_writer, run_folders
 from raytrain.tracking.replay import TAG_CHARACTERS, allowed_name, ms, replay, set_status, start_tags, text
 from raytrain.tracking.run_record import RunRecord, first_start, run_record
 from raytrain.tracking.store import one_at_a_time, open_client, prepare_store
-from raytrain.tracking.uri import check_uri, named, sqlite_path, where_to_look, without_password
+from raytrain.tracking.uri import check_uri, named, page_of, sqlite_path, where_to_look, without_password
 
 UID, LINES, CLOSED = "raytrain.uid", "raytrain.journal_lines", "raytrain.closed"
 FORM, FORM_NOW = "raytrain.mirror", "2"
@@ -114,7 +114,7 @@ def _facts(client: Any, run: Any, record: RunRecord, events: list[dict[str, Any]
     files, too_large = files_of(folder, events)
     if start.get("kind") == "sweep":
         trial_run = _best_run(client, folder, start, best_run_of(events), uri)
-        address = trial_run and f"#/experiments/{trial_run.info.experiment_id}/runs/{trial_run.info.run_id}"
+        address = trial_run and page_of(trial_run.info.experiment_id, trial_run.info.run_id)
         note, tags = describe_sweep(events, address)
         tags |= {"best.run_id": trial_run.info.run_id} if trial_run else {}
     else:

@@ -55,12 +55,18 @@ def named(uri: str) -> str:
     return f"{sqlite_path(uri) or without_password(uri)} ({_origin(uri)})"
 
 
-def where_to_look(uri: str, experiment_id: str) -> str:
-    """How to open the list of an experiment's runs: the command that serves a sqlite store, and the address.
+def page_of(experiment_id: str, run_id: str | None = None) -> str:
+    """The place in MLflow's pages of an experiment's list of runs, or of one run.
 
-    MLflow's own page of an experiment is one of traces, which is empty here.
+    Without the workflow type MLflow opens its pages on traces of language models, which are empty here.
     """
-    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    run = "" if run_id is None else f"/{run_id}"
+    return f"#/experiments/{experiment_id}/runs{run}?workflowType=machine_learning"
+
+
+def where_to_look(uri: str, experiment_id: str) -> str:
+    """How to open the list of an experiment's runs: the command that serves a sqlite store, and the address."""
+    page = f"/{page_of(experiment_id)}"
     if sqlite_path(uri) is None:
         return f"{without_password(uri).rstrip('/')}{page}"
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}, then http://127.0.0.1:5000{page}"

@@ -11,6 +11,7 @@ pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mlflow import ARTIFACTS, CLOSED, FORM, LINES, NOTE, PARENT, runs_page, sync, sync_tree
+from raytrain.tracking.uri import page_of
 from tests.tracking.finished_sweep import written_lines
 from tests.tracking.mirrored import CONFIG, artifacts, client, epoch, history, runs_of, start
 
@@ -132,7 +133,7 @@ def test_the_parent_names_and_links_its_best_run_and_forgets_an_earlier_one(uri:
     assert set(runs) == {"s", "s-t000"}
     tags, best = runs["s"].data.tags, runs["s-t000"].info
     assert (tags["best.run"], tags["best.run_id"], tags["best.optim.lr"]) == ("s-t000", best.run_id, "0.0005")
-    assert f"[s-t000](#/experiments/{best.experiment_id}/runs/{best.run_id}) leads" in tags[NOTE]
+    assert f"[s-t000]({page_of(best.experiment_id, best.run_id)}) leads" in tags[NOTE]
     assert runs["s"].data.metrics["best/val/rsum"] == 300.0
     assert runs["s-t000"].data.tags["mlflow.source.name"] == tags["mlflow.source.name"] == "raytrain sweep"
     assert (tags["mlflow.user"], tags["mlflow.source.git.commit"]) == ("ada", "abc123")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.errors import UsageError
-from raytrain.tracking.uri import check_uri, default_uri, named, where_to_look
+from raytrain.tracking.uri import check_uri, default_uri, named, page_of, where_to_look
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,5 @@ def test_runs_are_opened_by_a_command_that_works_and_not_on_the_page_of_traces()
     assert where_to_look("sqlite:////my runs/mlflow.db", "3") == (
         f"mlflow ui --backend-store-uri 'sqlite:////my runs/mlflow.db', then http://127.0.0.1:5000{page}"
     )
+    assert page_of("3", "abc") == "#/experiments/3/runs/abc?workflowType=machine_learning"
     assert where_to_look("https://me:secret@host/", "3") == f"https://...@host{page}"
