@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from raytrain.tracking.journal import Journal
 from raytrain.tracking.mlflow import ARTIFACTS, CLOSED, FORM, LINES, NOTE, PARENT, runs_page, sync, sync_tree
 from raytrain.tracking.uri import page_of
 from tests.tracking.finished_sweep import written_lines
-from tests.tracking.mirrored import CONFIG, artifacts, client, epoch, history, runs_of, start
+from tests.tracking.mirrored import CONFIG, artifacts, client, epoch, history, runs_of, start, state
 
 
 def test_a_run_appears_once_with_params_tags_metrics_and_status(uri: str, tmp_path: Path) -> None:
@@ -201,3 +202,30 @@ def test_a_page_is_known_of_what_was_mirrored_here(uri: str, tmp_path: Path) -> 
     (run,) = runs_of(uri, "paged")
     page = runs_page(uri, "paged")
     assert page and page.endswith(f"/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning")
+
+
+def test_a_sync_from_scratch_gives_what_a_live_mirror_gave_line_by_line(uri: str, tmp_path: Path) -> None:
+    live, scratch = tmp_path / "live" / "x", tmp_path / "scratch" / "y"
+    for folder in written_lines(live):
+        sync(folder, uri)
+    for _ in written_lines(scratch):
+        pass
+    for path in scratch.glob("*/journal.jsonl"):  # the same times and uids as the other one
+        path.write_text(
+            (live / path.parent.name / path.name).read_text().replace('"experiment": "x"', '"experiment": "y"')
+        )
+    assert {result.new_lines > 0 for result in sync_tree(scratch.parent, None, uri)} == {
+        True,
+        False,
+    }  # the best one first
+    lists = [[state(uri, run) for run in runs_of(uri, experiment)] for experiment in "xy"]
+    assert [one["name"] for one in lists[0]] == ["s", "s-t000", "s-t001"]
+    assert lists[0] == lists[1]
+    sweep, best, other = lists[0]
+    assert [one["status"] for one in lists[0]] == ["FINISHED", "FINISHED", "KILLED"]
+    assert best["metrics"]["test/split/rsum"] == [(1, 280.0), (1, 281.0)]  # of the best checkpoint
+    assert best["artifacts"].keys() == {"config.yaml", "rerank.json", "evaluation/test.json"}
+    assert json.loads(best["artifacts"]["evaluation/test.json"]) == {"metrics": {"rsum": 281.0}}
+    assert sweep["artifacts"].keys() == {"config.yaml", "space.json"}
+    assert other["artifacts"].keys() == {"config.yaml"}
+    assert [name for name, _ in best["inputs"]] == ["emoji/test", "emoji/train", "emoji/val"]
