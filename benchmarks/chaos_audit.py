@@ -66,8 +66,9 @@ def problems(sweep: Path, trials: int, epochs: int, statuses: dict[str, list[str
     if end is None or end["status"] != "finished":
         wrong.append(f"the sweep's journal ends with {end and end['status']}")
     if statuses is not None:
+        pruned = {event["run"] for event in trials_of(sweep).values() if event["state"] == "pruned"}
         for name in [sweep.name, *names]:
-            if statuses.get(name) != ["FINISHED"]:
+            if statuses.get(name) != ["KILLED" if name in pruned else "FINISHED"]:
                 wrong.append(f"MLflow has {name} as {statuses.get(name, 'absent')}")
     return wrong
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import NoVerify
+from raytrain.cli.options import NoVerify, Tracking, mirrored
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
 from raytrain.errors import UsageError
 
@@ -63,6 +63,7 @@ def run_evaluate(
         bool, option("--diagnostics", OUTPUT, "also measure embedding sets, hubs, margins, and recall by uncertainty")
     ] = False,
     no_verify: NoVerify = False,
+    tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Measure the best checkpoint of a run by a retrieval protocol."""
     if submission:
@@ -70,27 +71,36 @@ def run_evaluate(
             raise UsageError("--submission takes one run, and no --protocol: the server's own is cirr/test1")
         from raytrain.run_evaluation.evaluate import submit_run
 
-        written = submit_run(folders[0], split, submission)
+        with mirrored(folders, tracking):
+            written = submit_run(folders[0], split, submission)
         print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
         return written
     if shards == 0:
         from raytrain.run_evaluation.evaluate import evaluate_run
 
         moved: dict[str, Any] = {"table": table} if table else {}
-        results = [
-            evaluate_run(
-                folder, split, protocol, annotations, diagnostics=diagnostics, verify_features=not no_verify, **moved
-            )
-            for folder in folders
-        ]
+        with mirrored(folders, tracking):
+            results = [
+                evaluate_run(
+                    folder,
+                    split,
+                    protocol,
+                    annotations,
+                    diagnostics=diagnostics,
+                    verify_features=not no_verify,
+                    **moved,
+                )
+                for folder in folders
+            ]
     elif table:
         raise UsageError("--table goes without --shards, whose actors read the table where training did")
     else:
         from raytrain.cluster.evaluate import evaluate_by_shards
 
-        results = [
-            evaluate_by_shards(folder, split, protocol, shards, diagnostics, not no_verify) for folder in folders
-        ]
+        with mirrored(folders, tracking):
+            results = [
+                evaluate_by_shards(folder, split, protocol, shards, diagnostics, not no_verify) for folder in folders
+            ]
     for result in results:
         _print_evaluation(result)
     return results[0] if len(results) == 1 else {"runs": results}
@@ -162,6 +172,7 @@ def run_rerank(
             metavar="NAMES",
         ),
     ] = "",
+    tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Search re-ranking temperatures on the cached validation similarities of a run."""
     from raytrain.evaluation.temperature_search.search import searchable
@@ -177,7 +188,8 @@ def run_rerank(
         from raytrain.run_evaluation.rescore import Rescore
 
         rescore = Rescore(folder)
-    result = rerank_run(folder, trials, seed, chosen_modes, sizes, poolings, rescore)
+    with mirrored([folder], tracking):
+        result = rerank_run(folder, trials, seed, chosen_modes, sizes, poolings, rescore)
     print(
         f"{result['params']}: val rsum {result['before']:.1f} -> {result['after']:.1f}, "
         f"{result['settings_tried']} settings in {result['seconds']:.1f} s"

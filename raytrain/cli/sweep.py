@@ -20,6 +20,7 @@ from raytrain.cli.options import (
     Overrides,
     Prices,
     Tracking,
+    print_runs_page,
     run_of,
     tracking_uri,
     use_gpu,
@@ -189,6 +190,7 @@ def run_sweep(
     for point in result["front"]:
         changed = settings(point["params"], [*point["params"]])
         print(f"  {point['run']}: {point['value']:.2f} at {point['cost']:,.0f} ({changed})")
+    print_runs_page(mirror, base.experiment)
     return {**result, "selected_on": selection, "cost": sweep_cost.as_dict(), "exit_code": 0 if best else 1}
 
 
@@ -196,7 +198,7 @@ def _base(
     space: str, recipe: str | None, overrides: list[str] | None, name: str | None, resume: str | None
 ) -> tuple[RunConfig, str, Mapping[str, Any]]:
     """The run of trial 0, the sweep's name, and what the journal of a resumed sweep recorded at its start."""
-    from raytrain.config import override, parse_overrides, validate
+    from raytrain.config import nested, override, parse_overrides, validate
     from raytrain.files import plain_name
     from raytrain.tracking.journal import Journal
 
@@ -211,7 +213,7 @@ def _base(
             )
         flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
         flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
-        base = validate(_nested(flat) | {"plugins": start.get("plugins", {})})
+        base = validate(nested(flat) | {"plugins": start.get("plugins", {})})
         return override(base, parse_overrides(base, overrides or [])), folder.name, start
     if not recipe:
         raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
@@ -219,16 +221,3 @@ def _base(
     name = resume or name or f"{space}-{plain_name(base.data.table)}-{time.strftime('%m%d-%H%M%S')}"
     resumed = Journal(override(base, {"name": name}).folder).last("start") if resume else None
     return base, name, resumed or {}
-
-
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *path, last = name.split(".")
-        here = tree
-        for key in path:
-            here = here.setdefault(key, {})
-            if not isinstance(here, dict):
-                raise UsageError(f"the journal's start has both a value and fields of {name.rpartition('.')[0]}")
-        here[last] = value
-    return tree

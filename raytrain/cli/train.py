@@ -21,6 +21,7 @@ from raytrain.cli.options import (
     Overrides,
     Recipe,
     Tracking,
+    print_runs_page,
     run_of,
     tracking_uri,
     use_gpu,
@@ -107,16 +108,17 @@ def run_train(
         from raytrain.cluster.ray_train import train_on_ray
 
         connect(address)
+        store = tracking_uri(tracking, config.storage)
         done = train_on_ray(
             config,
             workers=max(1, workers),
             use_gpu=use_gpu(gpu),
             resources_per_worker=worker_resources(cpus_per_worker, gpus_per_worker),
             max_failures=max_failures,
-            tracking_uri=tracking_uri(tracking, config.storage),
+            tracking_uri=store,
         )
     elif first_rank:
-        with Follower(config, tracking_uri(tracking, config.storage)):
+        with Follower(config, store := tracking_uri(tracking, config.storage)):
             train(config)
         done = read_run(config.folder)
     else:  # torchrun's other ranks: the first one speaks
@@ -125,6 +127,7 @@ def run_train(
     val = {name: value for name, value in done.best_metrics.items() if name.startswith("val/")}
     best = f"{done.best:.2f}" if done.best is not None else "none"
     print(f"{config.folder}: {done.epochs} epochs, best {config.evaluation.select} {best}")
+    print_runs_page(store, config.experiment)
     return {
         "run": str(config.folder),
         "val": val,

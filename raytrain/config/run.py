@@ -148,6 +148,24 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return leaves("", config.model_dump(mode="json"))
 
 
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of settings whose leaves `flatten` named, from the journal of a run or sweep.
+
+    Raises:
+        UsageError: a name is both a value and the beginning of others.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        here = tree
+        for key in path:
+            here = here.setdefault(key, {})
+            if not isinstance(here, dict):
+                raise UsageError(f"the journal's start has both a value and fields of {name.rpartition('.')[0]}")
+        here[last] = value
+    return tree
+
+
 def changes_nothing(name: str) -> bool:
     """Whether a flat name says where a run lies or how its data reach it, which no number of it depends on."""
     return name == "storage" or name.startswith("feed.")

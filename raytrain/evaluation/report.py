@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -18,7 +17,7 @@ from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.significance import GALLERY, mean_intervals, recall_intervals
-from raytrain.files import replacing, sha256, write_json
+from raytrain.files import json_digest, replacing, sha256, write_json
 
 INTERVAL_LEVEL = 0.95
 FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit", "uid", "test_openings")
@@ -88,8 +87,7 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
 
 def digest(document: Mapping[str, Any]) -> str:
     """sha256 of an evaluation's content, whatever its layout: what the run's journal keeps of the file."""
-    content = {key: value for key, value in document.items() if key != "file"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json_digest({key: value for key, value in document.items() if key != "file"})
 
 
 def digest_of(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -229,15 +230,21 @@ class _OpenedRun:
         return Scored(self.model, queries, *embedded, self.saved.config.evaluation.memory_mib, whole)
 
     def log(self, result: Result, file: Path) -> None:
-        """Write an evaluation into the run's journal, with the digest of its file so that an edited one is noticed."""
+        """Write an evaluation into the run's journal, with the digest of its file so that an edited one is noticed.
+
+        Headline and intervals are written too: the file is replaced by the next evaluation of its name.
+        """
         split = self.facts["split"]
         kind = "rerank/" if result.transductive else "inductive/" if result.inductive else ""
+        content = json.loads(file.read_text(encoding="utf-8")) if result.metrics else {}
+        shown = {name: content[name] for name in ("headline", "intervals", "interval_level") if name in content}
         Journal(self.folder).write(
             "evaluation",
             split=split,
             protocol=result.protocol,
             metrics={f"{kind}{split}/{name}": value for name, value in result.metrics.items()},
             rerank=result.rerank.as_dict() if result.rerank else None,
+            **shown,
             file=file.name,
             digest=digest_of(file),
             test_openings=self.facts["test_openings"],

@@ -99,6 +99,7 @@ def open_journal(
         parent=None,
         config={**flatten(base), **{f"search.{key}": value for key, value in search.items()}},
         commit=provenance.commit(),
+        user=provenance.user(),
         fingerprint=fingerprint,
         seed=search["seed"],
         workers=options["workers"],

@@ -77,6 +77,7 @@ class Start(Event):
     config: Config | None = None
     commit: str | None = None
     fingerprint: str | None = None
+    user: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     workers: Count | None = None
     device: str | None = None
@@ -108,12 +109,16 @@ class Evaluation(Event):
     digest: str | None = None
     test_openings: Count | None = None
     opening: dict[str, Scalar] | None = None
+    headline: str | None = None
+    intervals: dict[str, Annotated[list[Finite | None], Field(min_length=2, max_length=2)]] | None = None
+    interval_level: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class Rerank(Event):
     params: dict[str, Any] | None = None
     files: dict[str, str] | None = None
     kind: str | None = None
+    held_out: dict[str, dict[str, Scalar]] | None = None
 
 
 class Room(Event):

@@ -3,18 +3,19 @@
 Events, each with "event" and "time" (seconds since 1970, UTC):
 
     start       uid, life (of a run: new whenever it goes on), kind ("run" | "sweep"), run, experiment, parent (uid of
-                the sweep or None), config (flat), commit, fingerprint, seed, workers, device, versions; of a sweep
-                also options, space, slots and ray; of a trial that shares a GPU memory: needed_bytes (estimated),
-                allowed_bytes, ran_out; of a run also validation: split, queries and gallery (sizes), trained (what of
-                it is trained on, in words, or None); of a run that starts with another's weights origin: run, uid,
-                checkpoint, epoch, step, fingerprint, sha256 (of the weights)
+                the sweep or None), config (flat), commit, user (of the system), fingerprint, seed, workers, device,
+                versions; of a sweep also options, space, slots and ray; of a trial that shares a GPU memory:
+                needed_bytes (estimated), allowed_bytes, ran_out; of a run also validation: split, queries and gallery
+                (sizes), trained (what of it is trained on, in words, or None); of a run that starts with another's
+                weights origin: run, uid, checkpoint, epoch, step, fingerprint, sha256 (of the weights)
     resume      uid, life, epoch (epochs already done), checkpoint, left ({newer checkpoint: why it cannot be read});
                 of a sweep also slots, ray and trials (their number from now on)
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}
-    evaluation  split, protocol, metrics, file, digest (of the file's content), test_openings; on test also opening: its
-                id, test (hash of the test rows), weights (hash), uid
+    evaluation  split, protocol, metrics, headline (name of the metric to show), intervals {metric: [low, high]},
+                interval_level, file, digest (of the file's content), test_openings; on test also opening: its id, test
+                (hash of the test rows), weights (hash), uid
     rerank      metrics, params, kind ("rerank" over the queries, "inductive" over a bank of training queries), files
-                {name of an evaluation file: its digest}
+                {name of an evaluation file: its digest}, held_out {metric: what it gains on queries not seen}
     repeat      (sweeps) number, run, values, mean, std, cost: a trial trained again with further seeds
     room        (sweeps) slots: workers that fit the cluster from now on, after nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs

@@ -16,15 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.errors import Problem, RaytrainError, TrackingError
+from raytrain.tracking.artifacts import LEFT_OUT, SENT, files_of, send
+from raytrain.tracking.datasets import log_inputs
+from raytrain.tracking.description import best_run_of, describe_run, describe_sweep
 from raytrain.tracking.faults import explained
 from raytrain.tracking.journal import NAME, Journal, has_writer, run_folders
-from raytrain.tracking.replay import TAG_CHARACTERS, ms, replay, set_status, text
+from raytrain.tracking.replay import TAG_CHARACTERS, allowed_name, ms, replay, set_status, start_tags, text
 from raytrain.tracking.run_record import RunRecord, first_start, run_record
 from raytrain.tracking.store import one_at_a_time, open_client, prepare_store
-from raytrain.tracking.uri import check_uri, named, without_password
+from raytrain.tracking.uri import check_uri, named, page_of, sqlite_path, where_to_look, without_password
 
 UID, LINES, CLOSED = "raytrain.uid", "raytrain.journal_lines", "raytrain.closed"
-PARENT = "mlflow.parentRunId"
+FORM, FORM_NOW = "raytrain.mirror", "2"
+"""Tag: what the mirror that wrote a run sends. A run of another form is replayed from its first line."""
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+ARTIFACTS = "mlflow-artifacts"
+"""Folder beside mlflow.db, in the storage, that holds a folder of artifacts per experiment."""
+_experiment_ids: dict[tuple[str, str], str] = {}
+"""{(URI, experiment): its id} of what this process has mirrored."""
 
 
 @dataclass(frozen=True)
@@ -73,22 +82,77 @@ def _sync(folder: Path, events: list[dict[str, Any]], uri: str) -> SyncResult:
     prepare_store(uri)
     with explained(uri), one_at_a_time(folder):
         client = open_client(uri)
-        run = _find(client, start) or _create(client, start, uri)
+        run = _find(client, start) or _create(client, folder, start, uri)
         if not run.info.run_id:
             raise TrackingError(f"{named(uri)}: answers something that is not MLflow's API")
+        _experiment_ids[uri, start["experiment"]] = str(run.info.experiment_id)
         if start.get("parent") and PARENT not in run.data.tags:
             parent = _parent_run(client, folder, start, uri)
             if parent is not None:
                 client.set_tag(run.info.run_id, PARENT, parent)
         lines = str(run.data.tags.get(LINES, 0))
-        seen = int(lines) if lines.isdecimal() else 0
+        seen = int(lines) if lines.isdecimal() and run.data.tags.get(FORM) == FORM_NOW else 0
         if seen >= len(events):
             return SyncResult(folder, run.info.run_id, seen, 0, run.info.status)
         replay(client, run, events, seen)
         status = set_status(client, run, record.end)
+        tags = {LINES: str(len(events)), FORM: FORM_NOW}
+        if any(event["event"] != "epoch" for event in events[seen:]):
+            log_inputs(client, run, events)
+            tags |= _facts(client, run, record, events, uri)
         # last, so that what a kill interrupts is replayed; MLflow keeps one of two equal metrics
-        client.set_tag(run.info.run_id, LINES, str(len(events)))
+        _set_tags(client, run, tags)
         return SyncResult(folder, run.info.run_id, len(events), len(events) - seen, status)
+
+
+def _facts(client: Any, run: Any, record: RunRecord, events: list[dict[str, Any]], uri: str) -> dict[str, str]:
+    """Send the files of a run or sweep; tags with its description, its best run and what was sent.
+
+    Tags of an earlier best run that the present one does not have are removed.
+    """
+    folder, start = record.folder, record.start
+    files, too_large = files_of(folder, events)
+    if start.get("kind") == "sweep":
+        trial_run = _best_run(client, folder, start, best_run_of(events), uri)
+        address = trial_run and page_of(trial_run.info.experiment_id, trial_run.info.run_id)
+        note, tags = describe_sweep(events, address)
+        tags |= {"best.run_id": trial_run.info.run_id} if trial_run else {}
+    else:
+        sweep = _sweep_by_name(folder, start) if start.get("parent") else None
+        note, tags = describe_run(record, events, sweep), {}
+    tags = {allowed_name(name): value for name, value in tags.items()}
+    tags |= {LEFT_OUT: ", ".join(too_large)} if too_large else {}
+    for name in run.data.tags:
+        if (name.startswith("best.") or name == LEFT_OUT) and name not in tags:
+            client.delete_tag(run.info.run_id, name)
+    return tags | {NOTE: note, SENT: send(client, run, uri, files)}
+
+
+def _best_run(client: Any, folder: Path, start: Mapping[str, Any], name: str | None, uri: str) -> Any:
+    """MLflow's run of a sweep's best trial, which is mirrored if need be; None where there is none."""
+    if name is None or Path(name).name != name:
+        return None
+    uid = first_start(Journal(folder.parent / name).read([])).get("uid")
+    if not uid:
+        return None
+    best = {"experiment": start["experiment"], "uid": uid}
+    trial_run = _find(client, best)
+    if trial_run is None:
+        sync(folder.parent / name, uri)
+        trial_run = _find(client, best)
+    return trial_run
+
+
+def _set_tags(client: Any, run: Any, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run.info.run_id, tags=[RunTag(name, text(value, TAG_CHARACTERS)) for name, value in tags.items()])
+
+
+def runs_page(uri: str, experiment: str) -> str | None:
+    """How to open the runs of an experiment that this process has mirrored, as `where_to_look` says; None of others."""
+    experiment_id = _experiment_ids.get((uri, experiment))
+    return None if experiment_id is None else where_to_look(uri, experiment_id)
 
 
 def sync_tree(
@@ -167,7 +231,7 @@ def _find(client: Any, start: Mapping[str, Any]) -> Any:
     return runs[0] if runs else None
 
 
-def _create(client: Any, start: Mapping[str, Any], uri: str) -> Any:
+def _create(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(start["experiment"])
@@ -178,23 +242,28 @@ def _create(client: Any, start: Mapping[str, Any], uri: str) -> Any:
             "it; then `raytrain track sync` brings in what is missing"
         )
     try:
-        number = experiment.experiment_id if experiment else client.create_experiment(start["experiment"])
+        number = experiment.experiment_id if experiment else _create_experiment(client, folder, start, uri)
     except MlflowException:  # another process was faster
         number = client.get_experiment_by_name(start["experiment"]).experiment_id
-    config = start.get("config") or {}
-    tags = {
-        UID: re.sub(r"[^A-Za-z0-9._-]", "", str(start["uid"])),
-        "mlflow.source.git.commit": start.get("commit"),
-        "commit": start.get("commit"),
-        "fingerprint": start.get("fingerprint"),
-        "method": config.get("method.kind"),
-        "seed": start.get("seed"),
-        "kind": start.get("kind"),
-        "device": start.get("device"),
-        "workers": start.get("workers"),
-    }
-    kept = {name: text(value, TAG_CHARACTERS) for name, value in tags.items() if value is not None}
-    return client.create_run(number, start_time=ms(start), tags=kept, run_name=start.get("run"))
+    tags = {UID: re.sub(r"[^A-Za-z0-9._-]", "", str(start["uid"]))} | start_tags(start)
+    return client.create_run(number, start_time=ms(start), tags=tags, run_name=start.get("run"))
+
+
+def _create_experiment(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> str:
+    """The id of a new experiment. A server knows where its artifacts lie; those of a sqlite store lie in the storage.
+
+    MLflow itself would put them below whatever folder this process was started in.
+    """
+    place = None
+    if sqlite_path(uri) is not None:
+        place = (folder.parent.parent / ARTIFACTS / folder.parent.name).as_uri()
+    return str(client.create_experiment(start["experiment"], artifact_location=place))
+
+
+def _sweep_by_name(folder: Path, start: Mapping[str, Any]) -> Path | None:
+    """The folder of the sweep that a run belongs to, where it is the one that the run is named after."""
+    sweep = folder.with_name(re.sub(r"-t\d+(-s\d+)?$", "", folder.name))
+    return sweep if first_start(Journal(sweep).read([])).get("uid") == start["parent"] else None
 
 
 def _parent_run(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> str | None:
@@ -202,6 +271,8 @@ def _parent_run(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -
     parent = _find(client, {"experiment": start["experiment"], "uid": start["parent"]})
     if parent is not None:
         return str(parent.info.run_id)
+    if sweep := _sweep_by_name(folder, start):
+        return sync(sweep, uri).run_id
     for path in sorted(folder.parent.glob(f"*/{NAME}")):
         if path.parent != folder and first_start(Journal(path.parent).read([])).get("uid") == start["parent"]:
             return sync(path.parent, uri).run_id

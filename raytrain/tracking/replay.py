@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
-STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "killed": "KILLED"}
-METRICS_PER_BATCH, PARAMS_PER_BATCH, TAGS_PER_BATCH = 1000, 100, 100
+from raytrain.tracking.measurements import evaluation_metrics, headline, place_of, rerank_metrics
+from raytrain.tracking.run_record import run_record
+
+STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED", "killed": "KILLED"}
+METRICS_PER_BATCH, PARAMS_PER_BATCH, TAGS_PER_BATCH = 800, 100, 100  # at most 1,000 in all
 PARAM_CHARACTERS, TAG_CHARACTERS = 500, 5000  # older servers cut or refuse more
 
 
 def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int) -> None:
-    """Write the lines from number `seen` on: params of the first start, metrics by epoch, tags for the run's end."""
+    """Write the lines from number `seen` on: params of the first start, metrics by epoch, tags for the run's end.
+
+    What `evaluate` and `rerank` measure is of the best checkpoint so far, and so of that one's epoch.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     metrics: list[Any] = []
@@ -33,27 +41,57 @@ def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int
             continue
         if first:  # params cannot change, and a run that was started again has the same
             config: Mapping[str, Any] = event.get("config") or {}
-            params = {_name(name): text(value, PARAM_CHARACTERS) for name, value in config.items()}
-        metrics += [
-            Metric(_name(name), float(value), ms(event), step)
-            for name, value in values.items()
-            if isinstance(value, (int, float))
-        ]
+            params = {allowed_name(name): text(value, PARAM_CHARACTERS) for name, value in config.items()}
+            tags |= start_tags(event)
+        if event["event"] in ("evaluation", "rerank"):
+            step = run_record(Path(), events[:number]).best_epoch or epoch
+        if event["event"] == "evaluation":
+            values = evaluation_metrics(event)
+            if shown := headline(event):
+                tags[f"headline.{place_of(event).replace('/', '.')}"] = shown
         if event["event"] == "rerank":
+            values = rerank_metrics(event)
             tags |= {
                 f"{event.get('kind') or 'rerank'}.{name}": text(value, TAG_CHARACTERS)
                 for name, value in (event.get("params") or {}).items()
             }
+        metrics += [
+            Metric(allowed_name(name), float(value), ms(event), step)
+            for name, value in values.items()
+            if isinstance(value, (int, float))
+        ]
         if event["event"] == "end":
             tags["raytrain.status"] = str(event.get("status"))
             if event.get("error"):
                 tags["raytrain.error"] = text(event["error"], TAG_CHARACTERS)
-    for part in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
-        client.log_batch(run.info.run_id, params=part)
-    for part in _batches(metrics, METRICS_PER_BATCH):
-        client.log_batch(run.info.run_id, metrics=part)
-    for part in _batches([RunTag(_name(name), value) for name, value in tags.items()], TAGS_PER_BATCH):
-        client.log_batch(run.info.run_id, tags=part)
+    batches = zip_longest(
+        _batches(metrics, METRICS_PER_BATCH),
+        _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH),
+        _batches([RunTag(allowed_name(name), value) for name, value in tags.items()], TAGS_PER_BATCH),
+        fillvalue=(),
+    )
+    for some_metrics, some_params, some_tags in batches:
+        client.log_batch(run.info.run_id, metrics=some_metrics, params=some_params, tags=some_tags)
+
+
+def start_tags(start: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of a run from its "start" event: MLflow's own for source, commit and user, and ours for the list of runs."""
+    tags = {
+        "mlflow.source.name": "raytrain sweep"
+        if start.get("kind") == "sweep" or start.get("parent")
+        else "raytrain train",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": start.get("commit"),
+        "mlflow.user": start.get("user"),
+        "commit": start.get("commit"),
+        "fingerprint": start.get("fingerprint"),
+        "method": (start.get("config") or {}).get("method.kind"),
+        "seed": start.get("seed"),
+        "kind": start.get("kind"),
+        "device": start.get("device"),
+        "workers": start.get("workers"),
+    }
+    return {name: text(value, TAG_CHARACTERS) for name, value in tags.items() if value is not None}
 
 
 def set_status(client: Any, run: Any, end: Mapping[str, Any] | None) -> str:
@@ -71,7 +109,7 @@ def set_status(client: Any, run: Any, end: Mapping[str, Any] | None) -> str:
     return status
 
 
-def _name(name: str) -> str:
+def allowed_name(name: str) -> str:
     """MLflow allows letters, digits and `_-./ :`."""
     return re.sub(r"[^A-Za-z0-9_\-./ :]", "_", name.replace("@", "_at_"))
 

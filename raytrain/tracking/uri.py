@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +53,23 @@ def sqlite_path(uri: str) -> Path | None:
 def named(uri: str) -> str:
     """The store for a message, with where its URI came from: "http://host:5000 (of MLFLOW_TRACKING_URI)"."""
     return f"{sqlite_path(uri) or without_password(uri)} ({_origin(uri)})"
+
+
+def page_of(experiment_id: str, run_id: str | None = None) -> str:
+    """The place in MLflow's pages of an experiment's list of runs, or of one run.
+
+    Without the workflow type MLflow opens its pages on traces of language models, which are empty here.
+    """
+    run = "" if run_id is None else f"/{run_id}"
+    return f"#/experiments/{experiment_id}/runs{run}?workflowType=machine_learning"
+
+
+def where_to_look(uri: str, experiment_id: str) -> str:
+    """How to open the list of an experiment's runs: the command that serves a sqlite store, and the address."""
+    page = f"/{page_of(experiment_id)}"
+    if sqlite_path(uri) is None:
+        return f"{without_password(uri).rstrip('/')}{page}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}, then http://127.0.0.1:5000{page}"
 
 
 def _origin(uri: str) -> str:

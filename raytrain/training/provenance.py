@@ -1,7 +1,8 @@
-"""Where a run comes from, as its journal records it: commit, versions, device."""
+"""Where a run comes from, as its journal records it: commit, user, versions, device."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import subprocess
@@ -28,6 +29,14 @@ def commit(root: Path | None = None) -> str | None:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def user() -> str | None:
+    """Name of the user that this process runs as; None where the system has no name for the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
         return None
 
 

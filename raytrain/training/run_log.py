@@ -77,6 +77,7 @@ class RunLog:
                 parent=parent,
                 config=flatten(config),
                 commit=provenance.commit(),
+                user=provenance.user(),
                 fingerprint=fingerprint,
                 features=dict(features),
                 features_verified=config.feed.verify,

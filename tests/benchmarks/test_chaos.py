@@ -76,6 +76,8 @@ def test_a_lost_trial_a_failed_one_and_a_mirror_left_running_are_named(tmp_path:
         "MLflow has s-t001 as ['KILLED', 'FINISHED']",
         "MLflow has s-t002 as ['RUNNING']",
     ]
+    pruned = write_sweep(tmp_path / "p" / "s", [1.0, 2.0, 3.0], state="pruned")
+    assert problems(pruned, TRIALS, EPOCHS, FINISHED | {"s-t002": ["KILLED"]}) == []
 
 
 def test_sweeps_are_compared_by_number_to_the_last_bit(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from raytrain.config import (
     completed,
     flatten,
     from_yaml,
+    nested,
     override,
     to_yaml,
     validate,
@@ -86,3 +87,9 @@ def test_flatten_names_every_leaf(config: RunConfig) -> None:
     assert flat["optim.lr"] == 5e-4
     assert flat["encoder.text.kind"] == "tokens"
     assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_flat_settings_are_made_a_tree_again(config: RunConfig) -> None:
+    assert nested(flatten(config)) == config.model_dump(mode="json")
+    with pytest.raises(UsageError, match="both a value and fields of a"):
+        nested({"a": 1, "a.b": 2})

@@ -30,6 +30,7 @@ from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.run_evaluation.evaluate import evaluate_run, searched_temperatures, submit_run
 from raytrain.run_evaluation.rerank import rerank_run
 from raytrain.run_evaluation.rescore import Rescore
+from raytrain.tracking.events import why_no_event
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.run import train, unchanged_table
@@ -123,6 +124,10 @@ def test_features_are_verified_unless_told_otherwise_which_is_recorded(run: Path
 def test_the_whole_split_is_evaluated_and_written(run: Path) -> None:
     answer = evaluate_run(run)
     assert (answer["protocol"], answer["split"], answer["headline"]) == ("split/val", "val", "rsum")
+    recorded, written = Journal(run).last("evaluation") or {}, json.loads(Path(answer["files"][0]).read_text())
+    shown = ("headline", "intervals", "interval_level")
+    assert {name: recorded[name] for name in shown} == {name: written[name] for name in shown}
+    assert why_no_event(recorded) is None and recorded["intervals"]["rsum"][0] < answer["metrics"]["rsum"]
     assert (answer["rerank"], answer["inductive"], answer["diagnostics"], answer["test_openings"]) == (None,) * 3 + (0,)
     best = checkpoint.best(run)
     assert best is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.errors import UsageError
-from raytrain.tracking.uri import check_uri, default_uri, named
+from raytrain.tracking.uri import check_uri, default_uri, named, page_of, where_to_look
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_a_message_names_the_store_and_where_its_address_came_from(monkeypatch: 
     assert named("http://me:secret@host:5000") == "http://...@host:5000 (of --tracking or --uri)"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert named("http://host:5000") == "http://host:5000 (of MLFLOW_TRACKING_URI)"
+
+
+def test_runs_are_opened_by_a_command_that_works_and_not_on_the_page_of_traces() -> None:
+    page = "/#/experiments/3/runs?workflowType=machine_learning"
+    assert where_to_look("sqlite:////my runs/mlflow.db", "3") == (
+        f"mlflow ui --backend-store-uri 'sqlite:////my runs/mlflow.db', then http://127.0.0.1:5000{page}"
+    )
+    assert page_of("3", "abc") == "#/experiments/3/runs/abc?workflowType=machine_learning"
+    assert where_to_look("https://me:secret@host/", "3") == f"https://...@host{page}"

@@ -46,6 +46,17 @@ def test_where_git_is_missing_there_is_no_commit(tmp_path: Path, monkeypatch: py
     assert provenance.commit(tmp_path) is None
 
 
+def test_a_user_without_a_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    assert provenance.user() == "ada"
+
+    def nameless() -> str:
+        raise KeyError("uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert provenance.user() is None
+
+
 def test_versions_and_device_are_those_of_this_process() -> None:
     versions = provenance.versions()
     assert (versions["raytrain"], versions["torch"]) == (raytrain.__version__, torch.__version__)

@@ -1,0 +1,104 @@
+"""Files of a run that MLflow gets: its settings, its evaluations, and what was searched. Small ones, and no ranks.
+
+The journal names them. What MLflow has of them is written in a tag of its run, so that a file is sent once, again when
+it has changed, and removed when the run has it no longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raytrain.config import nested
+from raytrain.errors import UsageError
+from raytrain.files import json_digest, parse_json, read_regular
+from raytrain.tracking import sweep_record
+from raytrain.tracking.run_record import first_start
+
+SENT, LEFT_OUT = "raytrain.artifacts", "raytrain.artifacts_left_out"
+"""Tags: {file: first digits of its sha256} of what MLflow has, and the files that are too large."""
+MAX_FILE_BYTES, MAX_FILES = 2**20, 64
+RERANK_FILES = {"rerank": ("rerank.json", "rerank.svg"), "inductive": ("rerank.inductive.json", "rerank.inductive.svg")}
+
+
+def files_of(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[dict[str, bytes], list[str]]:
+    """{path in MLflow: content} of what a run's journal names, and the names of files that are too large.
+
+    An evaluation file that is not the one that the journal recorded is left out, as the leaderboard does.
+
+    Args:
+        folder: of the run or sweep.
+        events: of its journal.
+    """
+    start = first_start(events)
+    files: dict[str, bytes] = {}
+    config = {name: value for name, value in (start.get("config") or {}).items() if not name.startswith("search.")}
+    with contextlib.suppress(UsageError):
+        plugins = {"plugins": start["plugins"]} if start.get("plugins") else {}
+        files["config.yaml"] = str(yaml.safe_dump(nested(config) | plugins, sort_keys=False)).encode()
+    evaluations: dict[str, str | None] = {}
+    names: dict[str, str | None] = {sweep_record.NAME: None} if start.get("kind") == "sweep" else {}
+    for event in events:
+        if event["event"] == "evaluation" and event.get("metrics") and event.get("file"):
+            evaluations[str(event["file"])] = event.get("digest")
+        elif event["event"] == "rerank" and event.get("files"):
+            evaluations |= event["files"]
+            names |= dict.fromkeys(RERANK_FILES.get(str(event.get("kind") or "rerank"), ()))
+    names |= {f"evaluation/{name}": digest for name, digest in evaluations.items() if Path(name).name == name}
+    too_large = []
+    for name, digest in names.items():
+        with contextlib.suppress(OSError, ValueError):
+            if len(files) == MAX_FILES or (folder / name).stat().st_size > MAX_FILE_BYTES:
+                too_large.append(name)
+                continue
+            content = read_regular(folder / name)
+            if digest is None or _digest(content) == digest:
+                files[name] = content
+    return files, too_large
+
+
+def _digest(content: bytes) -> str | None:
+    """The digest of an evaluation file as its run's journal keeps it; None of a file that holds no object."""
+    document = parse_json(content)
+    if not isinstance(document, dict):
+        return None
+    return json_digest({key: value for key, value in document.items() if key != "file"})
+
+
+def send(client: Any, run: Any, uri: str, files: Mapping[str, bytes]) -> str:
+    """Bring MLflow's files of a run to these, all that are new in one go; returns the value of the tag SENT.
+
+    Args:
+        run: as MLflow gave it.
+        uri: of the store.
+        files: {path: content}.
+    """
+    wanted = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in sorted(files.items())}
+    try:
+        there = json.loads(run.data.tags.get(SENT, "{}"))
+    except ValueError:
+        there = {}
+    changed = [name for name, digest in wanted.items() if there.get(name) != digest]
+    if changed:
+        with tempfile.TemporaryDirectory(prefix="raytrain-") as place:
+            for name in changed:
+                path = Path(place) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(files[name])
+            client.log_artifacts(run.info.run_id, place)
+    if removed := there.keys() - wanted.keys():
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=uri)
+        for name in removed:
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                continue  # anyone may write a tag, and this one would remove files that are no artifacts
+            repository.delete_artifacts(name)
+    return json.dumps(wanted)
