@@ -147,14 +147,16 @@ class Sweep:
         if not set(moment.faults) & {*LATE, "start"}:
             self.wait_for(self.cluster.training, f"{moment}: a run that trains")
             time.sleep(moment.delay_s)
+        if "node" in moment.faults:
+            self.wait_for(self._busy_nodes, f"{moment}: a node that trains")
         recorded, since = len(trials_of(self.folder)), time.time()
         # the head last: the processes of the others are gone with it
         struck = {fault: getattr(self, f"_hit_{fault}")() for fault in sorted(moment.faults, key=FAULTS.index)}
-        for fault, outcome in struck.items():
-            if not outcome:
-                self.wrong.append(f"{fault} after {recorded} trials hit nothing")
+        self.wrong += [
+            f"{fault} after {recorded} trials hit nothing" for fault, outcome in struck.items() if not outcome
+        ]
         outcomes = [f"{fault} ({outcome or 'hit nothing'})" for fault, outcome in struck.items()]
-        outcomes += self._mend(struck.keys(), since)
+        outcomes += self._mend([fault for fault, outcome in struck.items() if outcome], since)
         self.faults.append(f"after {recorded} trials: {', '.join(outcomes)}")
         print(f"  {self.faults[-1]}", flush=True)
 
@@ -188,15 +190,19 @@ class Sweep:
 
     def _hit_node(self) -> str:
         """Kill a node that trains; to kill an idle one shows nothing."""
-        alive = [index for index, node in enumerate(self.cluster.nodes) if index and node.poll() is None]
-        runs = {index: set(self.cluster.training(self.cluster.processes(index)).values()) for index in alive}
-        busy = [index for index in alive if runs[index]]
-        if not busy:
+        runs = self._busy_nodes()
+        if not runs:
             return ""
-        chosen = self.generator.choice(busy)
+        chosen = self.generator.choice(sorted(runs))
         self.hurt |= runs[chosen]
         ended = self.cluster.kill_node(chosen)
         return f"{len(ended)} processes killed, training {', '.join(sorted(run.name for run in runs[chosen]))}"
+
+    def _busy_nodes(self) -> dict[int, set[Path]]:
+        """{index of a node: runs that a process of it trains}, without the head."""
+        alive = [index for index, node in enumerate(self.cluster.nodes) if index and node.poll() is None]
+        runs = {index: set(self.cluster.training(self.cluster.processes(index)).values()) for index in alive}
+        return {index: runs_of_node for index, runs_of_node in runs.items() if runs_of_node}
 
     def _hit_driver(self) -> str:
         return "killed" if self._kill_driver() else ""

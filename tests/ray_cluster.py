@@ -144,7 +144,7 @@ class LocalCluster:
         return [pid for pid in self.everything() if b"TrainWorker" in _command(pid)]
 
     def training(self, among: Collection[int] | None = None) -> dict[int, Path]:
-        """{process id of an actor: folder of the run that it trains}, by the journals that they hold open.
+        """{process id of an actor: folder of the run that it trains}, by the files that each rank holds open there.
 
         `among`: processes to look at; None looks at all of this cluster. An actor's title does not say whether it
         trains: Tune's own lose theirs for a moment at every epoch.
@@ -154,7 +154,7 @@ class LocalCluster:
             for link in Path(f"/proc/{pid}/fd").glob("*") if _command(pid).startswith(b"ray::") else ():
                 with contextlib.suppress(OSError):
                     path = link.readlink()
-                    if path.name == "journal.jsonl":
+                    if path.name == "journal.jsonl" or path.name.startswith("stacks-rank"):
                         result[pid] = path.parent
         return result
 
