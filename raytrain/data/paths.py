@@ -48,8 +48,9 @@ def contained(root: str | os.PathLike[str], relative: str) -> Path:
         what = f"path {relative[:40]!r}... is longer than file systems allow"
         raise DataError(Problem(relative[:40], None, what, PATH_FIX))
     try:
-        inside = path.resolve().is_relative_to(base)
-    except (OSError, RuntimeError):  # a loop of links
+        resolved = path.resolve()
+        inside = resolved.is_relative_to(base) and not resolved.is_symlink()  # a loop of links stays one (Python 3.13)
+    except (OSError, RuntimeError):  # a loop of links, until Python 3.12
         inside = False
     if not inside:
         raise DataError(Problem(relative, None, f"path {relative!r} leads out of {base} through a link", PATH_FIX))
