@@ -109,7 +109,7 @@ def test_limits_come_before_decoding(store: Any, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DataError, match="truncated"):
         open_image(Url("memory://photos"), "huge.png")
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)
-    monkeypatch.setattr(images.decode, "__defaults__", ("", 1000))
+    monkeypatch.setattr(images.decode, "__defaults__", ("", 1000, images.FIX))
     with pytest.raises(DataError, match="60 x 60 pixels"):
         open_image(Url("memory://photos"), "huge.png")
     monkeypatch.setattr(storage, "MAX_IMAGE_BYTES", 50)

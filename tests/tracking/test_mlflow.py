@@ -12,7 +12,7 @@ pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mlflow import ARTIFACTS, CLOSED, FORM, LINES, NOTE, PARENT, runs_page, sync, sync_tree
-from raytrain.tracking.uri import page_of
+from raytrain.tracking.uri import page_of, sqlite_path
 from tests.tracking.finished_sweep import written_lines
 from tests.tracking.mirrored import CONFIG, artifacts, client, epoch, history, runs_of, start, state
 
@@ -149,7 +149,7 @@ def test_the_parent_names_and_links_its_best_run_and_forgets_an_earlier_one(uri:
     assert "s-t002 leads so far" in sweep.data.tags[NOTE]
 
 
-def test_artifacts_lie_in_the_storage_and_data_sets_point_at_the_table(
+def test_artifacts_lie_beside_the_store_and_data_sets_point_at_the_table(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -161,7 +161,9 @@ def test_artifacts_lie_in_the_storage_and_data_sets_point_at_the_table(
     (run,) = runs_of(uri, "placed")
     assert list(elsewhere.iterdir()) == []
     assert artifacts(run).keys() == {"config.yaml"}
-    files = tmp_path / "my storage" / ARTIFACTS / "placed" / run.info.run_id / "artifacts"
+    store = sqlite_path(uri)
+    assert store is not None
+    files = store.parent / ARTIFACTS / "placed" / run.info.run_id / "artifacts"
     assert (files / "config.yaml").exists()
     assert client(uri).list_artifacts(run.info.run_id)[0].path == "config.yaml"
     import mlflow.data
