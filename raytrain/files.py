@@ -207,6 +207,22 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path, shared: bool = False) -> bool:
+    """Whether a process that this host can see holds a lock of a file; False where there is none, or no locks.
+
+    Args:
+        shared: whether holders of a shared lock do not count.
+    """
+    try:
+        with open_regular(path) as file:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def room_in(folder: Path, what: str, then: str = "give the same command again") -> Iterator[None]:
     """Turns an error about a full disk, from whichever library, into a DiskFullError that names the folder.

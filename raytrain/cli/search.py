@@ -63,7 +63,7 @@ def run_search(
 
 
 def _print_answer(answer: Mapping[str, Any]) -> None:
-    from raytrain.retrieval.view_text import view_text
+    from raytrain.retrieval.hits import view_text
 
     header = ("rank", "score", "view", "id", "caption" if answer["of"] == "texts" else "file")
     rows = [

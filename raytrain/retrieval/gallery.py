@@ -18,9 +18,9 @@ from raytrain.errors import UsageError
 Kind = Literal["images", "texts"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gallery:
-    """Images or texts that queries are compared with.
+    """Images or texts that queries are compared with; equal to itself alone.
 
     Args:
         of: what it holds.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raytrain.data.storage import open_image
 from raytrain.data.table import Table
@@ -15,22 +12,11 @@ from raytrain.data.thumbnails import thumbnail
 from raytrain.errors import DataError, Interrupted
 from raytrain.files import replacing
 from raytrain.retrieval.gallery import Gallery
-from raytrain.retrieval.retriever import Hit
-from raytrain.retrieval.view_text import view_text
+from raytrain.retrieval.hits import Hit, view_text
+from raytrain.review.rendering import environment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("raytrain.retrieval"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def write_page(
@@ -56,7 +42,7 @@ def write_page(
             pictures[hit.file] = _thumbnail_of(gallery.table, hit.file)
         view = view_text(hit.query_view, hit.item_view)
         results.append({"hit": hit, "picture": pictures.get(hit.file), "view": view})
-    text = _environment().get_template("search.html.j2").render(
+    text = environment("raytrain.retrieval").get_template("search.html.j2").render(
         answer=answer, run=Path(answer["run"]).name, table=Path(answer["table"]).name if answer["table"] else "",
         shown=shown, results=results,
     )  # fmt: skip

@@ -82,12 +82,12 @@ class QueryBanks:
         size, seed = getattr(temperatures, f"{direction}_bank"), temperatures.bank_seed
         if direction == "t2i":
             rows = train.texts[draw(len(train.texts), size, seed).numpy()]
-            asked = encode_batches(model.encode_query, text_batches(rows, self.feed.texts), self.device)
-            scores = score(model, asked, gallery.embeddings)
+            bank = encode_batches(model.encode_query, text_batches(rows, self.feed.texts), self.device)
+            scores = score(model, bank, gallery.embeddings)
         else:
             rows = train.items[draw(len(train.items), size, seed).numpy()]
-            asked = encode_batches(model.encode_gallery, image_batches(rows, self.feed.images), self.device)
-            scores = score(model, gallery.embeddings, asked).T
+            bank = encode_batches(model.encode_gallery, image_batches(rows, self.feed.images), self.device)
+            scores = score(model, gallery.embeddings, bank).T
         scores = without_own(scores, self._own(rows, gallery))
         scale = getattr(temperatures, direction)
         return BankNormaliser(scores, scale, temperatures.mode_of(direction), temperatures.beta)

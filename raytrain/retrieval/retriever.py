@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from raytrain.data.load.batches import read_ahead
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
-from raytrain.errors import UsageError, did_you_mean
+from raytrain.errors import UsageError
 from raytrain.methods.base import Method
 from raytrain.retrieval.between_items import BetweenItems
 from raytrain.retrieval.gallery import Gallery, Kind, gallery_of, gallery_of_table, rows_of
+from raytrain.retrieval.hits import Hit, hits_of
 from raytrain.retrieval.images import ImageInput, Picture, open_picture
 from raytrain.retrieval.query_banks import QueryBanks
-from raytrain.retrieval.table_rows import TableRows
+from raytrain.retrieval.query_images import Item, QueryImage, Source, regions_of, row_of
+from raytrain.retrieval.table_rows import RAW_AT_ONCE, TableRows
 from raytrain.retrieval.texts import TextInput, check_text
 from raytrain.retrieval.top_k import top_k
 from raytrain.scoring.embed import encode_batches, score
@@ -31,47 +31,8 @@ from raytrain.scoring.embed import encode_batches, score
 if TYPE_CHECKING:
     from raytrain.evaluation.reranking.query_bank import BankNormaliser
 
-RAW_AT_ONCE = 64
 SCORES_AT_ONCE = 2**24
 """Scores of queries against a gallery that are in memory at once."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """An image of the gallery's table (of the run's own, where a gallery has none), as a query.
-
-    Args:
-        id: as the table names it.
-    """
-
-    id: str
-
-
-Asked = Union[Picture, Item]  # noqa: UP007 - Picture is a forward reference where Pillow is not installed
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An entry of a gallery in the answer to a query.
-
-    Args:
-        rank: from 1 on.
-        score: the method's own similarity, or what re-ranking made of it; larger is closer.
-        position: in the gallery.
-        id, text, file, split: as in Gallery.
-        query_view, item_view: which embedding of the query and of the entry are the closest pair, from 0 on; None where
-            a side has one embedding alone, or the method's score is no maximum over embeddings, nor a soft one.
-    """
-
-    rank: int
-    score: float
-    position: int
-    id: str
-    text: str
-    file: str
-    split: str
-    query_view: int | None = None
-    item_view: int | None = None
 
 
 class Retriever:
@@ -108,7 +69,7 @@ class Retriever:
         self.home, self.rows_of_other, self.banks = home, rows_of_other, banks
         self._own: Gallery | None = None
         self._others: dict[Path, TableRows] = {}
-        self._normalisers: dict[int, tuple[Gallery, Method, BankNormaliser | None]] = {}
+        self._normalisers: WeakKeyDictionary[Gallery, tuple[Method, BankNormaliser | None]] = WeakKeyDictionary()
 
     @property
     def notes(self) -> list[str]:
@@ -186,7 +147,7 @@ class Retriever:
         text: str | None = None,
         k: int = 10,
         *,
-        image: Asked | None = None,
+        image: QueryImage | None = None,
         gallery: Gallery | None = None,
         rerank: bool = False,
     ) -> list[Hit]:
@@ -216,7 +177,7 @@ class Retriever:
         texts: Sequence[str] | None = None,
         k: int = 10,
         *,
-        images: Sequence[Asked] | None = None,
+        images: Sequence[QueryImage] | None = None,
         gallery: Gallery | None = None,
         rerank: bool = False,
     ) -> list[list[Hit]]:
@@ -242,28 +203,11 @@ class Retriever:
                 if start <= row < start + len(part):
                     scores[row - start, position] = -torch.inf
             for query, row_scores, places in zip(part, scores, top_k(scores, k), strict=True):
-                hits.append(self._hits(model, query, row_scores, places, gallery))
+                hits.append(hits_of(model, query, row_scores, places, gallery))
         return hits
 
-    def _hits(self, model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery) -> list[Hit]:
-        entries = gallery.embeddings[places.to(gallery.embeddings.device)]
-        views: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
-        if gallery.of == "images":
-            matched = model.matched_views(query[None], entries)
-            pairs = None if matched is None else matched[0]
-        else:
-            matched = model.matched_views(entries, query[None])
-            pairs = None if matched is None else matched[:, 0].flip(-1)
-        if pairs is not None:
-            views = [tuple(None if view < 0 else view for view in pair) for pair in pairs.tolist()]  # type: ignore[misc]
-        return [
-            Hit(rank, float(scores[place]), place, gallery.ids[place], gallery.texts[place], gallery.files[place],
-                gallery.splits[place], *pair)
-            for rank, (place, pair) in enumerate(zip(places.tolist(), views, strict=True), start=1)
-        ]  # fmt: skip
-
     def _scorer(
-        self, texts: Sequence[str] | None, images: Sequence[Asked] | None, gallery: Gallery, rerank: bool
+        self, texts: Sequence[str] | None, images: Sequence[QueryImage] | None, gallery: Gallery, rerank: bool
     ) -> tuple[Method, BankNormaliser | None]:
         """What scores the queries, and what re-ranks the scores."""
         if texts is None and gallery.of == "images":
@@ -274,60 +218,58 @@ class Retriever:
             return self.model, None
         if self.composed or self.banks is None:
             raise UsageError("re-ranking is of images and captions; this model has no bank of training queries for it")
-        if id(gallery) not in self._normalisers:
+        if gallery not in self._normalisers:
             temperatures = self.banks.temperatures()
             model = self.banks.pooled(temperatures)
-            # the gallery is kept, so that its id stays its own
-            self._normalisers[id(gallery)] = gallery, model, self.banks.normaliser(model, temperatures, gallery)
-        return self._normalisers[id(gallery)][1:]
+            self._normalisers[gallery] = model, self.banks.normaliser(model, temperatures, gallery)
+        return self._normalisers[gallery]
 
     def reranks(self, gallery: Gallery) -> bool:
         """Whether re-ranking changes the scores of a gallery: the search for settings may have found no gain."""
         return self._scorer([""], None, gallery, True)[1] is not None
 
-    def _embed_queries(self, texts: Sequence[str] | None, images: Sequence[Asked] | None, gallery: Gallery) -> Tensor:
+    def _embed_queries(
+        self, texts: Sequence[str] | None, images: Sequence[QueryImage] | None, gallery: Gallery
+    ) -> Tensor:
         if texts is not None and images is not None:
-            if len(texts) != len(images):
-                raise UsageError(f"{len(texts)} texts and {len(images)} images; a composed query is one of each")
             if gallery.of == "texts":
                 raise UsageError("an image with a text that changes it is answered by images, not by texts")
-            return self._compose([self._asked(image, gallery) for image in images], texts, RAW_AT_ONCE)
+            return self._compose([self._source(image, gallery) for image in images], texts, RAW_AT_ONCE)
         if texts is not None:
             if gallery.of == "texts":
                 raise UsageError("texts are searched by an image; a text is answered by images")
             return self.encode_text(texts)
         if images is None:
             raise UsageError("nothing to search by: give a text, an image, or both")
-        asked = [self._asked(image, gallery) for image in images]
-        return self._embed(self.model.encode_gallery, _each, asked, RAW_AT_ONCE)
+        sources = [self._source(image, gallery) for image in images]
+        return self._embed(self.model.encode_gallery, regions_of, sources, RAW_AT_ONCE)
 
-    def _compose(self, asked: Sequence[tuple[Callable[..., Batch], object]], texts: Sequence[str], size: int) -> Tensor:
+    def _compose(self, images: Sequence[Source], texts: Sequence[str], size: int) -> Tensor:
         """(N, ...) embeddings of composed queries, from what reads each of their images."""
         if not self.composed:
             raise UsageError("this run answers texts or images; an image with a text needs a run of composed retrieval")
-        if len(asked) != len(texts):
-            raise UsageError(f"{len(texts)} texts and {len(asked)} images; a composed query is one of each")
+        if len(images) != len(texts):
+            raise UsageError(f"{len(texts)} texts and {len(images)} images; a composed query is one of each")
 
-        def read(pairs: Sequence[tuple[tuple[Callable[..., Batch], object], str]]) -> Batch:
-            reference = _each([image for image, _ in pairs])
+        def read(pairs: Sequence[tuple[Source, str]]) -> Batch:
+            reference = regions_of([image for image, _ in pairs])
             renamed = {"reference": reference["regions"], "reference_mask": reference["region_mask"]}
             return {**renamed, **self.texts.read([text for _, text in pairs])}
 
-        return self._embed(self.model.encode_query, read, list(zip(asked, texts, strict=True)), size)
+        return self._embed(self.model.encode_query, read, list(zip(images, texts, strict=True)), size)
 
-    def _asked(self, image: Asked, gallery: Gallery) -> tuple[Callable[..., Batch], object]:
-        """What reads an image of a query, and what it reads."""
+    def _source(self, image: QueryImage, gallery: Gallery) -> Source:
         if not isinstance(image, Item):
             return self._regions, image
         rows = self._rows_of(gallery.table)
-        return rows.regions_of, _row_of(rows.table, image.id)
+        return rows.regions_of, row_of(rows.table, image.id)
 
-    def _positions_of(self, images: Sequence[Asked], gallery: Gallery) -> Mapping[int, int]:
+    def _positions_of(self, images: Sequence[QueryImage], gallery: Gallery) -> Mapping[int, int]:
         """{query: position in the gallery of the item that asks}, which is no answer to itself."""
         if gallery.of == "texts" or gallery.table is None:
             return {}
         place = {row: position for position, row in enumerate(gallery.rows.tolist())}
-        rows = {n: _row_of(gallery.table, image.id) for n, image in enumerate(images) if isinstance(image, Item)}
+        rows = {n: row_of(gallery.table, image.id) for n, image in enumerate(images) if isinstance(image, Item)}
         return {n: place[row] for n, row in rows.items() if row in place}
 
     def _own_gallery(self) -> Gallery:
@@ -365,15 +307,6 @@ class Retriever:
         return encode_batches(encode, batches, self.device)
 
 
-def _each(asked: Sequence[tuple[Callable[..., Batch], object]]) -> Batch:
-    """The regions of images, each with what reads it, as one batch."""
-    first = asked[0][0]
-    if all(read == first for read, _ in asked):
-        return first([image for _, image in asked])
-    parts = [read([image]) for read, image in asked]
-    return {name: torch.cat([part[name].to(parts[0][name].device) for part in parts]) for name in parts[0]}
-
-
 def _listed(values: Sequence[object], kind: type | None, what: str) -> list:  # type: ignore[type-arg]
     """The values as a list; UsageError where one text or image was given, and not a sequence of them."""
     if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Sequence):
@@ -381,11 +314,3 @@ def _listed(values: Sequence[object], kind: type | None, what: str) -> list:  # 
     if kind is not None and not all(isinstance(value, kind) for value in values):
         raise UsageError(f"{what} are of type {kind.__name__}")
     return list(values)
-
-
-def _row_of(table: Table, identity: str) -> int:
-    row = pc.index(table.items["id"], pa.scalar(identity)).as_py()
-    if row < 0:
-        close = did_you_mean(identity, table.items["id"].to_pylist()) if len(table.items) <= 10_000 else "."
-        raise UsageError(f"{table.path} has no item '{identity}'{close}")
-    return int(row)

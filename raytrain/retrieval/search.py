@@ -10,10 +10,12 @@ from typing import Any
 
 from raytrain.errors import UsageError
 from raytrain.retrieval.gallery import Gallery, Kind
+from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.images import open_picture
 from raytrain.retrieval.load import finished_run, load
 from raytrain.retrieval.page import write_page
-from raytrain.retrieval.retriever import Hit, Item, Retriever
+from raytrain.retrieval.query_images import Item
+from raytrain.retrieval.retriever import Retriever
 from raytrain.retrieval.texts import check_text
 from raytrain.tracking.run_record import RunRecord
 
@@ -65,8 +67,8 @@ def search_run(
     started = time.monotonic()
     gallery = retriever.gallery(None if moved else table, of, split)
     embedded = time.monotonic()
-    asked = Item(item) if item is not None else picture
-    hits = retriever.search(text, k, image=asked, gallery=gallery, rerank=rerank)
+    query_image = Item(item) if item is not None else picture
+    hits = retriever.search(text, k, image=query_image, gallery=gallery, rerank=rerank)
     reranked = rerank and retriever.reranks(gallery)
     answer = {
         "run": str(record.folder),

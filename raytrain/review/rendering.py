@@ -8,11 +8,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+_PACKAGE = "raytrain.review"
+
 
 @functools.cache
-def _environment() -> Environment:
+def environment(package: str) -> Environment:
+    """The templates of a package, in its folder templates/; values are escaped, and a missing one is an error."""
     return Environment(
-        loader=PackageLoader("raytrain.review"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -22,11 +25,11 @@ def _environment() -> Environment:
 
 def render(template: str, **values: Any) -> Markup:
     """A template with its values; markup that stands among the values has to be Markup, all else is escaped."""
-    return Markup(_environment().get_template(template).render(**values))
+    return Markup(environment(_PACKAGE).get_template(template).render(**values))
 
 
 def asset(name: str) -> Markup:
     """A file of templates/ as it is, such as style.css."""
-    environment = _environment()
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
+    templates = environment(_PACKAGE)
+    assert templates.loader is not None
+    return Markup(templates.loader.get_source(templates, name)[0])

@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from raytrain.errors import Problem, UsageError, no_such_name
-from raytrain.files import parse_json, read_regular
+from raytrain.files import is_locked, parse_json, read_regular
 from raytrain.tracking.events import why_no_event
 
 NAME = "journal.jsonl"
@@ -192,14 +192,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def has_writer(folder: str | os.PathLike[str]) -> bool:
     """Whether a process that wrote to this run's journal is still alive, and can write more."""
-    try:
-        with open(os.open(Path(folder) / NAME, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe does not block
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_locked(Path(folder) / NAME)
 
 
 def _ends_with_newline(path: Path) -> bool:

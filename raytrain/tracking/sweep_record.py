@@ -5,13 +5,12 @@ And the file that the sweep's driver holds locked while it lives.
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from raytrain.files import read_model, write_json
+from raytrain.files import is_locked, read_model, write_json
 
 NAME = "space.json"
 LOCK = "lock"
@@ -51,11 +50,4 @@ class SearchIdentity(BaseModel):
 
 def has_driver(folder: Path) -> bool:
     """Whether a process that this host can see holds the sweep's lock; on a file system without locks, never."""
-    try:
-        with open(folder / LOCK, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_locked(folder / LOCK, shared=True)
