@@ -143,8 +143,10 @@ def _store_of(run: Path, tracking: str | None) -> str | None:
 
 def _journal_bytes(run: Path) -> int:
     """Size of a run's journal, which is only ever appended to."""
+    from raytrain.tracking.journal import NAME
+
     try:
-        return (run / "journal.jsonl").stat().st_size
+        return (run / NAME).stat().st_size
     except OSError:
         return 0
 

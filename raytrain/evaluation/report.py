@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from raytrain.errors import DataError, Problem
+from raytrain.evaluation.digest import digest
 from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, read_evaluation_file, read_rank_arrays
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result
 from raytrain.evaluation.ranking.chance import trivial_recalls
 from raytrain.evaluation.significance import GALLERY, mean_intervals, recall_intervals
-from raytrain.files import json_digest, replacing, sha256, write_json
+from raytrain.files import replacing, sha256, write_json
 
 INTERVAL_LEVEL = 0.95
 FACTS = ("split", "fingerprint", "checkpoint", "seed", "commit", "uid", "test_openings")
@@ -83,11 +84,6 @@ def write_evaluation(run: str | os.PathLike[str], result: Result, facts: Mapping
         **{key: value for key, value in facts.items() if key != "split"},
     }
     return write_json(folder / f"{name}.json", document)
-
-
-def digest(document: Mapping[str, Any]) -> str:
-    """sha256 of an evaluation's content, whatever its layout: what the run's journal keeps of the file."""
-    return json_digest({key: value for key, value in document.items() if key != "file"})
 
 
 def digest_of(file: Path) -> str:

@@ -18,7 +18,8 @@ import yaml
 
 from raytrain.config import nested
 from raytrain.errors import UsageError
-from raytrain.files import json_digest, parse_json, read_regular
+from raytrain.evaluation.digest import digest
+from raytrain.files import parse_json, read_regular
 from raytrain.tracking import sweep_record
 from raytrain.tracking.run_record import first_start
 
@@ -53,23 +54,16 @@ def files_of(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[dict[st
             names |= dict.fromkeys(RERANK_FILES.get(str(event.get("kind") or "rerank"), ()))
     names |= {f"evaluation/{name}": digest for name, digest in evaluations.items() if Path(name).name == name}
     too_large = []
-    for name, digest in names.items():
+    for name, recorded in names.items():
         with contextlib.suppress(OSError, ValueError):
             if len(files) == MAX_FILES or (folder / name).stat().st_size > MAX_FILE_BYTES:
                 too_large.append(name)
                 continue
             content = read_regular(folder / name)
-            if digest is None or _digest(content) == digest:
+            document = None if recorded is None else parse_json(content)
+            if recorded is None or (isinstance(document, dict) and digest(document) == recorded):
                 files[name] = content
     return files, too_large
-
-
-def _digest(content: bytes) -> str | None:
-    """The digest of an evaluation file as its run's journal keeps it; None of a file that holds no object."""
-    document = parse_json(content)
-    if not isinstance(document, dict):
-        return None
-    return json_digest({key: value for key, value in document.items() if key != "file"})
 
 
 def send(client: Any, run: Any, uri: str, files: Mapping[str, bytes]) -> str:

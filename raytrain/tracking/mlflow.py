@@ -31,7 +31,7 @@ FORM, FORM_NOW = "raytrain.mirror", "2"
 """Tag: what the mirror that wrote a run sends. A run of another form is replayed from its first line."""
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 ARTIFACTS = "mlflow-artifacts"
-"""Folder beside mlflow.db, in the storage, that holds a folder of artifacts per experiment."""
+"""Folder beside the file of a sqlite store that holds a folder of artifacts per experiment."""
 _experiment_ids: dict[tuple[str, str], str] = {}
 """{(URI, experiment): its id} of what this process has mirrored."""
 
@@ -242,21 +242,22 @@ def _create(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> An
             "it; then `raytrain track sync` brings in what is missing"
         )
     try:
-        number = experiment.experiment_id if experiment else _create_experiment(client, start, uri)
+        number = experiment.experiment_id if experiment else _create_experiment(client, folder, start, uri)
     except MlflowException:  # another process was faster
         number = client.get_experiment_by_name(start["experiment"]).experiment_id
     tags = {UID: re.sub(r"[^A-Za-z0-9._-]", "", str(start["uid"]))} | start_tags(start)
     return client.create_run(number, start_time=ms(start), tags=tags, run_name=start.get("run"))
 
 
-def _create_experiment(client: Any, start: Mapping[str, Any], uri: str) -> str:
+def _create_experiment(client: Any, folder: Path, start: Mapping[str, Any], uri: str) -> str:
     """The id of a new experiment. A server knows where its artifacts lie; those of a sqlite store lie beside it.
 
-    MLflow itself would put them below whatever folder this process was started in.
+    MLflow itself would put them below whatever folder this process was started in. Their folder is named as that of the
+    experiment's runs: a name out of a journal could lead elsewhere.
     """
-    store, experiment = sqlite_path(uri), str(start["experiment"])
-    place = None if store is None else (store.parent / ARTIFACTS / experiment).as_uri()
-    return str(client.create_experiment(experiment, artifact_location=place))
+    store = sqlite_path(uri)
+    place = None if store is None else (store.parent / ARTIFACTS / folder.parent.name).as_uri()
+    return str(client.create_experiment(start["experiment"], artifact_location=place))
 
 
 def _sweep_by_name(folder: Path, start: Mapping[str, Any]) -> Path | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from raytrain.files import json_digest
+from raytrain.evaluation.digest import digest
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.sweep_record import SearchIdentity
 from tests.tracking.mirrored import epoch, start
@@ -62,4 +62,4 @@ def write_evaluation(folder: Path, name: str, rsum: float) -> dict[str, str]:
     content = {"metrics": {"rsum": rsum}}
     (folder / "evaluation").mkdir(exist_ok=True)
     (folder / "evaluation" / name).write_text(json.dumps(content))
-    return {name: json_digest(content)}
+    return {name: digest(content)}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raytrain.files import json_digest
+from raytrain.evaluation.digest import digest
 from raytrain.tracking.artifacts import MAX_FILE_BYTES, SENT, files_of, send
 
 CONFIG = {"name": "a", "data.table": "/data/emoji", "optim.decay_epochs": [5, 8], "search.seed": 0}
@@ -22,7 +22,7 @@ def evaluation(folder: Path, name: str, content: Mapping[str, Any]) -> dict[str,
     (folder / "evaluation").mkdir(exist_ok=True)
     (folder / "evaluation" / name).write_text(json.dumps(content, indent=1))
     event = {"event": "evaluation", "time": 2.0, "split": "test", "metrics": {"test/rsum": 1.0}}
-    return event | {"file": name, "digest": json_digest(content)}
+    return event | {"file": name, "digest": digest(dict(content))}
 
 
 def test_settings_evaluations_and_searches_are_sent_and_ranks_are_not(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_settings_evaluations_and_searches_are_sent_and_ranks_are_not(tmp_path: 
     assert (set(files), too_large) == ({"config.yaml", "evaluation/test.json"}, [])
     settings = yaml.safe_load(files["config.yaml"])
     assert settings == {"name": "a", "data": {"table": "/data/emoji"}, "optim": {"decay_epochs": [5, 8]}}
-    events.append({"event": "rerank", "time": 3.0, "files": {"val.json": json_digest({})}})
+    events.append({"event": "rerank", "time": 3.0, "files": {"val.json": digest({})}})
     assert files_of(tmp_path, events)[0].keys() - files.keys() == {"rerank.json", "rerank.svg", "evaluation/val.json"}
     assert files_of(tmp_path, [START | {"kind": "sweep"}])[0].keys() == {"config.yaml", "space.json"}
 

@@ -164,6 +164,12 @@ def test_artifacts_lie_beside_the_store_and_data_sets_point_at_the_table(
     store = sqlite_path(uri)
     assert store is not None
     files = store.parent / ARTIFACTS / "placed" / run.info.run_id / "artifacts"
+    hostile = tmp_path / "my storage" / "hostile" / "b"
+    start(hostile).close()
+    written = (hostile / "journal.jsonl").read_text()
+    (hostile / "journal.jsonl").write_text(written.replace('"experiment": "hostile"', '"experiment": "../../outside"'))
+    sync(hostile, uri)
+    assert not (store.parents[1] / "outside").exists() and (store.parent / ARTIFACTS / "hostile").is_dir()
     assert (files / "config.yaml").exists()
     assert client(uri).list_artifacts(run.info.run_id)[0].path == "config.yaml"
     import mlflow.data

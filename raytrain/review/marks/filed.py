@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.errors import DataError, Problem
+from raytrain.evaluation.digest import digest
 from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, EvaluationFile, read_evaluation_file, read_rank_arrays
 from raytrain.evaluation.protocols.named_split import split_of
-from raytrain.evaluation.report import digest
 from raytrain.tracking.run_record import RunRecord, step_of
 
 AGAIN = "evaluate the run again"
