@@ -22,9 +22,8 @@ MAX_PIXELS = 64_000_000  # a 192 MB RGB image; a small file can claim far more
 MAX_IMAGE_BYTES = 256 * 2**20  # per image from an archive or a store, which is read into memory
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # only to list files; the content decides the format
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
-warnings.filterwarnings(
-    "ignore", "Image size .* pixels. exceeds limit"
-)  # Pillow's, before our own, lower limit refuses
+# Pillow warns of images that the lower limit here refuses in a line
+warnings.filterwarnings("ignore", "Image size .* pixels. exceeds limit")
 FIX = f"Replace it with a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file, or remove it from the annotations."
 
 
