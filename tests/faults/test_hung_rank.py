@@ -22,7 +22,7 @@ def two_ranks(folder: Path, *arguments: str) -> list[tuple[int, str]]:
     ranks = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.faults.drive_hang", str(folder), str(rank), *arguments],
-            env=os.environ | {"RANK": str(rank), TIMEOUT: "5", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env=os.environ | {"RANK": str(rank), TIMEOUT: "8", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stderr=subprocess.PIPE,
             text=True,
         )
