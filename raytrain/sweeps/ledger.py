@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.study import outcome
 from raytrain.sweeps.trial import trial_name
 from raytrain.sweeps.trial_error import TrialError
-from raytrain.tracking.follow import say
+from raytrain.tracking.follow import QUIET_S, position_of, say
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.run_record import RunRecord, close_run, read_run
@@ -39,6 +40,7 @@ class Ledger:
         self.handed_out_again: set[int] = set()
         self.repeating: Path | None = None
         self._shown_epoch: dict[int, int] = {}
+        self._spoke, self._last_positions = time.monotonic(), ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune saves its callbacks for a restoration of its own, which never happens."""
@@ -58,7 +60,7 @@ class Ledger:
     def started(self, number: int, changes: Mapping[str, Any]) -> None:
         self.running[number] = changes
         values = ", ".join(f"{name}={_short(value)}" for name, value in changes.items())
-        say(f"[{len(self.recorded)}/{self.options.trials}] {self.run_folder(number).name} starts: {values}")
+        self._say(f"{self.run_folder(number).name} starts: {values}")
 
     def epoch(self, number: int, epoch: int, best: float) -> None:
         """Show an epoch of a trial, with its best value so far and the best of the sweep."""
@@ -67,8 +69,8 @@ class Ledger:
         self._shown_epoch[number] = epoch
         leader = self.leader()
         ahead = f"; best so far {leader['value']:.2f} ({leader['run']})" if leader else ""
-        say(
-            f"[{len(self.recorded)}/{self.options.trials}] {self.run_folder(number).name} "
+        self._say(
+            f"{self.run_folder(number).name} "
             f"epoch {epoch}/{self.base.optim.num_epochs} best {self.select} {best:.2f}{ahead}"
         )
         self.mirror.due(self.run_folder(number))
@@ -102,9 +104,23 @@ class Ledger:
         self.journal.write("trial", **event)
         self.recorded[number] = event
         value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error
-        say(f"[{len(self.recorded)}/{self.options.trials}] {folder.name} {state} after {run.epochs} epochs: {value}")
+        self._say(f"{folder.name} {state} after {run.epochs} epochs: {value}")
         self.mirror.due(folder)
         self.mirror.due(self.folder)
+
+    def say_positions(self) -> None:
+        """After a while without a line, say how far the trials that train are within their epochs."""
+        if not self.running or time.monotonic() - self._spoke < QUIET_S:
+            return
+        folders = [self.run_folder(number) for number in self.running]
+        positions = "; ".join(f"{folder.name} {position}" for folder in folders if (position := position_of(folder)))
+        if positions and positions != self._last_positions:
+            self._last_positions = positions
+            self._say(positions)
+
+    def _say(self, line: str) -> None:
+        say(f"[{len(self.recorded)}/{self.options.trials}] {line}")
+        self._spoke = time.monotonic()
 
     def leader(self) -> dict[str, Any] | None:
         """The best trial of the full budget, else the best that was stopped early; the earlier one of equals."""
@@ -151,6 +167,9 @@ def recorder(ledger: Ledger) -> Any:
         ) -> None:
             if math.isfinite(result["best"]):
                 ledger.epoch(trial.config["number"], int(result["epoch"]), result["best"])
+
+        def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            ledger.say_positions()
 
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             error = TrialError.reported_in(trial.last_result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,11 @@ from raytrain.config import RunConfig
 from raytrain.errors import Problem
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
+from raytrain.tracking.step_progress import read_step_progress
+
+QUIET_S = 15.0
+"""After so long without a line, it is said how far the run is within its epoch."""
+NOT_BEGUN = "is being set up"
 
 
 def say(line: str) -> None:
@@ -26,13 +32,18 @@ class Follower:
         config: of the run.
         tracking_uri: of the MLflow store; None mirrors nothing.
         interval_s: seconds between two looks at the journal.
+        quiet_s: seconds without a line, after which one says how far the run is within its epoch.
     """
 
-    def __init__(self, config: RunConfig, tracking_uri: str | None, interval_s: float = 0.5) -> None:
-        self.config, self.interval_s = config, interval_s
+    def __init__(
+        self, config: RunConfig, tracking_uri: str | None, interval_s: float = 0.5, quiet_s: float = QUIET_S
+    ) -> None:
+        self.config, self.interval_s, self.quiet_s = config, interval_s, quiet_s
         self.mirror = Mirror(tracking_uri)
         self._named: set[Problem] = set()
         self._seen = len(self._read())
+        self._has_begun = False
+        self._spoke, self._last_position = time.monotonic(), ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="follower", daemon=True)
 
@@ -67,9 +78,33 @@ class Follower:
         events = self._read()
         for event in events[self._seen :]:
             say(describe(self.config, event))
+            self._has_begun = True
         if len(events) > self._seen:
             self.mirror.due(self.config.folder)
+            self._spoke = time.monotonic()
+        elif time.monotonic() - self._spoke >= self.quiet_s:
+            self._say_position()
         self._seen = len(events)
+
+    def _say_position(self) -> None:
+        """Say how far the run is within its epoch, or that it has not begun, where this is news."""
+        position = position_of(self.config.folder) if self._has_begun else NOT_BEGUN
+        if position and position != self._last_position:
+            say(f"{time.strftime('%H:%M:%S')} {self.config.name} {position}")
+            self._spoke, self._last_position = time.monotonic(), position
+
+
+def position_of(folder: Path) -> str:
+    """How far a run is within its epoch, in words; "" where nothing says so.
+
+    Args:
+        folder: of the run.
+    """
+    lives = [event for event in Journal(folder).read() if event["event"] in ("start", "resume", "end")]
+    if not lives:
+        return NOT_BEGUN
+    progress = read_step_progress(folder, lives[-1].get("life"))
+    return "" if progress is None else str(progress)
 
 
 def describe(config: RunConfig, event: dict[str, object]) -> str:

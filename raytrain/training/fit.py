@@ -134,6 +134,7 @@ def fit(
     metrics: dict[str, float] = {}
     with (
         log.ending(state),
+        log.steps(state, batches.steps),
         listening(config.folder) as stop,
         room_in(config.folder, "the run", "go on"),
         Watchdog(config.folder, rank()) as watchdog,

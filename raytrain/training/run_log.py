@@ -12,6 +12,7 @@ from raytrain.config import flatten, recorded_plugins
 from raytrain.distributed import rank, world_size
 from raytrain.errors import Interrupted, RaytrainError, Stopped
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.step_progress import StepProgressFile
 from raytrain.training import checkpoint, provenance
 from raytrain.training.initial_weights import origin_facts
 from raytrain.training.memory import Estimate
@@ -114,6 +115,12 @@ class RunLog:
         """
         if self.journal and not self.journal.is_of(self.life):
             raise RaytrainError(f"{self.folder}: another process has gone on with this run since it was started here")
+
+    def steps(self, state: TrainState, steps_per_epoch: int) -> contextlib.AbstractContextManager[object]:
+        """While the context is open, the run's folder says how far it is within its epoch."""
+        if self.journal is None:
+            return contextlib.nullcontext()
+        return StepProgressFile(self.folder, self.life, steps_per_epoch, lambda: (state.epoch, state.step_in_epoch))
 
     def epoch(self, state: TrainState, metrics: Mapping[str, float]) -> None:
         """Write the metrics of the epoch that ended."""

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("optuna", reason="the searches are Optuna's")
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
+from raytrain.files import write_json
 from raytrain.sweeps.ledger import Ledger, recorder
 from raytrain.sweeps.options import SweepOptions
 from raytrain.tracking.journal import Journal
@@ -54,6 +55,22 @@ def test_a_trial_without_any_metrics_has_failed(ledger: Ledger) -> None:
     end = Journal(ledger.run_folder(0)).last("end")
     assert end is not None and end["status"] == "failed"
     assert ledger.left() == 5
+
+
+def test_after_a_while_without_a_line_it_says_how_far_the_trials_are(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.started(0, {})
+    ledger.started(1, {})
+    tune = recorder(ledger)
+    tune.on_step_end(1, [])
+    assert "is being set up" not in capsys.readouterr().err  # the last line is a moment old
+    monkeypatch.setattr("raytrain.sweeps.ledger.QUIET_S", 0.0)
+    Journal(ledger.run_folder(1)).write("start", uid="u", life="a")
+    write_json(ledger.run_folder(1) / "progress.json", {"life": "a", "epochs": 1, "step": 4, "steps": 9})
+    tune.on_step_end(1, [])
+    tune.on_step_end(1, [])
+    assert capsys.readouterr().err == "[0/6] s-t000 is being set up; s-t001 epoch 2, step 4 of 9\n"
 
 
 def test_the_callbacks_show_each_epoch_once_and_the_leader_beside_it(

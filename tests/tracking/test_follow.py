@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from raytrain.config import override
+from raytrain.files import write_json
 from raytrain.tracking.follow import Follower, describe
 from raytrain.tracking.journal import Journal
 from tests.runs import small_run
@@ -24,6 +26,29 @@ def test_a_follower_prints_what_is_new_and_nothing_twice(tmp_path: Path, capsys:
     with Follower(config, None, interval_s=0.01):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_between_two_epochs_it_says_how_far_the_run_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = override(small_run(tmp_path), {"name": "run"})
+    journal, seen = Journal(config.folder), ""
+
+    def wait_for(line: str) -> None:
+        nonlocal seen
+        deadline = time.monotonic() + 5.0
+        while line not in seen:
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.005)
+            seen += capsys.readouterr().err
+
+    with Follower(config, None, interval_s=0.005, quiet_s=0.0):
+        wait_for("run is being set up")
+        journal.write("start", uid="u", life="a")
+        wait_for("run start")
+        write_json(config.folder / "progress.json", {"life": "a", "epochs": 0, "step": 4, "steps": 9})
+        wait_for("run epoch 1, step 4 of 9")
+        write_json(config.folder / "progress.json", {"life": "a", "epochs": 0, "step": 8, "steps": 9})
+        wait_for("run epoch 1, step 8 of 9")
+    assert seen.count("step 4 of 9") == seen.count("is being set up") == 1
 
 
 def test_events_are_described_with_what_matters_of_them(tmp_path: Path) -> None:

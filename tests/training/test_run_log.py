@@ -13,6 +13,7 @@ from raytrain.data.table import Table
 from raytrain.errors import Interrupted, NonFiniteError, RaytrainError, Stopped
 from raytrain.scoring.feed import open_feed
 from raytrain.tracking.journal import Journal, has_writer
+from raytrain.tracking.step_progress import StepProgressFile
 from raytrain.training import checkpoint, run_log
 from raytrain.training.build import build_method
 from raytrain.training.memory import Estimate
@@ -68,6 +69,18 @@ def test_a_start_says_what_the_run_is_and_where_it_trains(config: RunConfig, sta
     assert event["validation"] == {"split": "val", "trained": None}
     assert event["memory"] == {"needed_bytes": 1, "allowed_bytes": 2, "ran_out": False}
     assert {"torch", "python"} <= set(event["versions"])
+
+
+def test_steps_are_told_by_the_life_that_the_journal_names(config: RunConfig, state: TrainState) -> None:
+    log = RunLog(config.folder)
+    start(log, state)
+    file = log.steps(state, 9)
+    assert isinstance(file, StepProgressFile)
+    state.epoch, state.step_in_epoch = 2, 7
+    (begun,) = Journal(config.folder).read()
+    assert (file.life, file.steps, file.position()) == (begun["life"], 9, (2, 7))
+    log.journal = None  # as on every rank but the first
+    assert not isinstance(log.steps(state, 9), StepProgressFile)
 
 
 def test_a_resumption_keeps_the_uid_and_has_a_life_of_its_own(

@@ -16,6 +16,7 @@ from raytrain.errors import DataError, Problem
 from raytrain.tracking.journal import has_writer
 from raytrain.tracking.journal_tail import JournalTail
 from raytrain.tracking.run_record import RunRecord, first_start, run_record
+from raytrain.tracking.step_progress import StepProgress, read_step_progress
 from raytrain.tracking.sweep_record import NAME as SPACE_FILE
 from raytrain.tracking.sweep_record import SearchIdentity, has_driver
 
@@ -32,12 +33,16 @@ class RunJournal:
         began: when its present life began; None before its first start.
         last: when its last line was written; None without one.
         epochs: of the whole run; 0 where the journal does not say.
+        life: its present one; None before its first start.
+        position: where it stands within its epoch; None where that is not known.
     """
 
     record: RunRecord
     began: float | None
     last: float | None
     epochs: int = 0
+    life: str | None = None
+    position: StepProgress | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Journals:
 
 
 class JournalsReader:
-    """Reads the journals of a sweep or run as they grow: each look costs what is new, and a `stat` per open run.
+    """Reads the journals of a sweep or run as they grow: each look costs what is new, and a look per open run.
 
     Args:
         folder: of the sweep or run.
@@ -103,7 +108,7 @@ class JournalsReader:
         journals = Journals(
             self.folder,
             list(events),
-            dict(self._seen),
+            {name: _with_position(run) for name, run in self._seen.items()},
             is_sweep,
             self._searched_fields() if is_sweep else (),
             problems=list(self._problems),
@@ -149,8 +154,16 @@ class JournalsReader:
 
 
 def _run_journal(folder: Path, events: Sequence[Mapping[str, Any]]) -> RunJournal:
-    lives = [float(event["time"]) for event in events if event["event"] in ("start", "resume")]
+    lives = [event for event in events if event["event"] in ("start", "resume")]
     last = float(events[-1]["time"]) if events else None
     record = run_record(folder, list(events))
     epochs = (record.start.get("config") or {}).get("optim.num_epochs") or 0
-    return RunJournal(record, lives[-1] if lives else None, last, int(epochs))
+    began, life = (float(lives[-1]["time"]), lives[-1].get("life")) if lives else (None, None)
+    return RunJournal(record, began, last, int(epochs), life)
+
+
+def _with_position(run: RunJournal) -> RunJournal:
+    """A run that trains, with where it stands now: its first rank replaces the file while the journal says nothing."""
+    if not run.record.is_open:
+        return run
+    return replace(run, position=read_step_progress(run.record.folder, run.life))

@@ -37,6 +37,7 @@ class OpenRun:
         value: newest value of the selection metric; None before the first.
         best: highest value.
         age_s: seconds since the last line of its journal.
+        step, steps: done in the epoch that it trains, and in an epoch; 0 where that is not known.
     """
 
     run: str
@@ -45,6 +46,8 @@ class OpenRun:
     value: float | None
     best: float | None
     age_s: float
+    step: int = 0
+    steps: int = 0
 
 
 @dataclass(frozen=True)

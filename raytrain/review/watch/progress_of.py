@@ -149,8 +149,10 @@ def _best_of(
 
 def _open_run(name: str, run: RunJournal, now: float) -> OpenRun:
     record = run.record
-    newest = record.metrics.get(record.select)
-    return OpenRun(name, record.epochs, run.epochs, newest, record.best, _age(run.last, now))
+    newest, position = record.metrics.get(record.select), run.position
+    # a position that is read just before the line of its epoch is of the epoch before
+    step, steps = (position.step, position.steps) if position and position.epochs == record.epochs else (0, 0)
+    return OpenRun(name, record.epochs, run.epochs, newest, record.best, _age(run.last, now), step, steps)
 
 
 def _one_line(error: object) -> str:

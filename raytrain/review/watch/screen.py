@@ -109,12 +109,20 @@ def _best(progress: Progress) -> list[RenderableType]:
 
 def _running(progress: Progress, room: int) -> Table:
     table = _table()
-    for heading in ("trains" if progress.status == "running" else "open", "epoch", "newest", "best", "last line"):
+    for heading in (
+        "trains" if progress.status == "running" else "open",
+        "epoch",
+        "step",
+        "newest",
+        "best",
+        "last line",
+    ):
         table.add_column(heading, justify="left" if not table.columns else "right", no_wrap=True, overflow="ellipsis")
     for run in progress.running[:room]:
         table.add_row(
             Text(plain(short_name(run.run, progress))),
             f"{run.epoch}/{run.epochs or '?'}",
+            f"{run.step}/{run.steps}" if run.steps else "-",
             _value(run.value),
             _value(run.best),
             f"{duration(run.age_s)} ago",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def sweep_events(**options: Any) -> list[dict[str, Any]]:
         trial(1200, 1, "pruned", 200.0, epochs=5),
         trial(1200, 2, "failed", None, epochs=0, error="NonFiniteError: step 3: loss is nan\nTraceback"),
     ]
+
+
+def append(folder: Path, event: dict[str, Any]) -> None:
+    with open(folder / "journal.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
 
 
 def open_sweep(folder: Path, **options: Any) -> None:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from raytrain.files import write_json
 from raytrain.review.watch.journals import JournalsReader
 from raytrain.tracking import journal_tail
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.step_progress import StepProgress
 from tests.review.made_sweeps import start, write
-from tests.review.watch.open_sweeps import NOW, open_sweep, trial, value
-
-
-def append(folder: Path, event: dict[str, Any]) -> None:
-    with open(folder / "journal.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(event) + "\n")
+from tests.review.watch.open_sweeps import NOW, append, open_sweep, trial, value
 
 
 def test_only_runs_that_the_sweep_has_not_recorded_are_read(tmp_path: Path) -> None:
@@ -32,6 +28,16 @@ def test_only_runs_that_the_sweep_has_not_recorded_are_read(tmp_path: Path) -> N
     journals = reader.look(NOW)
     assert {name: run.record.epochs for name, run in journals.runs.items()} == {"s-t004": 1}
     assert len(journals.events) == 5
+
+
+def test_a_look_tells_how_far_a_run_is_within_its_epoch(tmp_path: Path) -> None:
+    open_sweep(tmp_path)
+    append(tmp_path / "s-t003", {"event": "resume", "time": 1395.0, "uid": "u", "life": "b", "epoch": 3})
+    reader = JournalsReader(tmp_path / "s")
+    for life, step in (("a", 4), ("b", 5), ("b", 6)):  # a was killed
+        write_json(tmp_path / "s-t003" / "progress.json", {"life": life, "epochs": 3, "step": step, "steps": 9})
+        position = reader.look(NOW).runs["s-t003"].position
+        assert position == (StepProgress(life="b", epochs=3, step=step, steps=9) if life == "b" else None)
 
 
 def test_a_look_parses_new_lines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from raytrain.files import write_json
 from raytrain.review.watch.journals import JournalsReader
 from raytrain.review.watch.progress import Best, Failure, OpenRun, Progress
 from raytrain.review.watch.progress_of import progress_of
@@ -39,6 +40,14 @@ def test_a_sweep_part_of_the_way(tmp_path: Path) -> None:
     assert (progress.slots, progress.slots_busy, progress.age_s) == (6, 4, 10.0)
     assert progress.per_hour == pytest.approx(3.4 / 400 * 3600) and progress.left_s is not None
     assert progress.budget == "--hours 8" and progress.resume is None and not progress.has_ended
+
+
+def test_a_position_is_shown_in_the_epoch_that_it_is_of(tmp_path: Path) -> None:
+    write(tmp_path / "r", [start(1000, life="a", config=CONFIG), value(1100, 1, 5.0)])
+    for epochs, expected in ((1, (4, 9)), (0, (0, 0))):  # the line of epoch 1 is newer than the second position
+        write_json(tmp_path / "r" / "progress.json", {"life": "a", "epochs": epochs, "step": 4, "steps": 9})
+        (run,) = read(tmp_path / "r").running
+        assert (run.epoch, run.step, run.steps) == (1, *expected)
 
 
 def test_a_driver_that_is_gone_is_silent_and_the_way_on_is_named(tmp_path: Path) -> None:

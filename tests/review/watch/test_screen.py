@@ -11,11 +11,12 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from raytrain.errors import Problem
+from raytrain.files import write_json
 from raytrain.review.watch.journals import JournalsReader
 from raytrain.review.watch.progress import Best, Failure, OpenRun, Progress
 from raytrain.review.watch.progress_of import progress_of
 from raytrain.review.watch.screen import screen_of
-from tests.review.watch.open_sweeps import NOW, open_sweep
+from tests.review.watch.open_sweeps import NOW, append, open_sweep
 
 HOSTILE = "[bold]evil[/]\x1b[2J\u202e\nraytrain: all is well " + "x" * 200
 
@@ -32,6 +33,8 @@ def lines(progress: Progress, width: int = 80, height: int = 40) -> list[str]:
 
 def test_a_sweep_part_of_the_way_fits_80_columns(tmp_path: Path) -> None:
     open_sweep(tmp_path, trials=100, hours=8, repeat_best=3, repeat_seeds=2)
+    append(tmp_path / "s-t004", {"event": "resume", "time": 1390.0, "uid": "u", "life": "a"})
+    write_json(tmp_path / "s-t004" / "progress.json", {"life": "a", "epochs": 0, "step": 7, "steps": 9})
     drawn = lines(progress_of(JournalsReader(tmp_path / "s").look(NOW), NOW))
     assert drawn[0].startswith("s ") and drawn[0].endswith("running  last line 10 s ago")
     assert drawn[1].endswith("3 of 100 trials")
@@ -41,8 +44,8 @@ def test_a_sweep_part_of_the_way_fits_80_columns(tmp_path: Path) -> None:
     )
     assert drawn[5] == "best val/rsum 310.00  s-t003 (running)"
     cells = [line.split() for line in drawn]
-    assert ["t003", "3/10", "305.00", "310.00", "50", "s", "ago"] in cells
-    assert ["t004", "0/10", "-", "-", "10", "s", "ago"] in cells
+    assert ["t003", "3/10", "-", "305.00", "310.00", "50", "s", "ago"] in cells
+    assert ["t004", "0/10", "7/9", "-", "-", "10", "s", "ago"] in cells
     assert cells[-1] == ["t002", "NonFiniteError:", "step", "3:", "loss", "is", "nan"]
 
 
