@@ -22,6 +22,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.chaos_audit import compare, mlflow_statuses, problems, trials_of
@@ -29,7 +30,7 @@ from benchmarks.chaos_faults import EXPERIMENT, FAULTS, Sweep, parse_faults, pla
 from raytrain.config import DataConfig, EncoderConfig, OptimConfig, RunConfig, VSEInfinityConfig, to_yaml
 from raytrain.review.accounting import read_journals, sweep_costs
 from raytrain.tracking.journal import Journal
-from tests.ray_cluster import LocalCluster, start_cluster
+from tests.ray_cluster import LocalCluster, command_of, start_cluster
 from tests.tables import make_table
 
 
@@ -75,8 +76,15 @@ def run(given: argparse.Namespace, root: Path) -> int:
     finally:
         for cluster in clusters:
             cluster.stop()
-    wrong = hurt.wrong + [f"process {pid} is still there" for cluster in clusters for pid in cluster.everything()]
-    return report(calm, hurt, wrong, given)
+    return report(calm, hurt, hurt.wrong + still_there(clusters), given)
+
+
+def still_there(clusters: list[LocalCluster], patience_s: float = 30.0) -> list[str]:
+    """The processes of clusters that were stopped, after the time that those may take which Ray ends itself."""
+    deadline = time.monotonic() + patience_s
+    while (pids := [pid for cluster in clusters for pid in cluster.everything()]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return [f"process {pid} is still there: {command_of(pid)[:200]!r}" for pid in pids]
 
 
 def report(calm: Sweep, hurt: Sweep, wrong: list[str], given: argparse.Namespace) -> int:

@@ -141,7 +141,7 @@ class LocalCluster:
 
     def workers(self) -> list[int]:
         """Process ids of its Ray Train workers."""
-        return [pid for pid in self.everything() if b"TrainWorker" in _command(pid)]
+        return [pid for pid in self.everything() if b"TrainWorker" in command_of(pid)]
 
     def training(self, among: Collection[int] | None = None) -> dict[int, Path]:
         """{process id of an actor: folder of the run that it trains}, by the files that each rank holds open there.
@@ -151,7 +151,7 @@ class LocalCluster:
         """
         result = {}
         for pid in self.everything() if among is None else among:
-            for link in Path(f"/proc/{pid}/fd").glob("*") if _command(pid).startswith(b"ray::") else ():
+            for link in Path(f"/proc/{pid}/fd").glob("*") if command_of(pid).startswith(b"ray::") else ():
                 with contextlib.suppress(OSError):
                     path = link.readlink()
                     if path.name == "journal.jsonl" or path.name.startswith("stacks-rank"):
@@ -234,7 +234,8 @@ def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
     return cluster
 
 
-def _command(pid: int) -> bytes:
+def command_of(pid: int) -> bytes:
+    """The command line of a process, NUL between its arguments; empty once it has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
