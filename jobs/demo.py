@@ -1,4 +1,4 @@
-"""The whole road in minutes: the embedded table, a search of DVSE on Ray, a baseline tuned as hard, and what came of it.
+"""The whole road in minutes: the embedded table, a search of DVSE on Ray, a baseline tuned as hard, the verdict.
 
 `make demo` runs this. Each step is a command of the README; what is there already is not made again. Both methods get
 the same number of trials over the same fields of the optimizer. The best trial of each is trained with two further

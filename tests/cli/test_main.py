@@ -189,7 +189,7 @@ def run_python(code: str) -> Any:
         ("raytrain tra", ["train", "track"]),
         ("raytrain data en", ["encode"]),
         ("raytrain train dvse_f", ["dvse_flickr30k", "dvse_flickr8k"]),
-        ("raytrain sweep vse", ["vse_infinity", "vsepp"]),
+        ("raytrain sweep vse", ["vse_infinity", "vse_infinity_core", "vsepp"]),
         ("raytrain sweep dvse --recipe sum_", ["sum_emoji", "sum_products"]),
         ("raytrain data build web", ["webdataset"]),
         ("raytrain sweep dvse --sampler ns", ["nsga2"]),
