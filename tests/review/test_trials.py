@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raytrain.review.accounting import read_journals
 from raytrain.review.board import Board
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.trials import sweeps_of
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import write_space
