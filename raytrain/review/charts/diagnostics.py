@@ -34,7 +34,7 @@ def calibration_chart(evaluation: Mapping[str, Any]) -> Markup:
     if not points:
         return Markup("")
     description = f"Recall at 10 from {points[0].y:.1f} of the most certain tenth of queries to {points[-1].y:.1f}"
-    x_axis = Axis("tenth of the queries, the most certain first")
+    x_axis = Axis("tenth of the queries, the most certain first", whole=True)
     drawing = chart([Series("", points, joined=True)], x_axis, Axis("R@10 in percent"), description)
     return drawing.svg() if drawing else Markup("")
 

@@ -77,12 +77,14 @@ class Axis:
     Args:
         name: of what it shows.
         log: its values are drawn by their logarithm; they are above 0.
-        names: {value: text} at its ticks; {} writes numbers.
+        names: {value: text} at its ticks; None writes numbers.
+        whole: there is nothing between whole numbers.
     """
 
     name: str
     log: bool = False
     names: Mapping[float, str] | None = None
+    whole: bool = False
 
     def at(self, value: float) -> float:
         return math.log10(value) if self.log else value
@@ -91,7 +93,7 @@ class Axis:
         """(place, text), from the least value to the highest; places are logarithms on such an axis."""
         if self.names:
             return [(self.at(value), text) for value, text in self.names.items()]
-        places = [place for place in nice_ticks(low, high, whole=self.log) if low <= place <= high]
+        places = [place for place in nice_ticks(low, high, whole=self.log or self.whole) if low <= place <= high]
         return [(place, tick_text(10**place if self.log else place)) for place in places or [low, high]]
 
 
@@ -208,7 +210,7 @@ def _legend(names: Sequence[tuple[str, str, bool]]) -> tuple[list[dict[str, Any]
 
 
 def nice_ticks(low: float, high: float, about: int = 5, whole: bool = False) -> list[float]:
-    """Round numbers from below `low` to above `high`, about as many as wanted; whole ones for powers of ten."""
+    """Round numbers from below `low` to above `high`, about as many as wanted; with `whole` only whole ones."""
     raw = (high - low) / about
     size = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
     step = next((size * factor for factor in (1, 2, 5, 10) if size * factor >= raw), size * 10)

@@ -51,7 +51,7 @@ def history(trials: Sequence[Mapping[str, Any]]) -> Markup:
         series.append(Series(name or "complete", of_series, css=colours[method] + ("" if is_complete else " open")))
     series.append(Series("best so far", so_far, joined=True, dots=False, css="best"))
     description = f"Value of {len(so_far)} trials by number; the highest is {best:.2f}, of {best_run}"
-    return _svg(chart(series, Axis("trial"), Axis("validation value"), description))
+    return _svg(chart(series, Axis("trial", whole=True), Axis("validation value"), description))
 
 
 def front_chart(trials: Sequence[Mapping[str, Any]], cost: str) -> Markup:
@@ -83,8 +83,8 @@ def setting_curve(curve: Curve) -> Markup:
     best = max(curve.points, key=lambda point: point.rsum)
     description = f"Validation rsum by {curve.setting}: the highest, {best.rsum:.2f}, at {best.value:g}"
     log = is_log([point.x for point in points])
-    y_axis = Axis("validation rsum")
-    return _svg(chart([Series(name, points, joined=True)], Axis(curve.setting, log), y_axis, description))
+    x_axis = Axis(curve.setting, log, whole=all(float(point.x).is_integer() for point in points))
+    return _svg(chart([Series(name, points, joined=True)], x_axis, Axis("validation rsum"), description))
 
 
 def is_log(values: Sequence[float]) -> bool:

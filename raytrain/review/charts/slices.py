@@ -47,7 +47,8 @@ def field_axis(trials: Trials, field: str, space: Mapping[str, Any]) -> tuple[Ax
         numbers = {text: float(value) for text, value in values.items()}
         searched_on_log = bool((space.get(field, {}).get("attributes") or {}).get("log"))
         log = min(numbers.values()) > 0 and (searched_on_log or is_log(list(numbers.values())))
-        return Axis(field, log), numbers
+        whole = all(isinstance(value, int) for value in values.values())
+        return Axis(field, log, whole=whole), numbers
     places = {text: float(place) for place, text in enumerate(sorted(values))}
     names = {place: text.strip('"') for text, place in places.items()}
     return Axis(field, names=names), places

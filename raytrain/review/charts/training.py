@@ -63,7 +63,7 @@ def epoch_curves(runs: Sequence[TrainedRun], metric: str, title: str) -> Markup:
     best = ", ".join(f"{run.name} ends at {points[-1].y:.4g}" for run, points in named[:3])
     description = f"{metric} by epoch of {len(logged)} run{'s' * (len(logged) > 1)}: {best}"
     log = is_log([point.y for _, points in logged for point in points])
-    drawing = chart(series, Axis("epoch"), Axis(title, log), description)
+    drawing = chart(series, Axis("epoch", whole=True), Axis(title, log), description)
     return drawing.svg() if drawing else Markup("")
 
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from raytrain.review.charts.drawings import (
+    BOTTOM,
     HEIGHT,
     LEFT,
     MOST_TOOLTIPS,
@@ -69,6 +70,8 @@ def test_ticks_of_a_log_axis_are_the_values_themselves() -> None:
 def test_ticks_are_round_numbers_and_named_ones_stand_where_they_belong() -> None:
     assert [tick for tick in nice_ticks(0.0, 1.0) if 0 <= tick <= 1] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert nice_ticks(300.0, 337.0)[:3] == [300, 310, 320]
+    epochs = drawn(Series("", [Point(1, 1), Point(3, 2)]), x=Axis("epoch", whole=True))
+    assert [t.text for t in elements(epochs, "text") if t.attrib["y"] == str(HEIGHT - BOTTOM + 16)] == ["1", "2", "3"]
     svg = drawn(Series("", [Point(0, 1), Point(1, 2)]), x=Axis("x", names={0.0: "mean", 1.0: "max"}))
     assert {text.text for text in elements(svg, "text")} >= {"mean", "max"}
 
