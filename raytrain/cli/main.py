@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import raytrain
-from raytrain.cli import cluster, data, evaluate, leaderboard, search, show, sweep, train, watch
+from raytrain.cli import cluster, data, evaluate, leaderboard, report, search, show, sweep, train, watch
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
@@ -27,6 +27,7 @@ _EXAMPLES = (
     "raytrain sweep dvse --recipe dvse_emoji --trials 8 --workers 2",
     "raytrain evaluate runs/emoji/RUN --split test",
     "raytrain leaderboard --experiment emoji",
+    "raytrain report emoji",
     'raytrain search runs/emoji/RUN "a red shoe"',
 )
 _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and resumable."
@@ -55,6 +56,7 @@ app.add_typer(watch.app)
 app.add_typer(evaluate.app)
 app.add_typer(leaderboard.app)
 app.add_typer(leaderboard.track, name="track", rich_help_panel="Evaluate")
+app.add_typer(report.app)
 app.add_typer(search.app)
 app.add_typer(show.app)
 app.add_typer(cluster.app)

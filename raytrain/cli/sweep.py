@@ -144,9 +144,9 @@ def run_sweep(
     """Search the hyper-parameters of a method around a recipe, with Ray Tune and Optuna."""
     from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
     from raytrain.config import flatten
+    from raytrain.review.charts.pareto import settings
     from raytrain.review.costs import record_sweep_cost
     from raytrain.review.marks.selection import selected_on
-    from raytrain.review.pareto import settings
     from raytrain.review.prices import prices_of
     from raytrain.sweeps.sweep import sweep
     from search_spaces import SPACES

@@ -213,18 +213,27 @@ Table = Sequence[Row]
 """Rows that compare with one another: of the same data and protocol, selected on the same split, best first."""
 
 
+class CurvePoint(NamedTuple):
+    """A row of a curve: value of the setting, validation rsum, seeds, and their standard deviation (None of one)."""
+
+    value: float
+    rsum: float
+    seeds: int
+    sd: float | None = None
+
+
 class Curve(NamedTuple):
     """Rows of one method that differ in one number alone.
 
     Args:
         method: as in the rows.
         setting: dotted name of the number.
-        points: (value, validation rsum, seeds) in ascending order.
+        points: in ascending order of their values.
     """
 
     method: str
     setting: str
-    points: list[tuple[float, float, int]]
+    points: list[CurvePoint]
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,11 @@ class PageCell:
         text: in the cell; None takes the column's format.
         detail: in small letters below it.
         tooltip: where the mouse points at it.
-        macro: how templates/cells.html.j2 draws the cell: "plain", "code", "method", or "bar" of the column's split.
+        macro: how templates/cells.html.j2 draws the cell: "plain", "code", "rank", "method", "words" in small
+            letters, or "bar" of the column's split.
         left: aligned to the left.
+        hidden: whether the page hides it in a table until the reader chooses it.
+        narrow: whether a narrow screen shows it in a table.
     """
 
     header: Header
@@ -70,6 +73,8 @@ class PageCell:
     tooltip: Text = lambda row: ""
     macro: str = "plain"
     left: bool = False
+    hidden: Callable[[Table], bool] = lambda table: False
+    narrow: Callable[[Table], bool] = lambda table: False
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,13 @@ def _metric_columns(split: Split, groups: Sequence[MetricGroup]) -> Iterator[Col
             both_splits=frozenset(("markdown", "page")),
             optional=True,
             page=[
-                PageCell(short_metric(name), f"{split} {title}", value, _number(split, name))
+                PageCell(
+                    short_metric(name),
+                    f"{split} {title}",
+                    value,
+                    _number(split, name),
+                    hidden=lambda table: main_split(table) != split,
+                )
                 for name, value in metrics.items()
             ],
         )
@@ -200,12 +211,18 @@ def _rsum_column(split: Split) -> Column:
         split=split,
         both_splits=WIDE,
         optional=True,
-        page=[PageCell("rsum", split, detail=between, macro="bar")],
+        page=[PageCell("rsum", split, detail=between, macro="bar", narrow=lambda table: True)],
     )
 
 
+def _without_gpu(table: Table) -> bool:
+    return not any(row.cost.gpu_seconds for row in table)
+
+
 COLUMNS: tuple[Column, ...] = (
-    Column("rank", "#", lambda row: row.rank, forms=EVERY),
+    Column(
+        "rank", "#", lambda row: row.rank, forms=EVERY, page=[PageCell("#", macro="rank", narrow=lambda table: True)]
+    ),
     Column("fingerprint", "data", lambda row: row.fingerprint, forms=DATA),
     Column("protocol", "protocol", lambda row: row.protocol, forms=DATA),
     Column("experiment", "experiment", lambda row: row.experiment, forms=DATA),
@@ -214,7 +231,7 @@ COLUMNS: tuple[Column, ...] = (
         page=[
             PageCell(
                 "Method", key=method_title, detail=run_names, tooltip=lambda row: ", ".join(row.runs), macro="method",
-                left=True,
+                left=True, narrow=lambda table: True,
             )
         ],
     ),
@@ -246,7 +263,7 @@ COLUMNS: tuple[Column, ...] = (
             "headline_value": lambda row: row.headline and row.headline.value,
             "headline_sd": lambda row: row.headline and row.headline.sd,
         },
-        page=[PageCell(headline_name, "protocol")],
+        page=[PageCell(headline_name, "protocol", narrow=lambda table: True)],
     ),
     Column(
         "interval", interval_header, lambda row: row.interval and row.interval.low, interval, forms=EVERY - {"page"},
@@ -279,23 +296,25 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "worker_seconds", "seconds",
         lambda row: row.cost.worker_seconds, lambda row: number(row.cost.worker_seconds, 0),
-        page=[PageCell("Worker s", "cost per run", detail=lambda row: f"{lost(row)} lost" if lost(row) else "")],
+        page=[PageCell("Worker s", detail=lambda row: f"{lost(row)} lost" if lost(row) else "")],
     ),
     Column(
         "gpu_seconds", "GPU s", lambda row: row.cost.gpu_seconds, lambda row: number(row.cost.gpu_seconds, 0),
-        page=[PageCell("GPU s", "cost per run")],
+        page=[PageCell("GPU s", hidden=_without_gpu)],
     ),
     Column("cpu_seconds", "CPU s", lambda row: row.cost.cpu_seconds, forms=DATA),
     Column("lost_seconds", "lost s", lambda row: row.cost.lost_seconds, lost, forms=DATA | LINES, optional=True),
     Column(
         "money", "money", lambda row: row.cost.money, money, optional=True,
         fields={"money": lambda row: row.cost.money, "currency": lambda row: row.cost.currency},
-        page=[PageCell("Money", "cost per run")],
+        page=[PageCell("Money", left=True)],
     ),
     Column("epochs", "epochs", lambda row: row.epochs, forms=DATA),
     Column(
         "commit", "commit", lambda row: row.commit, short_commit,
-        page=[PageCell("Commit", tooltip=lambda row: row.commit, macro="code", left=True)],
+        page=[
+            PageCell("Commit", tooltip=lambda row: row.commit, macro="code", left=True, hidden=lambda table: True)
+        ],
     ),
     Column("runs", "runs", lambda row: row.runs, run_names, forms=DATA | {"brief"}),
     Column("folders", "folders", lambda row: row.folders, forms=DATA),
@@ -313,15 +332,16 @@ COLUMNS: tuple[Column, ...] = (
             "rerank_gain/test": lambda row: row.gain.get("test"),
             "rerank_lowers_test": lambda row: dict(row.lowered.get("test", {})),
         },
-        page=[PageCell("FR gain", left=True)],
+        page=[PageCell("FR gain", macro="words", left=True)],
     ),
     Column(
         "unequal", "budget", lambda row: row.unequal, optional=True,
-        page=[PageCell("Budget", "cost per run", left=True)],
+        page=[PageCell("Budget", macro="words", left=True)],
     ),
     Column("unverified", "unverified in", lambda row: row.unverified, optional=True),
     Column(
         "openings", "test opened", lambda row: row.openings, opened, optional=True,
+        page=[PageCell("Test opened", hidden=lambda table: True)],
         fields={"test_openings": lambda row: row.openings, "test_openings_in_all": lambda row: row.openings_in_all},
     ),
     Column("selection", "selected on", lambda row: row.selection, forms=DATA),

@@ -25,8 +25,8 @@ from raytrain.evaluation.reranking.change import lowered
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.accounting import Events, read_journals
 from raytrain.review.board import METRICS, Board, Cost, Headline, Row, Scores, Split, table_key
+from raytrain.review.charts.curves import NOT_SETTINGS, curves_of
 from raytrain.review.comparison import compare_with_first, interval_of, kept_ranks
-from raytrain.review.curves import NOT_SETTINGS, curves_of
 from raytrain.review.marks.budget import budget_of
 from raytrain.review.marks.filed import LeftOut
 from raytrain.review.marks.selection import is_trained_on, selected_on

@@ -28,7 +28,7 @@ from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
 from raytrain.evaluation.temperature_search.choice import HeldOut, Setting, standard_error
 from raytrain.evaluation.temperature_search.search import SearchResult, search_temperatures
 from raytrain.files import read_model, replacing, sha256
-from raytrain.review.plots import rerank_figure
+from raytrain.review.charts.plots import rerank_figure
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.openings import openings_of_journal
 from raytrain.tracking.run_record import first_start

@@ -17,7 +17,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.config import RunConfig, override
 from raytrain.data.table.test_guard import closed_while
 from raytrain.files import room_in
-from raytrain.review.pareto import front
+from raytrain.review.charts.pareto import front
 from raytrain.sweeps.autoscaling import AutoscalerRequest
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.head_monitor import HeadMonitor

@@ -25,7 +25,9 @@ from raytrain.tracking.run_record import first_start
 
 SENT, LEFT_OUT = "raytrain.artifacts", "raytrain.artifacts_left_out"
 """Tags: {file: first digits of its sha256} of what MLflow has, and the files that are too large."""
-MAX_FILE_BYTES, MAX_FILES = 2**20, 64
+MAX_FILE_BYTES, MAX_FILES = 2**21, 64
+REPORT = "report.html"
+"""Page of a run or sweep, in its folder."""
 RERANK_FILES = {"rerank": ("rerank.json", "rerank.svg"), "inductive": ("rerank.inductive.json", "rerank.inductive.svg")}
 
 
@@ -52,6 +54,8 @@ def files_of(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[dict[st
         elif event["event"] == "rerank" and event.get("files"):
             evaluations |= event["files"]
             names |= dict.fromkeys(RERANK_FILES.get(str(event.get("kind") or "rerank"), ()))
+        elif event["event"] == "report" and event["file"] == REPORT:
+            names[REPORT] = None
     names |= {f"evaluation/{name}": digest for name, digest in evaluations.items() if Path(name).name == name}
     too_large = []
     for name, recorded in names.items():

@@ -121,6 +121,10 @@ class Rerank(Event):
     held_out: dict[str, dict[str, Scalar]] | None = None
 
 
+class Report(Event):
+    file: str
+
+
 class Room(Event):
     slots: Count
 
@@ -151,6 +155,7 @@ EVENTS: Mapping[str, type[Event]] = {
     "trial": Trial,
     "repeat": Event,
     "cost": Event,
+    "report": Report,
     "end": End,
 }
 

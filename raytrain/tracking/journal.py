@@ -20,6 +20,7 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
     room        (sweeps) slots: workers that fit the cluster from now on, after nodes came or went
     trial       (sweeps) number, run, params, state ("complete" | "pruned" | "failed"), value, epochs
     cost        metrics, currency, prices_date: what it took, as `review.accounting` computes it from the lines above
+    report      file: a page on the run or sweep, in its folder
     end         status ("finished" | "pruned" | "failed" | "interrupted" | "killed"), error, metrics
 
 raytrain/tracking/events.py holds the types of the fields that are read. A line that is no such event is left out, and

@@ -28,9 +28,9 @@ from raytrain.cli.main import main as raytrain
 from raytrain.config import DataConfig, DVSEConfig, RunConfig, flatten
 from raytrain.errors import Problem
 from raytrain.review.accounting import read_journals, sweep_costs
+from raytrain.review.charts.plots import temperature_map
 from raytrain.review.costs import run_costs
 from raytrain.review.importance import importances
-from raytrain.review.plots import temperature_map
 from raytrain.review.runs import runs_of
 from raytrain.review.trials import sweeps_of
 from raytrain.tracking.journal import Journal

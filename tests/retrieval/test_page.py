@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from raytrain.retrieval import Retriever
 from raytrain.retrieval.page import write_page
+from tests.review.page_checks import check_page
 
 
 def test_the_page_is_one_file_with_escaped_text(retriever: Retriever, tmp_path: Path) -> None:
@@ -19,4 +19,4 @@ def test_the_page_is_one_file_with_escaped_text(retriever: Retriever, tmp_path: 
     text = write_page(tmp_path / "page.html", answer, gallery, hits, None).read_text(encoding="utf-8")
     assert "<script" not in text and "<b>note" not in text and "&lt;script&gt;" in text
     assert text.count('src="data:image/jpeg;base64,') == 3 and text.count(" alt=") == 3
-    assert not re.search(r"https?://|url\(", text)
+    check_page(text)

@@ -12,7 +12,7 @@ from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.board import IMAGE_TEXT
 from raytrain.review.columns import as_dict
 from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
 from raytrain.review.write import write_leaderboard
 from raytrain.tracking.journal import Journal

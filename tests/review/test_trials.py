@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raytrain.review.accounting import read_journals
 from raytrain.review.board import Board
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.trials import sweeps_of
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import write_space
@@ -58,5 +58,5 @@ def test_a_sweep_that_selects_on_what_it_trains_on_is_marked_and_its_chart_says_
     words = "split 'train', which it trains on"
     assert {name: marked.selection for name, marked in sweeps.items()} == {"e/s": words, "e/t": ""}
     page = html.unescape(to_html(Board([], {}), sweeps))
-    assert f"Sweep e/s, selected on {words}" in page
-    assert "Sweep e/t<" in page
+    assert f"Trials of sweep e/s, selected on {words}" in page
+    assert "Trials of sweep e/t<" in page

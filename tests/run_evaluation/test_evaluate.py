@@ -25,7 +25,7 @@ from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.files import sha256
 from raytrain.methods.dvse import DVSE
 from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.run_evaluation.evaluate import evaluate_run, searched_temperatures, submit_run
 from raytrain.run_evaluation.rerank import rerank_run

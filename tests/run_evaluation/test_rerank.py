@@ -14,9 +14,9 @@ import torch
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
+from raytrain.review.charts.plots import temperature_map
 from raytrain.review.leaderboard import read_board
-from raytrain.review.page import to_html
-from raytrain.review.plots import temperature_map
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.run_evaluation.rerank import read_similarity, rerank_run
 from raytrain.tracking.journal import Journal
 from tests.evaluation.scores import hubs

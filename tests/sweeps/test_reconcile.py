@@ -9,7 +9,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.config import override
-from raytrain.review.pareto import front
+from raytrain.review.charts.pareto import front
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.reconcile import reconcile

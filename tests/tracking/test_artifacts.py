@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from raytrain.evaluation.digest import digest
-from raytrain.tracking.artifacts import MAX_FILE_BYTES, SENT, files_of, send
+from raytrain.tracking.artifacts import MAX_FILE_BYTES, REPORT, SENT, files_of, send
 
 CONFIG = {"name": "a", "data.table": "/data/emoji", "optim.decay_epochs": [5, 8], "search.seed": 0}
 START = {"event": "start", "time": 1.0, "config": CONFIG}
@@ -37,6 +37,15 @@ def test_settings_evaluations_and_searches_are_sent_and_ranks_are_not(tmp_path: 
     events.append({"event": "rerank", "time": 3.0, "files": {"val.json": digest({})}})
     assert files_of(tmp_path, events)[0].keys() - files.keys() == {"rerank.json", "rerank.svg", "evaluation/val.json"}
     assert files_of(tmp_path, [START | {"kind": "sweep"}])[0].keys() == {"config.yaml", "space.json"}
+
+
+def test_the_page_of_a_report_is_sent_once_the_journal_names_it(tmp_path: Path) -> None:
+    (tmp_path / REPORT).write_text("<!doctype html>")
+    report = {"event": "report", "time": 4.0, "file": REPORT}
+    assert REPORT not in files_of(tmp_path, [START])[0]
+    assert files_of(tmp_path, [START, report])[0][REPORT] == b"<!doctype html>"
+    assert files_of(tmp_path, [START | {"kind": "sweep"}, report])[0][REPORT]
+    assert files_of(tmp_path, [START, report | {"file": "../secret.html"}])[0].keys() == {"config.yaml"}
 
 
 def test_a_file_that_was_edited_or_is_large_or_lies_elsewhere_is_left_out(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from raytrain.tracking.events import EVENTS, why_no_event
 MINIMAL: dict[str, dict[str, Any]] = {
     "epoch": {"epoch": 1},
     "evaluation": {"split": "val"},
+    "report": {"file": "report.html"},
     "room": {"slots": 4},
     "trial": {"number": 0, "run": "t0", "state": "complete", "params": {}},
     "end": {"status": "finished"},

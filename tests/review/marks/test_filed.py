@@ -17,7 +17,7 @@ from raytrain.errors import Problem
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.filed import LeftOut, filed_evaluations
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_markdown, to_text
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.run_record import run_record

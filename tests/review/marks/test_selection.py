@@ -10,7 +10,7 @@ import pytest
 from raytrain.data.table import Table
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.selection import is_trained_on, selected_on
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from tests.review.made_runs import make_run
 from tests.runs import fit_here, tiny

@@ -9,7 +9,7 @@ import pytest
 from raytrain.data.table import Table
 from raytrain.review.leaderboard import read_board
 from raytrain.review.marks.unverified import evaluated_unverified, trained_unverified
-from raytrain.review.page import to_html
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_markdown, to_text
 from raytrain.run_evaluation.evaluate import evaluate_run
 from tests.runs import fit_here, tiny

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raytrain.review.pareto import complete_trials, differing, front, settings
+from raytrain.review.charts.pareto import complete_trials, differing, front, settings
 
 
 def trial(number: int, value: float | None, cost: float | None, **more: Any) -> dict[str, Any]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from raytrain.review.accounting import read_journals, sweep_costs
-from raytrain.review.board import Board, Comparison, Coverage, Curve, Interval
-from raytrain.review.page import front_figure, to_html
+from raytrain.review.board import Board, Comparison, Coverage, Curve, CurvePoint, Interval
+from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.trials import Sweep
 from tests.review.made_rows import COST, made_row, made_scores
 from tests.review.made_runs import write_search
 from tests.review.made_sweeps import PRICES, small_sweep
+from tests.review.page_checks import check_page
 
 FINISHED = {"finished": 1}
 
@@ -27,6 +27,7 @@ class Cells(HTMLParser):
         super().__init__()
         self.rows: list[list[str]] = []
         self.keys: list[list[str]] = []
+        self.shown: list[list[str]] = []
         self.inside = False
         self.feed(page)
 
@@ -34,10 +35,12 @@ class Cells(HTMLParser):
         if tag == "tr":
             self.rows.append([])
             self.keys.append([])
+            self.shown.append([])
         elif tag in ("td", "th"):
             self.inside = True
             self.rows[-1].append("")
             self.keys[-1].append(dict(attrs).get("data-v") or "")
+            self.shown[-1].append(dict(attrs).get("class") or "")
 
     def handle_endtag(self, tag: str) -> None:
         self.inside = self.inside and tag not in ("td", "th")
@@ -57,8 +60,8 @@ def test_a_row_has_a_cell_per_metric_that_sorts_by_its_value() -> None:
     cells = Cells(to_html(Board([row], FINISHED)))
     groups, header, first = cells.rows
     assert groups == [
-        "", "val image to text", "val text to image", "val", "test image to text", "test text to image", "test",
-        "cost per run", "",
+        "", "", "", "", "val image to text", "val text to image", "val", "test image to text", "test text to image",
+        "test", "", "", "",
     ]  # fmt: skip
     assert header == [
         "#", "Method", "K", "Seeds", *["R@1", "R@5", "R@10"] * 2, "rsum", *["R@1", "R@5", "R@10"] * 2, "rsum",
@@ -78,16 +81,6 @@ def test_a_row_without_a_score_has_an_empty_cell_that_sorts_last() -> None:
     assert cells.rows[3][17] == cells.keys[3][17] == ""
 
 
-def test_bars_start_below_the_lowest_row_and_end_at_the_best() -> None:
-    rows = [made_row(val=made_scores(rsum), transductive=rsum == 340, rerank="x" if rsum == 340 else None)
-            for rsum in (340.0, 320.0)]  # fmt: skip
-    page = to_html(Board(rows, FINISHED))
-    assert re.findall(r'<i( class="warm")? style="width:calc\(([\d.]+)% - 16px\)"', page) == [
-        (' class="warm"', "100.0"), ("", "50.0"),  # from 320 - 20 / 2 - 10 = 300 to 340
-    ]  # fmt: skip
-    assert "100.0% - 16px" in to_html(Board(rows[:1], FINISHED))
-
-
 def test_re_ranked_rows_are_marked_by_what_they_knew() -> None:
     rows = [
         made_row(rerank="cross i2t 20", transductive=True),
@@ -97,6 +90,7 @@ def test_re_ranked_rows_are_marked_by_what_they_knew() -> None:
     page = to_html(Board(rows, FINISHED))
     assert re.findall(r'<span class="tag"[^>]*>(\w+)</span>', page) == ["transductive", "inductive"]
     assert page.count("<small>re-ranked: ") == 2
+    assert re.findall(r'data-rerank="(\w+)"', page) == ["transductive", "inductive", "no"]
     assert '<small class="settings">lr=0.1</small>' in page
 
 
@@ -120,7 +114,11 @@ def test_only_the_best_of_several_rows_leads() -> None:
 
 def test_tables_of_several_protocols_say_that_they_do_not_compare() -> None:
     several = to_html(Board([made_row(), made_row(protocol="coco/5k")], FINISHED))
-    assert "Rows compare within one table" in several and several.count("<h2>Protocol ") == 2
+    assert (
+        "Rows compare within one table" in several
+        and several.count("<h2>Protocol ") == 2
+        and several.count('class="sentence"') == 2
+    )
     assert "Rows compare within one table" not in to_html(Board([made_row()], FINISHED))
 
 
@@ -132,7 +130,7 @@ def test_methods_are_explained_once_each() -> None:
 
 
 def test_a_curve_is_drawn_under_its_methods_title() -> None:
-    curve = Curve("dvse", "method.views", [(1, 300.0, 1), (2, 305.0, 2), (4, 310.0, 1)])
+    curve = Curve("dvse", "method.views", [CurvePoint(1, 300.0, 1), CurvePoint(2, 305.0, 2), CurvePoint(4, 310.0, 1)])
     page = to_html(Board([made_row()], FINISHED, [curve]))
     assert "DVSE by method.views" in page and "method.views = 2: 305.00 (2 seeds)" in page
 
@@ -145,25 +143,6 @@ def test_the_best_transductive_row_shows_its_temperatures(tmp_path: Path) -> Non
     assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == [
         "Re-ranking of best, i2t", "Re-ranking of best, t2i", "Re-ranking of best, both",
     ]  # fmt: skip
-
-
-def trial(number: int, views: int, value: float, state: str = "complete") -> dict[str, Any]:
-    params = {"method.views": views, "optim.lr": 0.001}
-    return {"number": number, "run": f"s-t{number:03d}", "params": params, "state": state, "value": value,
-            "cost": 256.0 * views}  # fmt: skip
-
-
-TRIALS = [trial(0, 1, 300.0), trial(1, 2, 290.0), trial(2, 4, 310.0), trial(3, 8, 320.0, "pruned")]
-
-
-def test_a_sweep_against_a_cost_has_its_front_as_chart_and_rows() -> None:
-    page = to_html(Board([], {}), {"e/s": Sweep(TRIALS, {}, "index_bytes")})
-    assert "Sweep e/s: value against bytes per image" in page
-    assert '<td class="left">s-t002</td><td class="left">views=4</td><td>1,024</td><td>310.0</td>' in page
-    assert "s-t001: 290.00 at 512 bytes per image" in page  # a point that is not on the front
-    assert "s-t003" not in front_figure(TRIALS, "index_bytes")
-    assert front_figure(TRIALS[3:], "index_bytes") == ""
-    assert "value against" not in to_html(Board([], {}), {"e/s": Sweep(TRIALS, {})})
 
 
 def test_what_decided_a_sweep_is_shown_for_each_method_with_enough_trials() -> None:
@@ -190,13 +169,47 @@ def test_names_cannot_break_out_of_the_page() -> None:
         method=evil, protocol=evil, fingerprint=evil, rerank=evil, transductive=True, settings=f'"{evil}|', commit=evil,
         runs=[evil, '" onmouseover="x'],
     )  # fmt: skip
-    sweep = Sweep([trial(0, 1, 300.0) | {"run": evil}], {}, "index_bytes")
-    page = to_html(Board([row], {evil: 1}, [Curve(evil, evil, [(1, 1.0, 1), (2, 2.0, 1), (3, 3.0, 1)])]), {evil: sweep})
+    trial = {"number": 0, "run": evil, "params": {evil: 1}, "state": "complete", "value": 300.0, "cost": 256.0}
+    sweep = Sweep([trial], {}, "index_bytes")
+    page = to_html(
+        Board(
+            [row], {evil: 1}, [Curve(evil, evil, [CurvePoint(1, 1.0, 1), CurvePoint(2, 2.0, 1), CurvePoint(3, 3.0, 1)])]
+        ),
+        {evil: sweep},
+    )
     assert evil not in page
     assert '" onmouseover' not in page
     assert page.count("<script>") == 1  # our own
 
+    check_page(page)
 
-def test_the_page_fetches_nothing() -> None:
-    page = to_html(Board([made_row()], FINISHED))
-    assert not re.search(r"https?://|src=|@import|url\(", page)
+
+def test_the_page_is_valid_and_fetches_nothing() -> None:
+    rows = [made_row(settings="lr=0.1, " * 20), made_row(rank=2, rerank="x", transductive=True, protocol="coco/5k")]
+    check_page(to_html(Board(rows, FINISHED), reports={"/f/r0": "reports/e/r0.html"}))
+    check_page(to_html(Board([], {})))
+
+
+def test_columns_that_do_not_fit_are_hidden_until_chosen() -> None:
+    page = to_html(Board([made_row(test=made_scores(310.0))], FINISHED))
+    choices = re.findall(r'class="pick\d+"( checked)?> ([^<]+)</label>', page)
+    assert [name for shown, name in choices if not shown] == [
+        "val image to text",
+        "val text to image",
+        "GPU s",
+        "Commit",
+    ]
+    cells = Cells(page)
+    narrow = [title for title, css in zip(cells.rows[1], cells.shown[1], strict=True) if "wide" not in css.split()]
+    assert narrow == ["#", "Method", "rsum", "rsum"]
+    # a header over several columns hides with them
+    columns = {css.split()[0] for css in cells.shown[1] if css.startswith("c")}
+    assert {css.split()[0] for css in cells.shown[0] if css.startswith("c")} == columns
+
+
+def test_filters_stand_where_they_would_hide_something() -> None:
+    assert "<form" not in to_html(Board([made_row()], FINISHED))
+    rows = [made_row(), made_row(rank=2, method="vse_infinity"), made_row(rank=3, rerank="x", transductive=True)]
+    page = to_html(Board(rows, FINISHED))
+    assert re.findall(r'data-filter="(\w+)"', page) == ["method", "rerank"]
+    assert re.findall(r'<option value="(\w+)">', page) == ["dvse", "vse_infinity", "no", "transductive"]

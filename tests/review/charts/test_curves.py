@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytrain.review.curves import curves_of
+from raytrain.review.charts.curves import curves_of
 from tests.review.made_rows import made_row, made_scores
 
 BASE = {"method.kind": "dvse", "method.views": 4, "optim.lr": 1e-3, "seed": 0, "name": "x", "flag": True}
@@ -19,7 +19,14 @@ def test_three_values_of_one_number_make_a_curve_in_ascending_order() -> None:
     rows = [row(310, method__views=8), row(300, method__views=1, seed=5, name="y"), row(305, method__views=2)]
     (curve,) = curves_of(rows)
     assert (curve.method, curve.setting) == ("dvse", "method.views")
-    assert curve.points == [(1, 300, 1), (2, 305, 1), (8, 310, 1)]
+    assert curve.points == [(1, 300, 1, None), (2, 305, 1, None), (8, 310, 1, None)]
+
+
+def test_a_point_has_the_spread_over_its_seeds() -> None:
+    rows = [row(300 + k, method__views=k) for k in (1, 2)]
+    several = made_row(runs=["a", "b"], seeds=[0, 1], val=made_scores(310, sd=2.5), config=BASE | {"method.views": 8})
+    (curve,) = curves_of([*rows, several])
+    assert curve.points[-1] == (8, 310, 2, 2.5)
 
 
 def test_two_values_are_no_curve_and_a_switch_is_no_number() -> None:

@@ -1,0 +1,1 @@
+"""Charts of runs and sweeps as inline SVG, and the numbers that they show."""
