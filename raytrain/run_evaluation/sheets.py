@@ -113,24 +113,38 @@ class SheetMaker:
         self.paths.append(write_sheet(evaluated.file, sheet))
 
     def _plain_sections(self, plain: Evaluated) -> list[Section]:
-        sections = []
+        by_rule: dict[str, list[Section]] = {"random": [], "worst": [], "contested": []}
         for direction in directions(plain.scored.split):
             ranks, group = ranks_of(plain, direction), group_of(plain.scored.split, direction)
             contested = np.full(len(ranks), -np.inf)
             for block in blocks_of(plain.scored, plain.result, direction):
                 contested[block.queries.numpy()] = contest(block.scores).cpu().numpy()
-            for rule, title, drawn, positions in (
-                ("random", "Drawn at random", f"Queries drawn at random (seed {self.seed}).",
-                 drawn_at_random(ranks, self.seed)),
-                ("worst", "Ranked worst", "Queries whose best right answer is ranked lowest, the lowest first."
-                 + ONE_EACH[direction], highest(fall(ranks), group)),
-                ("contested", "Most contested", "Queries whose first and fifth score are nearest to each other, in "
-                 "standard deviations of the query's scores, the nearest first." + ONE_EACH[direction],
-                 highest(contested, group)),
-            ):  # fmt: skip
-                queries = answered(plain.scored, plain.result, direction, positions.tolist())
-                sections.append(Section(rule=rule, title=title, direction=direction, drawn=drawn, queries=queries))
-        return sorted(sections, key=lambda section: ("random", "worst", "contested").index(section.rule))
+            positions = {
+                "random": drawn_at_random(ranks, self.seed),
+                "worst": highest(fall(ranks), group),
+                "contested": highest(contested, group),
+            }
+            every = np.unique(np.concatenate(list(positions.values()))).tolist()
+            by_position = dict(zip(every, answered(plain.scored, plain.result, direction, every), strict=True))
+            for rule, chosen in positions.items():
+                title, drawn = self._in_words(rule, direction)
+                queries = [by_position[position] for position in chosen.tolist()]
+                section = Section(rule=rule, title=title, direction=direction, drawn=drawn, queries=queries)
+                by_rule[rule].append(section)
+        return [section for sections in by_rule.values() for section in sections]
+
+    def _in_words(self, rule: str, direction: Asked) -> tuple[str, str]:
+        """Title of a rule, and the rule in a sentence."""
+        if rule == "random":
+            return "Drawn at random", f"Queries drawn at random (seed {self.seed})."
+        if rule == "worst":
+            drawn = "Queries whose best right answer is ranked lowest, the lowest first."
+            return "Ranked worst", drawn + ONE_EACH[direction]
+        drawn = (
+            "Queries whose first and fifth score are nearest to each other, in standard deviations of the query's "
+            "scores, the nearest first."
+        )
+        return "Most contested", drawn + ONE_EACH[direction]
 
     def _improved(self, plain: Evaluated, other: Evaluated) -> list[Section]:
         drawn = ("Queries whose best right answer re-ranking moves up by the largest factor: from 12 to 1 is more than "
