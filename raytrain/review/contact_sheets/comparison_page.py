@@ -25,11 +25,10 @@ def write_comparison_page(path: Path, answer: Mapping[str, Any], sheet: ContactS
         sheet: the queries that differ most, with two rankings each.
         root: of the image files; None where they are gone.
     """
-    headers = ["", "A", "B", "A - B", "95 % interval", "p"]
 
     def page(pictures: Mapping[str, str]) -> Markup:
         return render("contact_sheets/comparison.html.j2", answer=answer, sheet=sheet, pictures=pictures,
-                      style=sheet_style(), reading=READING, headers=headers, metrics=metric_rows(answer))  # fmt: skip
+                      style=sheet_style(), reading=READING, metrics=metric_rows(answer))  # fmt: skip
 
     text = fitted(page, files_of([sheet]), root, MOST_BYTES)
     with replacing(path) as part:

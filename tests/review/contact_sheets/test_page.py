@@ -36,7 +36,7 @@ def test_the_page_is_one_whole_file_that_loads_nothing(images: Path, systems: in
     assert text.count("<img ") == text.count(' alt="') == 10 * systems
     assert text.count('class="missing" role="img"') == systems + 1
     assert text.count("✓ right") + text.count("&#10003; right") - 1 == 3 * systems, "one of them in the explanation"
-    assert "at rank 9 of 20" in text
+    assert "ight answer at rank 9 of 20" in text
 
 
 def test_a_part_is_fit_for_another_page(images: Path) -> None:
