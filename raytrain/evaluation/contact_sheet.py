@@ -6,7 +6,7 @@ It stands beside the evaluation whose ranks it shows: `val.json` has `val.sheet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -118,6 +118,7 @@ class ContactSheet(_Part):
         gallery: {direction: entries that a query is ranked against}.
         ranks_sha256: of the evaluation's ranks, by which a sheet of an earlier evaluation is known.
         seed: of the random draw.
+        credits: that the licences of the images ask for, each once.
     """
 
     version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -131,6 +132,7 @@ class ContactSheet(_Part):
     ranks_sha256: str
     seed: int
     sections: Annotated[list[Section], Field(max_length=32)]
+    credits: Annotated[list[Name], Field(max_length=10_000)] = []
 
 
 def sheet_file(evaluation: Path) -> Path:
@@ -162,9 +164,9 @@ def clipped(text: str) -> str:
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"
 
 
-def files_of(sheets: Sequence[ContactSheet]) -> list[str]:
-    """The image files that sheets show, one name per place where it stands."""
+def files_of(sections: Iterable[Section]) -> list[str]:
+    """The image files that sections show, one name per place where it stands."""
     names: list[str] = []
-    for query in (query for sheet in sheets for section in sheet.sections for query in section.queries):
+    for query in (query for section in sections for query in section.queries):
         names += [query.file, *(entry.file for ranking in query.rankings for entry in ranking.shown)]
     return [name for name in names if name]

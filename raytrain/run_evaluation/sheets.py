@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from raytrain.data.table import QuerySplit, Split
+from raytrain.data.table import QuerySplit, Split, Table
 from raytrain.errors import RefusedError
-from raytrain.evaluation.contact_sheet import Asked, ContactSheet, Query, Section, write_sheet
+from raytrain.evaluation.contact_sheet import Asked, ContactSheet, Query, Section, clipped, files_of, write_sheet
 from raytrain.evaluation.evaluation_file import read_evaluation_file
 from raytrain.review.contact_sheets.page import PAGE_SUFFIX, image_root, sheets_of_run, write_sheet_page
 from raytrain.review.marks.filed import filed_evaluations
@@ -164,7 +166,16 @@ def sheet_of(evaluated: Evaluated, systems: list[str], sections: list[Section], 
     facts: Mapping[str, Any] = read_evaluation_file(evaluated.file) or {}
     named = ("split", "protocol", "fingerprint", "checkpoint", "ranks_sha256", "gallery")
     run = evaluated.file.parent.parent.name
-    return ContactSheet(run=run, systems=systems, seed=seed, sections=sections, **{name: facts[name] for name in named})
+    credits = credits_of(evaluated.scored.split.table, set(files_of(sections)))
+    return ContactSheet(run=run, systems=systems, seed=seed, sections=sections, credits=credits,
+                        **{name: facts[name] for name in named})  # fmt: skip
+
+
+def credits_of(table: Table, files: Set[str]) -> list[str]:
+    """The credits that the licences of some image files ask for, each once, in the order of the table."""
+    inside = pc.is_in(table.items["file"], pa.array(sorted(files), pa.string()))
+    names = table.items["attribution"].filter(inside).to_pylist()
+    return list(dict.fromkeys(clipped(name) for name in names if name))
 
 
 def side_by_side(evaluated: Sequence[Evaluated], direction: Asked, positions: Positions) -> list[Query]:

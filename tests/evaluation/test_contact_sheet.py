@@ -39,7 +39,7 @@ def test_the_best_right_answer_follows_where_it_is_not_among_the_first() -> None
     sheet = a_sheet()
     near, far = sheet.sections[0].queries[0].rankings[0], sheet.sections[0].queries[1].rankings[0]
     assert near.shown == near.first and far.shown == [*far.first, far.best]
-    assert files_of([sheet]).count("far.png") == 2, "once as a result, once as the image that asks"
+    assert files_of(sheet.sections).count("far.png") == 2, "once as a result, once as the image that asks"
 
 
 def test_long_captions_are_cut_and_stand_on_one_line() -> None:

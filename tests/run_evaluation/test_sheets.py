@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,10 +17,10 @@ from raytrain.evaluation.contact_sheet import ContactSheet
 from raytrain.evaluation.report import read_evaluations, read_ranks
 from raytrain.review.leaderboard import read_board
 from raytrain.run_evaluation.evaluate import evaluate_run
-from raytrain.run_evaluation.sheets import contact_sheets, evaluate_with_sheet
+from raytrain.run_evaluation.sheets import contact_sheets, credits_of, evaluate_with_sheet
 from raytrain.tracking.journal import Journal
 from tests.runs import fit_here, tiny
-from tests.tables import make_query_table
+from tests.tables import make_query_table, make_table
 
 Runs = tuple[Path, Path]
 
@@ -55,6 +57,15 @@ def test_every_rank_shown_is_the_one_that_the_evaluation_file_holds(copies: Runs
         assert all(entry.item_view in (0, 1) for entry in query.rankings[0].first)
     assert Path(answer["sheet_page"]).name == "val.sheet.html"
     assert not read_board(copies[0].parents[1]).left_out, "a sheet is no evaluation that does not count"
+
+
+def test_credits_are_those_of_the_pictures_shown(tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table", items=4)
+    names = ["Ann", "", "Bob", "Ann"]
+    credited = table.items.set_column(table.items.schema.get_field_index("attribution"), "attribution", [names])
+    shown = cast(Table, SimpleNamespace(items=credited))
+    assert credits_of(shown, {"3.jpg", "1.jpg", "0.jpg", "elsewhere.jpg"}) == ["Ann"]
+    assert credits_of(shown, {"2.jpg", "0.jpg"}) == ["Ann", "Bob"] and credits_of(shown, set()) == []
 
 
 def test_the_rules_draw_what_they_say(copies: Runs) -> None:

@@ -30,7 +30,7 @@ def write_comparison_page(path: Path, answer: Mapping[str, Any], sheet: ContactS
         return render("contact_sheets/comparison.html.j2", answer=answer, sheet=sheet, pictures=pictures,
                       style=sheet_style(), reading=READING, metrics=metric_rows(answer))  # fmt: skip
 
-    text = fitted(page, files_of([sheet]), root, MOST_BYTES)
+    text = fitted(page, files_of(sheet.sections), root, MOST_BYTES)
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path

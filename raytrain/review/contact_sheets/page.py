@@ -63,7 +63,7 @@ def sheet_part(sheets: Sequence[ContactSheet], root: Root | None, most_bytes: in
     def part(pictures: Mapping[str, str]) -> Markup:
         return render("contact_sheets/part.html.j2", sheets=sheets, pictures=pictures, level=level, reading=READING)
 
-    return fitted(part, files_of(sheets), root, most_bytes)
+    return fitted(part, files_of(section for sheet in sheets for section in sheet.sections), root, most_bytes)
 
 
 def sheet_style() -> Markup:
@@ -78,7 +78,7 @@ def write_sheet_page(path: Path, sheets: Sequence[ContactSheet], root: Root | No
         return render("contact_sheets/sheet_page.html.j2", sheets=sheets, pictures=pictures, style=sheet_style(),
                       reading=READING)  # fmt: skip
 
-    text = fitted(page, files_of(sheets), root, MOST_BYTES)
+    text = fitted(page, files_of(section for sheet in sheets for section in sheet.sections), root, MOST_BYTES)
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path

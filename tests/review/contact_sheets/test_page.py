@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from raytrain.data.table import Table
-from raytrain.evaluation.contact_sheet import write_sheet
+from raytrain.evaluation.contact_sheet import ContactSheet, write_sheet
 from raytrain.review.contact_sheets.page import image_root, sheet_part, sheets_of_run, write_sheet_page
 from tests.review.made_sheets import a_sheet
 
@@ -44,6 +44,16 @@ def test_a_part_is_fit_for_another_page(images: Path) -> None:
     assert part.count("<h4>") == 2 and "<html" not in part and part.count("<details") == part.count("</details>") == 2
     assert sheet_part([], images, 100_000) == ""
     assert "<img " not in sheet_part([a_sheet()], images, 0)
+
+
+def test_credits_of_the_pictures_stand_on_the_page_each_once(images: Path) -> None:
+    few = a_sheet().model_dump() | {"credits": ["<b>Ann</b>, CC BY 4.0"]}
+    sheets = [ContactSheet.model_validate(few)] * 2
+    assert sheet_part(sheets, images, 100_000).count("Pictures: &lt;b&gt;Ann&lt;/b&gt;, CC BY 4.0.") == 1
+    many = ContactSheet.model_validate(few | {"credits": [f"Author {number}" for number in range(9)]})
+    text = write_sheet_page(images / "page.html", [many], images).read_text(encoding="utf-8")
+    pytest.importorskip("html5lib").HTMLParser(strict=True).parse(text)
+    assert "Credits of the pictures (9)" in text and text.count("<li>Author ") == 9
 
 
 def test_sheets_stand_beside_evaluations_and_the_one_without_re_ranking_is_first(tmp_path: Path) -> None:
