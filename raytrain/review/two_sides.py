@@ -100,7 +100,7 @@ class TwoSides:
         rsum = self.metrics["rsum"]
         low, high = rsum.interval
         size = f"{abs(rsum.difference):.1f} points of rsum"
-        sure = f"({LEVEL:.0%} interval of A - B {low:+.1f} to {high:+.1f}, {p_text(rsum.p)})".replace("%", " %")
+        sure = f"({LEVEL:.0%} interval of A - B {signed(low)} to {signed(high)}, {p_text(rsum.p)})".replace("%", " %")
         if not rsum.is_shown:
             return f"No difference is shown between {a} and {b}: {size} {sure}"
         leads, other = (a, b) if rsum.difference > 0 else (b, a)
@@ -134,6 +134,11 @@ def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, 
     """{dotted name: (of a, of b)}; a field that only one of two methods has tells nothing but the method."""
     names = [name for name in a if name in b and name not in NOT_SETTINGS and not changes_nothing(name)]
     return {name: (a[name], b[name]) for name in names if a[name] != b[name]}
+
+
+def signed(points: float) -> str:
+    """ "+1.2"; zero has no minus."""
+    return f"{round(points, 1) + 0.0:+.1f}"
 
 
 def p_text(p: float) -> str:

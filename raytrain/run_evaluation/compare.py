@@ -34,7 +34,7 @@ class Side:
     """One side of a comparison.
 
     Args:
-        name: of its first run's folder, and how many seeds more.
+        name: of its first run's folder (with the experiment where both sides have one name), and how many seeds more.
         records: its runs, which differ by seed alone.
         evaluations: of each, without re-ranking.
         ranks: of each.
@@ -92,7 +92,8 @@ def compare_runs(
             _recorded(record, split, protocol)
         for side in records:
             evaluate_run(side[0].folder, split, protocol, viewer=lambda evaluated: seen.append(evaluated[0]))
-    first, second = (_side(side, split, protocol) for side in records)
+    alike = records[0][0].folder.name == records[1][0].folder.name
+    first, second = (_side(side, split, protocol, alike) for side in records)
     if not same_queries(first.ranks[0], second.ranks[0]):
         raise RefusedError(f"{first.name} and {second.name} were evaluated on other queries; evaluate both again")
     sides = compare_sides(first.ranks, second.ranks, (first.records[0].config, second.records[0].config))
@@ -149,7 +150,7 @@ def _records(folders: Sequence[Folder]) -> list[RunRecord]:
 
 
 def _refuse_other_data(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
-    prints = {str(record.start.get("fingerprint")): record.folder.name for record in (*b, *a)}
+    prints = {str(record.start.get("fingerprint")): _named(record, True) for record in (*b, *a)}
     if len(prints) > 1:
         (one, name), (other, other_name), *_ = prints.items()
         raise RefusedError(
@@ -160,11 +161,16 @@ def _refuse_other_data(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
         raise UsageError(f"{twice.pop().name} is on both sides; compare two runs")
 
 
-def _side(records: Sequence[RunRecord], split: str, protocol: str) -> Side:
+def _side(records: Sequence[RunRecord], split: str, protocol: str, with_experiment: bool) -> Side:
     evaluations = [_recorded(record, split, protocol) for record in records]
     ranks = [_ranks(evaluation) for evaluation in evaluations]
     more = f" and {len(records) - 1} more" if len(records) > 1 else ""
-    return Side(f"{records[0].folder.name}{more}", records, evaluations, ranks)
+    return Side(f"{_named(records[0], with_experiment)}{more}", records, evaluations, ranks)
+
+
+def _named(record: RunRecord, with_experiment: bool) -> str:
+    """A run's folder, with that of its experiment where both sides have one name."""
+    return "/".join(record.folder.parts[-2:]) if with_experiment else record.folder.name
 
 
 def _recorded(record: RunRecord, split: str, protocol: str) -> Mapping[str, Any]:

@@ -85,6 +85,12 @@ def test_seeds_stand_together_and_other_settings_do_not(copies: Runs, table: Tab
         compare_runs(copies, [seed.folder])
 
 
+def test_runs_of_one_name_are_told_apart_by_their_experiment(copies: Runs, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(copies[1], tmp_path / "other" / "dvse"))
+    answer = compare_runs(copies[:1], [other])
+    assert (answer["a"]["name"], answer["b"]["name"]) == ("default/dvse", "other/dvse")
+
+
 def test_what_cannot_be_compared_is_refused_in_one_line(copies: Runs, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="on both sides"):
         compare_runs(copies[:1], copies[:1])

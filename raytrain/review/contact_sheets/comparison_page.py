@@ -14,7 +14,7 @@ from raytrain.files import replacing
 from raytrain.review.contact_sheets.page import READING, sheet_style
 from raytrain.review.contact_sheets.pictures import MOST_BYTES, fitted
 from raytrain.review.rendering import render
-from raytrain.review.two_sides import p_text
+from raytrain.review.two_sides import p_text, signed
 
 
 def write_comparison_page(path: Path, answer: Mapping[str, Any], sheet: ContactSheet, root: Root | None) -> Path:
@@ -43,8 +43,8 @@ def metric_rows(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
             name.replace("recall_at_", "R@"),
             f"{metric['a']:.1f}",
             f"{metric['b']:.1f}",
-            f"{metric['difference']:+.1f}",
-            f"{metric['interval'][0]:+.1f} to {metric['interval'][1]:+.1f}",
+            signed(metric["difference"]),
+            f"{signed(metric['interval'][0])} to {signed(metric['interval'][1])}",
             p_text(metric["p"]).removeprefix("p = ").removeprefix("p "),
         )
         for name, metric in answer["metrics"].items()

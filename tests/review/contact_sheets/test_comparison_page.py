@@ -17,7 +17,7 @@ def an_answer() -> dict[str, Any]:
     side = {"name": HOSTILE, "method": "DVSE", "seeds": [0], "runs": ["runs/a"]}
     return {
         "a": side, "b": side, "protocol": "split/val", "fingerprint": "f" * 64, "verdict": f"A ({HOSTILE}) leads",
-        "metrics": {"rsum": {"a": 10.0, "b": 12.25, "difference": -2.25, "interval": [-4.0, -0.5], "p": 0.0001}},
+        "metrics": {"rsum": {"a": 10.0, "b": 12.25, "difference": -2.25, "interval": [-4.0, -0.04], "p": 0.0001}},
         "covers": "images", "not_covered": "training noise is not covered", "settings": {"optim.lr": [1, HOSTILE]},
         "changes": {"t2i": {"a_better": 1, "b_better": 1_234, "equal": 3}},
     }  # fmt: skip
@@ -32,4 +32,4 @@ def test_the_page_is_whole_and_names_are_words(tmp_path: Path) -> None:
 
 
 def test_cells_have_signs_and_small_p_are_below() -> None:
-    assert metric_rows(an_answer()) == [("rsum", "10.0", "12.2", "-2.2", "-4.0 to -0.5", "< 0.001")]
+    assert metric_rows(an_answer()) == [("rsum", "10.0", "12.2", "-2.2", "-4.0 to +0.0", "< 0.001")]
