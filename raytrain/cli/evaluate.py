@@ -62,6 +62,12 @@ def run_evaluate(
     diagnostics: Annotated[
         bool, option("--diagnostics", OUTPUT, "also measure embedding sets, hubs, margins, and recall by uncertainty")
     ] = False,
+    sheet: Annotated[
+        bool,
+        option(
+            "--sheet", OUTPUT, "also make a contact sheet: 24 queries per rule and direction, with what they retrieve"
+        ),
+    ] = False,
     no_verify: NoVerify = False,
     tracking: Tracking = None,
 ) -> dict[str, Any]:
@@ -77,11 +83,13 @@ def run_evaluate(
         return written
     if shards == 0:
         from raytrain.run_evaluation.evaluate import evaluate_run
+        from raytrain.run_evaluation.sheets import evaluate_with_sheet
 
         moved: dict[str, Any] = {"table": table} if table else {}
+        evaluate = evaluate_with_sheet if sheet else evaluate_run
         with mirrored(folders, tracking):
             results = [
-                evaluate_run(
+                evaluate(
                     folder,
                     split,
                     protocol,
@@ -92,6 +100,8 @@ def run_evaluate(
                 )
                 for folder in folders
             ]
+    elif sheet:
+        raise UsageError("--sheet goes without --shards, whose actors keep no scores to look at")
     elif table:
         raise UsageError("--table goes without --shards, whose actors read the table where training did")
     else:
@@ -125,6 +135,8 @@ def _print_evaluation(result: Mapping[str, Any]) -> None:
     if result["split"] == "test":
         in_all = f", of {result['test_openings_in_all']} of these test rows"
         print(f"  opening {result['test_openings']} of test by this run or its weights{in_all}")
+    if page := result.get("sheet_page"):
+        print(f"  contact sheet: {page}")
     if diagnostics := result["diagnostics"]:
         numbers = ", ".join(
             f"{name.partition('/')[2]} {value:.3g}" for name, value in diagnostics.items() if name != "calibration"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import raytrain
-from raytrain.cli import cluster, data, evaluate, leaderboard, report, search, show, sweep, train, watch
+from raytrain.cli import cluster, compare, data, evaluate, leaderboard, report, search, show, sweep, train, watch
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
@@ -54,6 +54,7 @@ app.add_typer(train.app)
 app.add_typer(sweep.app)
 app.add_typer(watch.app)
 app.add_typer(evaluate.app)
+app.add_typer(compare.app)
 app.add_typer(leaderboard.app)
 app.add_typer(leaderboard.track, name="track", rich_help_panel="Evaluate")
 app.add_typer(report.app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -13,14 +13,16 @@ SIDE = 96
 QUALITY = 80
 
 
-def thumbnail(image: Image, side: int = SIDE) -> str:
+def thumbnail(image: Image, side: int = SIDE, form: Literal["jpeg", "webp"] = "jpeg", quality: int = QUALITY) -> str:
     """A "data:image/jpeg;base64,..." of an RGB image that fits a square; small images stay as they are.
 
     Args:
         side: of the square, in pixels.
+        form: of the picture. WebP takes about half the bytes of JPEG at this size.
+        quality: of the form, from 1 to 100.
     """
     small = image.copy()
     small.thumbnail((side, side))
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    small.save(buffer, form.upper(), quality=quality, **({"optimize": True} if form == "jpeg" else {"method": 4}))
+    return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from raytrain.methods.base import Method
 from raytrain.retrieval.gallery import Gallery
+from raytrain.scoring.matched_views import views_of
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,7 @@ def hits_of(model: Method, query: Tensor, scores: Tensor, places: Tensor, galler
         gallery: that was searched.
     """
     entries = gallery.embeddings[places.to(gallery.embeddings.device)]
-    views: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
-    if gallery.of == "images":
-        matched = model.matched_views(query[None], entries)
-        pairs = None if matched is None else matched[0]
-    else:
-        matched = model.matched_views(entries, query[None])
-        pairs = None if matched is None else matched[:, 0].flip(-1)
-    if pairs is not None:
-        views = [tuple(None if view < 0 else view for view in pair) for pair in pairs.tolist()]  # type: ignore[misc]
+    views = views_of(model, query, entries, gallery.of == "texts")
     return [
         Hit(rank, float(scores[place]), place, gallery.ids[place], gallery.texts[place], gallery.files[place],
             gallery.splits[place], *pair)

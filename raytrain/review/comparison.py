@@ -22,12 +22,12 @@ def kept_ranks(evaluations: Sequence[Mapping[str, Any] | None]) -> list[dict[str
     """The ranks that each run of a row kept; None where a run's are missing or are of other queries."""
     ranks = [read_ranks(evaluation) if evaluation else None for evaluation in evaluations]
     present = [of_run for of_run in ranks if of_run is not None]
-    if len(present) < len(ranks) or not all(_same_queries(present[0], of_run) for of_run in present):
+    if len(present) < len(ranks) or not all(same_queries(present[0], of_run) for of_run in present):
         return None
     return present or None
 
 
-def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+def same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
     """Whether ranks are of the same kind and the same queries; targets were not always kept."""
     names = ("item_of_text", "reference")
     same = [np.array_equal(a[name], b[name]) for name in (*names, "target") if name in a and name in b]
@@ -36,10 +36,10 @@ def _same_queries(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> b
 
 def interval_of(split: Split, ranks: Sequence[Mapping[str, np.ndarray]] | None) -> Interval | None:
     """The interval of a row's rsum by itself; None without ranks."""
-    return Interval(split, *recall_intervals(ranks)["rsum"], _coverage(ranks)) if ranks else None
+    return Interval(split, *recall_intervals(ranks)["rsum"], coverage_of(ranks)) if ranks else None
 
 
-def _coverage(*rows: Sequence[Mapping[str, np.ndarray]]) -> Coverage:
+def coverage_of(*rows: Sequence[Mapping[str, np.ndarray]]) -> Coverage:
     """What is covered where all of some rows, each given by the ranks of its runs, take part."""
     composed = "query" in rows[0][0]
     gallery = all(has_gallery_draws(ranks) for ranks in rows) if composed else None
@@ -63,8 +63,8 @@ def compare_with_first(rows: Sequence[Row]) -> list[Comparison | None]:
     for place, row in enumerate(rows[1:], start=1):
         for split in splits:
             mine, best = row.ranks[split], rows[0].ranks[split]
-            if mine and best and _same_queries(mine[0], best[0]):
-                compared[place] = split, _coverage(mine, best), paired_recall_differences(mine, best)["rsum"]
+            if mine and best and same_queries(mine[0], best[0]):
+                compared[place] = split, coverage_of(mine, best), paired_recall_differences(mine, best)["rsum"]
                 break
     corrected = simultaneous([difference for _, _, difference in compared.values()])
     comparisons = {

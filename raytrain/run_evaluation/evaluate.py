@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from raytrain.data.table import AnySplit, QuerySplit, Table, open_split
 from raytrain.data.table.test_guard import OPENINGS
@@ -41,6 +41,18 @@ Ranker = Callable[[Path, AnySplit, str], Result]
 """(folder of a finished checkpoint, split, protocol) -> the protocol's result, not ranked in this process."""
 
 
+class Evaluated(NamedTuple):
+    """A result with the scores that it is of, and the file that records it."""
+
+    scored: Scored
+    result: Result
+    file: Path
+
+
+Viewer = Callable[[Sequence[Evaluated]], None]
+"""Takes the results of an evaluation, the one without re-ranking first, to look at single queries."""
+
+
 def evaluate_run(
     folder: str | os.PathLike[str],
     split: str = "val",
@@ -50,6 +62,7 @@ def evaluate_run(
     diagnostics: bool = False,
     verify_features: bool = True,
     table: str | os.PathLike[str] | None = None,
+    viewer: Viewer | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run's best checkpoint on a split, without re-ranking and with the temperatures searched for it.
 
@@ -64,6 +77,7 @@ def evaluate_run(
         diagnostics: add diagnostics of embeddings and scores (raytrain/run_evaluation/diagnose.py).
         verify_features: compare the features with their sha256 in table.json; the evaluation records whether.
         table: folder of the run's table, where it was moved since training.
+        viewer: looks at what was ranked, in this opening of the split.
 
     Returns:
         {"run", "split", "protocol", "metrics", "headline": name of the metric to show, "queries", "gallery", "notes",
@@ -87,13 +101,15 @@ def evaluate_run(
     if ranker is not None:
         if diagnostics:
             raise UsageError("diagnostics look at all scores in one place: leave --shards out")
+        assert viewer is None, "a ranker leaves no scores to look at"
         results = [ranker(run.saved.path, queries, protocol)]
     else:
         searched = _temperatures_for(run, split)
-        scored = run.embed(queries, whole=bool(searched) or diagnostics)
+        scored = run.embed(queries, whole=bool(searched) or diagnostics or viewer is not None)
+        rescored = [_rescored(run, scored, temperatures) for temperatures in (None, *searched)]
         results = [
-            split_result(_rescored(run, scored, temperatures), protocol, temperatures, annotations)
-            for temperatures in (None, *searched)
+            split_result(scores, protocol, temperatures, annotations)
+            for scores, temperatures in zip(rescored, (None, *searched), strict=True)
         ]
         diagnosed = diagnose(scored, run.feed) if diagnostics else None
     counted = run.count_openings(protocol)  # here, so that what was refused has opened nothing
@@ -113,6 +129,8 @@ def evaluate_run(
         if kind != "metrics":
             fallen[kind] = lowered(plain.metrics, result.metrics)
         run.log(result, file)
+    if viewer is not None:
+        viewer([Evaluated(*parts) for parts in zip(rescored, results, map(Path, files), strict=True)])
     return {
         "run": str(run.folder),
         "split": split,

@@ -152,7 +152,7 @@ def split_result(
         elif definition.relevance == "own":
             result = evaluate(scored.matrix, owner, definition, temperatures, scored.bank)
         else:
-            positives = _positives(split, definition, annotations)
+            positives = positives_of(split, definition, annotations)
             within = scored.within() if definition.relevance == "cxc" else {}
             result = evaluate_relevance(scored.matrix, owner, definition, positives, temperatures, within, scored.bank)
     return replace(result, notes=[*result.notes, *notes(split.table, split.name)])
@@ -167,7 +167,7 @@ def _composed_result(scored: Scored, split: QuerySplit, protocol: str) -> Result
     return evaluate_composed(blocks, queries, protocol)
 
 
-def _positives(split: Split, protocol: Protocol, annotations: str | os.PathLike[str] | None) -> dict[str, Positives]:
+def positives_of(split: Split, protocol: Protocol, annotations: str | os.PathLike[str] | None) -> dict[str, Positives]:
     """{direction: positives} of a protocol whose positives are not simply the captions of each image."""
     items, texts = split.table.items, split.table.texts
     if protocol.relevance == "class":

@@ -74,6 +74,19 @@ def test_several_runs_are_evaluated_alike(asked: list[Any], capsys: pytest.Captu
     assert [run["run"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["a", "b"]
 
 
+def test_a_contact_sheet_is_part_of_the_evaluation(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def evaluate_with_sheet(run: str, *given: Any, **more: Any) -> dict[str, Any]:
+        return RESULT | {"run": run, "sheet_page": "evaluation/val.sheet.html"}
+
+    monkeypatch.setattr("raytrain.run_evaluation.sheets.evaluate_with_sheet", evaluate_with_sheet)
+    assert main(["evaluate", "a", "--sheet"]) == 0 and not asked
+    assert "contact sheet: evaluation/val.sheet.html" in capsys.readouterr().out
+    assert main(["evaluate", "a", "--sheet", "--shards", "2"]) == 2
+    assert "--sheet goes without --shards" in capsys.readouterr().err
+
+
 def test_diagnostics_are_printed(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

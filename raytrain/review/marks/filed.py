@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.errors import DataError, Problem
+from raytrain.evaluation.contact_sheet import SUFFIX
 from raytrain.evaluation.digest import digest
 from raytrain.evaluation.evaluation_file import SCHEMA_VERSION, EvaluationFile, read_evaluation_file, read_rank_arrays
 from raytrain.evaluation.protocols.named_split import split_of
@@ -48,7 +49,7 @@ def filed_evaluations(
     counted: list[dict[str, Any]] = []
     left_out: list[LeftOut] = []
     for path in sorted((record.folder / "evaluation").glob("*.json")):
-        if path.name.startswith("similarity_"):  # describes scores that training kept
+        if path.name.startswith("similarity_") or path.name.endswith(SUFFIX):  # of kept scores; a contact sheet
             continue
         try:
             document = read_evaluation_file(path)

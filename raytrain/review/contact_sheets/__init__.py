@@ -1,0 +1,1 @@
+"""Contact sheets: what a run retrieves for some of its queries, in pictures."""

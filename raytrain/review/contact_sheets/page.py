@@ -1,0 +1,84 @@
+"""Contact sheets as HTML: a part for any page that has style.css, and a page of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from raytrain.data.storage import Root
+from raytrain.data.table import Table
+from raytrain.errors import DataError
+from raytrain.evaluation.contact_sheet import SUFFIX, ContactSheet, files_of, read_sheet
+from raytrain.files import replacing
+from raytrain.review.contact_sheets.pictures import MOST_BYTES, fitted
+from raytrain.review.rendering import asset, render
+
+READING = (
+    "Below a picture: its rank, its score and, where the method has several embeddings, the view that matched. A right "
+    "answer is framed and marked “✓ right”; where none is among the first five, the best one follows with its rank."
+)
+PAGE_SUFFIX = SUFFIX.replace(".json", ".html")
+
+
+def sheets_of_run(evaluations: Sequence[Mapping[str, Any]], protocol: str) -> list[ContactSheet]:
+    """The sheets of a run under a protocol that show its present evaluations: without re-ranking first.
+
+    Args:
+        evaluations: of the run that count, as `ReviewedRun.evaluations` has them.
+        protocol: of the evaluations.
+
+    Raises:
+        DataError: a sheet is damaged.
+    """
+    chosen = [evaluation for evaluation in evaluations if evaluation["protocol"] == protocol]
+    chosen.sort(key=lambda evaluation: bool(evaluation.get("rerank")))
+    return [sheet for evaluation in chosen if (sheet := read_sheet(dict(evaluation))) is not None]
+
+
+def image_root(table: str | os.PathLike[str], fingerprint: str) -> Root | None:
+    """Where the image files of a table lie; None where it is gone, names no place, or is not the one of the sheets."""
+    try:
+        opened = Table(table)
+        return opened.image_root if opened.fingerprint == fingerprint else None
+    except DataError:
+        return None
+
+
+def sheet_part(sheets: Sequence[ContactSheet], root: Root | None, most_bytes: int, level: int = 3) -> Markup:
+    """The sections of sheets for a page that has style.css and contact_sheets/sheets.css; "" without a sheet.
+
+    Args:
+        sheets: of one run.
+        root: of the image files, as `image_root` gives it.
+        most_bytes: that this part of the page may take.
+        level: of its headings.
+    """
+    if not sheets:
+        return Markup()
+
+    def part(pictures: Mapping[str, str]) -> Markup:
+        return render("contact_sheets/part.html.j2", sheets=sheets, pictures=pictures, level=level, reading=READING)
+
+    return fitted(part, files_of(section for sheet in sheets for section in sheet.sections), root, most_bytes)
+
+
+def sheet_style() -> Markup:
+    """style.css and what contact sheets add to it."""
+    return asset("style.css") + asset("contact_sheets/sheets.css")
+
+
+def write_sheet_page(path: Path, sheets: Sequence[ContactSheet], root: Root | None) -> Path:
+    """Write the page of the sheets of one run, at least one, and return its path."""
+
+    def page(pictures: Mapping[str, str]) -> Markup:
+        return render("contact_sheets/sheet_page.html.j2", sheets=sheets, pictures=pictures, style=sheet_style(),
+                      reading=READING)  # fmt: skip
+
+    text = fitted(page, files_of(section for sheet in sheets for section in sheet.sections), root, MOST_BYTES)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
