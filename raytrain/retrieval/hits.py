@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from raytrain.methods.base import Method
 from raytrain.retrieval.gallery import Gallery
+from raytrain.retrieval.index.certificate import Certainty
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,33 @@ class Hit:
     item_view: int | None = None
 
 
-def hits_of(model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery) -> list[Hit]:
+class Hits(list[Hit]):
+    """The hits of one query, best first.
+
+    Args:
+        hits: in their order.
+        certainty: how sure it is that no other entry belongs among them.
+    """
+
+    def __init__(self, hits: Iterable[Hit], certainty: Certainty) -> None:
+        super().__init__(hits)
+        self.certainty = certainty
+
+
+def hits_of(
+    model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery, certainty: Certainty
+) -> Hits:
     """The hits of one query.
 
     Args:
         model: that scored it.
         query: its embedding, without a batch dimension.
-        scores: (G) of the entries.
-        places: positions of the hits in the gallery, best first.
+        scores: (k) of the hits.
+        places: (k) positions of the hits in the gallery, best first.
         gallery: that was searched.
+        certainty: as in Hits.
     """
-    entries = gallery.embeddings[places.to(gallery.embeddings.device)]
+    entries = gallery.embeddings[places.to(gallery.embeddings.device)].to(query.device)
     views: list[tuple[int | None, int | None]] = [(None, None)] * len(places)
     if gallery.of == "images":
         matched = model.matched_views(query[None], entries)
@@ -54,11 +72,14 @@ def hits_of(model: Method, query: Tensor, scores: Tensor, places: Tensor, galler
         pairs = None if matched is None else matched[:, 0].flip(-1)
     if pairs is not None:
         views = [tuple(None if view < 0 else view for view in pair) for pair in pairs.tolist()]  # type: ignore[misc]
-    return [
-        Hit(rank, float(scores[place]), place, gallery.ids[place], gallery.texts[place], gallery.files[place],
+    hits = [
+        Hit(rank, score, place, gallery.ids[place], gallery.texts[place], gallery.files[place],
             gallery.splits[place], *pair)
-        for rank, (place, pair) in enumerate(zip(places.tolist(), views, strict=True), start=1)
+        for rank, (score, place, pair) in enumerate(
+            zip(scores.tolist(), places.tolist(), views, strict=True), start=1
+        )
     ]  # fmt: skip
+    return Hits(hits, certainty)
 
 
 def view_text(query: int | None, entry: int | None) -> str:
