@@ -20,6 +20,7 @@ _QUERY = "Query"
     'raytrain search runs/emoji/RUN "a red shoe" --html page.html',
     "raytrain search runs/emoji/RUN --image photo.jpg --to texts",
     'raytrain search runs/products/RUN "in blue" --image shoe.jpg',
+    'raytrain search runs/flickr8k/RUN "a red shoe" --index indexes/mine',
     panel="Use",
 )
 def run_search(
@@ -33,7 +34,10 @@ def run_search(
     item: Annotated[
         str | None, option("--item", _QUERY, "image of the table to search by, by its id", metavar="ID")
     ] = None,
-    to: Annotated[Literal["images", "texts"], option("--to", _QUERY, "what is searched")] = "images",
+    to: Annotated[
+        Literal["images", "texts"] | None,
+        option("--to", _QUERY, "what is searched; default images, or what the index holds"),
+    ] = None,
     rerank: Annotated[
         bool, option("--rerank", _QUERY, "re-rank over a bank of training queries, as `raytrain rerank --bank` chose")
     ] = False,
@@ -43,6 +47,10 @@ def run_search(
     ] = None,
     split: Annotated[
         str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
+    ] = None,
+    index: Annotated[
+        str | None,
+        option("--index", DATA, "folder that `raytrain index` made, in place of embedding the table", metavar="FOLDER"),
     ] = None,
     device: Annotated[
         str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
@@ -56,8 +64,9 @@ def run_search(
     from raytrain.retrieval.search import search_run
 
     answer = search_run(
-        folder, text, image, item, table=table, of=to, split=split, k=k, rerank=rerank, device=device, html=html
-    )
+        folder, text, image, item, table=table, of=to, split=split, index=index, k=k, rerank=rerank, device=device,
+        html=html,
+    )  # fmt: skip
     _print_answer(answer)
     return answer
 
@@ -80,6 +89,8 @@ def _print_answer(answer: Mapping[str, Any]) -> None:
     print_columns([[row[number] for number in shown] for row in (header, *rows)])
     reranked = ", re-ranked (inductive)" if answer["reranked"] else ""
     print(f"{len(rows)} of {answer['gallery']:,} {answer['of']} of {answer['table']}{reranked}")
+    if answer["index"]:
+        print(f"  {answer['certainty']['text']}")
     for note in answer["notes"]:
         print(f"  {note}")
     if answer["html"]:

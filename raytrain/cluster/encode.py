@@ -33,12 +33,24 @@ def encode_on_ray(table_path: str | os.PathLike[str], backbone: str, workers: in
     Raises:
         UsageError: fewer than one worker, or more workers than the cluster has CPUs or requested GPUs.
     """
+    actors = actors_on_ray(workers, options.get("device"))
+    options["device"] = "cuda" if actors.gpus else "cpu"
+    return encode(table_path, backbone, map_batches=actors, **options)
+
+
+def actors_on_ray(workers: int, device: str | None) -> RayData:
+    """A mapper over `workers` actors of the cluster of RAY_ADDRESS, or of one that is started on this machine.
+
+    Args:
+        device: "cpu" keeps actors from GPUs; None takes a GPU for each where the cluster has as many.
+
+    Raises:
+        UsageError: fewer than one worker, or more workers than the cluster has CPUs or requested GPUs.
+    """
     if workers < 1:
         raise UsageError(f"workers is at least 1; given: {workers}")
     connect()
-    gpus = _takes_gpus(workers, options.get("device"))
-    options["device"] = "cuda" if gpus else "cpu"
-    return encode(table_path, backbone, map_batches=RayData(workers, gpus), **options)
+    return RayData(workers, _takes_gpus(workers, device))
 
 
 def _takes_gpus(workers: int, device: str | None) -> bool:

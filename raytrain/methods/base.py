@@ -88,6 +88,8 @@ class Method(nn.Module):
         noise_shape: shape of the standard normal noise per row of a training batch; () where a method does not sample.
         local_features: whether embeddings are (N, n, D) local features, padded with rows of zeros, and not sets of
             embeddings. Their number n may differ between batches: code that joins batches pads them with zeros.
+        monotone: whether `similarity` and `item_similarity` are functions of the inner products of both sides' vectors
+            alone that never fall where one of these rises, and rise by no more than it: an index can bound them.
         texts_once: whether `encode_query` takes batches of composed queries that hold each of their texts once, with
             text_row (B), which of them each query has.
     """
@@ -96,6 +98,7 @@ class Method(nn.Module):
     prefix: str = ""
     noise_shape: tuple[int, ...] = ()
     local_features: bool = False
+    monotone: bool = False
     texts_once: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:

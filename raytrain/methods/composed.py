@@ -27,6 +27,7 @@ class Composed(Method):
     """The method: queries are a reference and a modification text, the gallery images; one image encoder for both."""
 
     config: ComposedConfig | RAUConfig
+    monotone = True
     texts_once = True
 
     def __init__(self, encoder: EncoderConfig, config: ComposedConfig | RAUConfig, inputs: Inputs) -> None:

@@ -25,6 +25,7 @@ class DivE(Method):
     def __init__(self, encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
+        self.monotone = config.similarity != "match_probability"
         self.image = RegionSets(
             inputs.region_features, encoder.dim, set_head(config, features=encoder.dim, dim=encoder.dim), config.dropout
         )

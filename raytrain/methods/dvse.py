@@ -21,6 +21,8 @@ from raytrain.methods.branches import text_encoder
 class DVSE(Method):
     """The method: captions are queries, images the gallery. At K = 1 without extra losses it is VSE-infinity."""
 
+    monotone = True
+
     def __init__(self, encoder: EncoderConfig, config: DVSEConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config

@@ -40,6 +40,7 @@ class PCME(Method):
     def __init__(self, encoder: EncoderConfig, config: PCMEConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
+        self.monotone = config.search_by != "match_probability"
         self.noise_shape = (2, config.samples, encoder.dim)  # captions, images
 
         def head(features: int, rest: Literal["mean", "gru"] = "mean") -> GaussianHead:

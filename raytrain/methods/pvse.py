@@ -17,6 +17,8 @@ from raytrain.methods.branches import text_sets
 class PVSE(Method):
     """The method: captions are queries, images the gallery. At K = 1 its only loss is the triplet loss."""
 
+    monotone = True
+
     def __init__(self, encoder: EncoderConfig, config: PVSEConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config

@@ -31,7 +31,7 @@ class TrainedBackbone(Method):
             **layer_scales(backbone, "backbone.", config.lr_scale, config.layer_decay),
         }
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
-        self.texts_once = method.texts_once
+        self.monotone, self.texts_once = method.monotone, method.texts_once
 
     def encode_query(self, batch: Batch) -> Tensor:
         return self.method.encode_query(self._with_regions(batch))

@@ -16,6 +16,7 @@ class VSEInfinity(TripletMethod):
     """The method: captions are queries, images the gallery."""
 
     config: VSEInfinityConfig
+    monotone = True
 
     def __init__(self, encoder: EncoderConfig, config: VSEInfinityConfig, inputs: Inputs) -> None:
         super().__init__()

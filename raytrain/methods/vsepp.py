@@ -26,6 +26,7 @@ class VSEPP(Method):
     def __init__(self, encoder: EncoderConfig, config: VSEPPConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
+        self.monotone = not config.order
         self.global_region = inputs.global_region
         if config.image == "global" and self.global_region is None:
             raise UsageError(

@@ -16,7 +16,7 @@ class BetweenItems(Method):
 
     def __init__(self, model: Method) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.monotone = model, model.monotone
         self.train(model.training)
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:

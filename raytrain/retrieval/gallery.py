@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +13,8 @@ from torch import Tensor
 from raytrain.data.table import Table
 from raytrain.data.table.test_guard import refuse_test
 from raytrain.errors import UsageError
-
-Kind = Literal["images", "texts"]
+from raytrain.retrieval.index.candidates import Candidates
+from raytrain.retrieval.scores import Kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class Gallery:
 
     Args:
         of: what it holds.
-        embeddings: (G, ...) by the model that searches it.
+        embeddings: (G, ...) by the model that searches it; those of an index are memory-mapped.
         ids: of each image or text.
         texts: each text; of an image its first caption, "" where it has none.
         files: of each image, or of the image that a text belongs to, relative to the table's image root; "" for none.
@@ -32,6 +31,7 @@ class Gallery:
         table: that it was read from; None for what a caller gave.
         rows: (G,) rows of the table's items or texts.
         left_out: number of images without features, which are not in it.
+        candidates: of an index that has some: which entries are compared with a query; None compares all.
     """
 
     of: Kind
@@ -43,6 +43,7 @@ class Gallery:
     table: Table | None = None
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     left_out: int = 0
+    candidates: Candidates | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,8 +64,7 @@ def rows_of(table: Table, of: Kind, split: str | None, missing: Sequence[str] = 
         table.refuse_unknown_split(split)
     if of == "texts" and table.queries is not None:
         raise UsageError(f"{table.path} holds composed queries, whose texts describe no image; search its images")
-    for name in table.splits if split is None else (split,):
-        refuse_test(name, allow_test=True)
+    refuse_test_rows(table, split)
     inside = np.ones(len(table.items), bool) if split is None else pc.equal(table.items["split"], split).to_numpy()
     if missing:
         inside = inside & ~pc.is_in(table.items["id"], pa.array(missing)).to_numpy()
@@ -74,13 +74,26 @@ def rows_of(table: Table, of: Kind, split: str | None, missing: Sequence[str] = 
     return rows
 
 
-def gallery_of_table(table: Table, of: Kind, rows: np.ndarray, embeddings: Tensor, left_out: int = 0) -> Gallery:
+def refuse_test_rows(table: Table, split: str | None) -> None:
+    """Raises RefusedError if a split, or a whole table, has rows of test while something trains in this process."""
+    for name in table.splits if split is None else (split,):
+        refuse_test(name, allow_test=True)
+
+
+def gallery_of_table(
+    table: Table,
+    of: Kind,
+    rows: np.ndarray,
+    embeddings: Tensor,
+    left_out: int = 0,
+    candidates: Candidates | None = None,
+) -> Gallery:
     """The gallery of these rows of a table.
 
     Args:
         rows: (G,) as `rows_of` gives them.
         embeddings: (G, ...) of these rows.
-        left_out: as in Gallery.
+        left_out, candidates: as in Gallery.
     """
     owner = table.texts["item"].to_numpy()
     items = rows if of == "images" else owner[rows]
@@ -90,7 +103,7 @@ def gallery_of_table(table: Table, of: Kind, rows: np.ndarray, embeddings: Tenso
         ids = table.items["id"].take(pa.array(rows)).to_pylist()
         texts = _first_captions(table, owner, rows)
     files, splits = (table.items[name].take(pa.array(items)).to_pylist() for name in ("file", "split"))
-    return Gallery(of, embeddings, ids, texts, files, splits, table, rows, left_out)
+    return Gallery(of, embeddings, ids, texts, files, splits, table, rows, left_out, candidates)
 
 
 def gallery_of(of: Kind, names: Sequence[str], embeddings: Tensor) -> Gallery:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from raytrain.methods.base import Method
 from raytrain.retrieval.gallery import Gallery
+from raytrain.retrieval.index.certificate import Certainty
 from raytrain.scoring.matched_views import views_of
 
 
@@ -35,23 +37,42 @@ class Hit:
     item_view: int | None = None
 
 
-def hits_of(model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery) -> list[Hit]:
+class Hits(list[Hit]):
+    """The hits of one query, best first.
+
+    Args:
+        hits: in their order.
+        certainty: how sure it is that no other entry belongs among them.
+    """
+
+    def __init__(self, hits: Iterable[Hit], certainty: Certainty) -> None:
+        super().__init__(hits)
+        self.certainty = certainty
+
+
+def hits_of(
+    model: Method, query: Tensor, scores: Tensor, places: Tensor, gallery: Gallery, certainty: Certainty
+) -> Hits:
     """The hits of one query.
 
     Args:
         model: that scored it.
         query: its embedding, without a batch dimension.
-        scores: (G) of the entries.
-        places: positions of the hits in the gallery, best first.
+        scores: (k) of the hits.
+        places: (k) positions of the hits in the gallery, best first.
         gallery: that was searched.
+        certainty: as in Hits.
     """
-    entries = gallery.embeddings[places.to(gallery.embeddings.device)]
+    entries = gallery.embeddings[places.to(gallery.embeddings.device)].to(query.device)
     views = views_of(model, query, entries, gallery.of == "texts")
-    return [
-        Hit(rank, float(scores[place]), place, gallery.ids[place], gallery.texts[place], gallery.files[place],
+    hits = [
+        Hit(rank, score, place, gallery.ids[place], gallery.texts[place], gallery.files[place],
             gallery.splits[place], *pair)
-        for rank, (place, pair) in enumerate(zip(places.tolist(), views, strict=True), start=1)
+        for rank, (score, place, pair) in enumerate(
+            zip(scores.tolist(), places.tolist(), views, strict=True), start=1
+        )
     ]  # fmt: skip
+    return Hits(hits, certainty)
 
 
 def view_text(query: int | None, entry: int | None) -> str:

@@ -23,8 +23,9 @@ from raytrain.evaluation.reranking.query_bank import BankNormaliser, draw
 from raytrain.evaluation.reranking.record import BANK_NAME, RerankRecord
 from raytrain.methods.base import Method
 from raytrain.retrieval.gallery import Gallery
+from raytrain.retrieval.scores import scores_of
 from raytrain.run_evaluation.rescore import pool_views_by
-from raytrain.scoring.embed import encode_batches, score
+from raytrain.scoring.embed import encode_batches
 from raytrain.scoring.feed import Feed
 
 
@@ -83,11 +84,11 @@ class QueryBanks:
         if direction == "t2i":
             rows = train.texts[draw(len(train.texts), size, seed).numpy()]
             bank = encode_batches(model.encode_query, text_batches(rows, self.feed.texts), self.device)
-            scores = score(model, bank, gallery.embeddings)
+            scores = scores_of(model, bank, gallery.embeddings, "images", self.config.evaluation.memory_mib)
         else:
             rows = train.items[draw(len(train.items), size, seed).numpy()]
             bank = encode_batches(model.encode_gallery, image_batches(rows, self.feed.images), self.device)
-            scores = score(model, gallery.embeddings, bank).T
+            scores = scores_of(model, bank, gallery.embeddings, "texts", self.config.evaluation.memory_mib)
         scores = without_own(scores, self._own(rows, gallery))
         scale = getattr(temperatures, direction)
         return BankNormaliser(scores, scale, temperatures.mode_of(direction), temperatures.beta)

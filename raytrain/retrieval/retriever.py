@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -18,21 +19,21 @@ from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.methods.base import Method
 from raytrain.retrieval.between_items import BetweenItems
-from raytrain.retrieval.gallery import Gallery, Kind, gallery_of, gallery_of_table, rows_of
-from raytrain.retrieval.hits import Hit, hits_of
+from raytrain.retrieval.gallery import Gallery, gallery_of, gallery_of_table, refuse_test_rows, rows_of
+from raytrain.retrieval.hits import Hits
 from raytrain.retrieval.images import ImageInput, Picture, open_picture
+from raytrain.retrieval.index.store import stored_index
+from raytrain.retrieval.index.weights import weights_sha256
 from raytrain.retrieval.query_banks import QueryBanks
 from raytrain.retrieval.query_images import Item, QueryImage, Source, regions_of, row_of
+from raytrain.retrieval.ranked_hits import ranked_hits
+from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.table_rows import RAW_AT_ONCE, TableRows
 from raytrain.retrieval.texts import TextInput, check_text
-from raytrain.retrieval.top_k import top_k
 from raytrain.scoring.embed import encode_batches, score
 
 if TYPE_CHECKING:
     from raytrain.evaluation.reranking.query_bank import BankNormaliser
-
-SCORES_AT_ONCE = 2**24
-"""Scores of queries against a gallery that are in memory at once."""
 
 
 class Retriever:
@@ -68,13 +69,18 @@ class Retriever:
         self.device, self.memory_mib = device, memory_mib
         self.home, self.rows_of_other, self.banks = home, rows_of_other, banks
         self._own: Gallery | None = None
-        self._others: dict[Path, TableRows] = {}
+        self._others: dict[tuple[Path, str], TableRows] = {}
         self._normalisers: WeakKeyDictionary[Gallery, tuple[Method, BankNormaliser | None]] = WeakKeyDictionary()
 
     @property
     def notes(self) -> list[str]:
         """What is worth knowing of the backbones that were loaded so far."""
         return [*self.texts.notes, *self.images.notes]
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the model's weights, by which an index knows its model, 64 hex digits."""
+        return weights_sha256(self.model)
 
     def encode_text(self, texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
         """(N, ...) embeddings of texts.
@@ -124,14 +130,38 @@ class Retriever:
             RefusedError: rows of test are among them while something trains in this process.
             UsageError: no such split, nothing to embed, or features that this model does not read.
         """
-        rows = self._rows_of(table)
+        rows = self.table_rows(table)
         chosen = rows_of(rows.table, of, split, rows.missing)
         if of == "texts":
-            embedded = self._embed_rows(self.model.encode_query, rows.texts, chosen, rows.texts_at_once)
+            embedded = self._embed_rows(of, rows.texts, chosen, rows.texts_at_once)
         else:
-            embedded = self._embed_rows(self.model.encode_gallery, rows.regions, chosen, rows.images_at_once)
+            embedded = self._embed_rows(of, rows.regions, chosen, rows.images_at_once)
         left_out = len(rows_of(rows.table, of, split)) - len(chosen)
         return gallery_of_table(rows.table, of, chosen, embedded, left_out)
+
+    def open_index(
+        self, folder: str | os.PathLike[str], table: Table | str | os.PathLike[str] | None = None
+    ) -> Gallery:
+        """What `raytrain index` has embedded, as a gallery whose embeddings stay on disk.
+
+        Args:
+            folder: of the index.
+            table: of the index, where it was moved since.
+
+        Raises:
+            UsageError: there is no index, or FAISS is needed and not installed.
+            RefusedError: another model made it, its table or its files changed since, or rows of test are in it while
+                something trains in this process.
+            DataError: a file is missing or damaged.
+        """
+        index = stored_index(Path(folder).expanduser().resolve())
+        manifest = index.manifest
+        index.refuse_other_model(self.weights)
+        opened = table if isinstance(table, Table) else Table(table or manifest.table)
+        index.refuse_other_table(opened)
+        refuse_test_rows(opened, manifest.split)
+        rows = index.entries()["row"].to_numpy()
+        return gallery_of_table(opened, manifest.of, rows, index.embeddings(), manifest.left_out, index.candidates())
 
     def gallery_of_texts(self, texts: Sequence[str]) -> Gallery:
         """A gallery of any texts."""
@@ -150,7 +180,7 @@ class Retriever:
         image: QueryImage | None = None,
         gallery: Gallery | None = None,
         rerank: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """The k entries of a gallery that are closest to a text, to an image, or to an image as a text changes it.
 
         Args:
@@ -180,7 +210,7 @@ class Retriever:
         images: Sequence[QueryImage] | None = None,
         gallery: Gallery | None = None,
         rerank: bool = False,
-    ) -> list[list[Hit]]:
+    ) -> list[Hits]:
         """As `search`, for many queries of one kind; the n-th text belongs to the n-th image."""
         if k < 1:
             raise UsageError(f"k is {k}; give a number of hits, at least 1")
@@ -190,21 +220,7 @@ class Retriever:
         queries = self._embed_queries(texts, images, gallery)
         model, normalise = self._scorer(texts, images, gallery, rerank)
         excluded = self._positions_of(images or (), gallery)
-        hits: list[list[Hit]] = []
-        at_once = max(1, SCORES_AT_ONCE // max(len(gallery), 1))
-        for start in range(0, len(queries), at_once):
-            part = queries[start : start + at_once]
-            if gallery.of == "texts":
-                scores = score(model, gallery.embeddings, part, self.memory_mib).T
-            else:
-                scores = score(model, part, gallery.embeddings, self.memory_mib)
-            scores = scores if normalise is None else normalise(scores)
-            for row, position in excluded.items():
-                if start <= row < start + len(part):
-                    scores[row - start, position] = -torch.inf
-            for query, row_scores, places in zip(part, scores, top_k(scores, k), strict=True):
-                hits.append(hits_of(model, query, row_scores, places, gallery))
-        return hits
+        return ranked_hits(model, queries, gallery, k, excluded, normalise, self.memory_mib)
 
     def _scorer(
         self, texts: Sequence[str] | None, images: Sequence[QueryImage] | None, gallery: Gallery, rerank: bool
@@ -261,7 +277,7 @@ class Retriever:
     def _source(self, image: QueryImage, gallery: Gallery) -> Source:
         if not isinstance(image, Item):
             return self._regions, image
-        rows = self._rows_of(gallery.table)
+        rows = self.table_rows(gallery.table)
         return rows.regions_of, row_of(rows.table, image.id)
 
     def _positions_of(self, images: Sequence[QueryImage], gallery: Gallery) -> Mapping[int, int]:
@@ -277,7 +293,12 @@ class Retriever:
             self._own = self.gallery()
         return self._own
 
-    def _rows_of(self, table: Table | str | os.PathLike[str] | None) -> TableRows:
+    def table_rows(self, table: Table | str | os.PathLike[str] | None = None) -> TableRows:
+        """Readers of a table; default the one that the run was trained on.
+
+        Raises:
+            UsageError: there is none, or it has no features that this model reads.
+        """
         if self.home is None or self.rows_of_other is None:
             raise UsageError("this model came without a table; give a gallery of texts or images")
         if table is None:
@@ -285,9 +306,10 @@ class Retriever:
         table = table if isinstance(table, Table) else Table(table)
         if table.path == self.home.table.path:
             return self.home
-        if table.path not in self._others:
-            self._others[table.path] = self.rows_of_other(table)
-        return self._others[table.path]
+        state = table.path, table.fingerprint
+        if state not in self._others:
+            self._others[state] = self.rows_of_other(table)
+        return self._others[state]
 
     def _regions(self, images: Sequence[Picture]) -> Batch:
         return self.images.read([open_picture(image) for image in images])
@@ -300,11 +322,17 @@ class Retriever:
         return encode_batches(encode, (read(raw[n : n + size]) for n in range(0, len(raw), size)), self.device)
 
     @torch.no_grad()
-    def _embed_rows(
-        self, encode: Callable[[Batch], Tensor], read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int
-    ) -> Tensor:
+    def embed_batch(self, batch: Batch, of: Kind) -> Tensor:
+        """(B, ...) embeddings of a batch of images or texts that readers of a table gave."""
+        return encode_batches(self._encode(of), [batch], self.device)
+
+    @torch.no_grad()
+    def _embed_rows(self, of: Kind, read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int) -> Tensor:
         batches = read_ahead(lambda start: read(rows[start : start + size]), range(0, len(rows), size))
-        return encode_batches(encode, batches, self.device)
+        return encode_batches(self._encode(of), batches, self.device)
+
+    def _encode(self, of: Kind) -> Callable[[Batch], Tensor]:
+        return self.model.encode_query if of == "texts" else self.model.encode_gallery
 
 
 def _listed(values: Sequence[object], kind: type | None, what: str) -> list:  # type: ignore[type-arg]

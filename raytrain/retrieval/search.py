@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.errors import UsageError
-from raytrain.retrieval.gallery import Gallery, Kind
+from raytrain.retrieval.gallery import Gallery
 from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.images import open_picture
 from raytrain.retrieval.load import finished_run, load
 from raytrain.retrieval.page import write_page
 from raytrain.retrieval.query_images import Item
 from raytrain.retrieval.retriever import Retriever
+from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.texts import check_text
 from raytrain.tracking.run_record import RunRecord
 
@@ -27,8 +28,9 @@ def search_run(
     item: str | None = None,
     *,
     table: str | os.PathLike[str] | None = None,
-    of: Kind = "images",
+    of: Kind | None = None,
     split: str | None = None,
+    index: str | os.PathLike[str] | None = None,
     k: int = 10,
     rerank: bool = False,
     device: str | None = None,
@@ -42,9 +44,11 @@ def search_run(
     Args:
         run: folder of a finished run.
         text, image, item: the query; image is a file, item the id of an image of the table.
-        table: that is searched; default the run's own. Where that was moved, this is where it is now.
-        of: what is searched.
+        table: that is searched; default the run's own. Where that was moved, this is where it is now; so it is of the
+            table of an index.
+        of: what is searched; default images, or what the index holds.
         split: of the table; default all of them.
+        index: folder that `raytrain index` made, which says what is searched.
         k: number of results.
         rerank: inductive Fast Re-ranking.
         device: as in `load`.
@@ -52,20 +56,26 @@ def search_run(
 
     Returns:
         {"run", "query": {"text", "image", "item"}, "table", "fingerprint", "of",
+        "index": folder or None, "certainty": {"kind", "compared", "recall", "measured_on", "text"},
         "gallery": number of entries, "left_out": images without features, "reranked", "notes", "seconds",
         "results": [{"rank", "id", "score", "text", "path", "split", "query_view", "item_view"}], "html": path or None}
 
     Raises:
         UsageError: a query that the run does not answer, or nothing to re-rank with.
         DataError: the image, the checkpoint or the table is damaged.
-        RefusedError: the run has not finished, its table has changed, or something trains.
+        RefusedError: the run has not finished, its table has changed, or something trains; or the index is of another
+            model, or of a table that changed since.
     """
     record = finished_run(run)
     picture = _checked_query(text, image, item, k)
     moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
     retriever = load(record.folder, device, table if moved else None)
     started = time.monotonic()
-    gallery = retriever.gallery(None if moved else table, of, split)
+    if index is None:
+        gallery = retriever.gallery(None if moved else table, of or "images", split)
+    else:
+        gallery = retriever.open_index(index, table)
+        _refuse_other_rows(gallery, of, split)
     embedded = time.monotonic()
     query_image = Item(item) if item is not None else picture
     hits = retriever.search(text, k, image=query_image, gallery=gallery, rerank=rerank)
@@ -75,7 +85,9 @@ def search_run(
         "query": {"text": text, "image": None if image is None else os.fspath(image), "item": item},
         "table": str(gallery.table.path) if gallery.table else None,
         "fingerprint": gallery.table.fingerprint if gallery.table else None,
-        "of": of,
+        "of": gallery.of,
+        "index": None if index is None else str(Path(index).expanduser().resolve()),
+        "certainty": {**asdict(hits.certainty), "text": str(hits.certainty)},
         "gallery": len(gallery),
         "left_out": gallery.left_out,
         "reranked": reranked,
@@ -100,6 +112,14 @@ def _checked_query(text: str | None, image: Any, item: str | None, k: int) -> An
     if text is not None:
         check_text(text)
     return None if image is None else open_picture(image)
+
+
+def _refuse_other_rows(gallery: Gallery, of: Kind | None, split: str | None) -> None:
+    """Raises UsageError where an index is of other rows than was asked for."""
+    if split is not None:
+        raise UsageError("an index says which split is searched; leave --split out, or leave --index out")
+    if of is not None and of != gallery.of:
+        raise UsageError(f"the index holds {gallery.of}; leave --to {of} out, or make an index with --of {of}")
 
 
 def _result(hit: Hit, gallery: Gallery) -> dict[str, Any]:

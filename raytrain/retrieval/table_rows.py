@@ -12,7 +12,7 @@ import torch
 from raytrain.config import RunConfig
 from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
 from raytrain.data.load.readers import Batch, Regions, TokenStates
-from raytrain.data.storage import open_image
+from raytrain.data.storage import open_image, read_image
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.retrieval.backbones import backbone_of, same_backbone
@@ -28,12 +28,26 @@ Read = Callable[[np.ndarray], Batch]
 
 
 @dataclass(frozen=True)
+class Source:
+    """What rows are embedded from.
+
+    Args:
+        feature: of the table; None for image files and for texts.
+        open: a reader of a row's bytes, which are the same wherever its embedding is.
+    """
+
+    feature: str | None
+    open: Callable[[], Callable[[int], bytes]]
+
+
+@dataclass(frozen=True)
 class TableRows:
     """Readers of one table.
 
     Args:
         table: that is read.
         regions, texts: rows of its items, and of its texts, as keys of a batch.
+        region_source, text_source: what items, and texts, are embedded from.
         missing: ids of items whose features are zeros, since their image could not be read.
         images_at_once, texts_at_once: rows per batch.
     """
@@ -41,6 +55,8 @@ class TableRows:
     table: Table
     regions: Read
     texts: Read
+    region_source: Source
+    text_source: Source
     missing: Sequence[str] = ()
     images_at_once: int = IMAGES_AT_ONCE
     texts_at_once: int = TEXTS_AT_ONCE
@@ -56,6 +72,8 @@ def home_rows(table: Table, feed: Feed, config: RunConfig) -> TableRows:
         table,
         lambda rows: feed.images.read(rows, None, 0.0),
         lambda rows: feed.texts.read(rows, None, 0.0),
+        _image_source(table, config.data.image_features if config.encoder.image.kind == "features" else None),
+        _text_source(table, config.data.text_features if config.encoder.text.kind == "tokens" else None),
         _missing(table, config),
     )
 
@@ -77,6 +95,7 @@ def other_rows(
     if config.encoder.image.kind == "features" and _alike(table, home, data.image_features):
         stored = Regions(table, data.image_features, data.regions, device)
         regions, missing = (lambda rows: stored.read(rows, None, 0.0)), _missing(table, config)
+        region_source = _image_source(table, data.image_features)
     else:
         if config.encoder.image.kind == "features" and backbone_of(home.features[data.image_features]) is None:
             raise UsageError(
@@ -84,16 +103,18 @@ def other_rows(
                 f"no backbone here makes them. It has: {table.has()}"
             )
         regions, at_once["images_at_once"] = _of_files(table, images), RAW_AT_ONCE
+        region_source = _image_source(table, None)
     if config.encoder.text.kind == "tokens" and data.text_features and _alike(table, home, data.text_features):
         states = TokenStates(table, data.text_features, data.max_words, device)
         text_states = lambda rows: states.read(rows, None, 0.0)  # noqa: E731
+        text_source = _text_source(table, data.text_features)
     else:
-        at_once["texts_at_once"] = RAW_AT_ONCE
+        at_once["texts_at_once"], text_source = RAW_AT_ONCE, _text_source(table, None)
 
         def text_states(rows: np.ndarray) -> Batch:
             return texts.read(table.texts["text"].take(pa.array(rows)).to_pylist())
 
-    return TableRows(table, regions, text_states, missing, **at_once)
+    return TableRows(table, regions, text_states, region_source, text_source, missing, **at_once)
 
 
 def _alike(table: Table, home: Table, name: str) -> bool:
@@ -116,3 +137,25 @@ def _of_files(table: Table, images: ImageInput) -> Read:
         return images.read([open_image(table.image_root, name) for name in names])
 
     return read
+
+
+def _image_source(table: Table, feature: str | None) -> Source:
+    def open_rows() -> Callable[[int], bytes]:
+        if feature is None:
+            root, files = table.image_root, table.items["file"]
+            return lambda row: read_image(root, files[row].as_py())
+        regions = table.array(feature)
+        return lambda row: regions[row].tobytes()
+
+    return Source(feature, open_rows)
+
+
+def _text_source(table: Table, feature: str | None) -> Source:
+    def open_rows() -> Callable[[int], bytes]:
+        if feature is None:
+            texts = table.texts["text"]
+            return lambda row: str(texts[row].as_py()).encode()
+        states, starts = table.array(feature), table.offsets(feature)
+        return lambda row: states[starts[row] : starts[row + 1]].tobytes()
+
+    return Source(feature, open_rows)

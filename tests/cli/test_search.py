@@ -13,7 +13,7 @@ RESULT = {"rank": 1, "score": 0.5, "id": "7", "text": "a dog", "path": "/t/7.jpg
           "item_view": 1}  # fmt: skip
 ANSWER: dict[str, Any] = {
     "run": "a", "table": "/t", "of": "images", "gallery": 1000, "reranked": False, "notes": ["a note"], "html": None,
-    "results": [RESULT],
+    "results": [RESULT], "certainty": {"kind": "proved", "text": "proved exact: 12 were compared"},
 }  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def search_run(*given: Any, **more: Any) -> dict[str, Any]:
         calls.append((given, more))
-        return ANSWER | {"of": more["of"]}
+        return ANSWER | {"of": more["of"] or "images", "index": more["index"]}
 
     monkeypatch.setattr("raytrain.retrieval.search.search_run", search_run)
     return calls
@@ -41,3 +41,5 @@ def test_results_are_a_table_and_json_has_all(asked: list[Any], capsys: pytest.C
     assert (asked[0][1]["k"], asked[0][1]["rerank"]) == (3, True)
     assert main(["search", "a", "--image", "x.jpg", "--to", "texts", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["results"] == [RESULT]
+    assert main(["search", "a", "a red shoe", "--index", "i"]) == 0
+    assert asked[-1][1]["index"] == "i" and "  proved exact: 12 were compared" in capsys.readouterr().out.splitlines()

@@ -9,6 +9,7 @@ from torch import Tensor
 from raytrain.methods.base import Method
 from raytrain.retrieval.gallery import gallery_of
 from raytrain.retrieval.hits import hits_of, view_text
+from raytrain.retrieval.index.certificate import Certainty
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,9 @@ class SecondOfTwo(Method):
 
 def test_hits_stand_in_the_order_given_with_the_scores_of_their_places() -> None:
     gallery = gallery_of("images", ["a", "b", "c"], torch.zeros(3, 2, 4))
-    hits = hits_of(SecondOfTwo(), torch.zeros(4), torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2, 0]), gallery)
+    scored = Certainty("scored", 3)
+    hits = hits_of(SecondOfTwo(), torch.zeros(4), torch.tensor([0.3, 0.1]), torch.tensor([2, 0]), gallery, scored)
+    assert hits.certainty == scored
     assert [(hit.rank, hit.id, hit.position, round(hit.score, 6)) for hit in hits] == [
         (1, "c", 2, 0.3),
         (2, "a", 0, 0.1),

@@ -29,6 +29,7 @@ from raytrain.data.table.writer import add_feature, new_array
 from raytrain.errors import Problem, RefusedError, UsageError
 
 SHARD_ITEMS = 2048
+OTHER_ENCODING = "Finish that one with its settings, give this one another --name, or drop the shards with --replace"
 
 
 def encode(
@@ -111,7 +112,15 @@ def encode(
     if _is_complete(table, name, encoding, replace):
         return _result(table, name, None, 0)
     layout = ShardLayout(plan.shape, dtype, plan.count, shard_items, plan.starts)
-    with open_shards(table, name, encoding, layout, replace) as shards:
+    with open_shards(
+        table.path,
+        table.path / "encoding" / name,
+        f"features {name}",
+        encoding,
+        layout,
+        None if replace else OTHER_ENCODING,
+        None if name in table.features else table.path / "features" / f"{name}.npy",
+    ) as shards:
         shards.take_up(plan.still_broken)
         taken_up = sum(len(shards.span(shard)) for shard in shards.complete)
         if taken_up and progress:

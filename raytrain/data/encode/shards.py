@@ -1,13 +1,13 @@
-"""Shards of an encoding: the array of a feature, written part by part, so that a killed encoding can continue.
+"""Shards of an encoding: an array that is written part by part, so that a killed encoding can continue.
 
-    <table>/encoding/<name>/
+    <table>/encoding/<name>/           of a feature; an index of embeddings has encoding/embeddings/
         encoding.json    the encoding: table, encoder, settings, versions
         rows.npy         the array in its final form; each row is written directly to its place
         shards.jsonl     one line per complete shard: its number, sha256 of its rows, images without features
 
 A shard is a fixed number of items or texts. Its line is written once its rows are on the disk, and contains the key of
 the encoding. A later run with the same key reuses the shards whose rows match their line, and writes the others. At the
-end the array is moved into `features/`: nothing is copied, and the disk holds it once.
+end the array is moved to its place (`features/`): nothing is copied, and the disk holds it once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from raytrain.data.table import Table
 from raytrain.errors import RefusedError
 from raytrain.files import locked, need_room, room_in, sync, write_json
 
@@ -69,7 +68,7 @@ class Shards:
     """An array that is written shard by shard; `open_shards` makes one.
 
     Args:
-        folder: encoding/<name> of the table.
+        folder: encoding/<name> of the table or index.
         key: of the encoding, 64 hex digits.
         layout: of the array.
 
@@ -209,36 +208,41 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def open_shards(
-    table: Table,
-    name: str,
+    home: Path,
+    folder: Path,
+    what: str,
     encoding: Mapping[str, Any],
     layout: ShardLayout,
-    replace: bool,
+    fix: str | None,
+    stray: Path | None,
 ) -> Iterator[Shards]:
     """Opens the shards of an encoding for this process alone; `take_up` then finds those of an earlier run.
 
     Complete shards stay after an error in the body; a folder without any is removed.
 
     Args:
-        table: that gets the feature.
-        name: of the feature.
-        encoding: table, encoder, settings and versions; only shards of an equal encoding are reused.
+        home: existing folder that gets the array.
+        folder: of the shards, inside `home`.
+        what: is written, in words.
+        encoding: what decides the array's content; only shards of an equal encoding are reused.
         layout: of the array.
-        replace: whether to drop shards of another encoding instead of refusing.
+        fix: what to do about shards of another encoding, which are refused; None drops them.
+        stray: where a kill may have left the finished array without an entry that names it; None where it has one.
 
     Raises:
-        RefusedError: unfinished shards of another encoding, or another process that encodes this feature.
+        RefusedError: unfinished shards of another encoding, or another process that writes this array.
         DiskFullError: the array does not fit, now or later.
     """
     encoding = json.loads(json.dumps(encoding))
-    folder, key = table.path / "encoding" / name, key_of(encoding)
-    with room_in(table.path, f"features {name}"):
+    key = key_of(encoding)
+    with room_in(home, what):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "shards.jsonl").touch()
-        with _alone(folder, name):
+        with _alone(folder, what, home):
             try:
-                _only(folder, encoding, replace)
-                _move_back(table, name, folder)
+                _only(folder, encoding, fix)
+                if stray is not None and stray.exists() and not (folder / "rows.npy").exists():
+                    os.replace(stray, folder / "rows.npy")
                 with contextlib.closing(Shards(folder, key, layout)) as shards:
                     yield shards
             finally:
@@ -256,17 +260,17 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
+def _alone(folder: Path, what: str, home: Path) -> Iterator[None]:
     """Locks the folder of an encoding; RefusedError if another process holds the lock."""
     try:
         with locked(folder / "shards.jsonl", wait=False):
             yield
     except BlockingIOError:
-        raise RefusedError(f"another process is encoding {name} in {folder.parent.parent}; wait for it") from None
+        raise RefusedError(f"another process is writing {what} in {home}; wait for it") from None
 
 
-def _only(folder: Path, encoding: Mapping[str, Any], replace: bool) -> None:
-    """Makes the folder this encoding's; the shards of another encoding are refused, or dropped with `replace`."""
+def _only(folder: Path, encoding: Mapping[str, Any], fix: str | None) -> None:
+    """Makes the folder this encoding's; the shards of another encoding are refused, or dropped where `fix` is None."""
     try:
         before = json.loads((folder / "encoding.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -277,22 +281,14 @@ def _only(folder: Path, encoding: Mapping[str, Any], replace: bool) -> None:
         if not data.endswith(b"\n"):  # a kill left an incomplete line
             os.truncate(lines, data.rfind(b"\n") + 1)
         return
-    if before is not None and _read_lines(folder / "shards.jsonl") and not replace:
+    if before is not None and _read_lines(folder / "shards.jsonl") and fix is not None:
         raise RefusedError(
-            f"{folder} holds finished shards of another encoding ({differences(before, encoding)}). Finish that one "
-            "with its settings, give this one another --name, or drop the shards with --replace"
+            f"{folder} holds finished shards of another encoding ({differences(before, encoding)}). {fix}"
         )
     (folder / "rows.npy").unlink(missing_ok=True)
     os.truncate(folder / "shards.jsonl", 0)
     write_json(folder / "encoding.json", encoding)
     sync(folder)
-
-
-def _move_back(table: Table, name: str, folder: Path) -> None:
-    """Moves an array back that a kill left in features/ after its move, but before its entry in table.json."""
-    stray = table.path / "features" / f"{name}.npy"
-    if name not in table.features and stray.exists() and not (folder / "rows.npy").exists():
-        os.replace(stray, folder / "rows.npy")
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

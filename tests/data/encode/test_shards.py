@@ -237,7 +237,7 @@ def test_two_backbones_side_by_side(table: Path, vit: str, bert: str, tmp_path: 
 
 def test_one_process_writes_a_feature(table: Path, vit: str) -> None:
     stopped(table, vit, 5)
-    with locked(lines(table, "vit")), pytest.raises(RefusedError, match="another process is encoding vit"):
+    with locked(lines(table, "vit")), pytest.raises(RefusedError, match="another process is writing features vit"):
         encode(table, vit, **OPTIONS)
 
 

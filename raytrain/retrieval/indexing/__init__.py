@@ -1,0 +1,1 @@
+"""Making and updating an index of a table with a run."""
