@@ -1,4 +1,4 @@
-"""Small pictures for pages, as data URIs, so that a page is one file and asks no server for anything."""
+"""Small pictures for pages; as data URIs, a page is one file and asks no server for anything."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SIDE = 96
 QUALITY = 80
 
 
-def thumbnail(image: Image, side: int = SIDE) -> str:
-    """A "data:image/jpeg;base64,..." of an RGB image that fits a square; small images stay as they are.
+def jpeg(image: Image, side: int) -> bytes:
+    """A JPEG of an RGB image that fits a square; small images keep their size.
 
     Args:
         side: of the square, in pixels.
@@ -23,4 +23,9 @@ def thumbnail(image: Image, side: int = SIDE) -> str:
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
+
+
+def thumbnail(image: Image, side: int = SIDE) -> str:
+    """`jpeg` as a data URI: "data:image/jpeg;base64,..."."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(image, side)).decode()}"
