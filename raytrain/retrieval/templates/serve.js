@@ -69,6 +69,8 @@ async function answerOf(wanted, signal) {
 async function search(keep = true) {
   const wanted = query();
   if (wanted.text === null && wanted.image === "no image") return showError("Type a text, or choose an image.");
+  if (wanted.to === "texts" && wanted.image === "no image") return showError("Captions are searched by an image: choose one.");
+  if (isComposed && wanted.image === "no image") return showError("A text changes an image: choose one.");
   if (running) running.abort();
   const own = running = new AbortController();
   showError("");
@@ -101,8 +103,8 @@ function show(answer, milliseconds) {
   at("heading").hidden = false;
   const what = answer.of === "texts" ? "captions" : "images";
   const count = `The ${answer.results.length} best of ${answer.gallery.toLocaleString("en")} ${what}`;
-  const took = `${Math.round(1000 * answer.seconds)} ms, ${Math.round(milliseconds)} ms with the way there and back`;
-  at("status").textContent = `${count}${answer.reranked ? ", re-ranked (inductive)" : ""}: ${took}.`;
+  const took = `in ${Math.round(1000 * answer.seconds)} ms (${Math.round(milliseconds)} ms with the network)`;
+  at("status").textContent = `${count}${answer.reranked ? ", re-ranked (inductive)" : ""}, ${took}.`;
 }
 
 function card(result) {
