@@ -19,6 +19,7 @@ _SERVICE = "Service"
     "raytrain serve runs/emoji/RUN",
     "raytrain serve runs/flickr8k/RUN --split val --rerank --port 8080",
     "raytrain serve runs/flickr8k/RUN --host 0.0.0.0 --name photos.example.org",
+    "raytrain serve /mnt/shared/runs/flickr8k/RUN --cluster --replicas 4",
     panel="Use",
 )
 def run_serve(
@@ -51,6 +52,10 @@ def run_serve(
         ),
     ] = None,
     rerank: Annotated[bool, option("--rerank", _SERVICE, "the page re-ranks until it is told otherwise")] = False,
+    cluster: Annotated[
+        bool, option("--cluster", CLUSTER, "serve by Ray Serve, on the cluster of RAY_ADDRESS or one started here")
+    ] = False,
+    replicas: Annotated[int, option("--replicas", CLUSTER, "of the model, with --cluster", metavar="N")] = 1,
     device: Annotated[
         str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
     ] = None,
@@ -65,17 +70,24 @@ def run_serve(
     from raytrain.retrieval.serve.server import is_loopback, listening_socket, serve, url_of
 
     limits, token, token_path = Limits(), None, None
-    if token_file is not None or not is_loopback(host):
+    if cluster or token_file is not None or not is_loopback(host):
         token, token_path = read_token(token_file)
     access = Access(token, frozenset(one.lower() for one in (host, socket.gethostname(), *(name or ()))))
+
+    def announce_url(port: int) -> None:
+        url, token_is = url_of(host, port), f"; its token is in {token_path}" if token_path else ""
+        print(f"{url} answers until Ctrl-C{token_is}", flush=True)
+        announce({"url": url, "token_file": str(token_path) if token_path else None, "run": folder})
+
+    if cluster:
+        from raytrain.cluster.serve import serve_on_ray
+
+        serve_on_ray(
+            folder, table, split, rerank=rerank, device=device, access=access, limits=limits, host=host, port=port,
+            replicas=replicas, listens=lambda: announce_url(port),
+        )  # fmt: skip
+        return {}
     with listening_socket(host, port) as listener:
         service = open_service(folder, table, split, rerank=rerank, device=device, access=access, limits=limits)
-        url = url_of(host, listener.getsockname()[1])
-
-        def announce_url() -> None:
-            token_is = f"; its token is in {token_path}" if token_path else ""
-            print(f"{url} answers until Ctrl-C{token_is}", flush=True)
-            announce({"url": url, "token_file": str(token_path) if token_path else None, "run": folder})
-
-        serve(service, listener, limits, announce_url)
+        serve(service, listener, limits, lambda: announce_url(listener.getsockname()[1]))
     return {}

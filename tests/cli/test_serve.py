@@ -61,3 +61,19 @@ def test_a_token_file_of_ones_own_is_asked_for_on_loopback_too(opened: list[dict
     assert opened[0]["access"].token == "t" * 24
     path.chmod(0o640)
     assert main(["serve", "runs/a", "--port", "0", "--token-file", str(path)]) == 4
+
+
+def test_a_cluster_always_asks_for_the_token(
+    opened: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    calls: list[dict[str, Any]] = []
+
+    def serve_on_ray(*given: Any, **more: Any) -> None:
+        calls.append({"given": given, **more})
+        more["listens"]()
+
+    monkeypatch.setattr("raytrain.cluster.serve.serve_on_ray", serve_on_ray)
+    assert main(["serve", "runs/a", "--cluster", "--replicas", "3", "--port", "81", "--json"]) == 0
+    assert calls[0]["access"].token and calls[0]["replicas"] == 3 and not opened
+    assert json.loads(capsys.readouterr().out)["url"] == "http://127.0.0.1:81/"
