@@ -28,6 +28,7 @@ _EXAMPLES = (
     "raytrain evaluate runs/emoji/RUN --split test",
     "raytrain leaderboard --experiment emoji",
     'raytrain search runs/emoji/RUN "a red shoe"',
+    "raytrain serve runs/emoji/RUN",
 )
 _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and resumable."
 
