@@ -183,6 +183,22 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def others_may_read(path: Path) -> bool:
+    """Whether group or others have any right to the file."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+
+
+def make_secret(path: Path, text: str) -> None:
+    """Writes a file that only this user may read; one that exists, or that another process makes now, stays."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+
+
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Holds an exclusive advisory lock on an existing file; the kernel releases it however the process ends.

@@ -13,7 +13,19 @@ import pytest
 
 from raytrain import files
 from raytrain.errors import DiskFullError
-from raytrain.files import locked, need_room, plain_name, replacing, room_in, sha256, size, sync, write_json
+from raytrain.files import (
+    locked,
+    make_secret,
+    need_room,
+    others_may_read,
+    plain_name,
+    replacing,
+    room_in,
+    sha256,
+    size,
+    sync,
+    write_json,
+)
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(1 << 20)])
@@ -142,3 +154,12 @@ def test_a_plain_name_has_no_sign_that_a_name_of_a_run_may_not_have() -> None:
     assert [plain_name(path) for path in ("/x/my data (1)/", "tables/été", "a.b-c_1", "/")] == [
         "my-data-1", "t", "a.b-c_1", "",
     ]  # fmt: skip
+
+
+def test_a_secret_is_its_owners_and_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "secret"
+    make_secret(path, "first")
+    make_secret(path, "second")
+    assert path.read_text() == "first" and not others_may_read(path)
+    path.chmod(0o604)
+    assert others_may_read(path)

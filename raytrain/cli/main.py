@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import raytrain
-from raytrain.cli import cluster, compare, data, evaluate, index, leaderboard, report, search, show, sweep, train, watch
+from raytrain.cli import cluster, compare, data, evaluate, index, leaderboard, report, search, serve, show, sweep, train, watch
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
@@ -29,6 +29,7 @@ _EXAMPLES = (
     "raytrain leaderboard --experiment emoji",
     "raytrain report emoji",
     'raytrain search runs/emoji/RUN "a red shoe"',
+    "raytrain serve runs/emoji/RUN",
 )
 _EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage, 3 bad data, 4 refused, 75 interrupted and resumable."
 
@@ -60,6 +61,7 @@ app.add_typer(leaderboard.track, name="track", rich_help_panel="Evaluate")
 app.add_typer(report.app)
 app.add_typer(search.app)
 app.add_typer(index.app)
+app.add_typer(serve.app)
 app.add_typer(show.app)
 app.add_typer(cluster.app)
 

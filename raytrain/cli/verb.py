@@ -12,7 +12,8 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -86,18 +87,37 @@ def verb(
 _JSON = Annotated[bool, option("--json", OUTPUT, "print one JSON object on stdout, and everything else on stderr")]
 
 
+_json_stdout: ContextVar[TextIO | None] = ContextVar("_json_stdout", default=None)
+"""Where JSON goes while a verb runs; None where it is not wanted."""
+
+
+def announce(result: Mapping[str, Any]) -> None:
+    """Print, where JSON is wanted, the object of a verb that goes on, as one that serves does; it then returns {}."""
+    stdout = _json_stdout.get()
+    if stdout is not None:
+        _print_json(result, stdout)
+
+
 def _run(run: Run, given: dict[str, Any], as_json: bool) -> int:
     """Runs a verb, prints its result where JSON is wanted, and returns the exit code."""
     stdout = sys.stdout
-    # everything else that is printed, by Ray too, is for people to read
-    with contextlib.redirect_stdout(sys.stderr if as_json else cast(TextIO, Printable(stdout))):
-        result = run(**given)
+    wanted = _json_stdout.set(stdout if as_json else None)
+    try:
+        # everything else that is printed, by Ray too, is for people to read
+        with contextlib.redirect_stdout(sys.stderr if as_json else cast(TextIO, Printable(stdout))):
+            result = run(**given)
+    finally:
+        _json_stdout.reset(wanted)
     if as_json and result:
-        text = json.dumps(result, ensure_ascii=False, default=str)
-        encoding = stdout.encoding or "utf-8"
-        is_plain = text == printable(text) == text.encode(encoding, "replace").decode(encoding)
-        print(text if is_plain else json.dumps(result, default=str), file=stdout, flush=True)
+        _print_json(result, stdout)
     return int(result.get("exit_code", 0))
+
+
+def _print_json(result: Mapping[str, Any], stdout: TextIO) -> None:
+    text = json.dumps(result, ensure_ascii=False, default=str)
+    encoding = stdout.encoding or "utf-8"
+    is_plain = text == printable(text) == text.encode(encoding, "replace").decode(encoding)
+    print(text if is_plain else json.dumps(result, default=str), file=stdout, flush=True)
 
 
 class Verb(TyperCommand):

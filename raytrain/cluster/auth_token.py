@@ -8,22 +8,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import stat
 import urllib.request
 from pathlib import Path
 
 from raytrain.cluster import compat
 from raytrain.errors import RefusedError
+from raytrain.files import make_secret, others_may_read
 
 
 def token_path() -> Path:
     """The file that Ray reads the token from."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
-
-
-def others_may_read(path: Path) -> bool:
-    """Whether group or others have any right to the file."""
-    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
 def use_token() -> None:
@@ -52,16 +47,7 @@ def make_token() -> None:
     use_token()
     if os.environ.get("RAY_AUTH_TOKEN"):
         return
-    path = token_path()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # O_EXCL: of two processes that start together one writes, the other reads
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
+    make_secret(token_path(), secrets.token_hex(32))
 
 
 def refuse_open_cluster(address: str) -> None:

@@ -82,3 +82,15 @@ def snapshot_checkpoints(file: Path) -> list[str] | None:
         ]
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def open_no_replica_port() -> None:
+    """In a replica of Ray Serve that is being opened: have it listen nowhere.
+
+    It would listen on all interfaces, ask for no token, and unpickle what it is sent. Requests of the proxy come as
+    calls of an actor, which Ray asks the token for; nothing public leaves the port out.
+    """
+    from ray.serve._private import replica
+
+    assert hasattr(replica, "add_port_to_grpc_server"), "this Ray Serve opens its port in another way"
+    replica.add_port_to_grpc_server = lambda server, address: 0

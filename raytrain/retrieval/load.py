@@ -40,6 +40,20 @@ def load(
     return _of_run(finished_run(run), _device(device), table)
 
 
+def load_beside(
+    record: RunRecord, device: str | None, table: str | os.PathLike[str] | None
+) -> tuple[Retriever, str | os.PathLike[str] | None]:
+    """The Retriever of a run, and the table to search with it; None stands for the run's own.
+
+    Args:
+        record: as `finished_run` gives it.
+        device: as in `load`.
+        table: to search. Where the run's own table was moved, this is where it is now.
+    """
+    moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
+    return load(record.folder, device, table if moved else None), None if moved else table
+
+
 def finished_run(run: str | os.PathLike[str]) -> RunRecord:
     """The record of a run that has ended as it should.
 

@@ -12,7 +12,7 @@ from raytrain.errors import UsageError
 from raytrain.retrieval.gallery import Gallery
 from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.images import open_picture
-from raytrain.retrieval.load import finished_run, load
+from raytrain.retrieval.load import finished_run, load_beside
 from raytrain.retrieval.page import write_page
 from raytrain.retrieval.query_images import Item
 from raytrain.retrieval.retriever import Retriever
@@ -68,11 +68,10 @@ def search_run(
     """
     record = finished_run(run)
     picture = _checked_query(text, image, item, k)
-    moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
-    retriever = load(record.folder, device, table if moved else None)
+    retriever, searched = load_beside(record, device, table)
     started = time.monotonic()
     if index is None:
-        gallery = retriever.gallery(None if moved else table, of or "images", split)
+        gallery = retriever.gallery(searched, of or "images", split)
     else:
         gallery = retriever.open_index(index, table)
         _refuse_other_rows(gallery, of, split)

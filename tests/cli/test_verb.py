@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 import typer
 
-from raytrain.cli.verb import CLUSTER, option, verb
+from raytrain.cli.verb import CLUSTER, announce, option, verb
 from raytrain.errors import UsageError
 from tests.command_lines import parse
 
@@ -95,3 +95,19 @@ def test_an_unknown_verb_or_action_shows_those_that_exist() -> None:
         parse(["fly"])
     with pytest.raises(UsageError, match=r"no action 'encod'; did you mean 'encode'\? Actions: build, "):
         parse(["data", "encod"])
+
+
+def test_a_verb_that_goes_on_announces_its_json_before_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer()
+    printed = []
+
+    @verb(app, "go", "raytrain go")
+    def run_go() -> dict[str, Any]:
+        """Go on."""
+        announce({"url": "a"})
+        printed.append(capsys.readouterr().out)
+        return {}
+
+    for words, expected in ((["--json"], '{"url": "a"}\n'), ([], "")):
+        typer.main.get_command(app).main(words, standalone_mode=False)
+        assert printed.pop() == expected and capsys.readouterr().out == ""

@@ -130,3 +130,14 @@ def test_a_head_says_that_it_lives_under_the_name_that_strangers_ask_for() -> No
     assert services.package == package and method in services.services_by_name[name].methods_by_name, (
         "ALIVE: no such call; take another one that a head answers to whoever may ask it anything"
     )
+
+
+def test_a_replica_of_serve_can_be_kept_from_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = pytest.importorskip("ray.serve._private.replica", reason="Ray Serve is not installed")
+    monkeypatch.setattr(replica, "add_port_to_grpc_server", replica.add_port_to_grpc_server)  # is put back
+    compat.open_no_replica_port()
+    assert replica.add_port_to_grpc_server("server", "[::]:0") == 0
+    source = inspect.getsource(replica)
+    assert source.count("add_port_to_grpc_server(self._server") == 1 and "add_insecure_port" not in source, (
+        "open_no_replica_port: replicas open their port in another way; it unpickles what anybody sends"
+    )

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from raytrain.data.thumbnails import thumbnail
+from raytrain.data.thumbnails import encoded, thumbnail
 
 
 def test_a_thumbnail_fits_its_square_and_keeps_its_proportions() -> None:
@@ -16,6 +16,7 @@ def test_a_thumbnail_fits_its_square_and_keeps_its_proportions() -> None:
     head, _, data = thumbnail(image).partition(",")
     assert head == "data:image/jpeg;base64" and image.size == (400, 200)
     assert pillow.open(io.BytesIO(base64.b64decode(data))).size == (96, 48)
+    assert pillow.open(io.BytesIO(encoded(image, 1000))).size == (400, 200)
 
 
 def test_a_thumbnail_in_webp_is_smaller() -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raytrain.cluster import compat
-from raytrain.cluster.auth_token import others_may_read, token_path
+from raytrain.cluster.auth_token import token_path
 from raytrain.cluster.doctor.check import PACKAGES, Check
 from raytrain.errors import RaytrainError, RefusedError
+from raytrain.files import others_may_read
 
 LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
 
