@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import raytrain
-from raytrain.cli import cluster, data, evaluate, leaderboard, search, show, sweep, train, watch
+from raytrain.cli import cluster, data, evaluate, export, leaderboard, search, show, sweep, train, watch
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
@@ -56,6 +56,7 @@ app.add_typer(evaluate.app)
 app.add_typer(leaderboard.app)
 app.add_typer(leaderboard.track, name="track", rich_help_panel="Evaluate")
 app.add_typer(search.app)
+app.add_typer(export.app)
 app.add_typer(show.app)
 app.add_typer(cluster.app)
 

@@ -103,6 +103,11 @@ class Description(BaseModel):
     def write(self, folder: Path) -> None:
         write_json(folder / NAME, self.model_dump(mode="json", by_alias=True))
 
+    @property
+    def composed(self) -> bool:
+        """Whether a query is an image with a text that changes it."""
+        return self.task == "image and text to image"
+
     def sizes(self) -> Inputs:
         return Inputs(**self.inputs.model_dump())
 

@@ -61,7 +61,7 @@ def open_portable(folder: Path, device: torch.device, kind: type[Kind] = Retriev
         model,
         texts,
         images,
-        composed=config.batch_by == "query",
+        composed=description.composed,
         device=device,
         memory_mib=config.evaluation.memory_mib,
         rows_of_other=lambda table: other_rows(table, features, config, images, texts, device),
