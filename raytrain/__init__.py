@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 def load(
     run: str | os.PathLike[str], device: str | None = None, table: str | os.PathLike[str] | None = None
 ) -> Retriever:
-    """The trained model of a run, to embed and to search with (raytrain/retrieval/load.py)."""
+    """The trained model of a run or of an export, to embed and to search with (raytrain/retrieval/load.py)."""
     from raytrain.retrieval.load import load as load_retriever
 
     return load_retriever(run, device, table)

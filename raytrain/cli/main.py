@@ -14,7 +14,22 @@ from typing import Annotated, Any
 import typer
 
 import raytrain
-from raytrain.cli import cluster, compare, data, evaluate, index, leaderboard, report, search, serve, show, sweep, train, watch
+from raytrain.cli import (
+    cluster,
+    compare,
+    data,
+    evaluate,
+    export,
+    index,
+    leaderboard,
+    report,
+    search,
+    serve,
+    show,
+    sweep,
+    train,
+    watch,
+)
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
@@ -62,6 +77,7 @@ app.add_typer(report.app)
 app.add_typer(search.app)
 app.add_typer(index.app)
 app.add_typer(serve.app)
+app.add_typer(export.app)
 app.add_typer(show.app)
 app.add_typer(cluster.app)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
 from raytrain.errors import RaytrainError, UsageError
-from raytrain.retrieval.load import finished_run
+from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.serve import Access, Limits
 
 if TYPE_CHECKING:

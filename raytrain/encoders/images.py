@@ -7,7 +7,6 @@ frozen one by name.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raytrain.encoders.efficientnet import EfficientNetLite0, fold_batch_norm
+from raytrain.encoders.tokens import (
+    load_pretrained,
+    resolve,
+    settings,
+    sha256_of_all,
+    short_name,
+    transformers_errors,
+    weight_files,
+)
 from raytrain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +83,7 @@ class Lite0:
         self.model: EfficientNetLite0 = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.facts: dict[str, Any] = {
             "backbone": "efficientnet-lite0",
-            "weights_sha256": _sha256([path]),
+            "weights_sha256": sha256_of_all([path]),
             "pixels": "224 x 224, squashed bicubic, (value - 127) / 128",
             "layout": "grid4x4+global",
             "global_index": 16,
@@ -111,7 +119,7 @@ class VisionBackbone(nn.Module):
     last region is the pooled output, else the class token, else the mean of the patches.
 
     Args:
-        path: folder or hub name; weights must be safetensors and no code of the model's author is run.
+        path: as in `tokens.load_pretrained`.
         frozen_batch_norm: whether batch norm keeps its statistics while the rest trains.
 
     Attributes:
@@ -122,14 +130,14 @@ class VisionBackbone(nn.Module):
 
     def __init__(self, path: str, frozen_batch_norm: bool = True) -> None:
         super().__init__()
-        from transformers import AutoImageProcessor, AutoModel
+        from transformers import AutoImageProcessor
 
-        from raytrain.encoders.tokens import transformers_errors
-
-        with transformers_errors(path):
-            model = AutoModel.from_pretrained(path, use_safetensors=True, trust_remote_code=False)
+        model = load_pretrained(path)
+        with transformers_errors(resolve(path)):
             # the PIL back end: the other needs torchvision
-            self.processor: Any = AutoImageProcessor.from_pretrained(path, backend="pil", trust_remote_code=False)
+            self.processor: Any = AutoImageProcessor.from_pretrained(
+                resolve(path), backend="pil", trust_remote_code=False
+            )
         self.model: nn.Module = getattr(model, "vision_model", model).eval()
         self.frozen_batch_norm = frozen_batch_norm
         self._special = 0
@@ -180,14 +188,12 @@ class TransformersImages:
     """
 
     def __init__(self, path: str) -> None:
-        from raytrain.encoders.tokens import settings, short_name, weight_files
-
         self.model = VisionBackbone(path).eval().requires_grad_(False)
         self.name = short_name(path)
         self.regions, self.width = self.model.regions, self.model.width
         self.facts: dict[str, Any] = {
             "backbone": path,
-            "weights_sha256": _sha256(weight_files(path)),
+            "weights_sha256": sha256_of_all(weight_files(path)),
             **settings(self.model.model, self.model.processor.to_json_string()),
             "pixels": self.model.pixels,
             "layout": f"patches{self.regions - 1}+global",
@@ -236,10 +242,3 @@ def _lite0_weights() -> Path:
             "or name a transformers vision model"
         )
     return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
-
-
-def _sha256(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

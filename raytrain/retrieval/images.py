@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from raytrain.config import RunConfig, TransformerImages
 from raytrain.data.images import MAX_PIXELS, decode, target_pad, upright_rgb
 from raytrain.data.load.readers import Batch
 from raytrain.data.table.description import Feature
-from raytrain.encoders.images import ImageEncoder, load_image_encoder
+from raytrain.encoders.images import ImageEncoder, VisionBackbone, load_image_encoder
 from raytrain.errors import DataError, Problem, UsageError
 from raytrain.retrieval.backbones import backbone_of, check_backbone
 
@@ -52,6 +53,23 @@ class ImageInput(Protocol):
     notes: list[str]
 
     def read(self, images: Sequence[Image]) -> Batch: ...
+
+
+def image_input(
+    config: RunConfig, features: Mapping[str, Feature], backbone: VisionBackbone | None, device: torch.device
+) -> ImageInput:
+    """What prepares images as a run reads them.
+
+    Args:
+        features: those that the run was trained on, by name.
+        backbone: that trained with the method; None where the run reads features.
+        device: of a frozen backbone.
+    """
+    image, which = config.encoder.image, config.data.regions
+    if isinstance(image, TransformerImages):
+        assert backbone is not None
+        return TrainedImages(backbone.preprocess, 1 if which == "global" else backbone.regions, image.target_pad)
+    return FrozenImages(features[config.data.image_features], which, device)
 
 
 class TrainedImages:

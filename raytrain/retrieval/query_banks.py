@@ -8,7 +8,9 @@ holds none of the bank's own images or captions, and that of a search may: there
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -28,9 +30,44 @@ from raytrain.run_evaluation.rescore import pool_views_by
 from raytrain.scoring.embed import encode_batches
 from raytrain.scoring.feed import Feed
 
+Direction: TypeAlias = Literal["t2i", "i2t"]
 
-class QueryBanks:
-    """The banks of a run.
+
+@dataclass(frozen=True)
+class Bank:
+    """The embedded training queries of one direction.
+
+    Args:
+        embeddings: (B, ...) of captions for a gallery of images, of images for a gallery of texts.
+        items: (B) row of the table's image that each is, or that it describes.
+    """
+
+    embeddings: Tensor
+    items: np.ndarray
+
+
+class QueryBanks(Protocol):
+    """The banks of a trained model.
+
+    Attributes:
+        model: in evaluation mode.
+        fingerprint: of the table that the banks are of.
+    """
+
+    model: Method
+    fingerprint: str
+
+    def temperatures(self) -> Temperatures:
+        """What `raytrain rerank --bank` chose on validation; UsageError where nobody has searched."""
+        ...
+
+    def bank(self, direction: Direction, temperatures: Temperatures) -> Bank:
+        """The training queries of a direction."""
+        ...
+
+
+class RunBanks:
+    """The banks of a run, read from its table.
 
     Args:
         folder: of the run.
@@ -45,7 +82,7 @@ class QueryBanks:
         self, folder: Path, model: Method, feed: Feed, table: Table, config: RunConfig, device: torch.device
     ) -> None:
         self.folder, self.model, self.feed, self.table, self.config = folder, model, feed, table, config
-        self.device = device
+        self.device, self.fingerprint = device, table.fingerprint
 
     def temperatures(self) -> Temperatures:
         """What `raytrain rerank --bank` chose on validation.
@@ -62,44 +99,55 @@ class QueryBanks:
             )
         return RerankRecord.read(path).temperatures
 
-    def pooled(self, temperatures: Temperatures) -> Method:
-        """The model with the pooling of view scores that the settings were found with."""
-        if temperatures.pooling is None:
-            return self.model
-        model = copy.copy(self.model)  # shares its weights
-        pool_views_by(model, temperatures.pooling)
-        return model
-
     @torch.no_grad()
-    def normaliser(self, model: Method, temperatures: Temperatures, gallery: Gallery) -> BankNormaliser | None:
-        """What re-ranks scores against a gallery: of texts where it holds images, of images where it holds texts.
-
-        None where the search found that this direction gains nothing.
-        """
-        direction = "t2i" if gallery.of == "images" else "i2t"
-        if temperatures.mode_of(direction) == "off":
-            return None
+    def bank(self, direction: Direction, temperatures: Temperatures) -> Bank:
         train = self.table.split(self.config.data.train_split)
         size, seed = getattr(temperatures, f"{direction}_bank"), temperatures.bank_seed
         if direction == "t2i":
             rows = train.texts[draw(len(train.texts), size, seed).numpy()]
-            bank = encode_batches(model.encode_query, text_batches(rows, self.feed.texts), self.device)
-            scores = scores_of(model, bank, gallery.embeddings, "images", self.config.evaluation.memory_mib)
-        else:
-            rows = train.items[draw(len(train.items), size, seed).numpy()]
-            bank = encode_batches(model.encode_gallery, image_batches(rows, self.feed.images), self.device)
-            scores = scores_of(model, bank, gallery.embeddings, "texts", self.config.evaluation.memory_mib)
-        scores = without_own(scores, self._own(rows, gallery))
-        scale = getattr(temperatures, direction)
-        return BankNormaliser(scores, scale, temperatures.mode_of(direction), temperatures.beta)
+            batches = text_batches(rows, self.feed.texts)
+            owner = self.table.texts["item"].to_numpy()
+            return Bank(encode_batches(self.model.encode_query, batches, self.device), owner[rows])
+        rows = train.items[draw(len(train.items), size, seed).numpy()]
+        batches = image_batches(rows, self.feed.images)
+        return Bank(encode_batches(self.model.encode_gallery, batches, self.device), rows)
 
-    def _own(self, rows: np.ndarray, gallery: Gallery) -> Tensor:
-        """(B, G) bool: the bank's query and the gallery's entry are an image and its own caption."""
-        if gallery.table is None or gallery.table.fingerprint != self.table.fingerprint:
-            return torch.zeros(len(rows), len(gallery), dtype=torch.bool)
-        owner = self.table.texts["item"].to_numpy()
-        bank_items, items = (owner[rows], gallery.rows) if gallery.of == "images" else (rows, owner[gallery.rows])
-        return torch.from_numpy(bank_items[:, None] == items[None, :])
+
+def pooled(model: Method, temperatures: Temperatures) -> Method:
+    """The model with the pooling of view scores that the settings were found with."""
+    if temperatures.pooling is None:
+        return model
+    model = copy.copy(model)  # shares its weights
+    pool_views_by(model, temperatures.pooling)
+    return model
+
+
+def normaliser(
+    banks: QueryBanks, model: Method, temperatures: Temperatures, gallery: Gallery, memory_mib: float
+) -> BankNormaliser | None:
+    """What re-ranks scores against a gallery: of texts where it holds images, of images where it holds texts.
+
+    None where the search found that this direction gains nothing.
+
+    Args:
+        model: as `pooled` gives it.
+        memory_mib: as in `scores_of`.
+    """
+    direction: Direction = "t2i" if gallery.of == "images" else "i2t"
+    if temperatures.mode_of(direction) == "off":
+        return None
+    bank = banks.bank(direction, temperatures)
+    scores = scores_of(model, bank.embeddings, gallery.embeddings, gallery.of, memory_mib)
+    scores = without_own(scores, _own(banks, bank, gallery))
+    scale = getattr(temperatures, direction)
+    return BankNormaliser(scores, scale, temperatures.mode_of(direction), temperatures.beta)
+
+
+def _own(banks: QueryBanks, bank: Bank, gallery: Gallery) -> Tensor:
+    """(B, G) bool: the bank's query and the gallery's entry are an image and its own caption."""
+    if gallery.fingerprint != banks.fingerprint:
+        return torch.zeros(len(bank.items), len(gallery), dtype=torch.bool)
+    return torch.from_numpy(bank.items[:, None] == gallery.items[None, :])
 
 
 def without_own(scores: Tensor, own: Tensor) -> Tensor:

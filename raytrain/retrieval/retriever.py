@@ -24,7 +24,7 @@ from raytrain.retrieval.hits import Hits
 from raytrain.retrieval.images import ImageInput, Picture, open_picture
 from raytrain.retrieval.index.store import stored_index
 from raytrain.retrieval.index.weights import weights_sha256
-from raytrain.retrieval.query_banks import QueryBanks
+from raytrain.retrieval.query_banks import QueryBanks, normaliser, pooled
 from raytrain.retrieval.query_images import Item, QueryImage, Source, regions_of, row_of
 from raytrain.retrieval.ranked_hits import ranked_hits
 from raytrain.retrieval.scores import Kind
@@ -48,8 +48,9 @@ class Retriever:
         device: of the model.
         memory_mib: MiB that comparing embeddings may hold beside scores.
         home: readers of the table that it was trained on; None where there is none.
-        rows_of_other: makes readers of another table; None where there is no home.
+        rows_of_other: makes readers of another table; None where no other can be read.
         banks: of inductive re-ranking; None where nobody can have searched settings.
+        own: gallery that a search without one is of; None for the images of `home`, embedded at the first search.
     """
 
     def __init__(
@@ -64,11 +65,12 @@ class Retriever:
         home: TableRows | None = None,
         rows_of_other: Callable[[Table], TableRows] | None = None,
         banks: QueryBanks | None = None,
+        own: Gallery | None = None,
     ) -> None:
         self.model, self.texts, self.images, self.composed = model, texts, images, composed
         self.device, self.memory_mib = device, memory_mib
         self.home, self.rows_of_other, self.banks = home, rows_of_other, banks
-        self._own: Gallery | None = None
+        self._own = own
         self._others: dict[tuple[Path, str], TableRows] = {}
         self._normalisers: WeakKeyDictionary[Gallery, tuple[Method, BankNormaliser | None]] = WeakKeyDictionary()
 
@@ -186,7 +188,8 @@ class Retriever:
         Args:
             text, image: the query, at least one of them.
             k: number of hits.
-            gallery: default the images of the table that the run was trained on, embedded at the first search.
+            gallery: default the one that was stored with the model, else the images of the table that the run was
+                trained on, embedded at the first search.
             rerank: inductive Fast Re-ranking, with what `raytrain rerank --bank` chose.
 
         Raises:
@@ -236,8 +239,8 @@ class Retriever:
             raise UsageError("re-ranking is of images and captions; this model has no bank of training queries for it")
         if gallery not in self._normalisers:
             temperatures = self.banks.temperatures()
-            model = self.banks.pooled(temperatures)
-            self._normalisers[gallery] = model, self.banks.normaliser(model, temperatures, gallery)
+            model = pooled(self.model, temperatures)
+            self._normalisers[gallery] = model, normaliser(self.banks, model, temperatures, gallery, self.memory_mib)
         return self._normalisers[gallery]
 
     def reranks(self, gallery: Gallery) -> bool:
@@ -299,13 +302,15 @@ class Retriever:
         Raises:
             UsageError: there is none, or it has no features that this model reads.
         """
-        if self.home is None or self.rows_of_other is None:
-            raise UsageError("this model came without a table; give a gallery of texts or images")
         if table is None:
+            if self.home is None:
+                raise UsageError("this model came without its table; name one, or give a gallery of texts or images")
             return self.home
         table = table if isinstance(table, Table) else Table(table)
-        if table.path == self.home.table.path:
+        if self.home is not None and table.path == self.home.table.path:
             return self.home
+        if self.rows_of_other is None:
+            raise UsageError("this model reads no table; give a gallery of texts or images")
         state = table.path, table.fingerprint
         if state not in self._others:
             self._others[state] = self.rows_of_other(table)

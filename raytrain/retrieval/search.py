@@ -12,10 +12,11 @@ from raytrain.errors import UsageError
 from raytrain.retrieval.gallery import Gallery
 from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.images import open_picture
-from raytrain.retrieval.load import finished_run, load_beside
+from raytrain.retrieval.load import load_beside
 from raytrain.retrieval.page import write_page
 from raytrain.retrieval.query_images import Item
 from raytrain.retrieval.retriever import Retriever
+from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.texts import check_text
 from raytrain.tracking.run_record import RunRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
 from raytrain.data.load.readers import Batch, Regions, TokenStates
 from raytrain.data.storage import open_image, read_image
 from raytrain.data.table import Table
+from raytrain.data.table.description import Feature
 from raytrain.errors import UsageError
 from raytrain.retrieval.backbones import backbone_of, same_backbone
 from raytrain.retrieval.images import ImageInput
@@ -79,11 +80,19 @@ def home_rows(table: Table, feed: Feed, config: RunConfig) -> TableRows:
 
 
 def other_rows(
-    table: Table, home: Table, config: RunConfig, images: ImageInput, texts: TextInput, device: torch.device
+    table: Table,
+    features: Mapping[str, Feature],
+    config: RunConfig,
+    images: ImageInput,
+    texts: TextInput,
+    device: torch.device,
 ) -> TableRows:
     """Readers of another table than the one that the run was trained on.
 
     Features of the same name that were made alike are read; else the backbone makes them, of image files and texts.
+
+    Args:
+        features: those that the run was trained on, by name.
 
     Raises:
         UsageError: neither is there.
@@ -92,19 +101,19 @@ def other_rows(
     missing: Sequence[str] = ()
     regions: Read
     text_states: Read
-    if config.encoder.image.kind == "features" and _alike(table, home, data.image_features):
+    if config.encoder.image.kind == "features" and _alike(table, features, data.image_features):
         stored = Regions(table, data.image_features, data.regions, device)
         regions, missing = (lambda rows: stored.read(rows, None, 0.0)), _missing(table, config)
         region_source = _image_source(table, data.image_features)
     else:
-        if config.encoder.image.kind == "features" and backbone_of(home.features[data.image_features]) is None:
+        if config.encoder.image.kind == "features" and backbone_of(features[data.image_features]) is None:
             raise UsageError(
                 f"{table.path} has no features '{data.image_features}' made as those that the run was trained on, and "
                 f"no backbone here makes them. It has: {table.has()}"
             )
         regions, at_once["images_at_once"] = _of_files(table, images), RAW_AT_ONCE
         region_source = _image_source(table, None)
-    if config.encoder.text.kind == "tokens" and data.text_features and _alike(table, home, data.text_features):
+    if config.encoder.text.kind == "tokens" and data.text_features and _alike(table, features, data.text_features):
         states = TokenStates(table, data.text_features, data.max_words, device)
         text_states = lambda rows: states.read(rows, None, 0.0)  # noqa: E731
         text_source = _text_source(table, data.text_features)
@@ -117,8 +126,8 @@ def other_rows(
     return TableRows(table, regions, text_states, region_source, text_source, missing, **at_once)
 
 
-def _alike(table: Table, home: Table, name: str) -> bool:
-    return name in table.features and same_backbone(home.features[name], table.features[name])
+def _alike(table: Table, features: Mapping[str, Feature], name: str) -> bool:
+    return name in table.features and same_backbone(features[name], table.features[name])
 
 
 def _missing(table: Table, config: RunConfig) -> Sequence[str]:

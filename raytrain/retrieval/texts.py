@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from raytrain.config import RunConfig, TransformerText
 from raytrain.data.load.readers import Batch, TokenIds
 from raytrain.data.load.words import Vocabulary, tokenize
 from raytrain.data.table.description import Feature
@@ -39,6 +40,24 @@ class TextInput(Protocol):
     notes: list[str]
 
     def read(self, texts: Sequence[str]) -> Batch: ...
+
+
+def text_input(
+    config: RunConfig, features: Mapping[str, Feature], vocabulary: Vocabulary | None, device: torch.device
+) -> TextInput:
+    """What prepares texts as a run reads them.
+
+    Args:
+        features: those that the run was trained on, by name.
+        vocabulary: of the run's checkpoint; None unless it reads words.
+        device: of a frozen text model.
+    """
+    if vocabulary is not None:
+        return Words(vocabulary, config.data.max_words)
+    if isinstance(config.encoder.text, TransformerText):
+        return Pieces(config.encoder.text.path, config.data.max_words)
+    assert config.data.text_features is not None
+    return FrozenStates(features[config.data.text_features], config.data.max_words, device)
 
 
 class Words:

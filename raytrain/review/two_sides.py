@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from raytrain.config import changes_nothing
 from raytrain.evaluation.significance import paired_recall_differences
 from raytrain.review.board import Coverage
+from raytrain.review.charts.curves import NOT_SETTINGS
 from raytrain.review.comparison import coverage_of
-from raytrain.review.curves import NOT_SETTINGS
 
 Ranks = Mapping[str, NDArray[Any]]
 """Of one run, as `read_ranks` gives them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from raytrain.encoders.tokens import TokenStates, load_text_model, short_name
+from raytrain.encoders.tokens import ARCHITECTURE, TokenStates, load_pretrained, load_text_model, short_name
 from raytrain.errors import UsageError
 from tests.encoders import tiny_models
 
@@ -93,3 +93,17 @@ def test_minilm_knows_that_a_puppy_is_nearer_to_a_dog_than_to_a_car() -> None:
     assert (encoder.name, encoder.width) == ("minilm", 384)
     puppy, dog, car = (state.mean(0) for state in encoder(["a puppy plays", "a young dog", "a red car"]))
     assert torch.cosine_similarity(puppy, dog, 0) > torch.cosine_similarity(puppy, car, 0) + 0.2
+
+
+def test_settings_without_weights_are_taken_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    tiny_models.bert(path)
+    weights = load_pretrained(str(path)).state_dict()
+    (path / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load_pretrained(str(path))
+    model = load_pretrained(f"{ARCHITECTURE}{path}")
+    assert {name: tensor.shape for name, tensor in model.state_dict().items()} == {
+        name: tensor.shape for name, tensor in weights.items()
+    }
+    assert load_text_model(f"{ARCHITECTURE}{path}")[1].pad_token_id == 0

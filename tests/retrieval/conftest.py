@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,15 @@ def retriever(run: Path) -> Retriever:
 @pytest.fixture(scope="session")
 def composed_retriever(composed_run: Path) -> Retriever:
     return load(composed_run, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory, models: Path, pictures: Table) -> Callable[[str], Path]:
+    """The folder of the run of that name in runs.RUNS or runs.MORE_RUNS, or of "trained backbones"; trained once."""
+    changes = {**runs.RUNS, **runs.MORE_RUNS, "trained backbones": runs.trains(models)}
+
+    @functools.cache
+    def folder(name: str) -> Path:
+        return runs.trained(pictures, tmp_path_factory.mktemp("run"), **changes[name])
+
+    return folder

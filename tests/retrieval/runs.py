@@ -15,6 +15,25 @@ from tests.encoders import tiny_models
 from tests.runs import tiny
 
 SPLITS = ("train", "train", "val", "test") * 4
+BIGRU: dict[str, Any] = {"encoder__text__kind": "bigru", "data__text_features": None}
+RUNS: dict[str, dict[str, Any]] = {
+    "dvse over token states": {},
+    "dvse over the global region": {"data__regions": "global"},
+    "dive over words": {"method__kind": "dive", "method__views": 2, "method__heads": 1, **BIGRU},
+    "vse_infinity over words, cut": {"method__kind": "vse_infinity", "data__max_words": 4, **BIGRU},
+    "pcmepp over token states, cut": {"method__kind": "pcmepp", "data__max_words": 4},
+    "scan over token states": {"method__kind": "scan"},
+}
+MORE_RUNS: dict[str, dict[str, Any]] = {
+    "dvse over words": BIGRU,
+    "dive over token states": {"method__kind": "dive", "method__views": 2, "method__heads": 1},
+    "vsepp over words": {"method__kind": "vsepp", **BIGRU},
+    "pvse over words": {"method__kind": "pvse", "method__views": 2, **BIGRU},
+    "pvse over token states": {"method__kind": "pvse", "method__views": 2},
+    "pcme over words": {"method__kind": "pcme", **BIGRU},
+    "sgraf over token states": {"method__kind": "sgraf"},
+}
+"""Further runs that every form of an exported model is tried with."""
 SENTENCES = ("a dog runs on grass .", "a cat .", "dog on grass", "cat runs", "a dog and a cat")
 
 
@@ -56,3 +75,11 @@ def trained(table: Table, storage: Path, **changes: Any) -> Path:
     config = tiny(table, storage, **settings)
     train(config)
     return config.folder
+
+
+def trains(models: Path) -> dict[str, Any]:
+    """Changes of a run whose image backbone and text model train with the method."""
+    return {
+        "encoder__image": {"kind": "transformer", "path": str(models / "vit"), "target_pad": 1.1},
+        "encoder__text": {"kind": "transformer", "path": str(models / "bert")},
+    }

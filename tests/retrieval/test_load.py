@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,20 +16,11 @@ from raytrain.data.images import decode
 from raytrain.data.table import QuerySplit, Table, open_split
 from raytrain.errors import DataError, RefusedError, UsageError
 from raytrain.retrieval import Retriever
-from raytrain.retrieval.load import finished_run, load
+from raytrain.retrieval.load import load
+from raytrain.retrieval.runs import finished_run
 from raytrain.scoring.embed import embed_split
 from raytrain.training.run import load_run
-from tests.retrieval.runs import trained
-
-BIGRU: dict[str, Any] = {"encoder__text__kind": "bigru", "data__text_features": None}
-RUNS: dict[str, dict[str, Any]] = {
-    "dvse over token states": {},
-    "dvse over the global region": {"data__regions": "global"},
-    "dive over words": {"method__kind": "dive", "method__views": 2, "method__heads": 1, **BIGRU},
-    "vse_infinity over words, cut": {"method__kind": "vse_infinity", "data__max_words": 4, **BIGRU},
-    "pcmepp over token states, cut": {"method__kind": "pcmepp", "data__max_words": 4},
-    "scan over token states": {"method__kind": "scan"},
-}
+from tests.retrieval.runs import RUNS, trained
 
 
 def raw_rows(table: Table, split: str) -> tuple[list[str], list[Path]]:
@@ -41,9 +32,9 @@ def raw_rows(table: Table, split: str) -> tuple[list[str], list[Path]]:
 
 @pytest.mark.parametrize("name", list(RUNS))
 def test_raw_texts_and_images_are_embedded_as_an_evaluation_embeds_their_rows(
-    name: str, pictures: Table, tmp_path: Path
+    name: str, pictures: Table, run_of: Callable[[str], Path]
 ) -> None:
-    folder = trained(pictures, tmp_path, **RUNS[name])
+    folder = run_of(name)
     model, feed, _ = load_run(folder)
     query, gallery = embed_split(model, pictures.split("val"), feed, torch.device("cpu"))
     texts, files = raw_rows(pictures, "val")
@@ -53,13 +44,9 @@ def test_raw_texts_and_images_are_embedded_as_an_evaluation_embeds_their_rows(
 
 
 def test_models_that_train_with_the_method_are_those_of_the_checkpoint(
-    pictures: Table, models: Path, tmp_path: Path
+    pictures: Table, run_of: Callable[[str], Path]
 ) -> None:
-    trains = {
-        "encoder__image": {"kind": "transformer", "path": str(models / "vit"), "target_pad": 1.1},
-        "encoder__text": {"kind": "transformer", "path": str(models / "bert")},
-    }
-    folder = trained(pictures, tmp_path, **trains)
+    folder = run_of("trained backbones")
     model, feed, _ = load_run(folder)
     query, gallery = embed_split(model, pictures.split("val"), feed, torch.device("cpu"))
     texts, files = raw_rows(pictures, "val")

@@ -11,7 +11,7 @@ from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.retrieval import Retriever
-from raytrain.retrieval.query_banks import without_own
+from raytrain.retrieval.query_banks import RunBanks, normaliser, without_own
 from raytrain.run_evaluation.rescore import bank_scores
 from raytrain.scoring.embed import score
 
@@ -27,11 +27,11 @@ def test_a_gallery_without_the_bank_is_ranked_as_an_evaluation_ranks_it(
     direction: str, retriever: Retriever, pictures: Table
 ) -> None:
     banks = retriever.banks
-    assert banks is not None
+    assert isinstance(banks, RunBanks)
     temperatures = Temperatures(i2t=20.0, t2i=20.0, i2t_bank=5, t2i_bank=6, bank_seed=3)
     images, texts = retriever.gallery(split="val"), retriever.gallery(of="texts", split="val")
     gallery, dim = (images, 0) if direction == "t2i" else (texts, 1)
-    normalise = banks.normaliser(retriever.model, temperatures, gallery)
+    normalise = normaliser(banks, retriever.model, temperatures, gallery, retriever.memory_mib)
     matrix = score(retriever.model, texts.embeddings, images.embeddings)
     bank = bank_scores(retriever.model, banks.feed, pictures.split("train"), pictures.split("val"), (5, 6), 3)
     evaluated = temperatures.normaliser(direction, matrix, getattr(bank, direction))

@@ -23,7 +23,8 @@ from raytrain.retrieval.index.store import StoredIndex, file_entry, publish
 from raytrain.retrieval.indexing.embed_job import EmbedJob
 from raytrain.retrieval.indexing.embed_table import ENCODING, Embedded, Target, embed_table
 from raytrain.retrieval.indexing.measure import measure
-from raytrain.retrieval.load import finished_run, load
+from raytrain.retrieval.load import load
+from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.scores import Kind
 
 SHARD_ITEMS = 2048

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from raytrain.errors import UsageError
-from raytrain.retrieval.load import finished_run, load_beside
+from raytrain.retrieval.load import load_beside
+from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.serve.access import Access
 from raytrain.retrieval.serve.app import create_app
 from raytrain.retrieval.serve.limits import Limits

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from raytrain.retrieval.gallery import Kind
 from raytrain.retrieval.hits import Hit
+from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.texts import MAX_CHARACTERS
 
 MAX_RESULTS = 100

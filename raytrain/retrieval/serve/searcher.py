@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from raytrain.errors import RaytrainError, UsageError
-from raytrain.retrieval.gallery import Gallery, Kind
+from raytrain.retrieval.gallery import Gallery
 from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.query_images import Item, QueryImage
 from raytrain.retrieval.retriever import Retriever
+from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.serve.replies import Refusal
 
 if TYPE_CHECKING:
