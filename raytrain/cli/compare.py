@@ -16,7 +16,7 @@ app = typer.Typer()
     app,
     "compare",
     "raytrain compare runs/flickr8k/dvse runs/flickr8k/vse --html compare.html",
-    "raytrain compare runs/emoji/a-s0,runs/emoji/a-s1 runs/emoji/b-s0,runs/emoji/b-s1 --split test",
+    "raytrain compare runs/emoji/a0,runs/emoji/a1 runs/emoji/b0 --split test",
     panel="Evaluate",
 )
 def run_compare(
