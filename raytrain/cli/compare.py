@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from raytrain.cli.options import Tracking, mirrored
 from raytrain.cli.terminal import print_columns
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
@@ -16,7 +17,7 @@ app = typer.Typer()
     app,
     "compare",
     "raytrain compare runs/flickr8k/dvse runs/flickr8k/vse --html compare.html",
-    "raytrain compare runs/emoji/a-s0,runs/emoji/a-s1 runs/emoji/b-s0,runs/emoji/b-s1 --split test",
+    "raytrain compare runs/emoji/a0,runs/emoji/a1 runs/emoji/b0 --split test",
     panel="Evaluate",
 )
 def run_compare(
@@ -24,7 +25,7 @@ def run_compare(
     b: Annotated[str, typer.Argument(metavar="B", help="the same, of the other side")],
     split: Annotated[
         str,
-        option("--split", DATA, "test only where both sides were evaluated on it; default val", metavar="NAME"),
+        option("--split", DATA, "test only where both sides were evaluated on it", metavar="NAME"),
     ] = "val",
     protocol: Annotated[
         str | None, option("--protocol", DATA, "of the split; default split/NAME, the whole split", metavar="NAME")
@@ -38,13 +39,15 @@ def run_compare(
             metavar="FILE",
         ),
     ] = None,
+    tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Compare two finished runs: paired differences, queries won and lost, settings."""
     from raytrain.review.contact_sheets.comparison_page import metric_rows
     from raytrain.run_evaluation.compare import compare_runs
 
     first, second = ([folder for folder in side.split(",") if folder] for side in (a, b))
-    answer = compare_runs(first, second, split, protocol, html)
+    with mirrored([*first, *second], tracking):
+        answer = compare_runs(first, second, split, protocol, html)
     print(f"{answer['verdict']}, {answer['protocol']}")
     print_columns([("metric", "A", "B", "A - B", "95 % interval", "p"), *metric_rows(answer)])
     print(f"Paired over {answer['covers']}." + (f" Note: {answer['not_covered']}." if answer["not_covered"] else ""))

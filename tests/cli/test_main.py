@@ -120,9 +120,8 @@ VERBS = [
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
         "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep", "watch",
-        "evaluate", "rerank", "leaderboard", "cost", "track sync", "report", "search", "show", "recipes", "spaces",
-        "methods", "sources",
-        "submit", "doctor",
+        "evaluate", "rerank", "compare", "leaderboard", "cost", "track sync", "report", "search", "index", "serve",
+        "export", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
     ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from raytrain.data.storage import Root
 from raytrain.data.table import Table
-from raytrain.errors import DataError
+from raytrain.errors import DataError, Problem
 from raytrain.evaluation.contact_sheet import SUFFIX, ContactSheet, files_of, read_sheet
 from raytrain.files import replacing
 from raytrain.review.contact_sheets.pictures import MOST_BYTES, fitted
@@ -24,19 +24,28 @@ READING = (
 PAGE_SUFFIX = SUFFIX.replace(".json", ".html")
 
 
-def sheets_of_run(evaluations: Sequence[Mapping[str, Any]], protocol: str) -> list[ContactSheet]:
+def sheets_of_run(
+    evaluations: Sequence[Mapping[str, Any]], protocol: str, skipped: list[Problem] | None = None
+) -> list[ContactSheet]:
     """The sheets of a run under a protocol that show its present evaluations: without re-ranking first.
 
     Args:
         evaluations: of the run that count, as `ReviewedRun.evaluations` has them.
         protocol: of the evaluations.
-
-    Raises:
-        DataError: a sheet is damaged.
+        skipped: where the problems of damaged sheets are added, which are left out; None discards them.
     """
     chosen = [evaluation for evaluation in evaluations if evaluation["protocol"] == protocol]
     chosen.sort(key=lambda evaluation: bool(evaluation.get("rerank")))
-    return [sheet for evaluation in chosen if (sheet := read_sheet(dict(evaluation))) is not None]
+    sheets = []
+    for evaluation in chosen:
+        try:
+            sheet = read_sheet(dict(evaluation))
+        except DataError as error:
+            (skipped if skipped is not None else []).extend(error.problems)
+            continue
+        if sheet is not None:
+            sheets.append(sheet)
+    return sheets
 
 
 def image_root(table: str | os.PathLike[str], fingerprint: str) -> Root | None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from raytrain.data.table import Table
+from raytrain.errors import Problem
 from raytrain.evaluation.contact_sheet import ContactSheet, write_sheet
 from raytrain.review.contact_sheets.page import image_root, sheet_part, sheets_of_run, write_sheet_page
 from tests.review.made_sheets import a_sheet
@@ -65,6 +66,10 @@ def test_sheets_stand_beside_evaluations_and_the_one_without_re_ranking_is_first
         write_sheet(file, a_sheet(systems=2 if rerank else 1))
     assert [len(sheet.systems) for sheet in sheets_of_run(evaluations, "split/val")] == [1, 2]
     assert sheets_of_run(evaluations, "split/other") == []
+    (tmp_path / "val.sheet.json").write_text('{"run": "')
+    skipped: list[Problem] = []
+    assert [len(sheet.systems) for sheet in sheets_of_run(evaluations, "split/val", skipped)] == [2]
+    assert [Path(problem.file).name for problem in skipped] == ["val.sheet.json"]
 
 
 def test_another_table_gives_no_pictures(table: Table, tmp_path: Path) -> None:
