@@ -25,8 +25,6 @@ from raytrain.retrieval.index.manifest import CandidateKind, CandidatesEntry
 
 LINKS, BUILD_BREADTH = 16, 64
 """Of HNSW: neighbours per entry and level, and breadth of the search that finds them."""
-TRAINED_ON = 2**17
-"""Vectors that the ranges of "sq8" are taken from; those of others outside of it are cut, which `error` counts."""
 _AT_ONCE = 2**14
 
 
@@ -104,7 +102,7 @@ def build(embeddings: Tensor, kind: CandidateKind, path: Path) -> Accuracy | Non
     else:
         stored = {"fp16": faiss.ScalarQuantizer.QT_fp16, "sq8": faiss.ScalarQuantizer.QT_8bit}[kind]
         index = faiss.IndexScalarQuantizer(dim, stored, faiss.METRIC_INNER_PRODUCT)
-        index.train(_spread(embeddings))
+        index.train(_ranges(embeddings))
     accuracy = Accuracy(0.0, 0.0)
     for rows in _blocks(embeddings):
         if kind == "hnsw":
@@ -143,11 +141,12 @@ def _blocks(embeddings: Tensor) -> Iterator[Tensor]:
         yield embeddings[start : start + _AT_ONCE]
 
 
-def _spread(embeddings: Tensor) -> np.ndarray:
-    """(n, D) vectors of entries that lie evenly over all of them."""
-    per_entry = max(1, embeddings[0].numel() // embeddings.shape[-1])
-    step = max(1, len(embeddings) * per_entry // TRAINED_ON)
-    numbers: np.ndarray = embeddings[torch.arange(0, len(embeddings), step)].reshape(-1, embeddings.shape[-1]).numpy()
+def _ranges(embeddings: Tensor) -> np.ndarray:
+    """(2, D) least and largest number of each dimension, by which FAISS chooses its 256 steps."""
+    ends = [(rows.reshape(-1, rows.shape[-1]).amin(0), rows.reshape(-1, rows.shape[-1]).amax(0))
+            for rows in _blocks(embeddings)]  # fmt: skip
+    low, high = torch.stack([end[0] for end in ends]).amin(0), torch.stack([end[1] for end in ends]).amax(0)
+    numbers: np.ndarray = torch.stack([low, high]).numpy()
     return numbers
 
 

@@ -34,13 +34,12 @@ def test_no_product_is_further_from_the_stored_one_than_the_error(kind: Candidat
     assert (index.entry.error == 0) == (kind == "flat") and index.entry.error < 0.05
 
 
-def test_a_vector_outside_the_range_of_those_that_were_looked_at_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("raytrain.retrieval.index.candidates.TRAINED_ON", 10)
-    embeddings = sets(100, 1, 4, 0) * 0.1
-    embeddings[3] = 5.0  # not among the ten that give the ranges
-    assert candidates(tmp_path, embeddings, "sq8").entry.error > 9
+def test_no_vector_is_outside_the_range_of_sq8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raytrain.retrieval.index.candidates._AT_ONCE", 30)
+    embeddings = sets(100, 2, 4, 0) * 0.1
+    embeddings[97] = 5.0
+    steps = (embeddings.flatten(0, 1).amax(0) - embeddings.flatten(0, 1).amin(0)) / 255
+    assert 0 < candidates(tmp_path, embeddings, "sq8").entry.error <= float((steps / 2).norm()) * 1.01
 
 
 def test_a_graph_of_means_finds_the_nearest_mean(tmp_path: Path) -> None:
