@@ -3,9 +3,10 @@
     python benchmarks/serving.py runs/flickr8k/RUN --requests 4000 --connections 200
     python benchmarks/serving.py runs/flickr8k/RUN --requests 4000 --ray
 
-Texts of the table are searched directly, by one and by many connections at once, in turn, then a mix of texts, images, items, thumbnails
-and hostile requests goes on for as many requests as are asked for, with the memory of the service (all its processes)
-before and after each quarter. The service runs in a process of its own on the same cores as the clients.
+Texts of the table are searched directly, by one and by many connections at once, in turn; then a mix of texts, images,
+items, thumbnails and hostile requests goes on for as many requests as are asked for, with the memory of the service
+(all its processes) before and after each quarter. The service runs in a process of its own on the same cores as the
+clients.
 """
 
 from __future__ import annotations
