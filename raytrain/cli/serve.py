@@ -33,9 +33,10 @@ def run_serve(
         str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
     ] = None,
     host: Annotated[
-        str, option("--host", _SERVICE, "address to listen on; beyond this machine, a token is asked for")
+        str,
+        option("--host", _SERVICE, "address to listen on; beyond this machine, a token is asked for", metavar="HOST"),
     ] = "127.0.0.1",
-    port: Annotated[int, option("--port", _SERVICE, "0 takes a free one", min=0, max=65535)] = 8000,
+    port: Annotated[int, option("--port", _SERVICE, "0 takes a free one", min=0, max=65535, metavar="N")] = 8000,
     token_file: Annotated[
         str | None,
         option(
@@ -62,7 +63,7 @@ def run_serve(
 ) -> dict[str, Any]:
     """Serve a page, and an API, to search the images and captions of a table.
 
-    It runs until Ctrl-C or SIGTERM. --json prints {"url", "token_file", "run"} once it listens.
+    It runs until Ctrl-C or SIGTERM. As JSON, url, token_file and run are printed once it listens.
     """
     from raytrain.retrieval.serve.access import Access, read_token
     from raytrain.retrieval.serve.limits import Limits

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
+pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
 from raytrain.cluster import compat
 from raytrain.cluster.serve import NAME, deployment_options, serve_on_ray
