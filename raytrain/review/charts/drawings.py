@@ -93,7 +93,12 @@ class Axis:
         """(place, text), from the least value to the highest; places are logarithms on such an axis."""
         if self.names:
             return [(self.at(value), text) for value, text in self.names.items()]
-        places = [place for place in nice_ticks(low, high, whole=self.log or self.whole) if low <= place <= high]
+        if self.log and high - low < 2:  # powers of ten alone would be one or two
+            decades = range(math.floor(low), math.ceil(high) + 1)
+            round_places = [decade + math.log10(factor) for decade in decades for factor in (1, 2, 5)]
+        else:
+            round_places = nice_ticks(low, high, whole=self.log or self.whole)
+        places = [place for place in round_places if low <= place <= high]
         return [(place, tick_text(10**place if self.log else place)) for place in places or [low, high]]
 
 

@@ -63,6 +63,8 @@ def test_ticks_of_a_log_axis_are_the_values_themselves() -> None:
     axis = Axis("x", log=True)
     svg = drawn(Series("", [Point(1, 1), Point(10_000, 2)]), x=axis)
     assert {text.text for text in elements(svg, "text")} >= {"1", "100", "10,000", "x, log axis"}
+    short = drawn(Series("", [Point(0.001, 1), Point(0.006, 2)]), x=axis)
+    assert {text.text for text in elements(short, "text")} >= {"0.001", "0.002", "0.005"}
     xs = [float(circle.attrib["cx"]) for circle in dots(Point(1, 1), Point(100, 1), Point(10_000, 2), x=axis)]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1])
 
