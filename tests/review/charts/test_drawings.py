@@ -114,6 +114,13 @@ def test_marks_say_what_happened() -> None:
     ]
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1e308, 1e308), (0.0, 1e-320), (1e16, 1e16 + 2), (7.0, 7.0), (-1e99, 1e99)])
+def test_extreme_values_draw_something_finite(low: float, high: float) -> None:
+    for axis in (X, Axis("x", log=True)) if low > 0 else (X,):
+        svg = drawn(Series("", [Point(low, low), Point(high, high), Point(1, 2)]), x=axis)
+        assert "nan" not in svg and "inf" not in svg and len(svg) < 10_000
+
+
 def test_many_points_are_one_path_of_dots() -> None:
     many = [Point(n, n, f"tip {n}") for n in range(MOST_TOOLTIPS + 1)]
     svg = drawn(Series("", many))
