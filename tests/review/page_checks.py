@@ -168,7 +168,7 @@ def in_chromium(page: str, folder: Path, actions: str, width: int = 1400, dark: 
     Args:
         folder: for the page.
         actions: script; it has to declare `results`, and may wait.
-        width: of the window, in pixels.
+        width: of the window, in pixels; chromium's are at least 500 wide.
         dark: whether the reader prefers dark colours.
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
