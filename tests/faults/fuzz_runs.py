@@ -186,6 +186,8 @@ def every_verb(storage: Path, out: Path) -> Any:
     """What all verbs that read many runs say of those that were not damaged."""
     rows, _ = leaderboard(storage, out)
     run_verb("cost", "--storage", str(storage), "--runs")
+    for name, codes in (("e", (0,)), ("e/search", (0, 2)), ("e/hurt", (0, 2))):  # 2 where it is no run any more
+        run_verb("report", str(storage / name), "--out", str(out / "report.html"), codes=codes)
     uri = f"sqlite:///{out / 'mlflow.db'}"
     synced = run_verb("track", "sync", "--storage", str(storage), "--experiment", "e", "--uri", uri, codes=(0, 1))
     missing = [failure["file"] for failure in synced["failed"] if "hurt" not in failure["file"]]

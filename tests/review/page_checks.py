@@ -18,7 +18,7 @@ import pytest
 
 TEXT_CONTRAST, MARK_CONTRAST = 4.5, 3.0
 """WCAG 2.2 AA, of text and of the parts of a drawing."""
-SURFACES = ("page", "card", "head", "best")
+SURFACES = ("page", "card", "head", "best", "right-fill")
 """Variables of the styles on which text stands."""
 MARKS = (*(f"s{number}" for number in range(8)), "accent", "faint")
 LOADING = {"src", "href", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href"}
@@ -132,9 +132,12 @@ def check_contrast(style: str) -> None:
 
 def _schemes(style: str) -> list[dict[str, str]]:
     """The variables of the light colours, and of the dark ones."""
-    blocks = [dict(re.findall(r"--([\w-]+):\s*([^;}\s]+)", block)) for block in re.findall(r":root\s*{([^}]*)}", style)]
-    assert len(blocks) == 2, "light and dark colours"
-    return [blocks[0], blocks[0] | blocks[1]]
+    light: dict[str, str] = {}
+    dark: dict[str, str] = {}
+    for media, block in re.findall(r"(@media[^{]*{\s*)?:root\s*{([^}]*)}", style):
+        (dark if "prefers-color-scheme" in media else light).update(re.findall(r"--([\w-]+):\s*([^;}\s]+)", block))
+    assert light and dark, "light and dark colours"
+    return [light, light | dark]
 
 
 def _resolved(colour: str, colours: dict[str, str]) -> str:
@@ -165,7 +168,7 @@ def in_chromium(page: str, folder: Path, actions: str, width: int = 1400, dark: 
     Args:
         folder: for the page.
         actions: script; it has to declare `results`, and may wait.
-        width: of the window, in pixels.
+        width: of the window, in pixels; chromium's are at least 500 wide.
         dark: whether the reader prefers dark colours.
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -17,6 +17,8 @@ COLOURS = 8
 """Colours of series in style.css: classes s0 to s7, which a chart with more series uses again."""
 MOST_TOOLTIPS = 200
 """Points of a chart that each say what they are; those of a larger one are drawn as one path."""
+LARGEST, LEAST_SPAN = 1e100, 1e-100
+"""Values beyond LARGEST are not drawn, and a smaller span than LEAST_SPAN is none: floats would overflow."""
 CHARACTER, LEGEND_ROW = 7.2, 18
 """Width of a letter and height of a row of a legend, about."""
 
@@ -93,7 +95,12 @@ class Axis:
         """(place, text), from the least value to the highest; places are logarithms on such an axis."""
         if self.names:
             return [(self.at(value), text) for value, text in self.names.items()]
-        places = [place for place in nice_ticks(low, high, whole=self.log or self.whole) if low <= place <= high]
+        if self.log and high - low < 2:  # powers of ten alone would be one or two
+            decades = range(math.floor(low), math.ceil(high) + 1)
+            round_places = [decade + math.log10(factor) for decade in decades for factor in (1, 2, 5)]
+        else:
+            round_places = nice_ticks(low, high, whole=self.log or self.whole)
+        places = [place for place in round_places if low <= place <= high]
         return [(place, tick_text(10**place if self.log else place)) for place in places or [low, high]]
 
 
@@ -126,6 +133,7 @@ def chart(
         description: what the chart shows, for those who do not see it.
         level: name and value of a horizontal line.
     """
+    series = [replace(of_series, points=[p for p in of_series.points if _fits(p)]) for of_series in series]
     points = [point for of_series in series for point in of_series.points]
     if not points:
         return None
@@ -175,9 +183,17 @@ def chart(
     return Drawing("chart.svg.j2", HEIGHT + LEGEND_ROW * rows, values)
 
 
+def _fits(point: Point) -> bool:
+    return all(abs(value) <= LARGEST for value in (point.x, point.y, point.low, point.high) if value is not None)
+
+
 def _span(values: Sequence[float]) -> tuple[float, float]:
+    """From the least to the highest; of about equal values a span around them."""
     low, high = min(values), max(values)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    largest = max(abs(low), abs(high))
+    if high - low > max(LEAST_SPAN, 1e-12 * largest):
+        return low, high
+    return low - 0.5 * max(1.0, 0.01 * largest), high + 0.5 * max(1.0, 0.01 * largest)
 
 
 def _ticks(ticks: Sequence[tuple[float, str]]) -> list[Label]:

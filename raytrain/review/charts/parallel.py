@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from raytrain.review.charts.drawings import Axis, Label, tick_text
+from raytrain.review.charts.drawings import LARGEST, Axis, Label, tick_text
 from raytrain.review.charts.slices import field_axis
 from raytrain.review.rendering import render
 
@@ -40,7 +40,7 @@ def parallel_chart(
         space: as `field_axis` wants it.
         identity: of the drawing in its page, for the controls that belong to it.
     """
-    scored = [trial for trial in trials if trial.get("value") is not None]
+    scored = [trial for trial in trials if trial.get("value") is not None and abs(trial["value"]) <= LARGEST]
     if len(scored) < LEAST_TRIALS or not fields:
         return Markup("")
     scales = [*(_scale(scored, field, space) for field in fields), _value_scale(scored)]

@@ -34,8 +34,8 @@ def shown_fields(trials: Trials, importance: Mapping[str, float]) -> list[str]:
 def field_axis(trials: Trials, field: str, space: Mapping[str, Any]) -> tuple[Axis, dict[str, float]]:
     """The axis of a field, and {setting as JSON: its number there} of the trials that have one.
 
-    Numbers stand where they are, on a log axis where they were searched on one or span a hundredfold; other choices
-    beside each other.
+    Numbers stand where they are, on a log axis where they were searched on one, or span a hundredfold in a space that
+    does not say; other choices beside each other.
 
     Args:
         space: {field: Optuna distribution as JSON}, as far as it is known.
@@ -45,8 +45,8 @@ def field_axis(trials: Trials, field: str, space: Mapping[str, Any]) -> tuple[Ax
     }
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values.values()):
         numbers = {text: float(value) for text, value in values.items()}
-        searched_on_log = bool((space.get(field, {}).get("attributes") or {}).get("log"))
-        log = min(numbers.values()) > 0 and (searched_on_log or is_log(list(numbers.values())))
+        searched = (space.get(field, {}).get("attributes") or {}).get("log")
+        log = is_log(list(numbers.values())) if searched is None else bool(searched) and min(numbers.values()) > 0
         whole = all(isinstance(value, int) for value in values.values())
         return Axis(field, log, whole=whole), numbers
     places = {text: float(place) for place, text in enumerate(sorted(values))}

@@ -96,6 +96,6 @@ def _at(points: Sequence[Point], epoch: int) -> tuple[float, float]:
 
 def diagnostic_curves(runs: Sequence[TrainedRun]) -> Iterator[tuple[str, Markup]]:
     """(caption, drawing) of each diagnostic that epochs logged."""
-    for metric, title in DIAGNOSTICS.items():
-        if drawing := epoch_curves(runs, metric, title):
-            yield title, drawing
+    for metric, meaning in DIAGNOSTICS.items():
+        if drawing := epoch_curves(runs, metric, metric.partition("/")[2]):
+            yield meaning, drawing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from raytrain.review.pages.figures import (
     sweep_figures,
 )
 from raytrain.review.pages.leaderboard_page import closing, written_now
-from raytrain.review.rendering import render_page
+from raytrain.review.rendering import asset, render_page
 from raytrain.review.report.report import Report, ReportedSweep
 from raytrain.review.runs import ReviewedRun
 from raytrain.review.tables import summary
@@ -69,52 +69,73 @@ class RunPart(NamedTuple):
     settings: str
 
 
-def report_html(report: Report, contact_sheets: Markup | None = None) -> str:
+class ContactSheets(NamedTuple):
+    """The section of contact sheets, which the caller makes.
+
+    Args:
+        render: makes the section, of headings h3 and below, within so many bytes; "" where there is none.
+        styles: files of templates/ that it needs beside style.css.
+    """
+
+    render: Callable[[int], Markup]
+    styles: tuple[str, ...] = ()
+
+
+def report_html(report: Report, contact_sheets: ContactSheets | None = None) -> str:
     """The page of a report.
 
     Args:
-        contact_sheets: markup of the section of contact sheets, whose headings are h3 and below; it is left out where
-            the page would grow beyond MOST_BYTES, and the page says so. None has no such section.
+        contact_sheets: of the report's run; left out, with a sentence, where the page would grow beyond MOST_BYTES.
     """
-    page = _page(report, contact_sheets, "")
-    if contact_sheets and len(page.encode()) > MOST_BYTES:
-        page = _page(report, None, "The contact sheets would make this page larger than 2 MB and are left out.")
-    return page
+    values = _values(report)
+
+    def page(styles: tuple[str, ...], section: Markup, note: str) -> str:
+        return render_page(
+            "report.html.j2", ("style.css", *styles), ("script.js",),
+            contact_sheets=section, contact_sheets_note=note, **values,
+        )  # fmt: skip
+
+    bare = page((), Markup(""), "")
+    if contact_sheets is None:
+        return bare
+    styles = sum(len(asset(name)) for name in contact_sheets.styles)
+    room = MOST_BYTES - len(bare.encode()) - styles - 1000
+    section = contact_sheets.render(room)
+    if not section:
+        return bare
+    if len(section.encode()) > room:
+        return page((), Markup(""), "The contact sheets would make this page larger than 2 MB and are left out.")
+    return page(contact_sheets.styles, section, "")
 
 
-def _page(report: Report, contact_sheets: Markup | None, left_out_note: str) -> str:
+def _values(report: Report) -> dict[str, Any]:
+    """What templates/report.html.j2 shows but for contact sheets."""
     pairs = _pairs(report)
     draws = len(report.runs) > 1  # of one run, the curves stand above
     runs = [_run_part(run, reviewed, draws and place < MOST_RUNS) for place, (run, reviewed) in enumerate(pairs)]
     identities = {run.name: run.identity for run in runs}
     reports = {row.folders[0]: f"#{identities[row.runs[0]]}" for row in report.board.rows if row.runs[0] in identities}
-    has_sheets = bool(contact_sheets)
-    return render_page(
-        "report.html.j2",
-        ("style.css",),
-        ("script.js",),
-        title=f"{report.name} - raytrain report",
-        report=report,
-        verdicts=report.verdicts,
-        written=written_now(),
-        state=_state(report),
-        summary=plain(summary(report.board)),
-        facts=_facts(report),
-        tables=page_tables(report.board.tables, reports, MOST_ROWS),
-        filters=filters_of(report.board.tables),
-        training=_training(report.runs),
-        has_marks=any(run.resumed_after or run.record.status == "failed" for run in report.runs),
-        curves=curve_figures(report.board.curves[:MOST_CURVES]),
-        sweeps=[_sweep_part(number, sweep) for number, sweep in enumerate(report.sweeps)],
-        timeline=_timeline_of_run(report),
-        diagnostics=_diagnostics(report),
-        reranking=[f for row in _reranked(report.board.rows) for f in rerank_figures_of(row, report.board.skipped)],
-        contact_sheets=contact_sheets if has_sheets else Markup(""),
-        contact_sheets_note=left_out_note,
-        runs=runs,
-        left_out=[str(left) for left in report.board.left_out],
+    return {
+        "title": f"{report.name} - raytrain report",
+        "report": report,
+        "verdicts": report.verdicts,
+        "written": written_now(),
+        "state": _state(report),
+        "summary": plain(summary(report.board)),
+        "facts": _facts(report),
+        "tables": page_tables(report.board.tables, reports, MOST_ROWS),
+        "filters": filters_of(report.board.tables),
+        "training": _training(report.runs),
+        "has_marks": any(run.resumed_after or run.record.status == "failed" for run in report.runs),
+        "curves": curve_figures(report.board.curves[:MOST_CURVES]),
+        "sweeps": [_sweep_part(number, sweep) for number, sweep in enumerate(report.sweeps)],
+        "timeline": _timeline_of_run(report),
+        "diagnostics": _diagnostics(report),
+        "reranking": [f for row in _reranked(report.board.rows) for f in rerank_figures_of(row, report.board.skipped)],
+        "runs": runs,
+        "left_out": [str(left) for left in report.board.left_out],
         **closing(report.board, report.costs),
-    )
+    }
 
 
 def _state(report: Report) -> str:

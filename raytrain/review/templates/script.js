@@ -36,15 +36,18 @@ for (const box of document.querySelectorAll(".brush")) {
   const names = [...svg.querySelectorAll(".axis")].map(axis => axis.nextElementSibling.textContent);
   const axes = [...svg.querySelectorAll(".axis")].map(axis => axis.getAttribute("d").match(/[\d.]+/g).map(Number));
   const rows = [...document.querySelectorAll(`[data-trials="${box.dataset.of}"] [data-run]`)];
-  const slider = (name, end, value) => {
+  const slider = (pair, name, end, value) => {
     const label = document.createElement("label"), input = document.createElement("input");
     Object.assign(input, {type: "range", min: 0, max: 100, value});
     input.setAttribute("aria-label", `${name}, ${end} in percent of its axis`);
     label.append(end === "from" ? `${name} ` : "to ", input);
-    box.append(label);
+    pair.append(label);
     return input;
   };
-  const ranges = names.map(name => [slider(name, "from", 0), slider(name, "to", 100)]);
+  const ranges = names.map(name => {
+    const pair = box.appendChild(document.createElement("span"));
+    return [slider(pair, name, "from", 0), slider(pair, name, "to", 100)];
+  });
   const clear = document.createElement("button"), count = document.createElement("output");
   Object.assign(clear, {type: "button", textContent: "All trials"});
   count.setAttribute("aria-live", "polite");

@@ -63,6 +63,8 @@ def test_ticks_of_a_log_axis_are_the_values_themselves() -> None:
     axis = Axis("x", log=True)
     svg = drawn(Series("", [Point(1, 1), Point(10_000, 2)]), x=axis)
     assert {text.text for text in elements(svg, "text")} >= {"1", "100", "10,000", "x, log axis"}
+    short = drawn(Series("", [Point(0.001, 1), Point(0.006, 2)]), x=axis)
+    assert {text.text for text in elements(short, "text")} >= {"0.001", "0.002", "0.005"}
     xs = [float(circle.attrib["cx"]) for circle in dots(Point(1, 1), Point(100, 1), Point(10_000, 2), x=axis)]
     assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1])
 
@@ -110,6 +112,13 @@ def test_marks_say_what_happened() -> None:
         ("resumed", "went on"),
         ("failed", "failed"),
     ]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1e308, 1e308), (0.0, 1e-320), (1e16, 1e16 + 2), (7.0, 7.0), (-1e99, 1e99)])
+def test_extreme_values_draw_something_finite(low: float, high: float) -> None:
+    for axis in (X, Axis("x", log=True)) if low > 0 else (X,):
+        svg = drawn(Series("", [Point(low, low), Point(high, high), Point(1, 2)]), x=axis)
+        assert "nan" not in svg and "inf" not in svg and len(svg) < 10_000
 
 
 def test_many_points_are_one_path_of_dots() -> None:

@@ -31,7 +31,9 @@ def test_numbers_stand_where_they_are_and_choices_beside_each_other() -> None:
 def test_a_field_searched_on_a_log_axis_is_drawn_on_one() -> None:
     trials = [trial(0, 1.0, lr=0.1), trial(1, 2.0, lr=0.2)]
     assert field_axis(trials, "lr", {"lr": {"attributes": {"log": True}}})[0].log
-    assert field_axis([trial(0, 1.0, lr=0.001), trial(1, 2.0, lr=0.2)], "lr", {})[0].log
+    wide = [trial(0, 1.0, lr=0.001), trial(1, 2.0, lr=0.2)]
+    assert field_axis(wide, "lr", {})[0].log
+    assert not field_axis(wide, "lr", {"lr": {"attributes": {"log": False}}})[0].log
     assert not field_axis([trial(0, 1.0, lr=0.0), trial(1, 2.0, lr=0.2)], "lr", {"lr": {"attributes": {"log": True}}})[
         0
     ].log

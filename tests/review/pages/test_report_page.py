@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from raytrain.review.pages.report_page import MOST_BYTES, MOST_RUNS, report_html
+from raytrain.review.pages.report_page import MOST_BYTES, MOST_RUNS, ContactSheets, report_html
 from raytrain.review.report.report import read_report
 from raytrain.review.report.subject import read_subject
 from tests.review.made_reports import made_sweep
@@ -18,7 +18,7 @@ from tests.review.made_runs import make_run
 from tests.review.page_checks import check_page
 
 
-def page_of(folder: Path, contact_sheets: Markup | None = None) -> str:
+def page_of(folder: Path, contact_sheets: ContactSheets | None = None) -> str:
     return report_html(read_report(read_subject(str(folder))), contact_sheets)
 
 
@@ -104,13 +104,20 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
 
 
 def test_contact_sheets_have_their_place_and_are_left_out_where_they_are_too_large(experiment: Path) -> None:
-    sheets = Markup("<h3>Random queries</h3><p>{}</p>").format("sheet")
-    page = page_of(experiment / "dvse-s0", sheets)
+    rooms: list[int] = []
+
+    def section(room: int) -> Markup:
+        rooms.append(room)
+        return Markup("<h3>Random queries</h3><p>sheet</p>")
+
+    page = page_of(experiment / "dvse-s0", ContactSheets(section, ("figure.css",)))
     check_page(page)
-    assert '<section id="contact-sheets">' in page and '<a href="#contact-sheets">' in page and sheets in page
-    large = page_of(experiment / "dvse-s0", Markup("<p>") + "x" * MOST_BYTES + Markup("</p>"))
+    assert '<section id="contact-sheets">' in page and '<a href="#contact-sheets">' in page
+    assert "<h3>Random queries</h3>" in page and MOST_BYTES - 200_000 < rooms[0] < MOST_BYTES
+    large = page_of(experiment / "dvse-s0", ContactSheets(lambda room: Markup("x" * (room + 1))))
     assert len(large) < MOST_BYTES and "larger than 2 MB and are left out" in large
-    assert "contact-sheets" not in page_of(experiment / "dvse-s0")
+    for none in (None, ContactSheets(lambda room: Markup(""))):
+        assert "contact-sheets" not in page_of(experiment / "dvse-s0", none)
 
 
 def test_500_trials_stay_within_2_mb_and_a_few_seconds(tmp_path: Path) -> None:
