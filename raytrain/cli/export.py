@@ -26,7 +26,7 @@ def run_export(
         option(
             "--to",
             OUTPUT,
-            "hub: a folder for the Hugging Face hub, which raytrain.load opens too",
+            "hub: a folder for the Hugging Face hub, which raytrain.load opens too; onnx: graphs of encoders and scores",
             metavar="TARGETS",
         ),
     ],
@@ -49,7 +49,7 @@ def run_export(
         str | None, option("--table", DATA, "the run's table, where it was moved since training", metavar="FOLDER")
     ] = None,
 ) -> dict[str, Any]:
-    """Write the best model of a run for use elsewhere: a folder for the hub."""
+    """Write the best model of a run for use elsewhere: a folder for the hub, ONNX graphs."""
     from raytrain.retrieval.export.options import ExportOptions
     from raytrain.retrieval.export.targets import export_run
 

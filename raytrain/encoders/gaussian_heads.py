@@ -10,10 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pie_net import PIENet, attended, attention_scores
 from raytrain.encoders.pooling import MeanPooling, pooling
 from raytrain.encoders.regions import RegionViews
-from raytrain.encoders.words import last_state, map_real_rows
+from raytrain.encoders.words import last_state
 
 
 class GaussianHead(nn.Module):

@@ -38,7 +38,7 @@ class BiGRU(nn.GRU):
             (S, H) in the order of `rows`.
         """
         if rows.device.type != "cpu":
-            both = super().forward(PackedSequence(rows, batch_sizes))[0].data
+            both = self.both_ways(PackedSequence(rows, batch_sizes)).data
             return both.view(len(rows), 2, -1).mean(1)
         sizes = batch_sizes.tolist()
         states = [
@@ -49,6 +49,11 @@ class BiGRU(nn.GRU):
             for end in ("", "_reverse")
         ]  # fmt: skip
         return (states[0] + states[1]) / 2  # type: ignore[no-any-return]
+
+    def both_ways(self, packed: PackedSequence) -> PackedSequence:
+        """Packed rows (S, F) -> the states of both directions side by side, (S, 2H), by torch's own GRU."""
+        states: PackedSequence = super().forward(packed)[0]
+        return states
 
 
 class _Recurrence(torch.autograd.Function):

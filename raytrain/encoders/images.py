@@ -142,11 +142,11 @@ class VisionBackbone(nn.Module):
         self.frozen_batch_norm = frozen_batch_norm
         self._special = 0
         with torch.inference_mode():
-            size = self._probe().shape
-            hidden = self.model(pixel_values=self._probe()).last_hidden_state
+            size = self.probe().shape
+            hidden = self.model(pixel_values=self.probe()).last_hidden_state
             if hidden.ndim == 3:
                 self._special = _special_tokens(self.model, hidden.shape[1], size[2], size[3])
-            self.regions, self.width = (int(number) for number in self(self._probe()).shape[1:])
+            self.regions, self.width = (int(number) for number in self(self.probe()).shape[1:])
         self.side = int(size[2])
         self.pixels = f"{size[3]} x {size[2]}, {type(self.processor).__name__}"
 
@@ -172,9 +172,10 @@ class VisionBackbone(nn.Module):
         pooled = getattr(out, "pooler_output", None)
         if pooled is None:
             pooled = hidden[:, 0] if hidden.ndim == 3 and self._special else patches.mean(1)
-        return torch.cat([patches, pooled.reshape(len(pixels), 1, -1)], 1)
+        return torch.cat([patches, pooled.reshape(pixels.shape[0], 1, -1)], 1)
 
-    def _probe(self) -> Tensor:
+    def probe(self) -> Tensor:
+        """(1, 3, H, W) pixels of an empty image."""
         from PIL import Image
 
         return self.preprocess(Image.new("RGB", (64, 48)))[None]

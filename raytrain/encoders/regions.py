@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import pooling
 
 
@@ -53,12 +54,14 @@ class RegionViews(nn.Module):
 
     def pooled(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) and (B, R) -> (B, K, D), not normalised."""
-        real = regions[mask]  # (sum of lengths, F): nothing is computed for dropped or padded regions
-        base = self.base(real)
-        local = torch.stack([base + mlp(real) for mlp in self.mlps], 1)  # (sum of lengths, K, D)
-        padded = local.new_zeros(*mask.shape, *local.shape[1:])
-        padded[mask] = local
-        items, views = len(mask), len(self.mlps)
+
+        def views_of(real: Tensor) -> Tensor:
+            """(S, F) -> (S, K, D)"""
+            base = self.base(real)
+            return torch.stack([base + mlp(real) for mlp in self.mlps], 1)
+
+        padded = map_real_rows(views_of, regions, mask)
+        items, views = mask.shape[0], len(self.mlps)
         if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths only
             sets = padded.transpose(1, 2).flatten(0, 1)
             pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
@@ -80,10 +83,7 @@ class LocalRegions(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, R, D), zeros where the mask is False."""
-        real = normalize(self.linear(regions[mask]), dim=-1)
-        padded: Tensor = real.new_zeros(*mask.shape, real.shape[-1])
-        padded[mask] = real
-        return padded
+        return map_real_rows(lambda real: normalize(self.linear(real), dim=-1), regions, mask)
 
 
 def region_mlp(features: int, dim: int) -> nn.Sequential:

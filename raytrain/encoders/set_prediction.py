@@ -84,7 +84,7 @@ class SetPrediction(nn.Module):
             (B, K, D) elements, L2-normalised, and the (B, K, D) slots E that were added to the global feature.
         """
         codes = place_codes(mask, local.shape[-1], self.place_scale).to(local.dtype) if self.positions else None
-        slots = self._start(len(local))
+        slots = self._start(local.shape[0])
         read: tuple[Tensor, Tensor] | None = None
         for step in range(self.iterations):
             block = cast(SlotBlock, self.blocks[step % len(self.blocks)])
@@ -175,8 +175,8 @@ def place_codes(mask: Tensor, dim: int, scaled_by: PlaceScale = "caption") -> Te
             length of the "padded" batch (official code).
     """
     if scaled_by == "padded":
-        place = torch.ones_like(mask).cumsum(1) * (2 * torch.pi) / mask.shape[1]
+        place = torch.ones_like(mask, dtype=torch.int64).cumsum(1) * (2 * torch.pi) / mask.shape[1]
     else:
-        place = mask.cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
+        place = mask.long().cumsum(1) * (2 * torch.pi) / mask.sum(1, keepdim=True).clamp(min=1)
     angle = place[..., None] * position_rates(dim, mask.device)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(2)[..., :dim]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import MaxPooling, MeanPooling
 from raytrain.encoders.regions import region_mlp, xavier_linear
 from raytrain.encoders.words import last_state
@@ -39,10 +40,12 @@ class RegionSets(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, R, F) features, (B, R) bool mask -> (B, K, D) elements, L2-normalised, and (B, K, D) residuals."""
-        base = self.base(regions[mask])
-        real = base + self.mlp(base)
-        local = real.new_zeros(*mask.shape, real.shape[-1])
-        local[mask] = real
+
+        def local_of(real: Tensor) -> Tensor:
+            base: Tensor = self.base(real)
+            return base + self.mlp(base)  # type: ignore[no-any-return]
+
+        local = map_real_rows(local_of, regions, mask)
         return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from raytrain.encoders.gru import BiGRU
+from raytrain.encoders.padding import being_traced, map_real_rows
 from raytrain.encoders.pooling import pooling
 
 
@@ -34,6 +35,12 @@ class BiGRUWords(nn.Module):
 
     def states(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, T, D), zeros at padding."""
+        if being_traced():
+            packed_rows = pack_padded_sequence(
+                self.embedding(text), mask.sum(1).cpu(), batch_first=True, enforce_sorted=False
+            )
+            both, _ = pad_packed_sequence(self.gru.both_ways(packed_rows), batch_first=True)
+            return both.view(*text.shape, 2, -1).mean(2)
         # only real words go through the recurrence: pack their indices into the flat batch, then scatter back
         places = torch.arange(text.numel(), device=text.device).view_as(text)
         packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
@@ -157,13 +164,11 @@ class LastStateCaptions(nn.Module):
 def last_state(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
     """(B, T, F) and (B, T) bool mask, real rows first -> (B, D) last state of each direction, averaged."""
     packed = pack_padded_sequence(rows, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+    if being_traced():  # an exporter keeps the states of a packed sequence, and not the last ones beside them
+        states, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
+        states = states.view(*mask.shape, -1, gru.hidden_size)
+        ends = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, gru.hidden_size)
+        forward = states[:, :, 0].gather(1, ends)
+        return torch.cat([forward, states[:, :1, 1]], 1).mean(1) if gru.bidirectional else forward[:, 0]
     _, last = gru(packed)  # (directions, B, D)
     return last.mean(0)  # type: ignore[no-any-return]
-
-
-def map_real_rows(layer: nn.Module, rows: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, F) and (B, T) bool mask -> (B, T, D): the layer's output where the mask is True, zeros elsewhere."""
-    real = layer(rows[mask])
-    padded = real.new_zeros(*mask.shape, real.shape[-1])
-    padded[mask] = real
-    return padded  # type: ignore[no-any-return]

@@ -40,7 +40,7 @@ def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
         (Q, G, K)
     """
     items, views, dim = gallery.shape
-    return (query @ gallery.reshape(items * views, dim).T).reshape(len(query), items, views)
+    return (query @ gallery.reshape(items * views, dim).T).reshape(query.shape[0], items, views)
 
 
 def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
@@ -201,9 +201,10 @@ def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
 
 
 def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:
-    """The module smooth_chamfer_cpu where it applies (float32 on the CPU, no gradient, numba installed); else None."""
+    """The module smooth_chamfer_cpu where it applies (float32 on the CPU, no gradient nor export, numba); else None."""
     gradient = torch.is_grad_enabled() and (query.requires_grad or gallery.requires_grad)
-    if gradient or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
+    traced = bool(torch.jit.is_tracing()) or torch.compiler.is_exporting()  # type: ignore[attr-defined, no-untyped-call]
+    if gradient or traced or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
         return None
     return _compiled()
 

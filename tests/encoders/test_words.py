@@ -16,7 +16,6 @@ from raytrain.encoders.words import (
     LastStateCaptions,
     LinearTokens,
     TokenCaptions,
-    map_real_rows,
 )
 
 MASK = torch.tensor([[True, True, True, False], [True, False, False, False]])
@@ -113,19 +112,3 @@ def test_ids_go_through_the_transformer_that_trains_and_states_are_taken_as_they
     torch.testing.assert_close(training(ids, MASK), frozen(transformer.table(ids), MASK))
     training(ids, MASK).sum().backward()
     assert transformer.table.weight.grad is not None
-
-
-def test_a_layer_is_applied_to_real_rows_only() -> None:
-    rows = torch.arange(16.0).view(2, 4, 2)
-    rows[0, 3] = torch.nan
-    seen: list[Tensor] = []
-
-    class Double(nn.Module):
-        def forward(self, real: Tensor) -> Tensor:
-            seen.append(real)
-            return 2 * real
-
-    mapped = map_real_rows(Double(), rows, MASK)
-    assert seen[0].tolist() == [[0, 1], [2, 3], [4, 5], [8, 9]]
-    assert mapped[0].tolist() == [[0, 2], [4, 6], [8, 10], [0, 0]]
-    assert mapped[1].tolist() == [[16, 18], [0, 0], [0, 0], [0, 0]]
