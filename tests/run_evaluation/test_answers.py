@@ -43,6 +43,8 @@ def test_the_first_five_are_those_of_a_full_sort(
     if temperatures and (normaliser := temperatures.normaliser(direction, scores)):
         scores = normaliser(scores)
     scores = scores.T if direction == "i2t" else scores
+    rows, column = (scored.split.texts, table.texts) if direction == "i2t" else (scored.split.items, table.items)
+    ids = [column["id"][row].as_py() for row in rows.tolist()]
     chosen = [5, 0, 3]
     for position, query in zip(chosen, answered(scored, result, direction, chosen), strict=True):
         order = sorted(range(scores.shape[1]), key=lambda place: (-float(scores[position, place]), -place))
@@ -52,7 +54,8 @@ def test_the_first_five_are_those_of_a_full_sort(
         (ranking,) = query.rankings
         assert [entry.score for entry in ranking.first] == [float(scores[position, place]) for place in order[:5]]
         assert [entry.right for entry in ranking.first] == [place in right for place in order[:5]]
-        assert ranking.best.rank == 1 + min(order.index(place) for place in right)
+        first = min(right, key=order.index)
+        assert ranking.best.rank == 1 + order.index(first) and ranking.best.id == ids[first]
 
 
 def test_items_of_the_class_answer_under_a_class_protocol(table: Table) -> None:
