@@ -154,14 +154,14 @@ def _save(run: OpenRun, place: Path, model_id: str, run_id: str) -> None:
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
 
-    from raytrain.retrieval.registry.pyfunc import ARTIFACT
-
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     code, saved = place / CODE.name, place / "saved"
     code.write_bytes(CODE.read_bytes())
     signature, example = _signature(run.retriever.composed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        from raytrain.retrieval.registry.pyfunc import ARTIFACT  # MLflow warns of classes without its type hints
+
         save_model(
             saved, python_model=str(code), artifacts={ARTIFACT: str(place / "model")}, signature=signature,
             input_example=example, pip_requirements=requirements(),
