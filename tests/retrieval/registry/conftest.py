@@ -15,11 +15,10 @@ from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.tracking.store import prepare_store
 from raytrain.tracking.uri import default_uri
 
-pytest.importorskip("mlflow", reason="the registry is MLflow's")
-
 
 @pytest.fixture(scope="session")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    pytest.importorskip("mlflow", reason="the registry is MLflow's")
     address = default_uri(tmp_path_factory.mktemp("store"))
     prepare_store(address)
     return address

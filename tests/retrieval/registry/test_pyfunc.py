@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.retrieval import Retriever
 from raytrain.retrieval.load import load
+from raytrain.retrieval.portable.write import write_portable
 from raytrain.retrieval.registry.log import Registered
+from raytrain.retrieval.runs import open_run
 from tests.retrieval.registry.test_log import artifacts_of
 
+pytest.importorskip("mlflow", reason="the registry is MLflow's")
 pandas = pytest.importorskip("pandas", reason="MLflow's data frames")
+
+from raytrain.retrieval.registry.pyfunc import SearchModel
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +90,16 @@ def test_the_address_in_the_registry_opens_as_a_retriever(
         assert [hit.id for hit in hits] == [hit.id for hit in retriever.search("a dog", 3)]
     with pytest.raises(UsageError, match="models:/NAME@champion"):
         load("models:/shop")
+
+
+def test_an_image_with_a_text_that_changes_it_is_answered_in_composed_runs(
+    composed_run: Path, composed_retriever: Retriever, triplets: Table, tmp_path: Path
+) -> None:
+    folder = write_portable(open_run(composed_run, torch.device("cpu")), tmp_path / "model", with_gallery=True)
+    model = SearchModel()
+    model.load_context(SimpleNamespace(artifacts={"model": str(folder)}))
+    image = encoded(triplets, 3)
+    answer = model.predict(None, pandas.DataFrame({"text": ["in red"], "image": [image]}), {"k": 4})
+    hits = composed_retriever.search("in red", 4, image=base64.b64decode(image))
+    assert answer["ids"][0] == [hit.id for hit in hits]
+    assert answer["scores"][0] == pytest.approx([hit.score for hit in hits], abs=1e-6)
