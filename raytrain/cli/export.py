@@ -1,4 +1,4 @@
-"""The verb that turns a finished run into what other programs read: export."""
+"""The verbs that give a finished run's model to others: export and promote."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from raytrain.cli.options import Tracking
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
 app = typer.Typer()
@@ -15,7 +16,7 @@ app = typer.Typer()
     app,
     "export",
     "raytrain export runs/emoji/RUN --to hub --out emoji-search",
-    "raytrain export runs/emoji/RUN --to hub,onnx",
+    "raytrain export runs/emoji/RUN --to hub,onnx,mlflow",
     panel="Use",
 )
 def run_export(
@@ -26,7 +27,7 @@ def run_export(
         option(
             "--to",
             OUTPUT,
-            "hub: a folder for the Hugging Face hub, which raytrain.load opens too; onnx: graphs of encoders and scores",
+            "hub: a folder for the Hugging Face hub, which raytrain.load opens too; onnx: graphs; mlflow: the registry",
             metavar="TARGETS",
         ),
     ],
@@ -48,13 +49,42 @@ def run_export(
     table: Annotated[
         str | None, option("--table", DATA, "the run's table, where it was moved since training", metavar="FOLDER")
     ] = None,
+    tracking: Tracking = None,
 ) -> dict[str, Any]:
-    """Write the best model of a run for use elsewhere: a folder for the hub, ONNX graphs."""
+    """Write the best model of a run for use elsewhere: a folder for the hub, ONNX graphs, MLflow's registry."""
     from raytrain.retrieval.export.options import ExportOptions
     from raytrain.retrieval.export.targets import export_run
 
-    options = ExportOptions(with_gallery=gallery, licence=licence)
+    options = ExportOptions(with_gallery=gallery, licence=licence, tracking=tracking)
     result = export_run(folder, [name for name in to.split(",") if name], out, table, options)
     for target, path in result["paths"].items():
         print(f"{target}: {path}")
+    return result
+
+
+@verb(app, "promote", "raytrain promote runs/emoji/RUN", panel="Use")
+def run_promote(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a run that was evaluated on validation")],
+    *,
+    table: Annotated[
+        str | None, option("--table", DATA, "the run's table, where it was moved since training", metavar="FOLDER")
+    ] = None,
+    tracking: Tracking = None,
+) -> dict[str, Any]:
+    """Make a run's model the champion of its experiment in MLflow's registry."""
+    from pathlib import Path
+
+    from raytrain.errors import UsageError
+    from raytrain.retrieval.registry.promote import promote
+    from raytrain.tracking.uri import check_uri, default_uri
+
+    if tracking == "none":
+        raise UsageError("champions are in MLflow; --tracking none leaves it out")
+    uri = check_uri(tracking or default_uri(Path(folder).expanduser().resolve().parent.parent))
+    result = promote(folder, uri, table)
+    print(f"{result['uri']} is version {result['version']}: {result['metric']} {result['value']:.2f}")
+    before, difference = result["previous"], result["difference"]
+    if before is not None:
+        compared = "not comparable: other data or protocol" if difference is None else f"{difference:+.2f}"
+        print(f"  before it was version {before['version']} ({before['run']}): {compared}")
     return result

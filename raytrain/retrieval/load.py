@@ -11,6 +11,7 @@ from raytrain.distributed import default_device
 from raytrain.errors import UsageError
 from raytrain.retrieval.portable.description import is_portable
 from raytrain.retrieval.portable.read import open_portable
+from raytrain.retrieval.registry.download import SCHEME, downloaded
 from raytrain.retrieval.retriever import Retriever
 from raytrain.retrieval.runs import open_run
 from raytrain.tracking.run_record import RunRecord
@@ -22,7 +23,8 @@ def load(
     """The trained model of a run or of an export, with the backbones that made its features.
 
     Args:
-        model: folder of a run, whose best checkpoint is taken, or one that `raytrain export` wrote.
+        model: folder of a run, whose best checkpoint is taken; one that `raytrain export` wrote; or a model of MLflow's
+            registry, models:/NAME@champion, in the store of MLFLOW_TRACKING_URI or else runs/mlflow.db.
         device: "cpu", "cuda", ...; by default a GPU if there is one.
         table: folder of the run's table, where it was moved since training. An export needs no table.
 
@@ -32,10 +34,11 @@ def load(
         DataError: the checkpoint or the export is damaged, or the table is gone.
     """
     where = _device(device)
-    folder = Path(model).expanduser().resolve()
+    in_registry = str(model).startswith(SCHEME)
+    folder = downloaded(str(model)) if in_registry else Path(model).expanduser().resolve()
     if is_portable(folder):
         if table is not None:
-            raise UsageError(f"{folder} is an export, which needs no table; give the table to `gallery`")
+            raise UsageError(f"{model} is an export, which needs no table; give the table to `gallery`")
         return open_portable(folder, where)
     return open_run(folder, where, table).retriever
 

@@ -17,6 +17,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.config import RunConfig, override
 from raytrain.data.table.test_guard import closed_while
 from raytrain.files import room_in
+from raytrain.retrieval.registry.log import log_or_warn
 from raytrain.review.charts.pareto import front
 from raytrain.sweeps.autoscaling import AutoscalerRequest
 from raytrain.sweeps.capacity import Capacity
@@ -64,7 +65,8 @@ def sweep(
     Returns:
         {"sweep", "folder", "uid", "trials": {total, complete, pruned, failed}, "best": {run, params, val} or None,
         "front": rows of the Pareto front where a cost is kept low, "gpu_seconds", "worker_seconds", "repeats",
-        "rerank", "mirrored": whether MLflow has all of it}
+        "rerank", "mirrored": whether MLflow has all of it, "model": models:/NAME/VERSION of the best run, None where
+        MLflow has not taken it}
 
     Raises:
         UsageError: no room for one trial, or names and values that do not fit together.
@@ -76,7 +78,11 @@ def sweep(
     address = connect()["address"]
     base = placed(override(base, {"name": name}))
     with closed_while("a sweep"), room_in(base.folder, "the sweep", f"go on with --resume {name}"):
-        return _sweep(space, base, options, address, resume, tracking_uri)
+        result = _sweep(space, base, options, address, resume, tracking_uri)
+    model = None
+    if tracking_uri and result["mirrored"] and result["best"]:  # its gallery holds images of all splits, test too
+        model = log_or_warn(base.folder.with_name(result["best"]["run"]), tracking_uri)
+    return {**result, "model": model}
 
 
 def _sweep(

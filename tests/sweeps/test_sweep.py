@@ -11,14 +11,16 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 
 from raytrain.cli.main import main
 from raytrain.config import flatten
+from raytrain.data.table.test_guard import refuse_test
 from raytrain.review.leaderboard import read_board
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.options import SweepOptions
-from raytrain.sweeps.sweep import conclude
+from raytrain.sweeps.sweep import conclude, sweep
 from raytrain.sweeps.tune_trials import OpenSweep
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from raytrain.training.run import train
+from search_spaces import SPACES
 from search_spaces.image_text import METHODS
 from tests.sweeps.small_sweep import write_run
 from tests.tables import make_table
@@ -120,3 +122,26 @@ def test_the_front_is_recorded_where_a_cost_is_kept_low(ledger: Ledger) -> None:
     end = costly.journal.last("end")
     assert end is not None
     assert [(row["run"], row["cost"]) for row in end["front"]] == [("s-t000", 256.0), ("s-t001", 512.0)]
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_the_best_run_is_logged_as_a_model_once_the_sweep_has_ended(
+    mirrored: bool, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the test split is open again: the model's gallery holds images of all splits."""
+    logged: list[tuple[Path, str]] = []
+
+    def log(folder: Path, uri: str) -> str:
+        refuse_test("test", allow_test=True)
+        logged.append((folder, uri))
+        return "models:/e/1"
+
+    def ended(*given: Any) -> dict[str, Any]:
+        return {"best": {"run": "s-t003"}, "mirrored": mirrored}
+
+    monkeypatch.setattr("raytrain.sweeps.sweep.connect", lambda: {"address": "here"})
+    monkeypatch.setattr("raytrain.sweeps.sweep._sweep", ended)
+    monkeypatch.setattr("raytrain.sweeps.sweep.log_or_warn", log)
+    result = sweep(SPACES["dvse"], ledger.base, SweepOptions(), name="s", tracking_uri="http://mlflow:5000")
+    assert result["model"] == ("models:/e/1" if mirrored else None)
+    assert logged == [(ledger.base.folder.with_name("s-t003"), "http://mlflow:5000")] * mirrored

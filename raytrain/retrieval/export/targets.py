@@ -10,6 +10,7 @@ from typing import Any
 from raytrain.distributed import default_device
 from raytrain.errors import UsageError, no_such_name
 from raytrain.retrieval.export.hub import write_hub
+from raytrain.retrieval.export.mlflow import write_mlflow
 from raytrain.retrieval.export.onnx import write_onnx
 from raytrain.retrieval.export.options import ExportOptions
 from raytrain.retrieval.runs import OpenRun, open_run
@@ -20,6 +21,7 @@ Target = Callable[[OpenRun, Path, ExportOptions], Mapping[str, Any]]
 TARGETS: dict[str, Target] = {
     "hub": write_hub,
     "onnx": write_onnx,
+    "mlflow": write_mlflow,
 }
 
 

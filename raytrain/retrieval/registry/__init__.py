@@ -1,0 +1,1 @@
+"""Trained models in MLflow: logged from code, registered under their experiment's name, promoted, opened again."""
