@@ -136,7 +136,7 @@ def sweep_verdict(name: str, events: Sequence[Mapping[str, Any]], board: Board, 
     """
     config: Mapping[str, Any] = first_start(events).get("config") or {}
     metric, table = str(config.get("evaluation.select") or "val/rsum"), _table_name(config)
-    trials = [event for event in events if event["event"] == "trial"]
+    trials = list({int(event["number"]): event for event in events if event["event"] == "trial"}.values())
     scored = [trial for trial in trials if trial.get("value") is not None]
     states = [str(trial["state"]) for trial in trials]
     counts = ", ".join(

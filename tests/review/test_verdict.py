@@ -142,6 +142,13 @@ def test_a_sweep_is_told_by_its_best_trial_and_the_recipe() -> None:
     ]
 
 
+def test_a_trial_that_was_recorded_again_counts_once() -> None:
+    events = [START, trial(0, 290.0), trial(1, 280.0), trial(0, 300.0)]
+    assert "among 2 trials (2 complete) of sweep s with val/rsum 300.00" in (
+        sweep_verdict("s", events, EMPTY, "finished").sentence
+    )
+
+
 def test_the_interval_against_the_recipe_is_that_of_its_row() -> None:
     events = [START, trial(0, 300.0), trial(1, 310.0)]
     compared = Comparison(1, "test", -8.0, -18.0, 2.0, 0.2, Coverage())

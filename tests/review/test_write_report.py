@@ -41,6 +41,14 @@ def test_the_page_of_an_experiment_is_in_no_journal(tmp_path: Path) -> None:
     assert all(event["event"] != "report" for event in Journal(folder / "search").read())
 
 
+def test_the_journal_of_what_may_go_on_is_left_alone(tmp_path: Path) -> None:
+    folder = made_sweep(tmp_path, trials=3, ended=False)
+    for about in (folder, folder.parent / "search-t002"):
+        before = (about / "journal.jsonl").read_bytes()
+        write_report(read_subject(str(about)))
+        assert (about / "report.html").exists() and (about / "journal.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("kind", ["run", "sweep"])
 def test_a_report_keeps_no_lock_on_the_journal(tmp_path: Path, kind: str) -> None:
     from raytrain.tracking.journal import has_writer
