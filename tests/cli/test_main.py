@@ -120,7 +120,7 @@ VERBS = [
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
         "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep", "watch",
-        "evaluate", "rerank", "leaderboard", "cost", "track sync", "search", "show", "recipes", "spaces", "methods",
+        "evaluate", "rerank", "leaderboard", "cost", "track sync", "search", "index", "show", "recipes", "spaces", "methods",
         "sources",
         "submit", "doctor",
     ]  # fmt: skip
