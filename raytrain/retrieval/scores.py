@@ -14,8 +14,10 @@ from raytrain.scoring.embed import score
 Kind = Literal["images", "texts"]
 """What the entries of a gallery are."""
 
-BLOCK_NUMBERS = 2**24
-"""Numbers of embeddings that are in memory, or on the model's device, at once: 64 MiB of float32."""
+BLOCK_NUMBERS = 2**22
+"""Numbers of embeddings that are in memory, or on the model's device, at once: 16 MiB of float32.
+
+Sets of one query are scored at half the cost of blocks of 64 MiB (docs/log.md)."""
 
 
 def scores_of(model: Method, queries: Tensor, entries: Tensor, of: Kind, memory_mib: float) -> Tensor:
