@@ -120,8 +120,8 @@ VERBS = [
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
         "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep", "watch",
-        "evaluate", "rerank", "leaderboard", "cost", "track sync", "search", "index", "show", "recipes", "spaces", "methods",
-        "sources",
+        "evaluate", "rerank", "leaderboard", "cost", "track sync", "search", "index", "show", "recipes", "spaces",
+        "methods", "sources",
         "submit", "doctor",
     ]  # fmt: skip
 
