@@ -183,7 +183,7 @@ def compare(run: str, items: int, count: int, noise: float, kinds: list[str], fo
         says += f", recall of the rest {np.mean(rest):.3f}" if rest else ""
         says += f" ({wrong} that are sure differ from numpy's)" if wrong else ""
         compared = np.mean([certainty.compared for certainty in certainties])
-        print(f"  {kind}: {says}; {compared:,.0f} compared; {rate / base_rate:.2f} of numpy's queries/s, "
+        print(f"  {kind}: {says}; {compared:,.0f} compared; {rate / base_rate:.2f} of the queries/s of numpy, "
               f"{p95 / base_p95:.2f} of its p95; {memory}{built}", flush=True)  # fmt: skip
 
 

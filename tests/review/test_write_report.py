@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.evaluation.contact_sheet import write_sheet
 from raytrain.review.report.subject import read_subject
 from raytrain.review.write_report import write_report
 from raytrain.tracking.journal import Journal
 from tests.review.made_reports import made_sweep
 from tests.review.made_runs import make_run
+from tests.review.made_sheets import a_sheet
 
 
 def test_a_report_lies_beside_its_subject_and_the_journal_names_it(tmp_path: Path) -> None:
@@ -24,6 +26,20 @@ def test_a_report_lies_beside_its_subject_and_the_journal_names_it(tmp_path: Pat
     assert (last["event"], last["file"]) == ("report", "report.html")
     again = write_report(read_subject(str(tmp_path / "e" / "a")))
     assert again["verdict"] == answer["verdict"] and again["skipped"] == []
+
+
+def test_a_report_shows_the_contact_sheets_of_the_best_run_that_has_some(tmp_path: Path) -> None:
+    for name, strength in (("low", 0.5), ("high", 2.0), ("none", 4.0)):
+        make_run(tmp_path / "e" / name, strength=strength)
+    subject = str(tmp_path / "e")
+    assert "Contact sheets" not in Path(write_report(read_subject(subject))["path"]).read_text()
+    for name in ("low", "high"):
+        (file,) = (tmp_path / "e" / name / "evaluation").glob("*.json")
+        ranks = json.loads(file.read_text()).get("ranks_sha256")
+        write_sheet(file, a_sheet(f"caption of {name}").model_copy(update={"run": name, "ranks_sha256": ranks}))
+    page = Path(write_report(read_subject(subject))["path"]).read_text(encoding="utf-8")
+    assert "<p>Of high.</p>" in page and "caption of high" in page and "caption of low" not in page
+    assert ".pictures > .right" in page
 
 
 def test_another_place_leaves_the_runs_as_they_were(tmp_path: Path) -> None:

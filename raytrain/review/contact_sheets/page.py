@@ -21,21 +21,23 @@ READING = (
     "Below a picture: its rank, its score and, where the method has several embeddings, the view that matched. A right "
     "answer is framed and marked “✓ right”; where none is among the first five, the best one follows with its rank."
 )
+SHEET_STYLE = "contact_sheets/sheets.css"
+"""What a page with the part needs beside style.css."""
 PAGE_SUFFIX = SUFFIX.replace(".json", ".html")
 
 
 def sheets_of_run(
-    evaluations: Sequence[Mapping[str, Any]], protocol: str, skipped: list[Problem] | None = None
+    evaluations: Sequence[Mapping[str, Any]], protocol: str | None = None, skipped: list[Problem] | None = None
 ) -> list[ContactSheet]:
-    """The sheets of a run under a protocol that show its present evaluations: without re-ranking first.
+    """The sheets of a run that show its present evaluations: by protocol, without re-ranking first.
 
     Args:
         evaluations: of the run that count, as `ReviewedRun.evaluations` has them.
-        protocol: of the evaluations.
+        protocol: of the evaluations; None takes all of them.
         skipped: where the problems of damaged sheets are added, which are left out; None discards them.
     """
-    chosen = [evaluation for evaluation in evaluations if evaluation["protocol"] == protocol]
-    chosen.sort(key=lambda evaluation: bool(evaluation.get("rerank")))
+    chosen = [evaluation for evaluation in evaluations if protocol in (None, evaluation["protocol"])]
+    chosen.sort(key=lambda evaluation: (str(evaluation["protocol"]), bool(evaluation.get("rerank"))))
     sheets = []
     for evaluation in chosen:
         try:
@@ -77,7 +79,7 @@ def sheet_part(sheets: Sequence[ContactSheet], root: Root | None, most_bytes: in
 
 def sheet_style() -> Markup:
     """style.css and what contact sheets add to it."""
-    return asset("style.css") + asset("contact_sheets/sheets.css")
+    return asset("style.css") + asset(SHEET_STYLE)
 
 
 def write_sheet_page(path: Path, sheets: Sequence[ContactSheet], root: Root | None) -> Path:
