@@ -29,8 +29,9 @@ def write_report(
 ) -> dict[str, Any]:
     """Write the report on a run, a sweep or an experiment.
 
-    Without `out` it lies in the folder of its subject as report.html, and the journal of a run or sweep names it, so
-    that MLflow gets it. With `out` nothing else is touched.
+    Without `out` it lies in the folder of its subject as report.html, and the journal of a run or sweep that has ended
+    names it, so that MLflow gets it. A line in the journal of one that may go on would look like a sign of life. With
+    `out` nothing else is touched.
 
     Returns:
         {"path", "kind", "name", "verdict", "rows", "counts", "bytes", "skipped": damaged lines and files}
@@ -41,7 +42,7 @@ def write_report(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_text(page, encoding="utf-8", newline="")
-    if out is None and subject.kind != "experiment":
+    if out is None and report.progress is not None and report.progress.has_ended:
         journal = Journal(subject.folder)
         journal.write("report", file=REPORT)
         journal.close()

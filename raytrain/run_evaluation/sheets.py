@@ -72,7 +72,7 @@ def contact_sheets(
     events = Journal(folder).read()
     evaluations = filed_evaluations(run_record(folder, events), events)[0]
     evaluations = [evaluation for evaluation in evaluations if evaluation["split"] == split]
-    sheets = sheets_of_run(evaluations, protocol)
+    sheets = sheets_of_run([each for each in evaluations if each["protocol"] == protocol])
     if sheets:
         return sheets
     if split == "test":

@@ -9,12 +9,13 @@ def entry(rank: int, file: str = "", text: str = "a dog", right: bool = False) -
     return Entry(rank=rank, id=f"id{rank}", text=text, file=file, score=1 / rank, right=right, item_view=rank % 2)
 
 
-def a_sheet(text: str = "a dog", systems: int = 1) -> ContactSheet:
+def a_sheet(text: str = "a dog", systems: int = 1, ranks_sha256: str = "a") -> ContactSheet:
     """A caption answered at rank 2 and another at rank 9 by image files, and "far.png" with its captions.
 
     Args:
         text: of every caption.
         systems: rankings of each query.
+        ranks_sha256: of the evaluation that it shows.
     """
     first = [entry(rank, f"{rank}.png", text, right=rank == 2) for rank in range(1, 6)]
     wrong = [entry(rank, f"{rank}.png", text) for rank in range(1, 6)]
@@ -29,7 +30,7 @@ def a_sheet(text: str = "a dog", systems: int = 1) -> ContactSheet:
     image = Query(position=1, id="i1", text="", file="far.png", rankings=[captioned] * systems)
     return ContactSheet(
         run="run", split="val", protocol="split/val", fingerprint="f" * 64, checkpoint="checkpoint_00000001",
-        systems=["without re-ranking", "re-ranked"][:systems], gallery={"t2i": 20, "i2t": 40}, ranks_sha256="a", seed=0,
+        systems=["without re-ranking", "re-ranked"][:systems], gallery={"t2i": 20, "i2t": 40}, ranks_sha256=ranks_sha256, seed=0,
         sections=[
             Section(rule="worst", title="Ranked worst", direction="t2i", drawn="The worst.", queries=texts),
             Section(rule="worst", title="Ranked worst", direction="i2t", drawn="The worst.", queries=[image]),

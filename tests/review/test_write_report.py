@@ -34,9 +34,8 @@ def test_a_report_shows_the_contact_sheets_of_the_best_run_that_has_some(tmp_pat
     subject = str(tmp_path / "e")
     assert "Contact sheets" not in Path(write_report(read_subject(subject))["path"]).read_text()
     for name in ("low", "high"):
-        (file,) = (tmp_path / "e" / name / "evaluation").glob("*.json")
-        ranks = json.loads(file.read_text()).get("ranks_sha256")
-        write_sheet(file, a_sheet(f"caption of {name}").model_copy(update={"run": name, "ranks_sha256": ranks}))
+        file = tmp_path / "e" / name / "evaluation" / "test.json"
+        write_sheet(file, a_sheet(f"caption of {name}", ranks_sha256=json.loads(file.read_text())["ranks_sha256"]))
     page = Path(write_report(read_subject(subject))["path"]).read_text(encoding="utf-8")
     assert "<p>Of high.</p>" in page and "caption of high" in page and "caption of low" not in page
     assert ".pictures > .right" in page

@@ -59,7 +59,7 @@ def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
     assert "lr=" in settings["s-t003"]  # DivE stands alone: what differs from the row that it is compared with
     assert main(["leaderboard", "--storage", str(tmp_path / "runs")]) == 0
     page = (tmp_path / "runs" / "leaderboard.html").read_text(encoding="utf-8")
-    assert all(f'y="205">{name}</text>' in page for name in ("DVSE", "VSE-infinity", "DivE"))
+    assert all(f">{name}</text>" in page for name in ("DVSE", "VSE-infinity", "DivE"))
 
     due: list[str] = []  # a driver that was killed while it closed its mirror has mirrored none of them for certain
     monkeypatch.setattr(Mirror, "due", lambda self, place: due.append(Path(place).name))

@@ -26,20 +26,15 @@ SHEET_STYLE = "contact_sheets/sheets.css"
 PAGE_SUFFIX = SUFFIX.replace(".json", ".html")
 
 
-def sheets_of_run(
-    evaluations: Sequence[Mapping[str, Any]], protocol: str | None = None, skipped: list[Problem] | None = None
-) -> list[ContactSheet]:
+def sheets_of_run(evaluations: Sequence[Mapping[str, Any]], skipped: list[Problem] | None = None) -> list[ContactSheet]:
     """The sheets of a run that show its present evaluations: by protocol, without re-ranking first.
 
     Args:
         evaluations: of the run that count, as `ReviewedRun.evaluations` has them.
-        protocol: of the evaluations; None takes all of them.
         skipped: where the problems of damaged sheets are added, which are left out; None discards them.
     """
-    chosen = [evaluation for evaluation in evaluations if protocol in (None, evaluation["protocol"])]
-    chosen.sort(key=lambda evaluation: (str(evaluation["protocol"]), bool(evaluation.get("rerank"))))
     sheets = []
-    for evaluation in chosen:
+    for evaluation in sorted(evaluations, key=lambda each: (str(each["protocol"]), bool(each.get("rerank")))):
         try:
             sheet = read_sheet(dict(evaluation))
         except DataError as error:
