@@ -14,12 +14,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tables" / "emoji"
 STORAGE = ROOT / "runs"
 EXPERIMENT = STORAGE / "emoji"
 TRIALS = 8
+RUNS_PAGE = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
 SEEDS = (1, 2)
 """Of the further runs of what each sweep chose; its trials have seed 0."""
 
@@ -40,8 +42,16 @@ def main() -> int:
 
     repeated = [EXPERIMENT / run_name(sweep, seed) for sweep in (dvse, baseline) for seed in SEEDS]
     step("test", ["evaluate", *map(str, [dvse_best, baseline_best, *repeated]), "--split", "test"])
+    step("contact sheet", ["evaluate", str(dvse_best), "--sheet"])
     step("leaderboard", ["leaderboard", "--storage", str(STORAGE), "--experiment", "emoji"])
+    of_sweep = answer_of("report", str(EXPERIMENT / dvse))
+    of_all = answer_of("report", str(EXPERIMENT))
+    raytrain, mlflow = (Path(sys.executable).with_name(name) for name in ("raytrain", "mlflow"))
     print(f"\ndemo done in {time.monotonic() - started:.0f} s")
+    print(f"verdict: {of_all['verdict']} {of_sweep['verdict']}")
+    print(f"report:  {of_all['path']}")
+    print(f'search:  {raytrain} search {dvse_best} "red heart" --html {STORAGE / "search.html"}')
+    print(f"MLflow:  {mlflow} ui --backend-store-uri sqlite:///{STORAGE / 'mlflow.db'}, then {RUNS_PAGE}")
     return 0
 
 
@@ -64,6 +74,16 @@ def again(run: Path, sweep: str, seed: int) -> list[str]:
 
 def run_name(sweep: str, seed: int) -> str:
     return f"{sweep}-seed{seed}"
+
+
+def answer_of(*command: str) -> dict[str, Any]:
+    """What a command of raytrain prints with --json."""
+    raytrain = [sys.executable, "-m", "raytrain.cli", *command, "--json"]
+    done = subprocess.run(raytrain, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def step(title: str, *commands: list[str]) -> None:

@@ -30,7 +30,8 @@ def a_sheet(text: str = "a dog", systems: int = 1, ranks_sha256: str = "a") -> C
     image = Query(position=1, id="i1", text="", file="far.png", rankings=[captioned] * systems)
     return ContactSheet(
         run="run", split="val", protocol="split/val", fingerprint="f" * 64, checkpoint="checkpoint_00000001",
-        systems=["without re-ranking", "re-ranked"][:systems], gallery={"t2i": 20, "i2t": 40}, ranks_sha256=ranks_sha256, seed=0,
+        systems=["without re-ranking", "re-ranked"][:systems], gallery={"t2i": 20, "i2t": 40},
+        ranks_sha256=ranks_sha256, seed=0,
         sections=[
             Section(rule="worst", title="Ranked worst", direction="t2i", drawn="The worst.", queries=texts),
             Section(rule="worst", title="Ranked worst", direction="i2t", drawn="The worst.", queries=[image]),
