@@ -27,7 +27,8 @@ def run_export(
         option(
             "--to",
             OUTPUT,
-            "hub: a folder for the Hugging Face hub, which raytrain.load opens too; onnx: graphs; mlflow: the registry",
+            "hub: a folder for the Hugging Face hub, which raytrain.load opens too; onnx: graphs; mlflow: the "
+            "registry; faiss: the table's images as an index",
             metavar="TARGETS",
         ),
     ],
@@ -51,7 +52,7 @@ def run_export(
     ] = None,
     tracking: Tracking = None,
 ) -> dict[str, Any]:
-    """Write the best model of a run for use elsewhere: a folder for the hub, ONNX graphs, MLflow's registry."""
+    """Write the best model of a run for use elsewhere: a folder for the hub, ONNX graphs, MLflow's registry, FAISS."""
     from raytrain.retrieval.export.options import ExportOptions
     from raytrain.retrieval.export.targets import export_run
 

@@ -140,6 +140,11 @@ def sheet_file(evaluation: Path) -> Path:
     return evaluation.with_name(f"{evaluation.name.removesuffix('.json')}{SUFFIX}")
 
 
+def page_file(evaluation: Path) -> Path:
+    """Where the page of an evaluation's sheets stands."""
+    return sheet_file(evaluation).with_suffix(".html")
+
+
 def write_sheet(evaluation: Path, sheet: ContactSheet) -> Path:
     """Write the sheet of an evaluation file, and return its path."""
     return write_json(sheet_file(evaluation), sheet.model_dump())

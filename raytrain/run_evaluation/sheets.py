@@ -14,9 +14,18 @@ import pyarrow.compute as pc
 
 from raytrain.data.table import QuerySplit, Split, Table
 from raytrain.errors import RefusedError
-from raytrain.evaluation.contact_sheet import Asked, ContactSheet, Query, Section, clipped, files_of, write_sheet
+from raytrain.evaluation.contact_sheet import (
+    Asked,
+    ContactSheet,
+    Query,
+    Section,
+    clipped,
+    files_of,
+    page_file,
+    write_sheet,
+)
 from raytrain.evaluation.evaluation_file import read_evaluation_file
-from raytrain.review.contact_sheets.page import PAGE_SUFFIX, image_root, sheets_of_run, write_sheet_page
+from raytrain.review.contact_sheets.page import image_root, sheets_of_run, write_sheet_page
 from raytrain.review.marks.filed import filed_evaluations
 from raytrain.run_evaluation.answers import answered, blocks_of, directions, refuse_protocol
 from raytrain.run_evaluation.evaluate import Evaluated, evaluate_run
@@ -52,7 +61,7 @@ def evaluate_with_sheet(
     refuse_protocol(protocol or f"split/{split}")
     maker = SheetMaker(seed)
     result = evaluate_run(folder, split, protocol, annotations, viewer=maker, **options)
-    page = Path(result["files"][0].removesuffix(".json") + PAGE_SUFFIX)
+    page = page_file(Path(result["files"][0]))
     root = image_root(maker.table, maker.sheets[0].fingerprint)
     write_sheet_page(page, maker.sheets, root)
     return result | {"sheets": [str(path) for path in maker.paths], "sheet_page": str(page)}

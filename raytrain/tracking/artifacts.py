@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from raytrain.config import nested
-from raytrain.errors import UsageError
+from raytrain.errors import DataError, UsageError
+from raytrain.evaluation.contact_sheet import page_file, read_sheet
 from raytrain.evaluation.digest import digest
 from raytrain.files import parse_json, read_regular
 from raytrain.tracking import sweep_record
@@ -67,6 +68,12 @@ def files_of(folder: Path, events: Sequence[Mapping[str, Any]]) -> tuple[dict[st
             document = None if recorded is None else parse_json(content)
             if recorded is None or (isinstance(document, dict) and digest(document) == recorded):
                 files[name] = content
+    for name in [name for name in files if name.startswith("evaluation/")]:
+        page = page_file(folder / name)
+        with contextlib.suppress(OSError, ValueError, DataError):
+            shows = read_sheet({**parse_json(files[name]), "file": folder / name}) is not None
+            if shows and page.stat().st_size <= MAX_FILE_BYTES and len(files) < MAX_FILES:
+                files[f"evaluation/{page.name}"] = read_regular(page)
     return files, too_large
 
 

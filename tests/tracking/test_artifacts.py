@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from raytrain.evaluation.contact_sheet import write_sheet
 from raytrain.evaluation.digest import digest
 from raytrain.tracking.artifacts import MAX_FILE_BYTES, REPORT, SENT, files_of, send
+from tests.review.made_sheets import a_sheet
 
 CONFIG = {"name": "a", "data.table": "/data/emoji", "optim.decay_epochs": [5, 8], "search.seed": 0}
 START = {"event": "start", "time": 1.0, "config": CONFIG}
@@ -37,6 +39,15 @@ def test_settings_evaluations_and_searches_are_sent_and_ranks_are_not(tmp_path: 
     events.append({"event": "rerank", "time": 3.0, "files": {"val.json": digest({})}})
     assert files_of(tmp_path, events)[0].keys() - files.keys() == {"rerank.json", "rerank.svg", "evaluation/val.json"}
     assert files_of(tmp_path, [START | {"kind": "sweep"}])[0].keys() == {"config.yaml", "space.json"}
+
+
+def test_a_contact_sheet_is_sent_while_it_shows_the_evaluation(tmp_path: Path) -> None:
+    events = [START, evaluation(tmp_path, "val.json", {"rsum": 1.0, "ranks_sha256": "a"})]
+    (tmp_path / "evaluation" / "val.sheet.html").write_text("<!doctype html>")
+    assert "evaluation/val.sheet.html" not in files_of(tmp_path, events)[0]
+    for ranks, is_sent in (("a", True), ("of an earlier evaluation", False)):
+        write_sheet(tmp_path / "evaluation" / "val.json", a_sheet(ranks_sha256=ranks))
+        assert ("evaluation/val.sheet.html" in files_of(tmp_path, events)[0]) == is_sent
 
 
 def test_the_page_of_a_report_is_sent_once_the_journal_names_it(tmp_path: Path) -> None:

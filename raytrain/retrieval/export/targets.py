@@ -9,6 +9,7 @@ from typing import Any
 
 from raytrain.distributed import default_device
 from raytrain.errors import UsageError, no_such_name
+from raytrain.retrieval.export.faiss import write_faiss
 from raytrain.retrieval.export.hub import write_hub
 from raytrain.retrieval.export.mlflow import write_mlflow
 from raytrain.retrieval.export.onnx import write_onnx
@@ -22,6 +23,7 @@ TARGETS: dict[str, Target] = {
     "hub": write_hub,
     "onnx": write_onnx,
     "mlflow": write_mlflow,
+    "faiss": write_faiss,
 }
 
 

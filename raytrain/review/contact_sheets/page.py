@@ -12,7 +12,7 @@ from markupsafe import Markup
 from raytrain.data.storage import Root
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
-from raytrain.evaluation.contact_sheet import SUFFIX, ContactSheet, files_of, read_sheet
+from raytrain.evaluation.contact_sheet import ContactSheet, files_of, read_sheet
 from raytrain.files import replacing
 from raytrain.review.contact_sheets.pictures import MOST_BYTES, fitted
 from raytrain.review.rendering import asset, render
@@ -23,7 +23,6 @@ READING = (
 )
 SHEET_STYLE = "contact_sheets/sheets.css"
 """What a page with the part needs beside style.css."""
-PAGE_SUFFIX = SUFFIX.replace(".json", ".html")
 
 
 def sheets_of_run(evaluations: Sequence[Mapping[str, Any]], skipped: list[Problem] | None = None) -> list[ContactSheet]:
