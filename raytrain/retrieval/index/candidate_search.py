@@ -68,7 +68,7 @@ class Searched:
         if not self.candidates.bounded:
             return self._by_graph(queries, k, excluded)
         assert self.model.monotone, "no such candidates are made for other methods"
-        found: dict[int, Ranked] = {}
+        answers: dict[int, Ranked] = {}
         open_queries = np.arange(len(queries))
         count = min(max(FIRST_COUNT, 2 * k), len(self.candidates))
         last_count = min(max(last_count, count), len(self.candidates))
@@ -77,10 +77,10 @@ class Searched:
                 queries[open_queries], k, {n: excluded.get(q) for n, q in enumerate(open_queries.tolist())}, count
             )
             ended = [count == last_count or answer.certainty.kind == "proved" for answer in ranked]
-            found.update({int(q): answer for q, answer, end in zip(open_queries, ranked, ended, strict=True) if end})
+            answers.update({int(q): answer for q, answer, end in zip(open_queries, ranked, ended, strict=True) if end})
             open_queries = open_queries[~np.array(ended)]
             count = min(2 * count, last_count)
-        return [found[number] for number in range(len(queries))]
+        return [answers[number] for number in range(len(queries))]
 
     def _once(self, queries: Tensor, k: int, excluded: Mapping[int, int | None], count: int) -> list[Ranked]:
         """The best entries among those that have a vector among the `count` nearest to a vector of the query."""
