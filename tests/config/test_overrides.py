@@ -186,7 +186,8 @@ def test_what_a_sweep_draws_changes_a_run_as_it_is(space: str, config: RunConfig
         for name, value in {**extra, **trial.params}.items()
         if name.partition(".")[0] in ("method", "optim")
     }
-    kind = drawn.get("method.kind", "rau" if space == "composed" else "dvse" if space == "views" else space)
+    kinds = {"composed": "rau", "views": "dvse"}
+    kind = drawn.get("method.kind", kinds.get(space, space.removesuffix("_core")))
     run = override(config, {"method.kind": kind, **drawn}).model_dump()
     for name, value in drawn.items():
         group, field = name.split(".")
