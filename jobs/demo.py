@@ -63,8 +63,9 @@ def search(method: str, sweep: str) -> Path:
         ["sweep", f"{method}_core", "--recipe", f"{method}_emoji", "--trials", str(TRIALS), "--concurrent", "2",
          "--gpu", "no", "--rerank-trials", "100", "--name", sweep, *place],
     )  # fmt: skip
-    lines = [json.loads(line) for line in (EXPERIMENT / sweep / "journal.jsonl").read_text().splitlines()]
-    return EXPERIMENT / str(lines[-1]["best"]["run"])
+    events = [json.loads(line) for line in (EXPERIMENT / sweep / "journal.jsonl").read_text().splitlines()]
+    (end,) = (event for event in events if event["event"] == "end")
+    return EXPERIMENT / str(end["best"]["run"])
 
 
 def again(run: Path, sweep: str, seed: int) -> list[str]:
