@@ -70,7 +70,8 @@ def search(method: str, sweep: str) -> Path:
 
 def again(run: Path, sweep: str, seed: int) -> list[str]:
     """The command that trains a run's own settings with another seed."""
-    return ["train", str(run / "config.yaml"), f"seed={seed}", f"name={run_name(sweep, seed)}"]
+    settings = sorted(run.glob("checkpoint_*/config.yaml"))[-1]
+    return ["train", str(settings), f"seed={seed}", f"name={run_name(sweep, seed)}"]
 
 
 def run_name(sweep: str, seed: int) -> str:
