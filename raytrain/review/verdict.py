@@ -50,7 +50,10 @@ def verdict_of(table: Table) -> Verdict:
     """The verdict of one table, which has at least one row."""
     plain = [row for row in table if row.rerank is None] or list(table)
     first = plain[0]
-    rival = next((row for row in plain[1:] if row.method != first.method), None) or next(iter(plain[1:]), None)
+    others = [row for row in plain[1:] if row.method != first.method] or plain[1:]
+    # a trial that was not evaluated may stand above the row of its method that was: what can be compared comes first
+    compared = [row for row in others if row.comparison is not None and row.comparison.rank == first.rank]
+    rival = next(iter(compared or others), None)
     where = _where(first)
     if rival is None:
         sentence = f"{_name(first)} stands alone on {where}: {_score(first, main_split(table))}. Nothing is compared."

@@ -36,6 +36,11 @@ def test_a_difference_that_chance_does_not_explain_is_a_lead() -> None:
     )
 
 
+def test_a_row_that_was_evaluated_is_compared_before_one_of_its_method_that_was_not() -> None:
+    trial = rival(0.0, 1.0, runs=["trial"], comparison=None, test=None, rank=2)
+    assert "VSE-infinity (b) by 10.0 points" in verdict_of([first(), trial, rival(-10.0, 0.002, rank=3)]).sentence
+
+
 def test_an_interval_that_holds_zero_decides_nothing() -> None:
     verdict = verdict_of([first(), rival(-1.0, 0.4)])
     assert verdict.sentence.startswith(
