@@ -70,15 +70,15 @@ def blocks_of(scored: Scored, result: Result, direction: Asked, chosen: Sequence
         yield from _composed_blocks(scored, scored.split, chosen)
         return
     similarity, owner = scored.matrix, torch.from_numpy(scored.split.item_of_text)
-    right, asked = _right_answers(scored, result, direction, owner)
+    right, positions = _right_answers(scored, result, direction, owner)
     if chosen is not None:
-        asked = asked[torch.isin(asked, torch.tensor(list(chosen), dtype=torch.int64))]
+        positions = positions[torch.isin(positions, torch.tensor(list(chosen), dtype=torch.int64))]
     normalise = None
     if result.rerank is not None:
         bank = None if scored.bank is None else getattr(scored.bank, direction)
         normalise = result.rerank.normaliser(direction, similarity, bank)
     columns = torch.arange(similarity.shape[0 if direction == "i2t" else 1])
-    for queries in torch.split(asked, max(1, BLOCK_ELEMENTS // len(columns))):
+    for queries in torch.split(positions, max(1, BLOCK_ELEMENTS // len(columns))):
         if direction == "i2t":
             part = similarity[:, queries]
             scores = (part if normalise is None else normalise(part, columns=queries)).T

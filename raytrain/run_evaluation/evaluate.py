@@ -106,11 +106,12 @@ def evaluate_run(
     else:
         searched = _temperatures_for(run, split)
         scored = run.embed(queries, whole=bool(searched) or diagnostics or viewer is not None)
-        rescored = [_rescored(run, scored, temperatures) for temperatures in (None, *searched)]
-        results = [
-            split_result(scores, protocol, temperatures, annotations)
-            for scores, temperatures in zip(rescored, (None, *searched), strict=True)
-        ]
+        results, viewed = [], []
+        for temperatures in (None, *searched):
+            rescored = _rescored(run, scored, temperatures)
+            results.append(split_result(rescored, protocol, temperatures, annotations))
+            if viewer is not None:  # else nothing keeps the matrix of a pooling
+                viewed.append(rescored)
         diagnosed = diagnose(scored, run.feed) if diagnostics else None
     counted = run.count_openings(protocol)  # here, so that what was refused has opened nothing
     plain = results[0]
@@ -130,7 +131,7 @@ def evaluate_run(
             fallen[kind] = lowered(plain.metrics, result.metrics)
         run.log(result, file)
     if viewer is not None:
-        viewer([Evaluated(*parts) for parts in zip(rescored, results, map(Path, files), strict=True)])
+        viewer([Evaluated(*parts) for parts in zip(viewed, results, map(Path, files), strict=True)])
     return {
         "run": str(run.folder),
         "split": split,

@@ -62,9 +62,9 @@ def contest(scores: Tensor) -> Tensor:
     """
     ranked = scores > -torch.inf
     number = ranked.sum(1, keepdim=True)
-    known = scores.masked_fill(~ranked, 0.0).double()
-    mean = known.sum(1, keepdim=True) / number
-    spread = ((known - mean).masked_fill(~ranked, 0.0).square().sum(1, keepdim=True) / number).sqrt()
+    values = scores.masked_fill(~ranked, 0.0).double()
+    mean = values.sum(1, keepdim=True) / number
+    spread = ((values - mean).masked_fill(~ranked, 0.0).square().sum(1, keepdim=True) / number).sqrt()
     best = scores.double().topk(min(FIRST, scores.shape[1]), dim=1).values
     last = best.gather(1, number.clamp(max=best.shape[1]) - 1)
     gap = (best[:, :1] - last)[:, 0]

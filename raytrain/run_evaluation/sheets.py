@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raytrain.data.table import QuerySplit, Split, Table
-from raytrain.errors import RefusedError
 from raytrain.evaluation.contact_sheet import (
     Asked,
     ContactSheet,
@@ -25,13 +24,10 @@ from raytrain.evaluation.contact_sheet import (
     write_sheet,
 )
 from raytrain.evaluation.evaluation_file import read_evaluation_file
-from raytrain.review.contact_sheets.page import image_root, sheets_of_run, write_sheet_page
-from raytrain.review.marks.filed import filed_evaluations
+from raytrain.review.contact_sheets.page import image_root, write_sheet_page
 from raytrain.run_evaluation.answers import answered, blocks_of, directions, refuse_protocol
 from raytrain.run_evaluation.evaluate import Evaluated, evaluate_run
 from raytrain.run_evaluation.query_rules import Positions, contest, drawn_at_random, fall, gain, highest
-from raytrain.tracking.journal import Journal
-from raytrain.tracking.run_record import run_record
 
 PLAIN = "without re-ranking"
 ONE_EACH = {"t2i": " At most one caption of each image.", "i2t": "", "query": " At most one query of each reference."}
@@ -65,34 +61,6 @@ def evaluate_with_sheet(
     root = image_root(maker.table, maker.sheets[0].fingerprint)
     write_sheet_page(page, maker.sheets, root)
     return result | {"sheets": [str(path) for path in maker.paths], "sheet_page": str(page)}
-
-
-def contact_sheets(
-    folder: str | os.PathLike[str], split: str = "val", protocol: str | None = None
-) -> list[ContactSheet]:
-    """The contact sheets of a run's present evaluations: those beside them, else new ones.
-
-    Raises:
-        RefusedError: there are none of the test split, which `raytrain evaluate --split test --sheet` opens.
-        UsageError, DataError: as `evaluate_with_sheet`.
-    """
-    folder = Path(folder).expanduser().resolve()
-    protocol = protocol or f"split/{split}"
-    events = Journal(folder).read()
-    evaluations = filed_evaluations(run_record(folder, events), events)[0]
-    evaluations = [evaluation for evaluation in evaluations if evaluation["split"] == split]
-    sheets = sheets_of_run([each for each in evaluations if each["protocol"] == protocol])
-    if sheets:
-        return sheets
-    if split == "test":
-        raise RefusedError(
-            f"{folder.name} has no contact sheet of test; `raytrain evaluate RUN --split test --sheet` makes it, and "
-            "counts as an opening"
-        )
-    refuse_protocol(protocol)
-    maker = SheetMaker()
-    evaluate_run(folder, split, protocol, viewer=maker)
-    return maker.sheets
 
 
 @dataclass

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+from raytrain.background import Background
 
 LOOK_EVERY_S = 2.0
 PATIENCE = "RAYTRAIN_HEAD_TIMEOUT_S"
@@ -21,7 +21,7 @@ DEFAULT_PATIENCE_S = 30.0  # well below Ray's minute, after which Ray ends this 
 SETTLE_S = 2.0  # the processes of a head that is lost do not end in the same moment
 
 
-class HeadMonitor:
+class HeadMonitor(Background):
     """Watches the head in a thread of its own; a context manager.
 
     Args:
@@ -39,10 +39,10 @@ class HeadMonitor:
     ) -> None:
         host, _, port = address.rpartition(":")
         self.host_and_port = (host.strip("[]"), int(port))
-        self.gone, self.every_s, self.settle_s = gone, every_s, settle_s
+        super().__init__("head watch", every_s, patience_s=2 * every_s)
+        self.gone, self.settle_s = gone, settle_s
         self.patience_s = float(os.environ.get(PATIENCE, DEFAULT_PATIENCE_S)) if patience_s is None else patience_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
+        self._answered = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune saves its scheduler, which holds this, for a restoration that never happens."""
@@ -62,21 +62,14 @@ class HeadMonitor:
         while not self.answers():
             time.sleep(self.every_s)
 
-    def __enter__(self) -> HeadMonitor:
-        self._thread.start()
-        return self
+    def __enter__(self) -> Self:
+        self._answered = time.monotonic()
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(2 * self.every_s)
-
-    def _work(self) -> None:
-        last = time.monotonic()
-        while not self._stop.wait(self.every_s):
-            if self.answers():
-                last = time.monotonic()
-            elif time.monotonic() - last >= self.patience_s:
-                self.gone()
-                return
+    def look(self) -> bool:
+        if self.answers():
+            self._answered = time.monotonic()
+        elif time.monotonic() - self._answered >= self.patience_s:
+            self.gone()
+            return False
+        return True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from raytrain.background import Background
 from raytrain.config import RunConfig
 from raytrain.errors import Problem
 from raytrain.tracking.journal import Journal
@@ -25,7 +25,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-class Follower:
+class Follower(Background):
     """Prints a run's epochs while it trains elsewhere, and keeps its mirror up to date; a context manager.
 
     Args:
@@ -38,31 +38,21 @@ class Follower:
     def __init__(
         self, config: RunConfig, tracking_uri: str | None, interval_s: float = 0.5, quiet_s: float = QUIET_S
     ) -> None:
-        self.config, self.interval_s, self.quiet_s = config, interval_s, quiet_s
+        super().__init__("follower", interval_s)
+        self.config, self.quiet_s = config, quiet_s
         self.mirror = Mirror(tracking_uri)
         self._named: set[Problem] = set()
         self._seen = len(self._read())
         self._has_begun = False
         self._spoke, self._last_position = time.monotonic(), ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="follower", daemon=True)
-
-    def __enter__(self) -> Follower:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(10.0)
-        self._look()
+        super().__exit__(kind, error, trace)
+        self.look()
         self.mirror.due(self.config.folder)
         self.mirror.close()
-
-    def _work(self) -> None:
-        while not self._stop.wait(self.interval_s):
-            self._look()
 
     def _read(self) -> list[dict[str, Any]]:
         """The events so far; a damaged line is named once, and never ends a run."""
@@ -74,7 +64,7 @@ class Follower:
                 say(str(problem))
         return events
 
-    def _look(self) -> None:
+    def look(self) -> bool:
         events = self._read()
         for event in events[self._seen :]:
             say(describe(self.config, event))
@@ -85,6 +75,7 @@ class Follower:
         elif time.monotonic() - self._spoke >= self.quiet_s:
             self._say_position()
         self._seen = len(events)
+        return True
 
     def _say_position(self) -> None:
         """Say how far the run is within its epoch, or that it has not begun, where this is news."""

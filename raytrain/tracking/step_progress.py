@@ -7,13 +7,13 @@ written by a thread, beside the steps, and what cannot be written is left out.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from raytrain.background import Background
 from raytrain.errors import DataError
 from raytrain.files import read_model, write_json
 
@@ -58,7 +58,7 @@ def read_step_progress(folder: Path, life: str | None) -> StepProgress | None:
     return progress if progress.life == life else None
 
 
-class StepProgressFile:
+class StepProgressFile(Background):
     """Writes where a run stands while the context is open, and removes the file at its end.
 
     Args:
@@ -77,29 +77,22 @@ class StepProgressFile:
         position: Callable[[], tuple[int, int]],
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self.path, self.life, self.steps = folder / NAME, life, steps
-        self.position, self.interval_s = position, interval_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="step progress", daemon=True)
-
-    def __enter__(self) -> StepProgressFile:
-        self._thread.start()
-        return self
+        super().__init__("step progress", interval_s)
+        self.path, self.life, self.steps, self.position = folder / NAME, life, steps, position
+        self._written: StepProgress | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(self.interval_s)
+        super().__exit__(kind, error, trace)
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
-    def _work(self) -> None:
-        written = None
-        while not self._stop.wait(self.interval_s):
-            epochs, step = self.position()
-            progress = StepProgress(life=self.life, epochs=epochs, step=step, steps=self.steps)
-            if progress != written:
-                with contextlib.suppress(OSError):
-                    write_json(self.path, progress.model_dump())
-                    written = progress
+    def look(self) -> bool:
+        epochs, step = self.position()
+        progress = StepProgress(life=self.life, epochs=epochs, step=step, steps=self.steps)
+        if progress != self._written:
+            with contextlib.suppress(OSError):
+                write_json(self.path, progress.model_dump())
+                self._written = progress
+        return True

@@ -5,14 +5,20 @@ And the file that the sweep's driver holds locked while it lives.
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from raytrain.files import is_locked, read_model, write_json
+from raytrain.tracking.run_record import first_start
 
 NAME = "space.json"
+OF_SWEEP = re.compile(r"-t\d+(-s\d+)?$")
+"""How the name of a sweep's run continues the sweep's: a trial, or its repetition with another seed."""
 LOCK = "lock"
 
 
@@ -46,6 +52,22 @@ class SearchIdentity(BaseModel):
     def write(self, folder: Path) -> None:
         """Write space.json into `folder`, atomically."""
         write_json(folder / NAME, self.model_dump())
+
+
+def is_sweep(folder: Path, events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a folder with this journal is of a sweep, also before its start is written."""
+    start = first_start(events)
+    return start.get("kind") == "sweep" or (not start and (folder / NAME).exists())
+
+
+def runs_named_after(sweep: Path) -> list[Path]:
+    """Folders beside a sweep's that are named as its runs are, by name; an earlier sweep of its name left some too."""
+    try:
+        names = sorted(os.listdir(sweep.parent))
+    except OSError:
+        return []
+    pattern = re.compile(re.escape(sweep.name) + OF_SWEEP.pattern)
+    return [sweep.parent / name for name in names if pattern.match(name)]
 
 
 def has_driver(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from raytrain.retrieval.index.store import StoredIndex, file_entry, publish
 from raytrain.retrieval.indexing.embed_job import EmbedJob
 from raytrain.retrieval.indexing.embed_table import ENCODING, Embedded, Target, embed_table
 from raytrain.retrieval.indexing.measure import measure
-from raytrain.retrieval.load import load
+from raytrain.retrieval.load import load_beside
 from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.scores import Kind
 
@@ -71,8 +71,8 @@ def index_run(
         DiskFullError: the disk is full; complete shards stay for the next call.
     """
     record = finished_run(run)
-    moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
-    retriever = load(record.folder, device, table if moved else None)
+    retriever, searched = load_beside(record, device, table)
+    moved_to = str(table) if table is not None and searched is None else None
     if faiss is not None and faiss != "none":
         refuse_unfit(retriever.model, faiss)
     if of == "texts" and retriever.model.local_features:
@@ -80,12 +80,10 @@ def index_run(
             f"captions of {type(retriever.model).__name__} are as many vectors as they have words, which no array "
             "holds; index its images"
         )
-    rows = retriever.table_rows(None if moved else table)
+    rows = retriever.table_rows(searched)
     name = f"{plain_name(rows.table.path)}-{f'{split}-' if split else ''}{of}"
     folder = Path(out).expanduser().resolve() if out is not None else record.folder / FOLDER / name
-    job = EmbedJob(
-        str(record.folder), str(rows.table.path), str(table) if moved else None, of, str(retriever.device), retriever
-    )
+    job = EmbedJob(str(record.folder), str(rows.table.path), moved_to, of, str(retriever.device), retriever)
     with room_in(record.folder, f"index {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()

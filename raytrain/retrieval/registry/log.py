@@ -158,9 +158,8 @@ def _save(run: OpenRun, place: Path, model_id: str, run_id: str) -> None:
     code, saved = place / CODE.name, place / "saved"
     code.write_bytes(CODE.read_bytes())
     signature, example = _signature(run.retriever.composed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from raytrain.retrieval.registry.pyfunc import ARTIFACT  # MLflow warns of classes without its type hints
+    with warnings.catch_warnings(record=True):  # of classes without MLflow's type hints; it sets filters of its own
+        from raytrain.retrieval.registry.pyfunc import ARTIFACT
 
         save_model(
             saved, python_model=str(code), artifacts={ARTIFACT: str(place / "model")}, signature=signature,

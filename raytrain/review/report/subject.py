@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,9 @@ from raytrain.review.accounting import forward, read_journals
 from raytrain.tracking.journal import Journal, experiments, run_folders
 from raytrain.tracking.run_lookup import run_named
 from raytrain.tracking.run_record import first_start
-from raytrain.tracking.sweep_record import NAME as SPACE_FILE
+from raytrain.tracking.sweep_record import OF_SWEEP, is_sweep, runs_named_after
 
 Kind = Literal["run", "sweep", "experiment"]
-_OF_SWEEP = re.compile(r"-t\d+(-s\d+)?$")
-"""How the name of a sweep's run continues the sweep's."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,12 @@ class Subject:
         """Folders of the sweeps that are shown, by name."""
         if self.kind == "run":
             return []
-        return [folder for folder, events in self.journals.items() if _is_sweep(folder, events)]
+        return [folder for folder, events in self.journals.items() if is_sweep(folder, events)]
 
     @property
     def runs(self) -> list[Path]:
         """Folders of the runs that are shown, by name."""
-        return [folder for folder, events in self.journals.items() if not _is_sweep(folder, events)]
+        return [folder for folder, events in self.journals.items() if not is_sweep(folder, events)]
 
 
 def read_subject(
@@ -92,7 +89,7 @@ def read_subject(
 
 def _first_words(runs: Sequence[str], most: int = 40) -> list[str]:
     """Names of sweeps and of runs outside sweeps, which an error can list."""
-    return list(dict.fromkeys(_OF_SWEEP.sub("", name) for name in runs))[:most]
+    return list(dict.fromkeys(OF_SWEEP.sub("", name) for name in runs))[:most]
 
 
 def _experiment(folder: Path) -> Subject:
@@ -104,28 +101,15 @@ def _run_or_sweep(folder: Path) -> Subject:
     skipped: list[Problem] = []
     own = forward(Journal(folder).read(skipped))
     journals = {folder: own}
-    if _is_sweep(folder, own):
+    if is_sweep(folder, own):
         uid = first_start(own).get("uid")
-        for run in _runs_named_after(folder):
+        for run in runs_named_after(folder):
             events = forward(Journal(run).read(skipped))
             parent = first_start(events).get("parent")
             if uid is None or parent in (None, uid):  # not of an earlier sweep of this name
                 journals[run] = events
         return Subject("sweep", folder, journals, skipped)
-    sweep = folder.with_name(_OF_SWEEP.sub("", folder.name))
+    sweep = folder.with_name(OF_SWEEP.sub("", folder.name))
     if sweep != folder and first_start(own).get("parent"):
         journals[sweep] = forward(Journal(sweep).read([]))
     return Subject("run", folder, journals, skipped)
-
-
-def _runs_named_after(sweep: Path) -> list[Path]:
-    pattern = re.compile(rf"{re.escape(sweep.name)}-t\d+(-s\d+)?")
-    try:
-        return [sweep.parent / name for name in sorted(os.listdir(sweep.parent)) if pattern.fullmatch(name)]
-    except OSError:
-        return []
-
-
-def _is_sweep(folder: Path, events: Sequence[Any]) -> bool:
-    start = first_start(events)
-    return start.get("kind") == "sweep" or (not start and (folder / SPACE_FILE).exists())

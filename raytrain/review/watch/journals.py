@@ -5,8 +5,6 @@ A trial that the sweep has recorded is not read any more: its value, epochs and 
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +15,7 @@ from raytrain.tracking.journal import has_writer
 from raytrain.tracking.journal_tail import JournalTail
 from raytrain.tracking.run_record import RunRecord, first_start, run_record
 from raytrain.tracking.step_progress import StepProgress, read_step_progress
-from raytrain.tracking.sweep_record import NAME as SPACE_FILE
-from raytrain.tracking.sweep_record import SearchIdentity, has_driver
+from raytrain.tracking.sweep_record import SearchIdentity, has_driver, is_sweep, runs_named_after
 
 SILENT_S = 120.0
 """Without a line for this long, it is asked whether a process still holds the sweep: an epoch may take longer."""
@@ -97,11 +94,11 @@ class JournalsReader:
         """
         self._own.look()
         events = self._own.events
-        start = first_start(events)
-        is_sweep = start.get("kind") == "sweep" or (not start and (self.folder / SPACE_FILE).exists())
-        if is_sweep:
+        of_sweep = is_sweep(self.folder, events)
+        if of_sweep:
             recorded = {str(event["run"]) for event in events if event["event"] == "trial"}
-            self._follow([name for name in self._run_names() if name not in recorded], start.get("uid"))
+            names = [run.name for run in runs_named_after(self.folder)]
+            self._follow([name for name in names if name not in recorded], first_start(events).get("uid"))
         else:
             self._seen = {self.folder.name: _run_journal(self.folder, events)}
         self._problems |= dict.fromkeys([*self._own.problems, *(p for t in self._runs.values() for p in t.problems)])
@@ -109,22 +106,14 @@ class JournalsReader:
             self.folder,
             list(events),
             {name: _with_position(run) for name, run in self._seen.items()},
-            is_sweep,
-            self._searched_fields() if is_sweep else (),
+            of_sweep,
+            self._searched_fields() if of_sweep else (),
             problems=list(self._problems),
         )
         if journals.last is not None and now - journals.last <= SILENT_S:
             return journals
-        is_held = has_driver(self.folder) if is_sweep else has_writer(self.folder)
+        is_held = has_driver(self.folder) if of_sweep else has_writer(self.folder)
         return replace(journals, is_held=is_held)
-
-    def _run_names(self) -> list[str]:
-        """Names of the folders beside the sweep's that are named as its runs are."""
-        pattern = re.compile(rf"{re.escape(self.folder.name)}-t\d+(-s\d+)?")
-        try:
-            return sorted(name for name in os.listdir(self.folder.parent) if pattern.fullmatch(name))
-        except OSError:
-            return []
 
     def _follow(self, names: Sequence[str], uid: str | None) -> None:
         self._runs = {name: self._runs.get(name) or JournalTail(self.folder.parent / name) for name in names}

@@ -25,10 +25,10 @@ def test_no_product_is_further_from_the_stored_one_than_the_error(kind: Candidat
     exact = np.einsum("nd,gjd->ngj", asking.astype(np.float64), embeddings.numpy().astype(np.float64))
     for number in range(20):
         own = {entry: sorted(exact[number, entry]) for entry in range(300)}
-        found: dict[int, list[float]] = {entry: [] for entry in range(300)}
+        by_entry: dict[int, list[float]] = {entry: [] for entry in range(300)}
         for product, entry in zip(products[number].tolist(), entries[number].tolist(), strict=True):
-            found[entry].append(product)
-        apart = max(abs(a - b) for entry in own for a, b in zip(own[entry], sorted(found[entry]), strict=True))
+            by_entry[entry].append(product)
+        apart = max(abs(a - b) for entry in own for a, b in zip(own[entry], sorted(by_entry[entry]), strict=True))
         assert apart <= index.entry.error + 32 * 2**-24 * 2.1
     assert index.entry.longest == pytest.approx(2.0, abs=1e-5)
     assert (index.entry.error == 0) == (kind == "flat") and index.entry.error < 0.05

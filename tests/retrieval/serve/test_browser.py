@@ -17,8 +17,8 @@ TOKEN = "t" * 32
 
 
 def results(page: Page) -> list[str]:
-    found: list[str] = page.run("[...document.querySelectorAll('#results .id')].map(part => part.textContent)")
-    return found
+    ids: list[str] = page.run("[...document.querySelectorAll('#results .id')].map(part => part.textContent)")
+    return ids
 
 
 def violations(page: Page) -> object:
@@ -26,7 +26,7 @@ def violations(page: Page) -> object:
     package = pytest.importorskip("axe_core_python", reason="axe_core_python brings axe-core")
     if not page.run("'axe' in window"):
         page.run(f"{(Path(package.__file__).parent / 'axe.min.js').read_text(encoding='utf-8')};0")
-    return page.run("axe.run().then(found => found.violations.map(one => [one.id, one.nodes.map(node => node.html)]))")
+    return page.run("axe.run().then(done => done.violations.map(one => [one.id, one.nodes.map(node => node.html)]))")
 
 
 def test_people_search_by_text_image_and_result(

@@ -76,11 +76,11 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_store_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = []
+    opened = []
 
     def no_answer(root: Root, file: str) -> None:
-        asked.append(file)
+        opened.append(file)
         raise Interrupted("no answer")
 
     monkeypatch.setattr(pictures, "open_image", no_answer)
-    assert thumbnails(["a.png", "b.png"], tmp_path, 10**6) == {} and asked == ["a.png"]
+    assert thumbnails(["a.png", "b.png"], tmp_path, 10**6) == {} and opened == ["a.png"]
