@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import Tracking
+from raytrain.cli.options import FinishedRun, Tracking
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ app = typer.Typer()
     panel="Use",
 )
 def run_export(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    folder: FinishedRun,
     *,
     to: Annotated[
         str,

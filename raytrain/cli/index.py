@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, option, verb
 
 app = typer.Typer()
@@ -21,15 +22,10 @@ _CANDIDATES = "Candidates"
     panel="Use",
 )
 def run_index(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    folder: FinishedRun,
     *,
-    table: Annotated[
-        str | None,
-        option("--table", DATA, "table to embed; default the run's own, or where that was moved", metavar="FOLDER"),
-    ] = None,
-    split: Annotated[
-        str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
-    ] = None,
+    table: OtherTable = None,
+    split: OneSplit = None,
     of: Annotated[Literal["images", "texts"], option("--of", DATA, "what is embedded")] = "images",
     faiss: Annotated[
         Literal["flat", "fp16", "sq8", "hnsw", "none"] | None,
@@ -40,9 +36,7 @@ def run_index(
             "index has",
         ),
     ] = None,
-    device: Annotated[
-        str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
-    ] = None,
+    device: Device = None,
     workers: Annotated[int, option("--workers", CLUSTER, "Ray Data actors; 0 embeds in this process")] = 0,
     shard_items: Annotated[
         int, option("--shard-items", CLUSTER, "images or texts per shard: what a kill costs at most, per worker")

@@ -46,6 +46,15 @@ Tracking = Annotated[
         metavar="URI",
     ),
 ]
+FinishedRun = Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")]
+OtherTable = Annotated[
+    str | None,
+    option("--table", DATA, "table to use; default the run's own, or where that was moved", metavar="FOLDER"),
+]
+OneSplit = Annotated[str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")]
+Device = Annotated[
+    str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
+]
 NoVerify = Annotated[
     bool,
     option("--no-verify", DATA, "read features without comparing them with table.json; recorded with the result"),

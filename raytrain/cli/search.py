@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
 from raytrain.cli.terminal import print_columns
-from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, option, verb
+from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
 app = typer.Typer()
 _QUERY = "Query"
@@ -24,7 +25,7 @@ _QUERY = "Query"
     panel="Use",
 )
 def run_search(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    folder: FinishedRun,
     text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="what to look for")] = None,
     *,
     image: Annotated[
@@ -41,20 +42,13 @@ def run_search(
     rerank: Annotated[
         bool, option("--rerank", _QUERY, "re-rank over a bank of training queries, as `raytrain rerank --bank` chose")
     ] = False,
-    table: Annotated[
-        str | None,
-        option("--table", DATA, "table to search; default the run's own, or where that was moved", metavar="FOLDER"),
-    ] = None,
-    split: Annotated[
-        str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
-    ] = None,
+    table: OtherTable = None,
+    split: OneSplit = None,
     index: Annotated[
         str | None,
         option("--index", DATA, "folder that `raytrain index` made, in place of embedding the table", metavar="FOLDER"),
     ] = None,
-    device: Annotated[
-        str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
-    ] = None,
+    device: Device = None,
     k: Annotated[int, option("-k", OUTPUT, "number of results")] = 10,
     html: Annotated[
         str | None, option("--html", OUTPUT, "also write a page with thumbnails, one file", metavar="FILE")

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.verb import CLUSTER, DATA, announce, option, verb
+from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
+from raytrain.cli.verb import CLUSTER, announce, option, verb
 
 app = typer.Typer()
 _SERVICE = "Service"
@@ -23,15 +24,10 @@ _SERVICE = "Service"
     panel="Use",
 )
 def run_serve(
-    folder: Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")],
+    folder: FinishedRun,
     *,
-    table: Annotated[
-        str | None,
-        option("--table", DATA, "table to search; default the run's own, or where that was moved", metavar="FOLDER"),
-    ] = None,
-    split: Annotated[
-        str | None, option("--split", DATA, "one split of the table; default all of it", metavar="NAME")
-    ] = None,
+    table: OtherTable = None,
+    split: OneSplit = None,
     host: Annotated[
         str,
         option("--host", _SERVICE, "address to listen on; beyond this machine, a token is asked for", metavar="HOST"),
@@ -57,9 +53,7 @@ def run_serve(
         bool, option("--cluster", CLUSTER, "serve by Ray Serve, on the cluster of RAY_ADDRESS or one started here")
     ] = False,
     replicas: Annotated[int, option("--replicas", CLUSTER, "of the model, with --cluster", metavar="N")] = 1,
-    device: Annotated[
-        str | None, option("--device", CLUSTER, "cpu, cuda or cuda:1; default a GPU if there is one", metavar="NAME")
-    ] = None,
+    device: Device = None,
 ) -> dict[str, Any]:
     """Serve a page, and an API, to search the images and captions of a table.
 

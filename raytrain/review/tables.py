@@ -10,7 +10,8 @@ from dataclasses import replace
 from raytrain.errors import distinct
 from raytrain.review.board import Board, Row, Table, main_split
 from raytrain.review.cell_text import gain, lost, money, opened
-from raytrain.review.columns import Form, columns_of, data_of, header_of
+from raytrain.review.column import Form, header_of
+from raytrain.review.columns import columns_of, data_of
 from raytrain.review.escaping import csv_value, latex, markdown, plain
 from raytrain.review.marks.selection import is_trained_on
 

@@ -11,7 +11,8 @@ import pytest
 
 from raytrain.review import columns
 from raytrain.review.board import Board, Comparison, Headline, Interval
-from raytrain.review.columns import COLUMNS, EVERY, Column, as_dict, columns_of, data_of
+from raytrain.review.column import EVERY, Column
+from raytrain.review.columns import COLUMNS, as_dict, columns_of, data_of
 from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
 from tests.review.made_rows import made_row, made_scores

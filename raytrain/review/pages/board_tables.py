@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from raytrain.review.board import SPLITS, Row, Split, Table
 from raytrain.review.cell_text import method_title
-from raytrain.review.columns import Column, PageCell, columns_of, header_of
+from raytrain.review.column import Column, PageCell, header_of
+from raytrain.review.columns import columns_of
 
 MOST_ROWS = 100
 """Rows of one table of a report; all of them stand on the leaderboard's page."""
