@@ -7,14 +7,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raytrain.cluster import compat
 from raytrain.cluster.auth_token import make_token, refuse_open_cluster, use_token
 from raytrain.cluster.patience import patient
-from raytrain.cluster.private_folder import private_folder
+from raytrain.cluster.private_folder import private_folder, tmpdir_of_ray
 from raytrain.config import RunConfig, override
 from raytrain.errors import RefusedError, UsageError
 
@@ -63,13 +63,14 @@ def connect(address: str | None = None) -> dict[str, Any]:
         if address is not None:
             ray.init(address=address, **quiet)
         else:
-            with _known_address(LOOPBACK):
+            folder = private_folder()
+            with _environment(_known_address(LOOPBACK) | tmpdir_of_ray(folder)):
                 ray.init(
                     address="local",
                     dashboard_host="127.0.0.1",
                     include_dashboard=True,  # without it Ray's cleaner floods the log
                     object_store_memory=LOCAL_OBJECT_STORE_BYTES,
-                    **compat.temp_dir(private_folder()),
+                    **compat.temp_dir(folder),
                     **quiet,
                 )
     except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
@@ -91,9 +92,8 @@ def connect(address: str | None = None) -> dict[str, Any]:
     return {"address": joined, "started": address is None}
 
 
-@contextlib.contextmanager
-def _known_address(ip: str) -> Iterator[None]:
-    """Inside, the environment that workers inherit holds the address of the cluster that is started here.
+def _known_address(ip: str) -> dict[str, str]:
+    """Variables from which workers know the address of the cluster that is started here.
 
     Ray's own helpers ask for "the" cluster of a machine. Where there are two they would fail, and the CPUs of a trial
     that was stopped early would never be freed.
@@ -101,7 +101,12 @@ def _known_address(ip: str) -> Iterator[None]:
     with socket.socket() as free:
         free.bind((ip, 0))
         port = free.getsockname()[1]
-    variables = {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ip}:{port}"}
+    return {"RAY_GCS_SERVER_PORT": str(port), "RAY_ADDRESS": f"{ip}:{port}"}
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Inside, the environment that Ray's processes inherit has these variables."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

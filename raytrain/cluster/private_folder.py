@@ -47,6 +47,17 @@ def private_folder() -> Path:
     return within
 
 
+def tmpdir_of_ray(folder: Path) -> dict[str, str]:
+    """{"TMPDIR": folder} for the processes of a Ray whose folder does not lie in TMPDIR, whose path is too long then.
+
+    Ray's dashboard makes sockets in TMPDIR too.
+
+    Args:
+        folder: of that Ray, as `private_folder` gives it.
+    """
+    return {} if folder.is_relative_to(Path(tempfile.gettempdir()).resolve()) else {"TMPDIR": str(folder)}
+
+
 def _parent() -> Path:
     """The folder for temporary files, or /tmp where its path is too long for sockets below it."""
     longest = SOCKET_PATH_BYTES - RAY_ADDS_BYTES - len(f"/{PREFIX}12345678/{WITHIN}")

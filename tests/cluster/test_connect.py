@@ -79,6 +79,9 @@ def test_a_cluster_that_answers_strangers_is_left_again(bare: Path, monkeypatch:
 OWN = """
 import json, os, stat, sys
 from pathlib import Path
+long = Path(os.environ["TMPDIR"]) / ("x" * 70)  # as a cluster's job folder: too long for the sockets of Ray's processes
+long.mkdir()
+os.environ["TMPDIR"] = str(long)
 from raytrain.cluster.auth_token import refuse_open_cluster
 from raytrain.cluster.connect import connect
 facts = connect()

@@ -46,6 +46,8 @@ def test_a_long_path_for_temporary_files_is_not_used(parent: Path, monkeypatch: 
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     folder = private_folder().parent
     assert folder.parent == Path("/tmp")
+    assert module.tmpdir_of_ray(folder / module.WITHIN) == {"TMPDIR": str(folder / module.WITHIN)}
+    assert module.tmpdir_of_ray(long / "rtray-abcdefgh") == {}
     (folder / module.WITHIN).rmdir()
     folder.rmdir()
     monkeypatch.setattr(module, "RAY_ADDS_BYTES", 107)
