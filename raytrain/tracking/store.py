@@ -146,6 +146,7 @@ def _opens(path: Path) -> bool:
 
 def _make(path: Path) -> None:
     with _beside(path) as part:
+        part.touch()  # where no file can be made, MLflow would try for minutes
         open_client(f"sqlite:///{part}").search_experiments(max_results=1)
         os.replace(part, path)
 

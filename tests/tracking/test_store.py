@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +22,7 @@ pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
 from raytrain.cli.main import main
 from raytrain.cli.options import tracking_uri
+from raytrain.errors import TrackingError
 from raytrain.tracking import mlflow as mlflow_mirror
 from raytrain.tracking import store
 from raytrain.tracking.journal import Journal
@@ -172,6 +175,18 @@ def test_a_store_that_cannot_be_written_is_told(
 
     monkeypatch.setattr(store, "try_lock", read_only)
     told("cannot be written", storage, capsys)
+
+
+def test_where_no_file_can_be_made_mlflow_is_not_asked_to_try_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
+
+    monkeypatch.setattr(store, "open_client", lambda uri: pytest.fail("MLflow would try again and again"))
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(TrackingError, match="cannot be written"):
+        store.prepare_store(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(
