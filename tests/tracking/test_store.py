@@ -193,7 +193,7 @@ def test_a_deleted_experiment_is_told_with_the_command_that_restores_it(
     storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mlflow = client(default_uri(storage))
-    number = mlflow.create_experiment("e")
+    number = mlflow.create_experiment("e", artifact_location=(storage / "artifacts").as_uri())  # not the working folder
     mlflow.delete_experiment(number)
     told(f"mlflow experiments restore --experiment-id {number}", storage, capsys)
     mlflow.restore_experiment(number)
