@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search_spaces.vse_infinity import encoders, pair_loss
+
 if TYPE_CHECKING:
     import optuna
 
 
 def dvse(trial: optuna.Trial) -> None:
     """Draws the fields of a DVSE run. With one view nothing is left to weight, to pool or to keep apart."""
-    trial.suggest_float("optim.lr", 1e-4, 2e-3, log=True)
+    trial.suggest_float("optim.lr", 1e-4, 5e-3, log=True)
     # the variance that weights a view's loss is estimated over the batch's negatives
-    trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512])
-    trial.suggest_float("method.margin", 0.05, 0.4)
+    trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512, 1024])
+    encoders(trial)
+    pair_loss(trial)
     views = trial.suggest_categorical("method.views", [1, 2, 4, 6, 8])
     if views == 1:
         return

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search_spaces.vse_infinity import encoders
+
 if TYPE_CHECKING:
     import optuna
 
 
 def pcmepp(trial: optuna.Trial) -> None:
     """Draws the fields of a PCME++ run."""
-    trial.suggest_float("optim.lr", 1e-4, 2e-3, log=True)
-    trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512])
+    trial.suggest_float("optim.lr", 1e-4, 5e-3, log=True)
+    trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512, 1024])
+    encoders(trial)
+    if trial.suggest_float("method.infonce_weight", 0.0, 2.0) > 0:
+        trial.suggest_float("method.temperature", 0.01, 0.2, log=True)
     trial.suggest_float("method.match_scale", 1.0, 20.0, log=True)
     trial.suggest_float("method.match_shift", 0.0, 20.0)
     trial.suggest_float("method.log_variance_start", -12.0, -4.0)

@@ -2,6 +2,7 @@
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
 from raytrain.config.methods.composed import ComposedConfig
+from raytrain.config.methods.contrastive import ContrastivePart, InfoNCEPart
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
 from raytrain.config.methods.pcme import PCMEConfig
@@ -20,6 +21,7 @@ from raytrain.config.parts import (
     EvaluationConfig,
     FeatureImages,
     FeedConfig,
+    HeadKind,
     ImageConfig,
     OptimConfig,
     Part,
@@ -45,6 +47,7 @@ __all__ = [
     "METHOD_CONFIGS",
     "BiGRUText",
     "ComposedConfig",
+    "ContrastivePart",
     "DVSEConfig",
     "DataConfig",
     "DivEConfig",
@@ -52,7 +55,9 @@ __all__ = [
     "EvaluationConfig",
     "FeatureImages",
     "FeedConfig",
+    "HeadKind",
     "ImageConfig",
+    "InfoNCEPart",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",

@@ -109,6 +109,8 @@ class TransformerImages(Part):
 ImageConfig = Annotated[FeatureImages | TransformerImages, Field(discriminator="kind")]
 TextConfig = Annotated[BiGRUText | TokenText | TransformerText, Field(discriminator="kind")]
 
+HeadKind = Literal["method", "linear", "mlp"]
+
 
 class EncoderConfig(Part):
     """The two encoders of VSE-infinity, DVSE and PCME++; methods without pooling read `dim` and `text` alone."""
@@ -116,6 +118,20 @@ class EncoderConfig(Part):
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"
     gpo_dim: int = Field(32, ge=2, description="size of GPO's position codes and hidden state")
+    image_head: HeadKind = Field(
+        "method",
+        description="layers from an image's features to the joint space: linear, or an MLP with a linear skip; method: "
+        "as its paper has it",
+    )
+    text_head: HeadKind = Field("method", description="the same of token states; words have none")
+    head_hidden: int | None = Field(None, ge=1, description="hidden units of those MLPs; None: D / 2")
+    head_activation: Literal["relu", "gelu"] = "relu"
+    head_norm: Literal["batch", "none"] = Field("batch", description="of the MLPs' hidden units")
+    image_dropout: float = Field(0.0, ge=0, lt=1, description="of image_head's input and of its MLP's hidden units")
+    text_dropout: float = Field(0.0, ge=0, lt=1, description="the same of text_head")
+    text_pool_first: bool = Field(
+        False, description="pool token states ahead of text_head, which then maps one vector per caption"
+    )
     image: ImageConfig = Field(default_factory=FeatureImages)
     text: TextConfig = Field(default_factory=TokenText)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from raytrain.encoders.regions import xavier_linear
+from raytrain.encoders.heads import xavier_linear
 from raytrain.similarity import EPS
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.heads import Head
 from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pie_net import PIENet, attended, attention_scores
 from raytrain.encoders.pooling import MeanPooling, pooling
@@ -79,11 +80,14 @@ class RegionLogVariance(nn.Module):
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
         start, norm: see LogVarianceScale.
+        head: see RegionViews.
     """
 
-    def __init__(self, features: int, dim: int, pool: str, gpo_dim: int, start: float, norm: bool) -> None:
+    def __init__(
+        self, features: int, dim: int, pool: str, gpo_dim: int, start: float, norm: bool, head: Head | None = None
+    ) -> None:
         super().__init__()
-        self.views = RegionViews(features, dim, 1, pool, gpo_dim=gpo_dim)
+        self.views = RegionViews(features, dim, 1, pool, gpo_dim=gpo_dim, head=head)
         self.scale = LogVarianceScale(dim, start, norm)
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
@@ -100,16 +104,22 @@ class TokenLogVariance(nn.Module):
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
         start, norm: see LogVarianceScale.
+        pool_first: as of TokenCaptions.
     """
 
-    def __init__(self, features: int, dim: int, pool: str, gpo_dim: int, start: float, norm: bool) -> None:
+    def __init__(
+        self, features: int, dim: int, pool: str, gpo_dim: int, start: float, norm: bool, pool_first: bool = False
+    ) -> None:
         super().__init__()
+        self.pool_first = pool_first
         self.linear = nn.Linear(features, dim)
         self.pool = pooling(pool, gpo_dim)
         self.scale = LogVarianceScale(dim, start, norm)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) states and (B, T) bool mask -> (B, D) log variance."""
+        if self.pool_first:
+            return self.scale(self.linear(self.pool(states, mask)))  # type: ignore[no-any-return]
         return self.scale(self.pool(map_real_rows(self.linear, states, mask), mask))  # type: ignore[no-any-return]
 
 

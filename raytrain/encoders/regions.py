@@ -5,13 +5,13 @@ Letters: B batch, R regions, F features, K views, D dimensions.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from raytrain.encoders.heads import Head, xavier_linear
 from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import pooling
 
@@ -20,7 +20,8 @@ class RegionViews(nn.Module):
     """K sub-embeddings of an image: a shared linear base plus one residual MLP per view, pooled, normalised.
 
     u_{r,k} = Linear(x_r) + MLP_k(x_r), MLP_k = Linear(F -> D/2), BatchNorm, ReLU, Linear(D/2 -> D). With one view it is
-    the image branch of VSE-infinity (Chen et al., CVPR 2021, section 4.1).
+    the image branch of VSE-infinity (Chen et al., CVPR 2021, section 4.1). Under a linear head one view is the base
+    alone, and of several views each adds a linear layer of its own to it.
 
     Batch norm sees the real regions only. Published code also feeds it the zeros that pad a batch; its statistics then
     depend on the padding, and differ between one process and two.
@@ -32,6 +33,7 @@ class RegionViews(nn.Module):
         pool: "gpo", "mean" or "max".
         pool_sharing: "shared", one pooling module for all views, or "per_view".
         gpo_dim: size of GPO's codes and hidden state.
+        head: form of base and MLPs; all views read the same input, after the same dropout.
     """
 
     def __init__(
@@ -42,10 +44,17 @@ class RegionViews(nn.Module):
         pool: str = "gpo",
         pool_sharing: Literal["shared", "per_view"] = "shared",
         gpo_dim: int = 32,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
+        head = head or Head()
+        self.dropout = head.input_dropout()
         self.base = xavier_linear(features, dim)
-        self.mlps = nn.ModuleList(region_mlp(features, dim) for _ in range(views))
+        self.views = views
+        residual = head.residual if head.kind == "mlp" else xavier_linear
+        self.mlps = nn.ModuleList(
+            residual(features, dim) for _ in range(views if head.kind == "mlp" or views > 1 else 0)
+        )
         self.pools = nn.ModuleList(pooling(pool, gpo_dim) for _ in range(views if pool_sharing == "per_view" else 1))
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
@@ -57,11 +66,12 @@ class RegionViews(nn.Module):
 
         def views_of(real: Tensor) -> Tensor:
             """(S, F) -> (S, K, D)"""
+            real = self.dropout(real)
             base = self.base(real)
-            return torch.stack([base + mlp(real) for mlp in self.mlps], 1)
+            return torch.stack([base + mlp(real) for mlp in self.mlps], 1) if self.mlps else base[:, None]
 
         padded = map_real_rows(views_of, regions, mask)
-        items, views = mask.shape[0], len(self.mlps)
+        items, views = mask.shape[0], self.views
         if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths only
             sets = padded.transpose(1, 2).flatten(0, 1)
             pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
@@ -84,19 +94,3 @@ class LocalRegions(nn.Module):
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, R, D), zeros where the mask is False."""
         return map_real_rows(lambda real: normalize(self.linear(real), dim=-1), regions, mask)
-
-
-def region_mlp(features: int, dim: int) -> nn.Sequential:
-    """F -> D through D/2 with batch norm over all regions of the batch."""
-    return nn.Sequential(
-        nn.Linear(features, dim // 2), nn.BatchNorm1d(dim // 2), nn.ReLU(inplace=True), nn.Linear(dim // 2, dim)
-    )
-
-
-def xavier_linear(features: int, dim: int) -> nn.Linear:
-    """A linear layer that starts with uniform weights in +-sqrt(6 / (F + D)) and no bias."""
-    layer = nn.Linear(features, dim)
-    bound = math.sqrt(6 / (features + dim))
-    nn.init.uniform_(layer.weight, -bound, bound)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -11,9 +11,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from raytrain.encoders.heads import LINEAR, Head, xavier_linear
 from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import MaxPooling, MeanPooling
-from raytrain.encoders.regions import region_mlp, xavier_linear
 from raytrain.encoders.words import last_state
 
 
@@ -28,12 +28,17 @@ class RegionSets(nn.Module):
         dim: D, also the size of the local features.
         head: module that makes the set.
         dropout: rate; one mask for the local features, another for the global one.
+        local: form of base and MLP, which reads h and not x; under a linear one the local features are h.
     """
 
-    def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.1) -> None:
+    def __init__(
+        self, features: int, dim: int, head: nn.Module, dropout: float = 0.1, local: Head | None = None
+    ) -> None:
         super().__init__()
+        local = local or Head()
+        self.input_dropout = local.input_dropout()
         self.base = nn.Linear(features, dim)
-        self.mlp = region_mlp(dim, dim)
+        self.mlp = local.residual(dim, dim) if local.kind == "mlp" else None
         self.pool = MaxPooling()
         self.dropout = nn.Dropout(dropout)
         self.sets = head
@@ -42,8 +47,8 @@ class RegionSets(nn.Module):
         """(B, R, F) features, (B, R) bool mask -> (B, K, D) elements, L2-normalised, and (B, K, D) residuals."""
 
         def local_of(real: Tensor) -> Tensor:
-            base: Tensor = self.base(real)
-            return base + self.mlp(base)  # type: ignore[no-any-return]
+            base: Tensor = self.base(self.input_dropout(real))
+            return base if self.mlp is None else base + self.mlp(base)
 
         local = map_real_rows(local_of, regions, mask)
         return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
@@ -112,6 +117,7 @@ class TokenSets(nn.Module):
         whole: the global feature: "max" over the tokens, or "cls", the first token.
         whole_linear: a second linear layer for the global feature.
         transformer: trained with the rest; None where batches hold the states of a frozen one.
+        local: form of the layers between states and local features.
     """
 
     def __init__(
@@ -122,10 +128,13 @@ class TokenSets(nn.Module):
         whole: Literal["max", "cls"] = "max",
         whole_linear: bool = False,
         transformer: nn.Module | None = None,
+        local: Head = LINEAR,
     ) -> None:
         super().__init__()
         self.transformer = transformer
+        self.input_dropout = local.input_dropout()
         self.linear = nn.Linear(features, dim)
+        self.mlp = local.residual(features, dim) if local.kind == "mlp" else None
         self.whole = whole
         self.whole_linear = nn.Linear(dim, dim) if whole_linear else nn.Identity()
         self.pool = MaxPooling()
@@ -135,6 +144,9 @@ class TokenSets(nn.Module):
         """(B, T, F) states, or (B, T) ids where the transformer trains; (B, T) bool mask -> (B, K, D) twice."""
         if self.transformer is not None:
             tokens = self.transformer(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        tokens = self.input_dropout(tokens)
         local = self.linear(tokens)
+        if self.mlp is not None:
+            local = local + map_real_rows(self.mlp, tokens, mask)
         pooled = local[:, 0] if self.whole == "cls" else self.pool(local, mask)
         return self.sets(local, mask, self.whole_linear(pooled))  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from raytrain.encoders.gru import BiGRU
+from raytrain.encoders.heads import LINEAR, Head
 from raytrain.encoders.padding import being_traced, map_real_rows
 from raytrain.encoders.pooling import pooling
 
@@ -118,18 +119,38 @@ class TokenCaptions(LinearTokens):
         features, dim, transformer: as in LinearTokens.
         pool: "gpo", "mean" or "max".
         gpo_dim: size of GPO's codes and hidden state.
+        head: form of the layers from a state to its vector.
+        pool_first: pool the states, so that the head reads one vector per caption and not one per token.
     """
 
     def __init__(
-        self, features: int, dim: int, pool: str = "gpo", gpo_dim: int = 32, transformer: nn.Module | None = None
+        self,
+        features: int,
+        dim: int,
+        pool: str = "gpo",
+        gpo_dim: int = 32,
+        transformer: nn.Module | None = None,
+        head: Head = LINEAR,
+        pool_first: bool = False,
     ) -> None:
         super().__init__(features, dim, transformer)
         self.width, self.dim = features, dim
+        self.dropout = head.input_dropout()
+        self.mlp = head.residual(features, dim) if head.kind == "mlp" else None
         self.pool = pooling(pool, gpo_dim)
+        self.pool_first = pool_first
+
+    def head(self, states: Tensor) -> Tensor:
+        """(S, F) -> (S, D)"""
+        states = self.dropout(states)
+        base: Tensor = self.linear(states)
+        return base if self.mlp is None else base + self.mlp(states)
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) and (B, T) -> (B, D), L2-normalised."""
-        return normalize(self.pool(map_real_rows(self.linear, states, mask), mask), dim=-1)
+        if self.pool_first:
+            return normalize(self.head(self.pool(states, mask)), dim=-1)
+        return normalize(self.pool(map_real_rows(self.head, states, mask), mask), dim=-1)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T[, F]) states or ids and (B, T) bool mask -> (B, D), L2-normalised."""

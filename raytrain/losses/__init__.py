@@ -1,6 +1,6 @@
 """Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
-from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
+from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives, own_pair_nce, set_info_nce
 from raytrain.losses.discrepancy import discrepancy_loss
 from raytrain.losses.diversity import exponential_diversity, gram_diversity
 from raytrain.losses.gaussian import divergence, uniformity
@@ -24,7 +24,9 @@ __all__ = [
     "match_nll",
     "mean_triplet",
     "multi_grained_loss",
+    "own_pair_nce",
     "pseudo_positives",
+    "set_info_nce",
     "set_triplet",
     "triplet_loss",
     "uniformity",

@@ -1,4 +1,4 @@
-"""Softmax losses over the global batch: InfoNCE, and RAU's cross-sample uncertainty (CSU).
+"""Softmax losses over the global batch: InfoNCE of pairs and of sets, and RAU's cross-sample uncertainty (CSU).
 
 Letters: B queries and their B targets. Row i of a similarity matrix is query i, column j the target of query j; pairs
 stand on the diagonal. A temperature tau is a scale of 1 / tau.
@@ -10,7 +10,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 
 def info_nce(
@@ -29,6 +29,43 @@ def info_nce(
     if symmetric:
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
     return cross_entropy(logits, own)
+
+
+def own_pair_nce(similarity: Tensor, negatives: Tensor, scale: Tensor | float) -> Tensor:
+    """(..., B) InfoNCE of each row alone: -log softmax of its own pair, among that pair and its negatives.
+
+    Args:
+        similarity: (..., B, B) scores, larger is closer; the diagonal holds the pairs.
+        negatives: (B, B) bool, True where the column is a negative of the row.
+        scale: factor of the scores.
+
+    Returns:
+        (..., B); zero for a row without negatives.
+    """
+    logits = _logits(similarity, scale)
+    of_negatives = logits.masked_fill(~negatives, -torch.inf).logsumexp(-1)
+    return softplus(of_negatives - logits.diagonal(dim1=-2, dim2=-1))
+
+
+def set_info_nce(similarity: Tensor, positives: Tensor, scale: Tensor | float) -> Tensor:
+    """() InfoNCE where a batch holds several captions per image: mean over the positive pairs, of both directions.
+
+    Each positive pair stands in a softmax with the negatives of its caption, and in one with those of its image; the
+    image's other captions are in neither.
+
+    Args:
+        similarity: (Q, G) scores, larger is closer.
+        positives: (Q, G) bool, True where the caption describes the image; all other pairs are negatives. A pair
+            without a negative costs nothing.
+        scale: factor of the scores.
+    """
+    logits = _logits(similarity, scale)
+    query, image = positives.nonzero(as_tuple=True)
+    others = logits.masked_fill(positives, -torch.inf)
+    own = logits[query, image]
+    text_to_image = softplus(others.logsumexp(1)[query] - own)
+    image_to_text = softplus(others.logsumexp(0)[image] - own)
+    return (text_to_image.sum() + image_to_text.sum()) / (2 * max(len(query), 1))
 
 
 def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from raytrain.losses.contrastive import own_pair_nce
 from raytrain.losses.triplet import hinges
 
 
@@ -67,10 +68,11 @@ def variance_weighted_triplet(
     variance: str = "population",
     variance_over: str = "others",
     kendall_over_views: str = "mean",
+    info_nce_scale: Tensor | float | None = None,
 ) -> Tensor:
     """() sum over pairs, views and both directions of weight times hinge (DVSE, the variance-aware weighting loss).
 
-    At K = 1 every normalised weight is 1, and the loss is `triplet_loss`.
+    At K = 1 every normalised weight is 1, and the loss is `triplet_loss`; with `info_nce_scale` it is 2 B `info_nce`.
 
     Args:
         similarity: (K, B, B) captions x images for each view, pairs on the diagonal.
@@ -84,10 +86,14 @@ def variance_weighted_triplet(
         variance: "population" or "unbiased".
         variance_over: "others", every other member of the batch; "negatives", those that `negatives` names.
         kendall_over_views: "mean" over the views, or their "sum" as in equation 7.
+        info_nce_scale: factor of the scores in `own_pair_nce`, which then takes the place of the hinges; None for them.
     """
     total = similarity.new_zeros(())
     for scores, others in ((similarity, negatives), (similarity.transpose(-2, -1), negatives.T)):
-        losses = hinges(scores, others, margin, hardest)  # (K, B)
+        if info_nce_scale is None:
+            losses = hinges(scores, others, margin, hardest)  # (K, B)
+        else:
+            losses = own_pair_nce(scores, others, info_nce_scale)
         members = others if variance_over == "negatives" else None
         spread = negative_variance(scores if weight_gradient else scores.detach(), variance, members)
         if weight_fn == "kendall":

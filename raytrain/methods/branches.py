@@ -1,4 +1,4 @@
-"""Factories of the caption branch that a config names: one vector, a set, or one vector per word."""
+"""Factories of the branches that a config names: images as views; captions as one vector, a set, or one per word."""
 
 from __future__ import annotations
 
@@ -7,10 +7,45 @@ from typing import Any, Literal, cast
 
 from torch import nn
 
-from raytrain.config import BiGRUText, EncoderConfig, TransformerText
+from raytrain.config import BiGRUText, EncoderConfig, HeadKind, TransformerText
+from raytrain.encoders.heads import Head
+from raytrain.encoders.regions import RegionViews
 from raytrain.encoders.sets import TokenSets, WordSets
 from raytrain.encoders.words import BiGRUCaptions, BiGRUWords, Captions, LinearTokens, TokenCaptions
 from raytrain.methods.base import Inputs
+
+
+def image_head(config: EncoderConfig, published: Literal["linear", "mlp"] = "mlp") -> Head:
+    """The head of image features that the config names.
+
+    Args:
+        published: the kind that the method's paper has.
+    """
+    return _head(config, config.image_head, config.image_dropout, published)
+
+
+def text_head(config: EncoderConfig) -> Head:
+    """The head of token states that the config names; published methods have linear ones."""
+    return _head(config, config.text_head, config.text_dropout, "linear")
+
+
+def _head(config: EncoderConfig, kind: HeadKind, dropout: float, published: Literal["linear", "mlp"]) -> Head:
+    own = published if kind == "method" else kind
+    return Head(own, config.head_hidden, config.head_activation, config.head_norm, dropout)
+
+
+def image_views(
+    config: EncoderConfig, inputs: Inputs, views: int = 1, pool_sharing: Literal["shared", "per_view"] = "shared"
+) -> RegionViews:
+    """The image branch that the config names, K views per image: (B, R, F), (B, R) -> (B, K, D).
+
+    Args:
+        views: K.
+        pool_sharing: one pooling for all views, or one per view.
+    """
+    return RegionViews(
+        inputs.region_features, config.dim, views, config.pooling, pool_sharing, config.gpo_dim, image_head(config)
+    )
 
 
 def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
@@ -23,9 +58,12 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
         )
     if isinstance(text, TransformerText):
         transformer, width = load_transformer(text.path)
-        return TokenCaptions(width, config.dim, config.pooling, config.gpo_dim, transformer)
-    assert inputs.token_features is not None
-    return TokenCaptions(inputs.token_features, config.dim, config.pooling, config.gpo_dim)
+    else:
+        assert inputs.token_features is not None
+        transformer, width = None, inputs.token_features
+    return TokenCaptions(
+        width, config.dim, config.pooling, config.gpo_dim, transformer, text_head(config), config.text_pool_first
+    )
 
 
 def text_sets(
@@ -54,7 +92,7 @@ def text_sets(
     if isinstance(text, TransformerText):
         transformer, width = load_transformer(text.path)
     assert width is not None
-    return TokenSets(width, dim, token_head, whole, whole_linear, transformer)
+    return TokenSets(width, dim, token_head, whole, whole_linear, transformer, text_head(encoder))
 
 
 def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) -> nn.Module:

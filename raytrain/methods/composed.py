@@ -18,9 +18,8 @@ from torch.nn.functional import normalize
 from raytrain import losses, similarity
 from raytrain.config import ComposedConfig, EncoderConfig, RAUConfig
 from raytrain.encoders.composition import composition
-from raytrain.encoders.regions import RegionViews
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
-from raytrain.methods.branches import text_encoder
+from raytrain.methods.branches import image_views, text_encoder
 
 
 class Composed(Method):
@@ -33,7 +32,7 @@ class Composed(Method):
     def __init__(self, encoder: EncoderConfig, config: ComposedConfig | RAUConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
-        self.image = RegionViews(inputs.region_features, encoder.dim, 1, encoder.pooling, gpo_dim=encoder.gpo_dim)
+        self.image = image_views(encoder, inputs)
         # DDP would wait for the gradient of a branch that no loss reaches
         self.text = None if config.composition == "image" else text_encoder(encoder, inputs)
         self.composition = composition(config.composition, encoder.dim, config.dropout, config.residual)

@@ -16,7 +16,8 @@ from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
 from raytrain.encoders.sets import RegionSets
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
-from raytrain.methods.branches import text_sets
+from raytrain.methods.branches import image_head, text_sets
+from raytrain.methods.contrast import Contrast
 
 
 class DivE(Method):
@@ -27,12 +28,14 @@ class DivE(Method):
         self.config = config
         self.monotone = config.similarity != "match_probability"
         self.image = RegionSets(
-            inputs.region_features, encoder.dim, set_head(config, features=encoder.dim, dim=encoder.dim), config.dropout
-        )
+            inputs.region_features, encoder.dim, set_head(config, features=encoder.dim, dim=encoder.dim),
+            config.dropout, image_head(encoder),
+        )  # fmt: skip
         self.text = text_sets(
             encoder, inputs, lambda features: set_head(config, features=features, dim=encoder.dim, positions=True),
             config.dropout, config.text_global, config.text_global_linear,
         )  # fmt: skip
+        self.contrast = Contrast(config)
         self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
         if config.similarity == "match_probability":
             # buffers reproduce the official code, which moves the two to the GPU in a way that leaves them untrained
@@ -69,7 +72,7 @@ class DivE(Method):
         return similarity.closest_elements(query, gallery)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity.
+        """The training losses over the global batch; "loss" is that of pairs + weighted discrepancy and diversity.
 
         "collapsed" is 1 where the triplet loss is that of equal scores, twice the margin to within 2 %, else 0.
         """
@@ -82,21 +85,26 @@ class DivE(Method):
 
         mining = "mean" if context.epoch < config.mean_warmup_epochs else config.mining
         positives = caption_of[:, None] == item[None, :]
-        triplet = losses.set_triplet(self.similarity(query, gallery), positives, config.margin, mining)
+        scores = self.similarity(query, gallery)
+        pair_loss, parts = self.contrast(
+            lambda: losses.set_triplet(scores, positives, config.margin, mining),
+            lambda scale: losses.set_info_nce(scores, positives, scale),
+        )
+        if "triplet" in parts:
+            parts["collapsed"] = collapsed(parts["triplet"], config.margin, mining == "hardest")
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         if config.diversity_of == "residual":
             spread = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         else:
             spread = [query, gallery]
         diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity
-        diversity = sum((diverse(nn.functional.normalize(part, dim=-1)) for part in spread), triplet.new_zeros(()))
+        diversity = sum((diverse(nn.functional.normalize(part, dim=-1)) for part in spread), pair_loss.new_zeros(()))
 
         return {
-            "loss": triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity,
-            "triplet": triplet.detach(),
+            "loss": pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity,
+            **parts,
             "discrepancy": discrepancy.detach(),
             "diversity": diversity.detach(),
-            "collapsed": collapsed(triplet.detach(), config.margin, mining == "hardest"),
         }
 
 

@@ -6,16 +6,18 @@ choice that they leave open is a switch of DVSEConfig, described in docs/methods
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from raytrain import losses, similarity
 from raytrain.config import DVSEConfig, EncoderConfig
-from raytrain.encoders.regions import RegionViews
 from raytrain.losses.orthogonality import mean_overlap, sibling_cosine
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
-from raytrain.methods.branches import text_encoder
+from raytrain.methods.branches import image_views, text_encoder
+from raytrain.methods.contrast import Contrast
 
 
 class DVSE(Method):
@@ -26,10 +28,9 @@ class DVSE(Method):
     def __init__(self, encoder: EncoderConfig, config: DVSEConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
-        self.image = RegionViews(
-            inputs.region_features, encoder.dim, config.views, encoder.pooling, config.view_pooling, encoder.gpo_dim
-        )
+        self.image = image_views(encoder, inputs, config.views, config.view_pooling)
         self.text = text_encoder(encoder, inputs)
+        self.contrast = Contrast(config)
         self.view_logits = nn.Parameter(torch.zeros(config.views)) if config.score == "learned" else None
 
     def encode_query(self, batch: Batch) -> Tensor:
@@ -65,7 +66,8 @@ class DVSE(Method):
         hardest = context.epoch >= config.mean_warmup_epochs
 
         by_view = similarity.view_similarity(query, gallery)  # (B, B, K)
-        weighted = losses.variance_weighted_triplet(
+        weighted_views = partial(
+            losses.variance_weighted_triplet,
             by_view.permute(2, 0, 1),
             negatives,
             config.margin,
@@ -77,15 +79,28 @@ class DVSE(Method):
             variance_over=config.variance_over,
             kendall_over_views=config.kendall_over_views,
         )
+        count = len(query)
+        weighted, view_parts = self.contrast(
+            weighted_views, lambda scale: weighted_views(info_nce_scale=scale) / (2 * count), count
+        )
         gamma = sibling_cosine(query, image_id) if config.orth_penalty == "margin" else 0.0
         overlap = mean_overlap(gallery)
         orth = losses.view_orthogonality(gallery, config.orth_penalty, gamma)
         total = weighted + config.orth_weight * self._orth_coefficient(context, overlap) * orth
-        parts = {"view_triplet": weighted.detach(), "orthogonality": orth.detach(), "view_overlap": overlap}
+        parts = {
+            **{name if name == "temperature" else f"view_{name}": part for name, part in view_parts.items()},
+            "orthogonality": orth.detach(),
+            "view_overlap": overlap,
+        }
         if config.fused_weight:
-            fused = losses.triplet_loss(self._pool(by_view), negatives, config.margin, hardest)
+            pooled = self._pool(by_view)
+            fused, fused_parts = self.contrast(
+                lambda: losses.triplet_loss(pooled, negatives, config.margin, hardest),
+                lambda scale: losses.info_nce(pooled, scale, symmetric=True, ignored=~negatives),
+                count,
+            )
             total = total + config.fused_weight * fused
-            parts["fused_triplet"] = fused.detach()
+            parts |= {f"fused_{name}": part for name, part in fused_parts.items() if name != "temperature"}
         return {"loss": total, **parts}
 
     def _pool(self, by_view: Tensor) -> Tensor:

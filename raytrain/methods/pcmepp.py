@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PCMEPPConfig, TransformerText
 from raytrain.encoders.gaussian_heads import RegionLogVariance, TokenLogVariance
-from raytrain.encoders.regions import RegionViews
 from raytrain.losses.match_probability import pseudo_share
 from raytrain.losses.triplet import batch_positives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
-from raytrain.methods.branches import text_encoder
+from raytrain.methods.branches import image_head, image_views, text_encoder
+from raytrain.methods.contrast import Temperature
 
 
 class Items(NamedTuple):
@@ -38,14 +38,19 @@ class PCMEPP(Method):
         self.config = config
         pool, gpo = encoder.pooling, encoder.gpo_dim
         start, norm = config.log_variance_start, config.variance_norm
-        self.image = RegionViews(inputs.region_features, encoder.dim, 1, pool, gpo_dim=gpo)
-        self.image_variance = RegionLogVariance(inputs.region_features, encoder.dim, pool, gpo, start, norm)
+        self.image = image_views(encoder, inputs)
+        self.image_variance = RegionLogVariance(
+            inputs.region_features, encoder.dim, pool, gpo, start, norm, image_head(encoder)
+        )
         self.text = text_encoder(encoder, inputs)
-        self.text_variance = TokenLogVariance(self.text.width, encoder.dim, pool, gpo, start, norm)
+        self.text_variance = TokenLogVariance(
+            self.text.width, encoder.dim, pool, gpo, start, norm, encoder.text_pool_first
+        )
         if not isinstance(encoder.text, TransformerText):  # a transformer that trains has a rate of its own
             self.lr_scales = {"text_variance.": encoder.text.lr_scale}
         self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
         self.match_shift = nn.Parameter(torch.tensor(config.match_shift))
+        self.temperature = Temperature(config) if config.infonce_weight else None
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, D + 1)."""
@@ -62,7 +67,7 @@ class PCMEPP(Method):
         )  # fmt: skip
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """The training losses over the global batch; "loss" is 2 match + weighted vib + weighted pseudo.
+        """The training losses over the global batch; "loss" is 2 match + weighted vib, pseudo and infonce.
 
         Both directions have the same matching loss, so it counts twice; pseudo-positives are chosen per direction.
         "text_sigma" and "image_sigma" are means over items and dimensions; "pseudo_positives" is the share of pairs
@@ -90,6 +95,11 @@ class PCMEPP(Method):
             pseudo = by_direction[0] + by_direction[1]
             total, parts["pseudo"] = total + config.pseudo_weight * pseudo, pseudo.detach()
             parts["pseudo_positives"] = torch.stack([pseudo_share(*direction) for direction in directions]).mean()
+        if self.temperature is not None:
+            # half: -d / 2 is the cosine of the means less variances, up to a constant
+            nce = losses.info_nce(scores / 2, self.temperature.scale(), symmetric=True, ignored=matched)
+            total, parts["infonce"] = total + config.infonce_weight * nce, nce.detach()
+            parts |= self.temperature.parts()
         return {
             "loss": total,
             **parts,

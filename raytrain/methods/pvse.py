@@ -12,6 +12,7 @@ from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import text_sets
+from raytrain.methods.contrast import Contrast
 
 
 class PVSE(Method):
@@ -29,6 +30,7 @@ class PVSE(Method):
         regions = inputs.region_features
         self.image = GridSets(regions, encoder.dim, head(regions), config.dropout)
         self.text = text_sets(encoder, inputs, head, config.dropout, config.text_global)
+        self.contrast = Contrast(config)
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, K, D)."""
@@ -47,24 +49,25 @@ class PVSE(Method):
         return None if self.config.views == 1 else similarity.closest_elements(query, gallery)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """The training losses over the global batch; "loss" is triplet + weighted discrepancy + weighted diversity."""
+        """The training losses over the global batch; "loss" is that of pairs + weighted discrepancy and diversity."""
         config, context = self.config, context or StepContext()
         texts, text_residuals = self.text(batch["text"], batch["text_mask"])
         images, image_residuals = self.image(batch["regions"], batch["region_mask"])
         query, gallery = context.gather(texts.float()), context.gather(images.float())
         negatives = batch_negatives(context.gather(batch["image_id"]), config.same_image)
         hardest = config.mining == "hardest" and context.epoch >= config.mean_warmup_epochs
-        triplet = losses.mean_triplet(self.similarity(query, gallery), negatives, config.margin, hardest)
-        parts = {
-            "loss": triplet,
-            "triplet": triplet.detach(),
-            "collapsed": collapsed(triplet.detach(), config.margin, hardest),
-        }
+        scores = self.similarity(query, gallery)
+        pair_loss, parts = self.contrast(
+            lambda: losses.mean_triplet(scores, negatives, config.margin, hardest),
+            lambda scale: losses.info_nce(scores, scale, symmetric=True, ignored=~negatives),
+        )
+        if "triplet" in parts:
+            parts["collapsed"] = collapsed(parts["triplet"], config.margin, hardest)
         if config.views == 1:
-            return parts
+            return {"loss": pair_loss, **parts}
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         residuals = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         of_texts, of_images = (losses.gram_diversity(normalize(part, dim=-1)) for part in residuals)
         diversity = of_texts + of_images
-        total = triplet + config.mmd_weight * discrepancy + config.diversity_weight * diversity
-        return parts | {"loss": total, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}
+        total = pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity
+        return {"loss": total, **parts, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}

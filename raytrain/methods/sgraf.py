@@ -12,7 +12,7 @@ from torch.nn.functional import normalize, pad
 from raytrain import similarity
 from raytrain.config import EncoderConfig, SGRAFConfig
 from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
-from raytrain.encoders.regions import xavier_linear
+from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Batch, Inputs
 from raytrain.methods.cross_attention import CrossAttention
 from raytrain.similarity import EPS, real_rows

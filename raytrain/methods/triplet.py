@@ -5,15 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from raytrain import losses
-from raytrain.config import SCANConfig, SGRAFConfig, VSEInfinityConfig
+from raytrain.config import SCANConfig, SGRAFConfig
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Method, StepContext
 
 
 class TripletMethod(Method):
-    """The training step that VSE-infinity, SCAN and SGRAF share; `config` names margin, warm-up and negatives."""
+    """The training step that SCAN and SGRAF share; `config` names margin, warm-up and negatives."""
 
-    config: VSEInfinityConfig | SCANConfig | SGRAFConfig
+    config: SCANConfig | SGRAFConfig
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, VSEPPConfig
-from raytrain.encoders.regions import xavier_linear
+from raytrain.encoders.heads import xavier_linear
 from raytrain.encoders.words import LastStateCaptions
 from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives

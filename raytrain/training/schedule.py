@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,9 @@ def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> to
     `encoder.text.lr_scale` multiplies the learning rate of the text branch; where a transformer is trained, of the
     transformer alone, as in VSE-infinity's code. A method may scale further parts in its `lr_scales`, {prefix of
     parameter names: factor}. A parameter belongs to the longest prefix of its name.
+
+    Weight decay holds for all parameters, biases and norms among them, but for those that a module names in its
+    `undecayed`: they have the base rate and a group of their own, the last.
     """
     text = config.encoder.text
     if isinstance(text, TransformerText):
@@ -28,10 +32,18 @@ def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> to
         branch = {f"{model.prefix}text.": text.lr_scale}
     scales = {"": 1.0, **branch, **model.lr_scales}
     members: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in scales}
+    undecayed = {
+        f"{place}.{name}" for place, module in model.named_modules() for name in getattr(module, "undecayed", ())
+    }
+    kept = []
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and name in undecayed:
+            kept.append(parameter)
+        elif parameter.requires_grad:
             members[max((prefix for prefix in scales if name.startswith(prefix)), key=len)].append(parameter)
-    groups = [{"params": parameters, "scale": scales[prefix]} for prefix, parameters in members.items()]
+    groups: list[dict[str, Any]] = [{"params": some, "scale": scales[prefix]} for prefix, some in members.items()]
+    if kept:
+        groups.append({"params": kept, "scale": 1.0, "weight_decay": 0.0})
     return torch.optim.AdamW(
         groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=device.type in ("cpu", "cuda")
     )

@@ -33,12 +33,18 @@ SCAN_WORDS: dict[str, Any] = {"method__kind": "scan", "method__pooling": "mean",
 SGRAF: dict[str, Any] = {
     "method__kind": "sgraf", "method__dropout": 0.0, "method__sim_dim": 6, "method__mean_warmup_epochs": 1,
 }  # fmt: skip
+SINGLE_VECTOR: dict[str, Any] = {
+    "method__kind": "vse_infinity", "method__loss": "both", "encoder__text_head": "mlp",
+    "encoder__text_pool_first": True, "encoder__pooling": "mean",
+}  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "vse_infinity": {"method__kind": "vse_infinity"},
+    "vse_infinity-single": SINGLE_VECTOR,
     "dvse": {"method__weight_gradient": True, "method__fused_weight": 0.5, "method__score": "learned"},
     "dive": DIVE,
     "dive-ragged": {**DIVE, "method__diversity_of": "final", "optim__batch_size": 4},
     "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
+    "dive-infonce": {**DIVE, "method__loss": "infonce"},
     "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
     "vsepp": {"method__kind": "vsepp", "method__mean_warmup_epochs": 1, "method__order": True},
     "vsepp-words": {"method__kind": "vsepp", "encoder__text__kind": "bigru", "method__same_image": "negative"},
@@ -52,9 +58,9 @@ METHODS: dict[str, dict[str, Any]] = {
         "method__match_shift": 2.0,
     },
     "pcme-words": {"method__kind": "pcme", "encoder__text__kind": "bigru", "method__search_by": "match_probability"},
-    "pcmepp": {"method__kind": "pcmepp", "method__vib_weight": 1.0},
+    "pcmepp": {"method__kind": "pcmepp", "method__vib_weight": 1.0, "method__infonce_weight": 0.5},
     "pcmepp-words": {"method__kind": "pcmepp", "encoder__text__kind": "bigru", "method__variance_norm": False},
-    "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0},
+    "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0, "method__loss": "infonce"},
     "query-rau": {**QUERY, "method__kind": "rau", "method__theta": 0.5, "method__theta_mode": "quantile"},
     "query-rau-words": {**QUERY, "method__kind": "rau", "method__shared_blocks": True, "encoder__text__kind": "bigru"},
     "query-tirg": {**QUERY, "method__composition": "tirg", "method__scale_learned": True},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raytrain.encoders.regions import LocalRegions, RegionViews, xavier_linear
+from raytrain.encoders.regions import LocalRegions, RegionViews
 
 MASK = torch.tensor([[True, True, False, True], [True, True, True, True]])
 
@@ -67,11 +66,3 @@ def test_vectors_per_region_are_normalised_linear_layers_and_zeros_where_masked(
     vectors = encoder(regions, MASK)
     torch.testing.assert_close(vectors[MASK], normalize(encoder.linear(regions[MASK]), dim=-1))
     assert (vectors[~MASK] == 0).all()
-
-
-def test_xavier_layers_start_within_their_bound_and_without_bias() -> None:
-    torch.manual_seed(0)
-    layer = xavier_linear(30, 20)
-    bound = math.sqrt(6 / 50)
-    assert 0.9 * bound < layer.weight.abs().max().item() <= bound
-    assert (layer.bias == 0).all()

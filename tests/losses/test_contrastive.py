@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.losses import cross_sample, info_nce, likely_positives
+from raytrain.losses import cross_sample, info_nce, likely_positives, own_pair_nce, set_info_nce
 from raytrain.losses.contrastive import further_positives
 
 
@@ -139,3 +139,48 @@ def test_half_precision_scores_lose_nothing_more_in_the_sums(form: str) -> None:
     positives = likely_positives(half, 0.8, "quantile")
     assert torch.equal(cross_sample(half, positives, 100.0, form), cross_sample(half.float(), positives, 100.0, form))
     assert torch.equal(info_nce(half, 100.0), info_nce(half.float(), 100.0))
+
+
+def own_term(own: float, negatives: list[float], scale: float) -> float:
+    """-log of a pair's share in the softmax of itself and its negatives."""
+    total = math.exp(scale * own) + sum(math.exp(scale * score) for score in negatives)
+    return -math.log(math.exp(scale * own) / total)
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0])
+def test_the_term_of_a_row_is_that_of_its_own_pair_and_its_negatives(scale: float) -> None:
+    views = torch.stack([cosines(5), cosines(5, 1)])
+    images = torch.tensor([0, 0, 1, 2, 3])
+    negatives = images[:, None] != images[None]
+    terms = own_pair_nce(views, negatives, scale)
+    for k, view in enumerate(views.tolist()):
+        for i, row in enumerate(view):
+            others = [row[j] for j in range(5) if images[j] != images[i]]
+            assert terms[k, i].item() == pytest.approx(own_term(row[i], others, scale), rel=1e-9)
+    both = (own_pair_nce(views[0], negatives, scale).mean() + own_pair_nce(views[0].T, negatives, scale).mean()) / 2
+    torch.testing.assert_close(both, info_nce(views[0], scale, symmetric=True, ignored=~negatives))
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0])
+def test_sets_of_captions_stand_in_one_softmax_per_positive_pair(scale: float) -> None:
+    captions_of = [0, 0, 1, 2, 2, 2]
+    scores = cosines(6)[:, :3]
+    positives = torch.tensor(captions_of)[:, None] == torch.arange(3)
+    s, total = scores.tolist(), 0.0
+    for q, g in enumerate(captions_of):
+        total += own_term(s[q][g], [s[q][j] for j in range(3) if j != g], scale)
+        total += own_term(s[q][g], [s[p][g] for p in range(6) if captions_of[p] != g], scale)
+    assert set_info_nce(scores, positives, scale).item() == pytest.approx(total / 12, rel=1e-9)
+    pairs = cosines(4)
+    torch.testing.assert_close(
+        set_info_nce(pairs, torch.eye(4, dtype=torch.bool), scale), info_nce(pairs, scale, symmetric=True)
+    )
+
+
+def test_a_pair_without_negatives_costs_nothing_and_has_a_finite_gradient() -> None:
+    scores = torch.rand(2, 2, requires_grad=True)
+    none = torch.zeros(2, 2, dtype=torch.bool)
+    loss = own_pair_nce(scores, none, 20.0).sum() + set_info_nce(scores, ~none, 20.0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss == 0
+    assert scores.grad is not None and not scores.grad.any()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from raytrain.losses import triplet_loss, variance_weighted_triplet, view_weights
+from raytrain.losses import info_nce, triplet_loss, variance_weighted_triplet, view_weights
 from raytrain.losses.triplet import batch_negatives
 from raytrain.losses.variance_weighting import negative_variance
 
@@ -147,3 +147,19 @@ def test_the_weights_carry_a_gradient_only_where_asked() -> None:
         assert s.grad is not None
         grads.append(s.grad)
     assert not torch.allclose(grads[0], grads[1])
+
+
+@pytest.mark.parametrize("weight_fn", WEIGHTS)
+def test_info_nce_takes_the_place_of_the_hinges_under_the_same_weights(weight_fn: str) -> None:
+    s, total, scale = scores(3), 0.0, 20.0
+    for direction in (s, s.transpose(1, 2)):
+        for i in range(5):
+            rows = [direction[k, i].tolist() for k in range(3)]
+            weight = weights_by_hand([variance_by_hand(row, i, False) for row in rows], weight_fn, 0.05)
+            terms = [math.log(sum(math.exp(scale * (x - row[i])) for x in row)) for row in rows]
+            total += sum(w * term for w, term in zip(weight, terms, strict=True))
+    negatives = batch_negatives(torch.arange(5), "masked")
+    actual = variance_weighted_triplet(s, negatives, weight_fn=weight_fn, tau=0.05, info_nce_scale=scale)
+    assert actual.item() == pytest.approx(total, rel=1e-5)
+    alone = variance_weighted_triplet(s[:1], negatives, weight_fn=weight_fn, tau=0.05, info_nce_scale=scale)
+    torch.testing.assert_close(alone, 10 * info_nce(s[0], scale, symmetric=True))

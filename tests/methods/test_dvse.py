@@ -30,10 +30,11 @@ def build(method: type, config: Any) -> Any:
     return method(ENCODER, config, INPUTS)
 
 
+@pytest.mark.parametrize("loss", ["triplet", "infonce", "both"])
 @pytest.mark.parametrize("epoch", [0.0, 2.0])
-def test_one_view_without_extra_losses_is_vse_infinity(epoch: float) -> None:
-    dvse = build(DVSE, DVSEConfig(views=1, orth_weight=0))
-    vse = build(VSEInfinity, VSEInfinityConfig())
+def test_one_view_without_extra_losses_is_vse_infinity(epoch: float, loss: Any) -> None:
+    dvse = build(DVSE, DVSEConfig(views=1, orth_weight=0, loss=loss))
+    vse = build(VSEInfinity, VSEInfinityConfig(loss=loss))
     assert {n: p.shape for n, p in dvse.named_parameters()} == {n: p.shape for n, p in vse.named_parameters()}
     context = StepContext(epoch=epoch, num_epochs=5)
     for method in (dvse, vse):

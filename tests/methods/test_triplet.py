@@ -1,4 +1,4 @@
-"""The training step of VSE-infinity, SCAN and SGRAF, on a method whose embeddings are given."""
+"""The training step of SCAN and SGRAF, on a method whose embeddings are given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.config import VSEInfinityConfig
+from raytrain.config import SCANConfig
 from raytrain.methods.base import Batch, StepContext
 from raytrain.methods.triplet import TripletMethod
 
@@ -20,7 +20,7 @@ class Given(TripletMethod):
 
     def __init__(self, **changes: Any) -> None:
         super().__init__()
-        self.config = VSEInfinityConfig(**changes)
+        self.config = SCANConfig(**changes)
 
     def encode_query(self, batch: Batch) -> Tensor:
         return batch["text"]

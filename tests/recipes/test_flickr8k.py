@@ -21,6 +21,10 @@ def test_methods_share_a_budget(method: str) -> None:
 @pytest.mark.parametrize(
     ("recipe", "expected"),
     [
+        ("single_vector_flickr8k", {"data.regions": "global", "encoder.dim": 512, "encoder.pooling": "mean",
+                                    "encoder.image_head": "mlp", "encoder.text_head": "mlp",
+                                    "encoder.text_pool_first": True, "method.loss": "infonce",
+                                    "method.temperature_learned": True}),
         ("dvse_flickr8k", {"method.views": 4}),
         ("scan_flickr8k", {"method.mean_warmup_epochs": 1.0}),
         ("sgraf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.sim_dim": 64, "method.memory_mib": 64}),

@@ -91,3 +91,15 @@ def test_each_layer_learns_slower_than_the_one_above_it(tmp_path: Path) -> None:
             chosen = [rate for name, rate in by_name.items() if name.startswith(start) and part in name]
             assert chosen == [pytest.approx(expected)] * len(chosen) != []
     assert by_name["method.text.linear.weight"] == pytest.approx(1e-3)
+
+
+def test_a_learned_temperature_has_the_base_rate_and_no_weight_decay(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path, method__kind="vse_infinity", method__loss="infonce", encoder__text__lr_scale=0.1)
+    model = build_method(config, open_feed(config, table))
+    optimizer = make_optimizer(model, config, torch.device("cpu"))
+    *decayed, last = optimizer.param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert [names[id(parameter)] for parameter in last["params"]] == ["contrast.temperature.log"]
+    assert last["weight_decay"] == 0 and last["scale"] == 1
+    assert all(group["weight_decay"] == config.optim.weight_decay for group in decayed)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(names)

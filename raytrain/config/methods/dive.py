@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.contrastive import ContrastivePart
 
 
-class DivEConfig(MethodPart):
+class DivEConfig(ContrastivePart):
     """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.contrastive import ContrastivePart
 
 
-class DVSEConfig(MethodPart):
+class DVSEConfig(ContrastivePart):
     """K visual sub-embeddings against one text vector; the open choices of the paper are named switches."""
 
     label: ClassVar[MethodLabel] = MethodLabel(

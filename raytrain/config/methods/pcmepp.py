@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.contrastive import InfoNCEPart
 
 
-class PCMEPPConfig(MethodPart):
+class PCMEPPConfig(InfoNCEPart):
     """Gaussians on both sides, matched by a closed-form distance (Chun, ICLR 2024)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -28,3 +29,6 @@ class PCMEPPConfig(MethodPart):
     pseudo_weight: float = Field(0.1, ge=0, description="of the loss with pseudo-positives")
     log_variance_start: float = Field(-8.0, ge=-40, le=5, description="log variance of every dimension at the start")
     variance_norm: bool = Field(True, description="layer norm of the log variance, whose gain starts at 0.01")
+    infonce_weight: float = Field(
+        0.0, ge=0, description="of InfoNCE on half of minus the distance, a cosine less variances; published 0"
+    )

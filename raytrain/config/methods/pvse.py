@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.contrastive import ContrastivePart
 
 
-class PVSEConfig(MethodPart):
+class PVSEConfig(ContrastivePart):
     """K embeddings on both sides by PIE-Net, the best pair counts (Song and Soleymani, CVPR 2019)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.contrastive import ContrastivePart
 
 
-class VSEInfinityConfig(MethodPart):
+class VSEInfinityConfig(ContrastivePart):
     """Generalised pooling with a hardest-negative triplet loss (Chen et al., CVPR 2021)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
