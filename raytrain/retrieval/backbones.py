@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from raytrain.data.table.description import Feature
+from raytrain.encoders.images import LITES
 from raytrain.errors import RefusedError
 
-PACKAGED = {"efficientnet-lite0": "lite0"}
+PACKAGED = {f"efficientnet-{name}": name for name in LITES}
 """{backbone as a table names it: name that loads it}, where the two differ."""
-_DECISIVE = ("weights_sha256", "settings_sha256", "target_pad", "max_tokens", "layout")
+_DECISIVE = ("weights_sha256", "settings_sha256", "pixels", "target_pad", "max_tokens", "layout")
 
 
 def backbone_of(feature: Feature) -> str | None:

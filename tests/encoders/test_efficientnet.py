@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: its padding, its size, its residuals, and batch norm folded into the convolutions."""
+"""EfficientNet-Lite: its padding, its size, its residuals, and batch norm folded into the convolutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from raytrain.encoders import efficientnet
-from raytrain.encoders.efficientnet import STAGES, Block, EfficientNetLite0, SameConv, Stage, fold_batch_norm
+from raytrain.encoders.efficientnet import STAGES, Block, EfficientNetLite, SameConv, Stage, fold_batch_norm, scaled
 
 
 def unsettle(model: nn.Module) -> nn.Module:
@@ -64,23 +64,38 @@ def test_a_block_is_added_to_its_input_only_where_the_shapes_are_equal(
     torch.testing.assert_close(block(x), x + constant if residual else constant)
 
 
+@pytest.mark.parametrize(
+    ("width", "depth", "parameters", "blocks"),
+    [(1, 1, 4_652_008, 16), (1, 1.1, 5_416_680, 21), (1.1, 1.2, 6_092_072, 21)],
+)
 @torch.no_grad()
-def test_the_network_has_the_published_size_and_strides() -> None:
+def test_the_network_has_the_published_size_and_strides(
+    width: float, depth: float, parameters: int, blocks: int
+) -> None:
     with torch.device("meta"):
-        model = EfficientNetLite0()
-    assert sum(parameter.numel() for parameter in model.parameters()) == 4_652_008
-    assert len(model._blocks) == sum(stage.repeats for stage in STAGES) == 16
+        model = EfficientNetLite(width, depth)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    assert len(model._blocks) == blocks
     model.to_empty(device="cpu").eval()  # weights that are not initialised do for shapes
     assert model.maps(torch.zeros(2, 3, 64, 96)).shape == (2, 1280, 2, 3)
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 1000)
+
+
+def test_scaled_stages_round_channels_to_eights_and_repeats_up() -> None:
+    assert scaled(STAGES, 1.0, 1.0) == STAGES
+    stages = scaled(STAGES, 1.1, 1.2)  # Lite2
+    assert [stage.channels for stage in stages] == [16, 24, 48, 88, 120, 208, 352]
+    assert [stage.repeats for stage in stages] == [1, 3, 3, 4, 4, 5, 1]
+    # 10.5 would round to 8, which is less than 0.9 of it
+    assert scaled((Stage(1, 3, 1, 1, 10),), 1.05, 1.0)[0].channels == 16
 
 
 def test_folded_batch_norm_changes_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     # a block without expansion, one with stride and one with a residual stand for all sixteen
     monkeypatch.setattr(efficientnet, "STAGES", (Stage(1, 3, 1, 1, 16), Stage(2, 5, 2, 6, 24)))
     torch.manual_seed(0)
-    model = unsettle(EfficientNetLite0(classes=3))
-    assert isinstance(model, EfficientNetLite0)
+    model = unsettle(EfficientNetLite(classes=3))
+    assert isinstance(model, EfficientNetLite)
     pixels = torch.randn(1, 3, 32, 32, dtype=torch.float64)
     before = model.maps(pixels)
     fold_batch_norm(model)

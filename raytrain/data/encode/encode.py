@@ -54,7 +54,7 @@ def encode(
 
     Args:
         table_path: folder of the table.
-        backbone: "lite0", "minilm", or a folder or hub name that transformers loads.
+        backbone: "lite0", "lite1", "lite2", "minilm", or a folder or hub name that transformers loads.
         kind: "image" or "text"; needed only for models with two towers.
         name: of the feature; by default the backbone's.
         dtype: "float16" or "float32".

@@ -141,11 +141,12 @@ def kind_of(backbone: str) -> Literal["image", "text"]:
     Raises:
         UsageError: the model has both towers, or cannot be loaded.
     """
-    if backbone in ("lite0", "minilm"):
-        return "image" if backbone == "lite0" else "text"
-    from transformers import AutoConfig
-
+    from raytrain.encoders.images import LITES
     from raytrain.encoders.tokens import transformers_errors
+
+    if backbone in LITES or backbone == "minilm":
+        return "image" if backbone in LITES else "text"
+    from transformers import AutoConfig
 
     with transformers_errors(backbone):
         config = AutoConfig.from_pretrained(backbone, trust_remote_code=False)

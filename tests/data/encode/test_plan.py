@@ -82,7 +82,7 @@ def test_an_image_is_sound_or_its_fault_is_said(table: Table, vit: str) -> None:
     assert plan.problem(3, "broken").file == str(table.image_root / "3.jpg")
 
 
-@pytest.mark.parametrize(("backbone", "kind"), [("lite0", "image"), ("minilm", "text")])
+@pytest.mark.parametrize(("backbone", "kind"), [("lite0", "image"), ("lite2-260", "image"), ("minilm", "text")])
 def test_the_built_in_backbones_are_known_without_opening_them(backbone: str, kind: str) -> None:
     assert kind_of(backbone) == kind
 
