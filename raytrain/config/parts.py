@@ -113,7 +113,7 @@ HeadKind = Literal["method", "linear", "mlp"]
 
 
 class EncoderConfig(Part):
-    """The two encoders of VSE-infinity, DVSE and PCME++; methods without pooling read `dim` and `text` alone."""
+    """The two encoders; docs/methods.md says which method reads which field beside `dim` and `text`."""
 
     dim: int = Field(1024, ge=2, description="D, size of the joint space")
     pooling: Literal["gpo", "mean", "max"] = "gpo"

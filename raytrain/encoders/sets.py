@@ -64,19 +64,26 @@ class GridSets(nn.Module):
         dim: D.
         head: module that makes the set.
         dropout: of the global feature.
+        whole: form of the layers from the mean to the global feature; its dropout also acts on the local features.
     """
 
-    def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.0) -> None:
+    def __init__(self, features: int, dim: int, head: nn.Module, dropout: float = 0.0, whole: Head = LINEAR) -> None:
         super().__init__()
+        self.input_dropout = whole.input_dropout()
         self.pool = MeanPooling()
         self.linear = xavier_linear(features, dim)
+        self.mlp = whole.residual(features, dim) if whole.kind == "mlp" else None
         self.dropout = nn.Dropout(dropout)
         self.sets = head
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, R, F) features, (B, R) bool mask -> the two (B, K, D) outputs of the head."""
-        whole = self.dropout(self.linear(self.pool(regions, mask)))
-        return self.sets(regions, mask, whole)  # type: ignore[no-any-return]
+        regions = self.input_dropout(regions)
+        pooled = self.pool(regions, mask)
+        whole = self.linear(pooled)
+        if self.mlp is not None:
+            whole = whole + self.mlp(pooled)
+        return self.sets(regions, mask, self.dropout(whole))  # type: ignore[no-any-return]
 
 
 class WordSets(nn.Module):

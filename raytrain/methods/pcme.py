@@ -16,7 +16,7 @@ from raytrain.encoders.gaussian_heads import GaussianHead
 from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_positives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
-from raytrain.methods.branches import text_sets
+from raytrain.methods.branches import image_head, text_sets
 
 TEST_SEED = 0
 """Seed of the noise that items are sampled with at test time; the same in every run."""
@@ -47,7 +47,7 @@ class PCME(Method):
             return GaussianHead(features, encoder.dim, config.dropout, rest, config.log_sigma_start)
 
         regions, words = inputs.region_features, isinstance(encoder.text, BiGRUText)
-        self.image = GridSets(regions, encoder.dim, head(regions), config.dropout)
+        self.image = GridSets(regions, encoder.dim, head(regions), config.dropout, image_head(encoder, "linear"))
         self.text = text_sets(
             encoder, inputs, lambda features: head(features, config.text_sigma if words else "mean"), config.dropout,
             config.text_global,

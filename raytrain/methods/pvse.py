@@ -11,7 +11,7 @@ from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
-from raytrain.methods.branches import text_sets
+from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
 
 
@@ -28,7 +28,7 @@ class PVSE(Method):
             return PIENet(features, encoder.dim, config.views, config.dropout)
 
         regions = inputs.region_features
-        self.image = GridSets(regions, encoder.dim, head(regions), config.dropout)
+        self.image = GridSets(regions, encoder.dim, head(regions), config.dropout, image_head(encoder, "linear"))
         self.text = text_sets(encoder, inputs, head, config.dropout, config.text_global)
         self.contrast = Contrast(config)
 

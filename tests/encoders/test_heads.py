@@ -11,7 +11,7 @@ from torch import nn
 
 from raytrain.encoders.heads import Head, xavier_linear
 from raytrain.encoders.regions import RegionViews
-from raytrain.encoders.sets import RegionSets, TokenSets
+from raytrain.encoders.sets import GridSets, RegionSets, TokenSets
 from raytrain.encoders.words import TokenCaptions
 
 MASK = torch.tensor([[True, True, False, True], [True, True, True, True]])
@@ -105,6 +105,11 @@ def test_sets_read_local_features_of_the_head(kind: Any) -> None:
         expected = base + torch.stack([images.mlp(part) for part in base])
     torch.testing.assert_close(local[MASK], expected[MASK])
     torch.testing.assert_close(whole[1], expected[1].amax(0))
+    grid = GridSets(6, 8, Whole(), whole=Head(kind)).eval()
+    local, whole = grid(rows, MASK)
+    mean = rows[1].mean(0, keepdim=True)
+    torch.testing.assert_close(whole[1:], grid.linear(mean) + (0 if grid.mlp is None else grid.mlp(mean)))
+    assert torch.equal(local, rows)
     local, whole = captions(rows, MASK)
     expected = captions.linear(rows)
     if captions.mlp is not None:
