@@ -27,6 +27,7 @@ from raytrain.config.parts import (
     TokenText,
     TransformerImages,
     TransformerText,
+    names_in,
 )
 from raytrain.config.run import (
     RunConfig,
@@ -77,6 +78,7 @@ __all__ = [
     "from_yaml",
     "method_label",
     "method_name",
+    "names_in",
     "nested",
     "override",
     "parse_overrides",
