@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raytrain.data.table import Table
 from raytrain.data.table.schema import ITEMS, QUERIES, TEXTS
-from raytrain.data.table.writer import TableWriter
+from raytrain.data.table.writer import TableWriter, add_feature
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "sleeps", "jumps", "on", "grass", "sand"]
 
@@ -54,6 +54,14 @@ def make_table(
             rows[...] = (hidden @ to_text)[owner] + noise * random.standard_normal(shape)
         np.save(writer.path / "features" / "minilm.offsets.npy", np.concatenate([[0], lengths.cumsum()]))
     return Table(path)
+
+
+def add_images(table: Table, name: str, shape: tuple[int, ...], dtype: str = "float16", **encoder: Any) -> Table:
+    """The table with one more image feature of random numbers; `shape` is (R, F)."""
+    random, path = np.random.default_rng(len(name)), table.path / "features" / f".{name}.npy"
+    np.save(path, random.standard_normal((len(table.items), *shape)).astype(dtype))
+    add_feature(table, name, "image", {"backbone": "made up", **encoder}, {".npy": path})
+    return table
 
 
 def redescribe(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

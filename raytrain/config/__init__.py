@@ -29,6 +29,7 @@ from raytrain.config.parts import (
     TokenText,
     TransformerImages,
     TransformerText,
+    names_in,
 )
 from raytrain.config.run import (
     RunConfig,
@@ -82,6 +83,7 @@ __all__ = [
     "from_yaml",
     "method_label",
     "method_name",
+    "names_in",
     "nested",
     "override",
     "parse_overrides",

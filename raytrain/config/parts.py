@@ -15,12 +15,21 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def names_in(image_features: str) -> tuple[str, ...]:
+    """The names in a value of data.image_features: "lite0,lite2" -> ("lite0", "lite2")."""
+    return tuple(name.strip() for name in image_features.split(","))
+
+
 class DataConfig(Part):
     """Which table and features a run reads, and how captions and regions become a batch."""
 
     table: str = Field(description="folder of the table")
-    image_features: str = Field("lite0", description="name of an image feature array of the table")
-    regions: Literal["all", "global"] = Field("all", description="global: the whole-image vector of the array alone")
+    image_features: str = Field(
+        "lite0",
+        description="name of an image feature array of the table, or several with commas between them (lite0,lite2), "
+        "whose features are joined region by region",
+    )
+    regions: Literal["all", "global"] = Field("all", description="global: the whole-image vector of each array alone")
     text_features: str | None = Field("minilm", description="token states of the table; None trains on words")
     train_split: str = "train"
     val_split: str = "val"
@@ -33,6 +42,19 @@ class DataConfig(Part):
         description="pair: captions at random; image: images with all their captions; query: composed queries, each "
         "with one of its targets; method: its own way",
     )
+
+    @field_validator("image_features")
+    @classmethod
+    def _names_once(cls, value: str) -> str:
+        """The names without blanks around them."""
+        names = names_in(value)
+        if not all(names) or len(set(names)) < len(names):
+            raise ValueError(f"names of image features with commas between them, each once; given: {value!r}")
+        return ",".join(names)
+
+    @property
+    def image_feature_names(self) -> tuple[str, ...]:
+        return names_in(self.image_features)
 
 
 class FeedConfig(Part):

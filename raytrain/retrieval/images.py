@@ -12,6 +12,7 @@ from torch import Tensor
 
 from raytrain.config import RunConfig, TransformerImages
 from raytrain.data.images import MAX_PIXELS, decode, target_pad, upright_rgb
+from raytrain.data.load.image_features import ImageFeatures, global_region
 from raytrain.data.load.readers import Batch
 from raytrain.data.table.description import Feature
 from raytrain.encoders.images import ImageEncoder, VisionBackbone, load_image_encoder
@@ -69,7 +70,8 @@ def image_input(
     if isinstance(image, TransformerImages):
         assert backbone is not None
         return TrainedImages(backbone.preprocess, 1 if which == "global" else backbone.regions, image.target_pad)
-    return FrozenImages(features[config.data.image_features], which, device)
+    read = ImageFeatures.of(features, config.data.image_feature_names, which, "the run")
+    return FrozenImages(read, device)
 
 
 class TrainedImages:
@@ -91,49 +93,58 @@ class TrainedImages:
 
 
 class FrozenImages:
-    """Images as features of the frozen backbone that made those of a table, which is loaded when it is needed.
+    """Images as features of the frozen backbones that made those of a table, which are loaded when they are needed.
 
     Features are rounded to the type in which the table stores them, as those of the table are.
 
     Args:
-        feature: of the table that the run was trained on.
-        which: "all" regions, or only the "global" one.
-        device: of the backbone.
+        features: that the run was trained on.
+        device: of the backbones.
     """
 
-    def __init__(self, feature: Feature, which: str, device: torch.device) -> None:
-        self.feature, self.which, self.device = feature, which, device
-        self.dtype: torch.dtype = getattr(torch, feature.dtype)
-        self.encoder: ImageEncoder | None = None
+    def __init__(self, features: ImageFeatures, device: torch.device) -> None:
+        self.features, self.device = features, device
+        self.encoders: list[ImageEncoder] = []
         self.notes: list[str] = []
 
     def read(self, images: Sequence[Image]) -> Batch:
         """The batch of these images.
 
         Raises:
-            UsageError: `data encode` did not make the features, or the backbone cannot be loaded.
-            RefusedError: the backbone has other weights now.
+            UsageError: `data encode` did not make the features, or a backbone cannot be loaded.
+            RefusedError: a backbone has other weights now.
         """
-        encoder = self.encoder or self._load()
-        pad = self.feature.encoder.get("target_pad")
-        pixels = torch.stack([encoder.preprocess(_padded(image, pad)) for image in images])
-        regions = encoder(pixels.to(self.device)).to(self.dtype).float().clone()
-        if self.which == "global":
-            place = self.feature.encoder["global_index"]
-            regions = regions[:, place : place + 1]
+        self.encoders = self.encoders or [self._load(array) for array in self.features.arrays]
+        parts = [
+            self._encoded(images, encoder, array)
+            for encoder, array in zip(self.encoders, self.features.arrays, strict=True)
+        ]
+        regions = torch.cat(parts, 2)
         return {"regions": regions, "region_mask": torch.ones(*regions.shape[:2], dtype=torch.bool)}
 
-    def _load(self) -> ImageEncoder:
-        name = backbone_of(self.feature)
+    def _encoded(self, images: Sequence[Image], encoder: ImageEncoder, array: Feature) -> Tensor:
+        """(B, R, F) features of one backbone."""
+        pad = array.encoder.get("target_pad")
+        pixels = torch.stack([encoder.preprocess(_padded(image, pad)) for image in images])
+        stored: torch.dtype = getattr(torch, array.dtype)
+        regions = encoder(pixels.to(self.device)).to(stored).float().clone()
+        if self.features.which == "global":
+            place = global_region(array)
+            assert place is not None
+            regions = regions[:, place : place + 1]
+        return regions
+
+    def _load(self, array: Feature) -> ImageEncoder:
+        name = backbone_of(array)
         if name is None:
-            made_by = self.feature.encoder.get("backbone", "unknown")
+            made_by = array.encoder.get("backbone", "unknown")
             raise UsageError(
-                f"no backbone here makes the features '{self.feature.name}' of an image (they are: {made_by}); search "
+                f"no backbone here makes the features '{array.name}' of an image (they are: {made_by}); search "
                 "by texts, or by the table's own images, which have features"
             )
-        self.encoder = load_image_encoder(name).to(self.device)
-        self.notes += check_backbone(self.feature, self.encoder.facts)
-        return self.encoder
+        encoder = load_image_encoder(name).to(self.device)
+        self.notes += check_backbone(array, encoder.facts)
+        return encoder
 
 
 def _padded(image: Image, ratio: float | None) -> Image:

@@ -11,6 +11,7 @@ import torch
 
 from raytrain.config import RunConfig
 from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
+from raytrain.data.load.image_features import ImageFeatures
 from raytrain.data.load.readers import Batch, Regions, TokenStates
 from raytrain.data.storage import open_image, read_image
 from raytrain.data.table import Table
@@ -33,11 +34,11 @@ class Source:
     """What rows are embedded from.
 
     Args:
-        feature: of the table; None for image files and for texts.
+        features: names of the table's; () for image files and for texts.
         open: a reader of a row's bytes, which are the same wherever its embedding is.
     """
 
-    feature: str | None
+    features: tuple[str, ...]
     open: Callable[[], Callable[[int], bytes]]
 
 
@@ -73,7 +74,7 @@ def home_rows(table: Table, feed: Feed, config: RunConfig) -> TableRows:
         table,
         lambda rows: feed.images.read(rows, None, 0.0),
         lambda rows: feed.texts.read(rows, None, 0.0),
-        _image_source(table, config.data.image_features if config.encoder.image.kind == "features" else None),
+        _image_source(table, config.data.image_feature_names if config.encoder.image.kind == "features" else ()),
         _text_source(table, config.data.text_features if config.encoder.text.kind == "tokens" else None),
         _missing(table, config),
     )
@@ -97,22 +98,23 @@ def other_rows(
     Raises:
         UsageError: neither is there.
     """
-    data, at_once = config.data, {"images_at_once": IMAGES_AT_ONCE, "texts_at_once": TEXTS_AT_ONCE}
+    data, names, at_once = (
+        config.data,
+        config.data.image_feature_names,
+        {"images_at_once": IMAGES_AT_ONCE, "texts_at_once": TEXTS_AT_ONCE},
+    )
     missing: Sequence[str] = ()
     regions: Read
     text_states: Read
-    if config.encoder.image.kind == "features" and _alike(table, features, data.image_features):
+    if config.encoder.image.kind == "features" and all(_alike(table, features, name) for name in names):
         stored = Regions(table, data.image_features, data.regions, device)
         regions, missing = (lambda rows: stored.read(rows, None, 0.0)), _missing(table, config)
-        region_source = _image_source(table, data.image_features)
+        region_source = _image_source(table, names)
     else:
-        if config.encoder.image.kind == "features" and backbone_of(features[data.image_features]) is None:
-            raise UsageError(
-                f"{table.path} has no features '{data.image_features}' made as those that the run was trained on, and "
-                f"no backbone here makes them. It has: {table.has()}"
-            )
+        if config.encoder.image.kind == "features":
+            _refuse_unmade(table, features, names)
         regions, at_once["images_at_once"] = _of_files(table, images), RAW_AT_ONCE
-        region_source = _image_source(table, None)
+        region_source = _image_source(table, ())
     if config.encoder.text.kind == "tokens" and data.text_features and _alike(table, features, data.text_features):
         states = TokenStates(table, data.text_features, data.max_words, device)
         text_states = lambda rows: states.read(rows, None, 0.0)  # noqa: E731
@@ -130,10 +132,22 @@ def _alike(table: Table, features: Mapping[str, Feature], name: str) -> bool:
     return name in table.features and same_backbone(features[name], table.features[name])
 
 
+def _refuse_unmade(table: Table, features: Mapping[str, Feature], names: Sequence[str]) -> None:
+    """Raises UsageError where no backbone here makes one of these features of the table's image files."""
+    for name in names:
+        if backbone_of(features[name]) is None:
+            absent = next(other for other in names if not _alike(table, features, other))
+            raise UsageError(
+                f"{table.path} has no features '{absent}' made as those that the run was trained on, and no backbone "
+                f"here makes '{name}' of its images. It has: {table.has()}"
+            )
+
+
 def _missing(table: Table, config: RunConfig) -> Sequence[str]:
     if config.encoder.image.kind != "features":
         return ()
-    return list(table.features[config.data.image_features].encoder.get("missing", ()))
+    data = config.data
+    return ImageFeatures.of(table.features, data.image_feature_names, data.regions, str(table.path)).missing
 
 
 def _of_files(table: Table, images: ImageInput) -> Read:
@@ -148,15 +162,15 @@ def _of_files(table: Table, images: ImageInput) -> Read:
     return read
 
 
-def _image_source(table: Table, feature: str | None) -> Source:
+def _image_source(table: Table, features: tuple[str, ...]) -> Source:
     def open_rows() -> Callable[[int], bytes]:
-        if feature is None:
+        if not features:
             root, files = table.image_root, table.items["file"]
             return lambda row: read_image(root, files[row].as_py())
-        regions = table.array(feature)
-        return lambda row: regions[row].tobytes()
+        arrays = [table.array(name) for name in features]
+        return lambda row: b"".join(array[row].tobytes() for array in arrays)
 
-    return Source(feature, open_rows)
+    return Source(features, open_rows)
 
 
 def _text_source(table: Table, feature: str | None) -> Source:
@@ -167,4 +181,4 @@ def _text_source(table: Table, feature: str | None) -> Source:
         states, starts = table.array(feature), table.offsets(feature)
         return lambda row: states[starts[row] : starts[row + 1]].tobytes()
 
-    return Source(feature, open_rows)
+    return Source(() if feature is None else (feature,), open_rows)

@@ -61,7 +61,7 @@ def open_feed(
 
 def features_read(config: RunConfig) -> list[str]:
     """Names of the features that a config reads from its table."""
-    names = [config.data.image_features] if config.encoder.image.kind == "features" else []
+    names = list(config.data.image_feature_names) if config.encoder.image.kind == "features" else []
     if config.encoder.text.kind == "tokens" and config.data.text_features is not None:
         names.append(config.data.text_features)
     return names
@@ -119,15 +119,14 @@ def _images(
 ) -> tuple[ImageReader, int | None, VisionBackbone | None]:
     """The reader, which of its regions stands for the whole image (None if unknown), and the backbone that trains."""
     data, image = config.data, config.encoder.image
-    global_only = data.regions == "global"
     backbone = load_backbone(config)
     if backbone is not None:
         assert isinstance(image, TransformerImages)
-        regions = 1 if global_only else backbone.regions
+        regions = 1 if data.regions == "global" else backbone.regions
         pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
         return pixels, regions - 1, backbone
-    global_region = table.feature(data.image_features, "image").encoder.get("global_index")
-    return Regions(table, data.image_features, data.regions, device), 0 if global_only else global_region, None
+    regions_read = Regions(table, data.image_features, data.regions, device)
+    return regions_read, regions_read.features.global_region, None
 
 
 def load_backbone(config: RunConfig) -> VisionBackbone | None:

@@ -9,11 +9,12 @@ from typing import Any
 from raytrain.config import BiGRUText, RunConfig, TransformerText
 from raytrain.data.load.batches import TrainBatches
 from raytrain.data.table import Split
+from raytrain.encoders.images import LITES
 from raytrain.methods.base import Inputs
 from raytrain.scoring.feed import load_backbone, open_feed
 from raytrain.training.run import open_tables
 
-IMAGE_FEATURES = {"butd": (36, 2048), "lite0": (17, 1280)}
+IMAGE_FEATURES = {"butd": (36, 2048), **dict.fromkeys(LITES, (17, 1280))}
 """{name of an image feature: (regions, features of a region)}"""
 TEXT_FEATURES = {"minilm": 384}
 """{name of a text feature: features of a token state}"""
@@ -44,8 +45,8 @@ class Sizes:
 
 def usual_sizes(config: RunConfig) -> Sizes:
     """Sizes to expect where there is no table, by the names of the features; BUTD regions for a name not known here."""
-    regions, features = IMAGE_FEATURES.get(config.data.image_features, IMAGE_FEATURES["butd"])
-    sizes = Sizes(regions=regions, region_features=features)
+    arrays = [IMAGE_FEATURES.get(name, IMAGE_FEATURES["butd"]) for name in config.data.image_feature_names]
+    sizes = Sizes(regions=arrays[0][0], region_features=sum(features for _, features in arrays))
     if (backbone := load_backbone(config)) is not None:
         sizes = replace(sizes, regions=backbone.regions, region_features=backbone.width, pixels=backbone.side)
     if config.data.regions == "global":

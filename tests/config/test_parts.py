@@ -35,6 +35,8 @@ from raytrain.errors import RefusedError
         (DataConfig, {}),  # a table is named
         (DataConfig, {"table": "t", "region_drop": 1}),
         (DataConfig, {"table": "t", "max_words": 1}),
+        (DataConfig, {"table": "t", "image_features": "lite0,"}),
+        (DataConfig, {"table": "t", "image_features": "lite0,lite0"}),
         (FeedConfig, {"device_share": 0}),
         (EncoderConfig, {"dim": 1}),
         (EncoderConfig, {"text": {"kind": "lstm"}}),
@@ -66,3 +68,9 @@ def test_a_metric_of_test_never_selects() -> None:
 def test_an_encoder_reads_token_states_of_the_table_unless_it_is_told_otherwise() -> None:
     assert EncoderConfig().text == TokenText()
     assert EncoderConfig(text={"kind": "transformer", "path": "bert"}).text == TransformerText(path="bert")  # type: ignore[arg-type]
+
+
+def test_image_features_are_one_name_or_several() -> None:
+    assert DataConfig(table="t").image_feature_names == ("lite0",)
+    several = DataConfig(table="t", image_features="lite0, lite2")
+    assert (several.image_features, several.image_feature_names) == ("lite0,lite2", ("lite0", "lite2"))

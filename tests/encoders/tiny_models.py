@@ -26,12 +26,12 @@ def tokenizer(path: Path) -> None:
     transformers.BertTokenizer.from_pretrained(str(path)).save_pretrained(str(path))
 
 
-def vit(path: Path) -> Path:
-    """Patches of 8 in 32 px: 16 patches and a class token; 16 wide."""
+def vit(path: Path, width: int = 16) -> Path:
+    """Patches of 8 in 32 px: 16 patches and a class token; `width` wide."""
     transformers = pytest.importorskip("transformers", reason="needs the extra `encode`")
     torch.manual_seed(0)
     config = transformers.ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8
+        hidden_size=width, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8
     )
     transformers.ViTModel(config).save_pretrained(str(path))
     _processor(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.data.encode.encode import encode
 from raytrain.data.table import Table
 from raytrain.retrieval import Retriever
 from raytrain.retrieval.load import load
@@ -21,8 +22,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Table:
-    """16 pictures with two captions each; float32 features."""
-    return runs.encoded(tmp_path_factory.mktemp("pictures") / "table", models)
+    """16 pictures with two captions each; float32 features, those of a second image encoder among them."""
+    table = runs.encoded(tmp_path_factory.mktemp("pictures") / "table", models)
+    encode(table.path, str(models / "wide_vit"), dtype="float32", progress=None)
+    return Table(table.path)
 
 
 @pytest.fixture(scope="session")

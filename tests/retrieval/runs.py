@@ -16,12 +16,13 @@ from tests.runs import tiny
 
 SPLITS = ("train", "train", "val", "test") * 4
 BIGRU: dict[str, Any] = {"encoder__text__kind": "bigru", "data__text_features": None}
+TWO_ENCODERS: dict[str, Any] = {"data__image_features": "vit,wide_vit"}
 RUNS: dict[str, dict[str, Any]] = {
     "dvse over token states": {},
-    "dvse over the global region": {"data__regions": "global"},
+    "dvse over the global regions of two encoders": {"data__regions": "global", **TWO_ENCODERS},
     "dive over words": {"method__kind": "dive", "method__views": 2, "method__heads": 1, **BIGRU},
     "vse_infinity over words, cut": {"method__kind": "vse_infinity", "data__max_words": 4, **BIGRU},
-    "pcmepp over token states, cut": {"method__kind": "pcmepp", "data__max_words": 4},
+    "pcmepp over two encoders and token states, cut": {"method__kind": "pcmepp", "data__max_words": 4, **TWO_ENCODERS},
     "scan over token states": {"method__kind": "scan"},
 }
 MORE_RUNS: dict[str, dict[str, Any]] = {
@@ -60,8 +61,9 @@ def encoded(path: Path, models: Path, dtype: str = "float32", composed: bool = F
 
 
 def models(folder: Path) -> Path:
-    """The folder with a tiny vit/ and bert/."""
+    """The folder with a tiny vit/, wide_vit/ and bert/."""
     tiny_models.vit(folder / "vit")
+    tiny_models.vit(folder / "wide_vit", 24)
     tiny_models.bert(folder / "bert")
     return folder
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from raytrain.data.load.image_features import ImageFeatures
+from raytrain.data.load.readers import Regions
 from raytrain.data.table import Table
 from raytrain.errors import DataError, UsageError
 from raytrain.retrieval.images import FrozenImages, open_picture
@@ -36,6 +39,18 @@ def test_hostile_files_are_one_line(kind: str, tmp_path: Path) -> None:
 
 
 def test_features_of_no_backbone_are_not_made_of_an_image(table: Table) -> None:
-    images = FrozenImages(table.features["lite0"], "all", torch.device("cpu"))
+    images = FrozenImages(ImageFeatures.of(table.features, ["lite0"], "all", "t"), torch.device("cpu"))
     with pytest.raises(UsageError, match=r"no backbone here makes the features 'lite0' .*they are: made up"):
         images.read([pillow.new("RGB", (8, 8))])
+
+
+@pytest.mark.parametrize("which", ["all", "global"])
+def test_a_photo_goes_through_every_backbone_of_the_run(which: str, pictures: Table) -> None:
+    names = ["wide_vit", "vit"]
+    images = FrozenImages(ImageFeatures.of(pictures.features, names, which, "t"), torch.device("cpu"))
+    files = [Path(str(pictures.image_root)) / f"{row}.jpg" for row in range(2)]
+    stored = Regions(pictures, ",".join(names), which).read(np.arange(2), None, 0.0)
+    made = images.read([open_picture(file) for file in files])
+    assert made["regions"].shape[2] == 24 + 16
+    torch.testing.assert_close(made["regions"], stored["regions"], rtol=1e-4, atol=1e-5)
+    assert torch.equal(made["region_mask"], stored["region_mask"])

@@ -15,7 +15,7 @@ from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests.runs import tiny
-from tests.tables import make_table
+from tests.tables import add_images, make_table
 
 
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
@@ -37,9 +37,11 @@ def test_losses_and_weights_do_not_depend_on_how_batches_come(text: Any, tmp_pat
         {}, {"feed__read_ahead": 0}, {"feed__features": "device"}, {"feed__features": "device", "feed__read_ahead": 5},
         {"feed__local_copy": str(tmp_path / "own disk")},
     ]  # fmt: skip
+    add_images(table, "lite2", (5, 6))
     runs = []
     for place, way in enumerate(ways):
-        config = tiny(table, tmp_path / str(place), encoder__text__kind=text, optim__batch_size=8, **way)
+        config = tiny(table, tmp_path / str(place), encoder__text__kind=text, optim__batch_size=8,
+                      data__image_features="lite0,lite2" if text == "tokens" else "lite0", **way)  # fmt: skip
         metrics = fit(config, open_tables(config))
         assert 0 <= metrics["cost/data_wait_share"] <= 1
         path, start = checkpoint.latest(config.folder), Journal(config.folder).last("start")

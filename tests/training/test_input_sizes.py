@@ -22,6 +22,8 @@ def test_the_names_of_features_say_what_they_measure() -> None:
     assert (butd.regions, butd.region_features, butd.tokens, butd.words) == (36, 2048, 20, 10_000)
     lite0 = usual_sizes(RECIPES["dvse_flickr8k"]())
     assert (lite0.regions, lite0.region_features, lite0.token_features) == (17, 1280, 384)
+    both = usual_sizes(override(RECIPES["dvse_flickr8k"](), {"data.image_features": "lite0,lite2"}))
+    assert (both.regions, both.region_features) == (17, 2560)
     short = override(RECIPES["dvse_flickr8k"](), {"data.max_words": 7})
     assert usual_sizes(short).tokens == 7
     assert inputs(short, lite0).words is None

@@ -13,6 +13,7 @@ import math
 import os
 import weakref
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -63,15 +64,26 @@ class FeatureRows:
         if self.values.dtype == np.float32:
             _copy(self.values, rows, out.numpy())
             return out
-        step = max(1, CACHED_BYTES // self.row_bytes)
-        half = np.empty((min(step, len(rows)), *shape[1:]), self.values.dtype)
-        for start in range(0, len(rows), step):
-            chunk = half[: len(rows[start : start + step])]
-            _copy(self.values, rows[start : start + step], chunk)
-            source, target = torch.from_numpy(chunk).view(-1), out[start : start + step].view(-1)
-            for first in range(0, len(source), ONE_THREAD_NUMBERS):
-                target[first : first + ONE_THREAD_NUMBERS].copy_(source[first : first + ONE_THREAD_NUMBERS])
+        self.fill(rows, out)
         return out
+
+    def fill(self, rows: np.ndarray, out: Tensor) -> None:
+        """Writes these rows of the mapped array to `out`, cast to its type.
+
+        Args:
+            rows: as of `take`.
+            out: (B, ..., F) in the processor's memory; it may be a slice of a larger tensor's last axis.
+        """
+        assert isinstance(self.values, np.ndarray)
+        width = self.values.shape[-1]
+        step, at_once = max(1, CACHED_BYTES // self.row_bytes), max(1, ONE_THREAD_NUMBERS // width)
+        chunk = np.empty((min(step, len(rows)), *self.values.shape[1:]), self.values.dtype)
+        for start in range(0, len(rows), step):
+            part = chunk[: len(rows[start : start + step])]
+            _copy(self.values, rows[start : start + step], part)
+            source, target = torch.from_numpy(part).view(-1, width), out[start : start + step].view(-1, width)
+            for first in range(0, len(source), at_once):
+                target[first : first + at_once].copy_(source[first : first + at_once])
 
     def load_to_device(self, rows: np.ndarray) -> FeatureRows:
         """Only these rows, in the stored type, renumbered from 0, in the memory of `device`."""
@@ -97,6 +109,48 @@ class FeatureRows:
         for row, size in zip(ordered[first].tolist(), sizes.tolist(), strict=True):
             place = self._offset + row * self.row_bytes
             os.posix_fadvise(self._file, place, size * self.row_bytes, os.POSIX_FADV_WILLNEED)
+
+
+class JoinedRows:
+    """Rows of several arrays, joined along their last axis; nothing but the rows of a batch is copied.
+
+    Args:
+        parts: arrays (N_i, ..., F_i) for the same device.
+    """
+
+    def __init__(self, parts: Sequence[FeatureRows]) -> None:
+        self.parts = parts
+        self.row_bytes = sum(part.row_bytes for part in parts)
+        self._recycled = Recycled()
+
+    def take(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """(B, ..., sum of F_i), in the type and the memory of FeatureRows.take; of several types the wider one.
+
+        Args:
+            rows: for each part, its (B) row numbers.
+        """
+        if len(self.parts) == 1:
+            return self.parts[0].take(rows[0])
+        pairs = list(zip(self.parts, rows, strict=True))
+        arrays = [part.values for part in self.parts if isinstance(part.values, np.ndarray)]
+        if len(arrays) < len(self.parts):
+            return torch.cat([part.take(chosen) for part, chosen in pairs], -1)
+        for part, chosen in pairs:
+            part.announce(chosen)
+        shape, device = (len(rows[0]), *arrays[0].shape[1:-1], sum(a.shape[-1] for a in arrays)), self.parts[0].device
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                out = torch.empty(shape, dtype=_dtype(np.empty(0, np.result_type(*arrays))), pin_memory=True)
+        else:
+            out = self._recycled.take(shape)
+        slices = torch.split(out, [a.shape[-1] for a in arrays], -1)
+        for (part, chosen), place in zip(pairs, slices, strict=True):
+            part.fill(chosen, place)
+        return out
+
+    def load_to_device(self, rows: Sequence[np.ndarray]) -> JoinedRows:
+        """As of FeatureRows, for each part."""
+        return JoinedRows([part.load_to_device(chosen) for part, chosen in zip(self.parts, rows, strict=True)])
 
 
 class Recycled:

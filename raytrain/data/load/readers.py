@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.config import names_in
 from raytrain.data.images import target_pad
-from raytrain.data.load.feature_rows import FeatureRows
+from raytrain.data.load.feature_rows import FeatureRows, JoinedRows
+from raytrain.data.load.image_features import ImageFeatures, global_region
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.storage import open_image
 from raytrain.data.table import Table
@@ -255,34 +257,36 @@ class Regions:
 
     Args:
         table: with image features.
-        name: of the feature.
+        names: of one or several of them, as data.image_features.
         which: "all" regions, or only the "global" one (R = 1).
         device: as in FeatureRows.
 
     Raises:
-        UsageError: no such feature, or it does not state its global region.
+        UsageError: no such feature, one that does not state its global region, or several with other regions.
     """
 
-    def __init__(self, table: Table, name: str, which: str = "all", device: torch.device = CPU) -> None:
-        feature = table.feature(name, "image")
-        features = table.array(name)
-        images, self.regions, self.width = features.shape
-        self.row_of: np.ndarray = np.arange(images)
-        if which == "global":
-            place = feature.encoder.get("global_index", 0 if self.regions == 1 else None)
-            if place is None:
-                raise UsageError(
-                    f"image feature '{name}' of {table.path} has no global_index; data.regions=global needs features "
-                    "made by `raytrain data encode`"
-                )
-            # each region becomes a row: slicing the global regions out of the array would copy it
-            self.row_of = self.row_of * self.regions + place
-            features, self.regions = features.reshape(-1, 1, self.width), 1
-        self.rows = FeatureRows(features, device)
+    def __init__(self, table: Table, names: str, which: str = "all", device: torch.device = CPU) -> None:
+        described = {name: table.feature(name, "image") for name in names_in(names)}
+        self.features = ImageFeatures.of(described, list(described), which, str(table.path))
+        self.regions, self.width = self.features.regions, self.features.width
+        self.rows_of: list[np.ndarray] = []  # (N) of each array: the row of each item, -1 where it is not there
+        parts = []
+        for array in self.features.arrays:
+            values = table.array(array.name)
+            images, regions, width = values.shape
+            row_of = np.arange(images)
+            if which == "global":
+                # each region becomes a row: slicing the global regions out of the array would copy it
+                row_of = row_of * regions + global_region(array)
+                values = values.reshape(-1, 1, width)
+            self.rows_of.append(row_of)
+            parts.append(FeatureRows(values, device))
+        self.rows = JoinedRows(parts)
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
         mask = _kept(len(items), self.regions, draws, drop)
-        return {"regions": self.rows.take(self.row_of[items]), "region_mask": torch.from_numpy(mask)}
+        regions = self.rows.take([row_of[items] for row_of in self.rows_of])
+        return {"regions": regions, "region_mask": torch.from_numpy(mask)}
 
     def bytes_of(self, items: np.ndarray) -> int:
         """Bytes that the features of these images take in memory."""
@@ -291,9 +295,10 @@ class Regions:
     def load_to_device(self, items: np.ndarray) -> Regions:
         """A reader of only these images, whose features are in the device's memory."""
         other = copy.copy(self)
-        other.rows = self.rows.load_to_device(self.row_of[items])
-        other.row_of = np.full_like(self.row_of, -1)
-        other.row_of[items] = np.arange(len(items))
+        other.rows = self.rows.load_to_device([row_of[items] for row_of in self.rows_of])
+        loaded = np.full(len(self.rows_of[0]), -1)
+        loaded[items] = np.arange(len(items))
+        other.rows_of = [loaded] * len(self.rows_of)
         return other
 
 

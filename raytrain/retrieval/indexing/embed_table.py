@@ -65,8 +65,8 @@ class Target:
     @property
     def features(self) -> dict[str, str]:
         """{file: sha256} of the features that are read."""
-        name = (self.rows.text_source if self.of == "texts" else self.rows.region_source).feature
-        return self.table.feature_hashes([] if name is None else [name])
+        source = self.rows.text_source if self.of == "texts" else self.rows.region_source
+        return self.table.feature_hashes(source.features)
 
     @property
     def is_current(self) -> bool:

@@ -23,16 +23,22 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import QuerySplit, Table
 from raytrain.errors import UsageError
 from tests.data.load.test_readers import numbers_of
-from tests.tables import make_query_table
+from tests.tables import add_images, make_query_table, make_table
 
 
 def batches(
-    table: Table, rank: int = 0, world: int = 1, size: int = 20, seed: int = 0, unit: str = "pair"
+    table: Table,
+    rank: int = 0,
+    world: int = 1,
+    size: int = 20,
+    seed: int = 0,
+    unit: str = "pair",
+    names: str = "lite0",
 ) -> TrainBatches:
     split = table.split("train")
     config = DataConfig(table="t", region_drop=0.4, word_drop=0.4)
     texts = TokenIds.from_words(table, Vocabulary.from_table(table, 1), 64)
-    return TrainBatches(split, Regions(table, "lite0"), texts, config, size, seed, rank, world, unit)
+    return TrainBatches(split, Regions(table, names), texts, config, size, seed, rank, world, unit)
 
 
 def test_an_epoch_sees_each_pair_at_most_once_and_leaves_out_the_short_batch(table: Table) -> None:
@@ -60,10 +66,14 @@ def test_a_batch_of_images_holds_every_caption_of_each_and_no_other(table: Table
     assert len(set(seen)) == len(seen) == 2 * ((counts > 0).sum() // 2)
 
 
-@pytest.mark.parametrize(("unit", "size"), [("pair", 20), ("image", 4)])
-def test_two_ranks_hold_the_halves_of_what_one_rank_holds(unit: str, size: int, table: Table) -> None:
-    whole = list(batches(table, size=size, unit=unit).epoch(3))
-    parts = [list(batches(table, rank, 2, size, unit=unit).epoch(3)) for rank in range(2)]
+@pytest.mark.parametrize(
+    ("unit", "size", "names"), [("pair", 20, "lite0"), ("image", 4, "lite0"), ("pair", 20, "lite0,lite2")]
+)
+def test_two_ranks_hold_the_halves_of_what_one_rank_holds(unit: str, size: int, names: str, tmp_path: Path) -> None:
+    table = add_images(make_table(tmp_path / "table"), "lite2", (5, 6))
+    whole = list(batches(table, size=size, unit=unit, names=names).epoch(3))
+    parts = [list(batches(table, rank, 2, size, unit=unit, names=names).epoch(3)) for rank in range(2)]
+    assert whole[0]["regions"].shape[2] == (16 if names == "lite0" else 22)
     for batch, left, right in zip(whole, *parts, strict=True):
         for name in ("regions", "region_mask", "image_id", "item_id"):
             torch.testing.assert_close(torch.cat([left[name], right[name]]), batch[name])

@@ -14,7 +14,7 @@ from raytrain.data.load.readers import Regions, TokenIds, TokenStates
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
-from tests.tables import make_query_table, make_table
+from tests.tables import add_images, make_query_table, make_table
 
 
 def test_about_the_asked_share_of_regions_is_dropped_and_never_all(table: Table) -> None:
@@ -104,14 +104,39 @@ def test_the_global_region_alone_can_be_read(tmp_path: Path, table: Table) -> No
         Regions(table, "lite0", "global")
 
 
+@pytest.mark.parametrize("which", ["all", "global"])
+@pytest.mark.parametrize("held", [False, True])
+def test_joined_features_are_those_of_each_array_side_by_side(which: str, held: bool, tmp_path: Path) -> None:
+    """Arrays of two types and widths; where global regions alone are read, they may stand at different places."""
+    table = make_query_table(tmp_path / "table")  # regions (3, 16), the last is global
+    add_images(table, "wide", (3, 20), "float32", global_index=2)
+    if which == "global":
+        add_images(table, "first", (5, 7), global_index=0)
+    places = {"lite0": 2, "wide": 2, "first": 0}
+    names = ["wide", "lite0"] if which == "all" else ["first", "wide", "lite0"]
+    images, items = Regions(table, ",".join(names), which), np.array([4, 0, 7])
+    arrays = [table.array(name)[items].astype(np.float32) for name in names]
+    if which == "global":
+        arrays = [array[:, [places[name]]] for name, array in zip(names, arrays, strict=True)]
+    expected = np.concatenate(arrays, 2)
+    assert (images.regions, images.width) == expected.shape[1:]
+    assert all(isinstance(part.values.base, np.memmap | np.ndarray) for part in images.rows.parts)  # no copy in memory
+    reader = images.load_to_device(np.arange(8)) if held else images
+    draws = np.random.default_rng(0).random((3, images.regions))
+    batch = reader.read(items, draws, 0.5)
+    np.testing.assert_array_equal(batch["regions"].numpy(), expected)
+    mask = Regions(table, "lite0", which).read(items, draws, 0.5)["region_mask"]
+    np.testing.assert_array_equal(batch["region_mask"].numpy(), mask.numpy())
+    assert images.bytes_of(items) == sum(table.array(n)[items, : images.regions].nbytes for n in names)
+
+
 def test_what_is_held_is_the_split_and_nothing_else(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=40)
     split, other = table.split("train"), table.split("val")
     images, states = Regions(table, "lite0"), TokenStates(table, "minilm", 64)
-    assert len(images.load_to_device(split.items).rows.values) == len(split)
-    assert (
-        images.bytes_of(split.items) == images.load_to_device(split.items).rows.values.nbytes == len(split) * 5 * 16 * 2
-    )
+    assert len(images.load_to_device(split.items).rows.parts[0].values) == len(split)
+    held = images.load_to_device(split.items).rows.parts[0].values
+    assert images.bytes_of(split.items) == held.nbytes == len(split) * 5 * 16 * 2
     assert states.bytes_of(split.texts) == states.load_to_device(split.texts).rows.values.nbytes
     with pytest.raises(AssertionError, match="not there"):
         images.load_to_device(split.items).read(other.items, None, 0.0)
