@@ -1,9 +1,12 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
+from raytrain.config.methods.caan import CAANConfig
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.imram import IMRAMConfig
+from raytrain.config.methods.naaf import NAAFConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
 from raytrain.config.methods.pvse import PVSEConfig
@@ -12,6 +15,7 @@ from raytrain.config.methods.scan import SCANConfig
 from raytrain.config.methods.sgraf import SGRAFConfig
 from raytrain.config.methods.vse_infinity import VSEInfinityConfig
 from raytrain.config.methods.vsepp import VSEPPConfig
+from raytrain.config.methods.vsrn import VSRNConfig
 from raytrain.config.overrides import override, parse_overrides
 from raytrain.config.parts import (
     BiGRUText,
@@ -44,6 +48,7 @@ from raytrain.config.run import (
 __all__ = [
     "METHOD_CONFIGS",
     "BiGRUText",
+    "CAANConfig",
     "ComposedConfig",
     "DVSEConfig",
     "DataConfig",
@@ -52,10 +57,12 @@ __all__ = [
     "EvaluationConfig",
     "FeatureImages",
     "FeedConfig",
+    "IMRAMConfig",
     "ImageConfig",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",
+    "NAAFConfig",
     "OptimConfig",
     "PCMEConfig",
     "PCMEPPConfig",
@@ -71,6 +78,7 @@ __all__ = [
     "TransformerText",
     "VSEInfinityConfig",
     "VSEPPConfig",
+    "VSRNConfig",
     "changes_nothing",
     "completed",
     "flatten",
