@@ -25,7 +25,8 @@ class GraphConvolution(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.theta, self.phi, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+        self.theta, self.phi, self.value = (nn.Linear(dim, dim) for _ in range(3))
+        self.out = nn.Linear(dim, dim, bias=False)  # batch norm takes a bias away again, and some digits with it
         self.norm = nn.BatchNorm1d(dim)
         nn.init.zeros_(self.norm.weight)
 

@@ -5,6 +5,8 @@ The published ensemble averages the scores of a run whose words attend and of on
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
@@ -40,34 +42,47 @@ class AttentionMemory(nn.Module):
         """About how many numbers per pair are in memory, with what the backward pass keeps."""
         return members * (8 * others * self.steps + 9 * dim * (self.steps - 1))
 
-    def forward(self, query: Tensor, context: Tensor) -> Tensor:
-        """(Q, T, D) and (G, R, D), L2-normalised, zero rows for padding -> (Q, G)."""
+    def of_members(self, members: Tensor) -> Tensor:
+        """(..., D) members -> (..., 2D), the layers' share of them: gates, then updates."""
+        assert self.gate is not None and self.update is not None
+        half = members.shape[-1]
+        weight = torch.cat([self.gate.weight[:, :half], self.update.weight[:, :half]])
+        return linear(members, weight, torch.cat([self.gate.bias, self.update.bias]))
+
+    def of_contexts(self, context: Tensor) -> Tensor:
+        """(..., D) members of contexts -> (..., 2D), the layers' share of them.
+
+        The layers are applied before the members are summed with the attention's weights, once per member of a
+        context and not once per pair.
+        """
+        assert self.gate is not None and self.update is not None
+        half = context.shape[-1]
+        return linear(context, torch.cat([self.gate.weight[:, half:], self.update.weight[:, half:]]))
+
+    def forward(self, query: Tensor, context: Tensor, own: Tensor | None, seen: Tensor | None) -> Tensor:
+        """(Q, T, D) and (G, R, D), L2-normalised, zero rows for padding -> (Q, G).
+
+        Args:
+            query, context: L2-normalised, zero rows for padding.
+            own: (Q, T, 2D) `of_members(query)`; None to compute it here, where there is something to refine.
+            seen: (G, R, 2D) `of_contexts(context)`; likewise.
+        """
         real, real_context = real_rows(query), real_rows(context)
         weights, cosines = similarity.attention(query, context, self.scale)
         scores = similarity.mean_over(similarity.attended_cosine(weights, cosines, context), real)
         members = query[None]  # (1 or G, Q, T, D): all contexts see the same members first
-        for _ in range(self.steps - 1):
-            members = self.refine(members, weights, context) * real[..., None]
-            products = (context @ members.flatten(1, 2).mT).view_as(cosines)
+        for step in range(self.steps - 1):
+            own = own if step == 0 and own is not None else self.of_members(members)
+            seen = seen if seen is not None else self.of_contexts(context)
+            mixed = torch.baddbmm(own.view(len(members), -1, own.shape[-1]), weights.flatten(2).mT, seen)
+            gate, update = mixed.view(len(context), *query.shape[:2], -1).chunk(2, -1)
+            members = torch.lerp(torch.tanh(update), members.expand_as(update), torch.sigmoid(gate))
+            members = normalize(members, dim=-1, eps=EPS) if self.refined_norm else members
+            # refined padding is not zero, but it must not count in the attention's norm
+            products = (context @ members.flatten(1, 2).mT).view_as(cosines).masked_fill(~real, 0.0)
             weights = similarity.attention_weights(products, real_context, self.scale)
             scores = scores + similarity.mean_over(similarity.attended_cosine(weights, cosines, context), real)
         return scores.T
-
-    def refine(self, members: Tensor, weights: Tensor, context: Tensor) -> Tensor:
-        """(1 or G, Q, T, D) members and (G, R, Q, T) weights of (G, R, D) contexts -> (G, Q, T, D).
-
-        The layers are applied to the members of a context before these are summed with the attention's weights: R
-        products with a (D, 2D) matrix per context in place of T per pair.
-        """
-        assert self.gate is not None and self.update is not None
-        dim = members.shape[-1]
-        both = torch.cat([self.gate.weight, self.update.weight])  # (2D, 2D)
-        bias = torch.cat([self.gate.bias, self.update.bias])
-        from_context = weights.flatten(2).mT @ linear(context, both[:, dim:])
-        mixed = linear(members, both[:, :dim], bias) + from_context.view(len(context), *weights.shape[2:], 2 * dim)
-        gate, update = torch.sigmoid(mixed[..., :dim]), torch.tanh(mixed[..., dim:])
-        refined = torch.lerp(update, members.expand_as(update), gate)
-        return normalize(refined, dim=-1, eps=EPS) if self.refined_norm else refined
 
 
 class IMRAM(CrossAttention):
@@ -90,14 +105,19 @@ class IMRAM(CrossAttention):
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, T, D), (G, R, D) -> (Q, G)."""
-        return self.in_blocks(self._compare, query, gallery)[0]
-
-    def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor]:
         with torch.autocast(query.device.type, enabled=False):
             query, gallery = similarity.widened(query, gallery)
+            # the gallery's share of the layers is the same for all blocks
+            refines = self.config.steps > 1
+            seen = self.words.of_contexts(gallery) if self.words is not None and refines else None
+            own = self.regions.of_members(gallery) if self.regions is not None and refines else None
+            return self.in_blocks(partial(self._compare, own=own, seen=seen), query, gallery)[0]
+
+    def _compare(self, query: Tensor, gallery: Tensor, own: Tensor | None, seen: Tensor | None) -> tuple[Tensor]:
+        with torch.autocast(query.device.type, enabled=False):
             scores = query.new_zeros(len(query), len(gallery))
             if self.words is not None:
-                scores = scores + self.words(query, gallery)
+                scores = scores + self.words(query, gallery, None, seen)
             if self.regions is not None:
-                scores = scores + self.regions(gallery, query).T
+                scores = scores + self.regions(gallery, query, own, None).T
         return (scores,)

@@ -27,8 +27,8 @@ def boundary(matched: Tensor, mismatched: Tensor, penalty: float) -> Tensor | No
         matched, mismatched: (2) mean and standard deviation.
         penalty: alpha.
     """
-    (mean_p, deviation_p), (mean_n, deviation_n) = matched, mismatched
-    p, n = deviation_p.square(), deviation_n.square()
+    mean_p, mean_n = matched[0], mismatched[0]
+    p, n = matched[1].square(), mismatched[1].square()
     b1, b2 = p - n, 2 * (mean_p * n - mean_n * p)
     b3 = mean_n.square() * p - mean_p.square() * n + p * n * torch.log(n / (penalty**2 * p))
     discriminant = b2.square() - 4 * b1 * b3
@@ -91,10 +91,11 @@ class Threshold(nn.Module):
         number, total, squares = self.sampled.double()
         mean = total / number
         deviation = ((squares - number * mean.square()).clamp(min=0) / (number - 1)).sqrt()
-        self.fit.copy_(torch.stack([mean, deviation], 1))
-        learned = boundary(*torch.stack([mean, deviation], 1), self.penalty)
+        matched, mismatched = torch.stack([mean, deviation], 1)
+        self.fit.copy_(torch.stack([matched, mismatched]))
+        learned = boundary(matched, mismatched, self.penalty)
         if learned is not None:
-            safe = mean[0] - SAFE_DEVIATIONS * deviation[0]
+            safe = matched[0] - SAFE_DEVIATIONS * matched[1]
             for buffer, value in ((self.learned, learned), (self.safe, safe)):
                 # a cosine above 1 is no threshold; the released code takes 0 there too
                 value = value if bool((value > 0) & (value <= 1)) else torch.zeros_like(value)

@@ -62,7 +62,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "query-image": {**QUERY, "method__composition": "image"},
     "scan": {"method__kind": "scan", "method__mean_warmup_epochs": 1},
     "scan-words": {**SCAN_WORDS, "method__direction": "i2t"},
-    "vsrn": {"method__kind": "vsrn", "method__mean_warmup_epochs": 1, "method__region_norm": "regions"},
+    "vsrn": {"method__kind": "vsrn", "method__mean_warmup_epochs": 1},
     "vsrn-words": {
         "method__kind": "vsrn",
         "encoder__text__kind": "bigru",

@@ -33,7 +33,7 @@ def convolved(block: GraphConvolution, images: list[Vectors]) -> list[Vectors]:
         for v in image:
             edges = [dot(affine(block.theta, v), phi) / len(image) for phi in phis]
             mixed = [sum(e * g[d] for e, g in zip(edges, values, strict=True)) for d in range(len(v))]
-            sums.append(affine(block.out, mixed))
+            sums.append([dot(row, mixed) for row in block.out.weight.tolist()])
     normal = []
     for d in range(len(sums[0])):
         column = [row[d] for row in sums]
