@@ -1,10 +1,13 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
+from raytrain.config.methods.caan import CAANConfig
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.contrastive import ContrastivePart, InfoNCEPart
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.imram import IMRAMConfig
+from raytrain.config.methods.naaf import NAAFConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
 from raytrain.config.methods.pvse import PVSEConfig
@@ -13,6 +16,7 @@ from raytrain.config.methods.scan import SCANConfig
 from raytrain.config.methods.sgraf import SGRAFConfig
 from raytrain.config.methods.vse_infinity import VSEInfinityConfig
 from raytrain.config.methods.vsepp import VSEPPConfig
+from raytrain.config.methods.vsrn import VSRNConfig
 from raytrain.config.overrides import override, parse_overrides
 from raytrain.config.parts import (
     BiGRUText,
@@ -47,6 +51,7 @@ from raytrain.config.run import (
 __all__ = [
     "METHOD_CONFIGS",
     "BiGRUText",
+    "CAANConfig",
     "ComposedConfig",
     "ContrastivePart",
     "DVSEConfig",
@@ -57,11 +62,13 @@ __all__ = [
     "FeatureImages",
     "FeedConfig",
     "HeadKind",
+    "IMRAMConfig",
     "ImageConfig",
     "InfoNCEPart",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",
+    "NAAFConfig",
     "OptimConfig",
     "PCMEConfig",
     "PCMEPPConfig",
@@ -77,6 +84,7 @@ __all__ = [
     "TransformerText",
     "VSEInfinityConfig",
     "VSEPPConfig",
+    "VSRNConfig",
     "changes_nothing",
     "completed",
     "flatten",

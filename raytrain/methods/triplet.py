@@ -5,21 +5,34 @@ from __future__ import annotations
 from torch import Tensor
 
 from raytrain import losses
-from raytrain.config import SCANConfig, SGRAFConfig
+from raytrain.config import (
+    CAANConfig,
+    IMRAMConfig,
+    NAAFConfig,
+    SCANConfig,
+    SGRAFConfig,
+    VSRNConfig,
+)
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Method, StepContext
 
+PairConfig = CAANConfig | IMRAMConfig | NAAFConfig | SCANConfig | SGRAFConfig
+"""The settings of the methods that compare local features pair by pair, within `memory_mib`."""
+
 
 class TripletMethod(Method):
-    """The training step that SCAN and SGRAF share; `config` names margin, warm-up and negatives."""
+    """The training step of these methods; `config` names margin, warm-up and negatives."""
 
-    config: SCANConfig | SGRAFConfig
+    config: VSRNConfig | PairConfig
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""
-        context = context or StepContext()
-        query = context.gather(self.encode_query(batch).float())
-        gallery = context.gather(self.encode_gallery(batch).float())
+        query, gallery = self.encode_query(batch), self.encode_gallery(batch)
+        return self.pair_losses(query, gallery, batch, context or StepContext())
+
+    def pair_losses(self, query: Tensor, gallery: Tensor, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        """The loss of this rank's embedded pairs, with those of the other ranks."""
+        query, gallery = context.gather(query.float()), context.gather(gallery.float())
         negatives = batch_negatives(context.gather(batch["image_id"]), self.config.same_image)
         hardest = context.epoch >= self.config.mean_warmup_epochs
         loss = losses.triplet_loss(self.similarity(query, gallery), negatives, self.config.margin, hardest)

@@ -2,12 +2,9 @@
 
 from raytrain.similarity.closest import closest_elements
 from raytrain.similarity.functions import (
-    EPS,
-    attention,
     chamfer,
     closed_form_sampled_distance,
     cosine,
-    cross_attention,
     element_cosines,
     log_match_probability,
     match_logits,
@@ -15,15 +12,26 @@ from raytrain.similarity.functions import (
     max_similarity,
     order,
     pool_views,
-    real_rows,
     smooth_chamfer,
     squared_distances,
     view_similarity,
 )
+from raytrain.similarity.local_features import (
+    EPS,
+    attended_cosine,
+    attention,
+    attention_weights,
+    cross_attention,
+    mean_over,
+    real_rows,
+    widened,
+)
 
 __all__ = [
     "EPS",
+    "attended_cosine",
     "attention",
+    "attention_weights",
     "chamfer",
     "closed_form_sampled_distance",
     "closest_elements",
@@ -34,10 +42,12 @@ __all__ = [
     "match_logits",
     "match_probability",
     "max_similarity",
+    "mean_over",
     "order",
     "pool_views",
     "real_rows",
     "smooth_chamfer",
     "squared_distances",
     "view_similarity",
+    "widened",
 ]

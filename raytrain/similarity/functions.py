@@ -6,9 +6,6 @@ query, J embeddings per gallery item, D dimensions.
 The similarities of two sets are computed in float32 or wider, also under autocast: exp(alpha C) overflows fp16 from
 alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers in
 memory at once; call them in chunks of queries when there are many.
-
-Cross attention (SCAN, SGRAF) compares local features: (N, n, D) L2-normalised vectors on either side, with rows of
-zeros where an item has fewer than n. The zero rows are the mask: padding with more of them changes no score.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, logsigmoid, normalize
+from torch.nn.functional import logsigmoid
 
 
 def cosine(query: Tensor, gallery: Tensor) -> Tensor:
@@ -226,77 +223,3 @@ def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
         left, right = query.to(wide), gallery.to(wide)
         lengths = left.square().sum(-1)[:, :, None, None] + right.square().sum(-1)
         return (lengths - 2 * element_cosines(left, right)).clamp(min=0)
-
-
-EPS = 1e-8
-"""Least denominator of a normalisation, as in SCAN's released code; keeps gradients finite at zero vectors."""
-
-
-def real_rows(local: Tensor) -> Tensor:
-    """(N, n, D) local features, padded with rows of zeros -> (N, n) bool, True at real rows.
-
-    An item that has only zeros counts its first row as real, so that every score is finite.
-    """
-    real = local.ne(0).any(-1)
-    real[:, 0] |= ~real.any(1)
-    return real
-
-
-def attention(query: Tensor, context: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention of each query's members to the members of each context, and their cosines (SCAN, ECCV 2018, 3.1).
-
-    c = cosine; a = LeakyReLU_0.1(c), divided by its L2 norm over the query's members; weight = softmax of scale * a
-    over the context's members. The norm is over the query and the softmax over the context, in either direction.
-
-    Args:
-        query: (Q, T, D), L2-normalised, zero rows for padding.
-        context: (G, R, D), likewise.
-        scale: lambda_1, the inverse temperature of the softmax.
-
-    Returns:
-        weights: (G, R, Q, T) in [0, 1], summing to 1 over R, zero at padded members of the context.
-        cosines: (G, R, Q, T) in [-1, 1].
-    """
-    cosines = (context.flatten(0, 1) @ query.flatten(0, 1).T).view(*context.shape[:2], *query.shape[:2])
-    # a padded member of the query has cosine zero and adds nothing to the norm
-    scaled = scale * normalize(leaky_relu(cosines, 0.1), dim=3, eps=EPS)
-    outside = ~real_rows(context)[:, :, None, None]
-    return scaled.masked_fill(outside, torch.finfo(scaled.dtype).min).softmax(1), cosines
-
-
-def cross_attention(query: Tensor, context: Tensor, scale: float, pooling: str, pooling_scale: float) -> Tensor:
-    """(Q, T, D) and (G, R, D) -> (Q, G) cosine of each query member with what it attends to, pooled over members.
-
-    SCAN (Lee et al., ECCV 2018, equations 3 to 10): captions as queries are its text-image form, images as queries
-    its image-text form. With s_t the cosine of member t and its attended vector: log_sum_exp is (1/l) log sum_t
-    exp(l s_t), a sum and not a mean, so that a score grows with the number of members; mean is over real members.
-
-    The attended vectors (D numbers per member and pair) are never computed: with weights w the cosine is
-    sum_r w_r c_r / sqrt(sum_rs w_r w_s <v_r, v_s>), which needs only cosines between query and context and within
-    each context.
-
-    Args:
-        query: (Q, T, D), L2-normalised, zero rows for padding.
-        context: (G, R, D), likewise.
-        scale: lambda_1, of the attention.
-        pooling: "log_sum_exp" or "mean".
-        pooling_scale: lambda_2, of log_sum_exp.
-
-    Raises:
-        ValueError: another pooling.
-    """
-    with torch.autocast(query.device.type, enabled=False):
-        wide = torch.promote_types(torch.promote_types(query.dtype, context.dtype), torch.float32)
-        query, context = query.to(wide), context.to(wide)
-        weights, cosines = attention(query, context, scale)
-        flat = weights.flatten(2)
-        square = (flat * ((context @ context.mT) @ flat)).sum(1).view(len(context), *query.shape[:2])
-        along = (weights * cosines).sum(1) / square.clamp(min=EPS**2).sqrt()  # (G, Q, T)
-        real = real_rows(query)
-        if pooling == "log_sum_exp":
-            scores = (pooling_scale * along).masked_fill(~real, -torch.inf).logsumexp(-1) / pooling_scale
-        elif pooling == "mean":
-            scores = along.masked_fill(~real, 0.0).sum(-1) / real.sum(-1)
-        else:
-            raise ValueError(f"no pooling '{pooling}' of cross attention; there are log_sum_exp and mean")
-    return scores.T

@@ -68,6 +68,19 @@ METHODS: dict[str, dict[str, Any]] = {
     "query-image": {**QUERY, "method__composition": "image"},
     "scan": {"method__kind": "scan", "method__mean_warmup_epochs": 1},
     "scan-words": {**SCAN_WORDS, "method__direction": "i2t"},
+    "vsrn": {"method__kind": "vsrn", "method__mean_warmup_epochs": 1},
+    "vsrn-words": {
+        "method__kind": "vsrn",
+        "encoder__text__kind": "bigru",
+        "method__caption_weight": 1.0,
+        "method__caption_dim": 6,
+        "method__caption_dropout": 0.0,
+    },
+    "caan": {"method__kind": "caan", "method__hidden_dim": 6},
+    "imram": {"method__kind": "imram", "method__direction": "both", "method__steps": 2},
+    "imram-words": {"method__kind": "imram", "encoder__text__kind": "bigru", "method__refined_norm": True},
+    "naaf": {"method__kind": "naaf", "method__sample_words": 2},  # so few that the first step estimates
+    "naaf-words": {"method__kind": "naaf", "encoder__text__kind": "bigru", "method__memory_mib": 1},
     "sgraf-sgr": {**SGRAF, "method__module": "sgr"},
     "sgraf-saf": {**SGRAF, "method__module": "saf", "method__memory_mib": 1},  # in blocks that are computed again
 }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
-from raytrain.config import BiGRUText, EncoderConfig, SCANConfig
-from raytrain.methods import cross_attention
+from raytrain.config import METHOD_CONFIGS, BiGRUText, EncoderConfig, SCANConfig
+from raytrain.methods import METHODS, cross_attention
 from raytrain.methods.base import Inputs
 from raytrain.methods.cross_attention import CrossAttention
 from tests.encoders.local_features import locals_of
+from tests.methods.test_scan import awkward, batch
 
 LENGTHS = [3, 1, 4, 2, 4]
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -95,3 +98,91 @@ def test_embeddings_are_unit_vectors_of_words_and_regions_and_zeros_elsewhere(wo
     for vectors in (query, gallery):
         torch.testing.assert_close(vectors.norm(dim=-1), mask.float())
     torch.testing.assert_close(gallery[0], normalize(method.image.linear(regions[0]), dim=-1))
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "caan": {"method": "caan", "hidden_dim": 6},
+    "imram": {"method": "imram", "direction": "both"},
+    "imram, normalised": {"method": "imram", "direction": "both", "steps": 2, "refined_norm": True},
+    "naaf": {"method": "naaf"},
+}
+MODES = pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+
+
+def built(form: str, dim: int = 5, words: bool = False, **changes: Any) -> CrossAttention:
+    """Methods whose own tests have the oracle of a pair; SCAN's and SGRAF's have these properties too."""
+    torch.manual_seed(0)
+    settings = {**FORMS[form], **changes}
+    kind = settings.pop("method")
+    encoder = EncoderConfig(dim=dim, text=BiGRUText(word_dim=6)) if words else EncoderConfig(dim=dim)
+    method = METHODS[kind](encoder, METHOD_CONFIGS[kind](**settings), INPUTS)
+    assert isinstance(method, CrossAttention)
+    for name, buffer in method.named_buffers():
+        if name.startswith("threshold.") and buffer.ndim == 0:
+            buffer.fill_(0.1)
+    return method
+
+
+@MODES
+@pytest.mark.parametrize("form", FORMS)
+def test_padding_and_gaps_change_no_score(form: str, training: bool) -> None:
+    texts, images = locals_of([3, 1, 4]), locals_of([2, 3, 1], seed=1)
+    whole = built(form).double().train(training).similarity(texts, images)
+    wide = [pad(part, (0, 0, 0, 3)) for part in (texts, images)]
+    gaps = [torch.stack([part, torch.zeros_like(part)], 2).flatten(1, 2) for part in (texts, images)]
+    for padded in (wide, gaps):
+        torch.testing.assert_close(built(form).double().train(training).similarity(*padded), whole, rtol=0, atol=1e-9)
+
+
+@MODES
+@pytest.mark.parametrize("case", awkward())
+@pytest.mark.parametrize("form", FORMS)
+def test_scores_and_gradients_are_finite_in_every_corner(form: str, case: str, training: bool) -> None:
+    texts, images = (part.float().clone().requires_grad_() for part in awkward()[case])
+    if training:  # pairs
+        count = min(len(texts), len(images))
+        texts, images = texts[:count].detach().requires_grad_(), images[:count].detach().requires_grad_()
+    method = built(form).train(training)
+    scores = method.similarity(texts, images)
+    scores.sum().backward()
+    for value in (scores, texts.grad, images.grad, *(p.grad for p in method.parameters() if p.grad is not None)):
+        assert value is not None and torch.isfinite(value).all()
+
+
+@MODES
+@pytest.mark.parametrize("form", FORMS)
+def test_blocks_give_the_scores_and_gradients_of_all_pairs_at_once(
+    form: str, training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
+    for numbers, captions in ((2**18, 32), (1, 32), (2500, 32), (2**18, 2)):
+        monkeypatch.setattr(cross_attention, "CAPTIONS_AT_ONCE", captions)
+        monkeypatch.setattr(cross_attention, "NUMBERS_PER_MIB", numbers)
+        method = built(form, memory_mib=1).double().train(training)
+        texts, images = locals_of([3, 1, 4]).requires_grad_(), locals_of([2, 3, 1], seed=1).requires_grad_()
+        scores = method.similarity(texts, images)
+        scores.square().sum().backward()
+        assert texts.grad is not None and images.grad is not None
+        gradients = [p.grad for p in method.parameters() if p.grad is not None]
+        results.append([scores.detach(), texts.grad, images.grad, *gradients])
+    for other in results[1:]:
+        for here, there in zip(results[0], other, strict=True):
+            torch.testing.assert_close(there, here, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("words", [False, True], ids=["tokens", "words"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_parameter_trains_and_scores_stay_float32_under_autocast(form: str, words: bool) -> None:
+    method, given = built(form, dim=8, words=words), batch(words)
+    whole = method(given)["loss"]
+    whole.backward()
+    for name, parameter in method.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().max() > 0, name
+    method.eval()
+    query, gallery = method.encode_query(given), method.encode_gallery(given)
+    scores = method.similarity(query, gallery)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert method.similarity(query.bfloat16(), gallery).dtype == torch.float32
+        torch.testing.assert_close(method.similarity(query, gallery), scores)

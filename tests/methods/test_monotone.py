@@ -24,6 +24,7 @@ BOUNDED: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ("pvse", {"views": 3}, (3,), (3,)),
     ("vse_infinity", {}, (), ()),
     ("vsepp", {"image": "mean"}, (), ()),
+    ("vsrn", {}, (), ()),
     ("pcme", {}, (), ()),
     ("composed", {}, (), ()),
     ("rau", {}, (), ()),
@@ -68,6 +69,7 @@ def test_scores_rise_with_inner_products_and_by_no_more(
     [
         ("dive", {"similarity": "match_probability", "heads": 1}), ("vsepp", {"image": "mean", "order": True}),
         ("pcme", {"search_by": "match_probability"}), ("pcmepp", {}), ("scan", {}), ("sgraf", {}),
+        ("imram", {}), ("naaf", {}), ("caan", {}),
     ],
 )  # fmt: skip
 def test_other_scores_are_not_bounded(kind: str, settings: dict[str, Any]) -> None:

@@ -97,6 +97,29 @@ SCAN = {"optim.lr": 2e-4, "optim.weight_decay": 0.0, "optim.batch_size": 128, "o
             {**PLAIN, **SCAN, "optim.num_epochs": 30, "optim.decay_epochs": [20], "method.module": "saf",
              "method.sim_dim": 256, "method.dropout": 0.4},
         ),
+        # Li et al., ICCV 2019, README and defaults of the released code
+        (
+            "vsrn_flickr30k",
+            {**PLAIN, **SCAN, "encoder.dim": 2048, "optim.decay_epochs": [10, 20], "method.blocks": 4,
+             "method.region_norm": "regions", "method.caption_weight": 1.0, "method.caption_dim": 512,
+             "method.caption_dropout": 0.2},
+        ),
+        # Zhang et al., CVPR 2020: no code; the schedule of SCAN
+        ("caan_flickr30k", {**PLAIN, **SCAN, "method.context": "both", "method.hidden_dim": 256}),
+        # Chen et al., CVPR 2020, scripts of the released code
+        (
+            "imram_flickr30k",
+            {**PLAIN, **SCAN, "method.direction": "t2i", "method.steps": 3, "method.attention_scale": 9.0,
+             "method.refined_norm": False},
+        ),
+        ("imram_flickr30k_i2t", {**PLAIN, **SCAN, "method.direction": "i2t", "method.attention_scale": 9.0}),
+        # Zhang et al., CVPR 2022, README of the released code
+        (
+            "naaf_flickr30k",
+            {**PLAIN, **SCAN, "optim.lr": 5e-4, "optim.num_epochs": 20, "optim.decay_epochs": [10],
+             "method.attention_scale": 20.0, "method.mismatch_penalty": 2.0, "method.sample_words": 200,
+             "method.threshold_momentum": 0.3, "method.test_threshold": "safe", "method.propagation_scale": 5.0},
+        ),
     ],
 )  # fmt: skip
 def test_a_recipe_has_what_was_published(recipe: str, expected: dict[str, Any]) -> None:

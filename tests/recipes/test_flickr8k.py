@@ -13,7 +13,12 @@ BUDGET = {"data.table": "tables/flickr8k", "experiment": "flickr8k", "encoder.di
           "optim.batch_size": 128, "optim.num_epochs": 4, "optim.decay_epochs": [2]}  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp", "vsrn", "caan", "imram", "naaf",
+    ],
+)  # fmt: skip
 def test_methods_share_a_budget(method: str) -> None:
     check(f"{method}_flickr8k", {**BUDGET, "method.kind": method})
 
@@ -28,6 +33,10 @@ def test_methods_share_a_budget(method: str) -> None:
         ("dvse_flickr8k", {"method.views": 4}),
         ("scan_flickr8k", {"method.mean_warmup_epochs": 1.0}),
         ("sgraf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.sim_dim": 64, "method.memory_mib": 64}),
+        ("vsrn_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.caption_weight": 0.0, "method.blocks": 4}),
+        ("caan_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.hidden_dim": 64, "method.memory_mib": 64}),
+        ("imram_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.steps": 2, "method.direction": "t2i"}),
+        ("naaf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.attention_scale": 20.0}),
         ("vsepp_flickr8k", {"encoder.pooling": "mean", "data.region_drop": 0.0, "data.word_drop": 0.0}),
         ("pvse_flickr8k", {"encoder.pooling": "gpo", "data.region_drop": 0.0, "method.views": 2}),
         ("pcme_flickr8k", {"encoder.pooling": "gpo", "data.word_drop": 0.0, "method.samples": 7}),

@@ -22,7 +22,13 @@ from tests.scoring.dot import Dot
 from tests.tables import make_query_table
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf", "vsrn", "caan", "imram",
+        "naaf",
+    ],
+)  # fmt: skip
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     method: str, table: Table, tmp_path: Path
 ) -> None:
@@ -73,7 +79,10 @@ def test_chunks_hold_as_many_pairs_as_the_method_says_fit(
     assert model.shown == chunks
 
 
-@pytest.mark.parametrize(("method", "module"), [("scan", None), ("sgraf", "sgr"), ("sgraf", "saf")])
+@pytest.mark.parametrize(
+    ("method", "module"),
+    [("scan", None), ("sgraf", "sgr"), ("sgraf", "saf"), ("caan", None), ("imram", None), ("naaf", None)],
+)
 def test_batches_of_different_lengths_give_the_scores_of_one_batch(
     method: str, module: str | None, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,13 @@ def sixty(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return make_table(tmp_path_factory.mktemp("sixty") / "table", items=60)
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
-@pytest.mark.parametrize("text", ["tokens", "bigru"])
+@pytest.mark.parametrize(
+    ("method", "text"),
+    [
+        *product(["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "vsrn"], ["tokens", "bigru"]),
+        *product(["caan", "imram", "naaf"], ["tokens"]),
+    ],
+)
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, sixty: Table, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"method__kind": method, "optim__num_epochs": 6, "optim__lr": 5e-3}
     if method == "dive":
@@ -162,8 +168,16 @@ class StopHere(Exception):
 
 @pytest.fixture(
     scope="module",
-    params=[{}, {"optim__ema_decay": 0.5}, {"optim__accumulation": 2}, DIVE, {"method__kind": "pcme"}],
-    ids=["plain", "average", "accumulation", "images", "pcme"],  # dive: batches of images, dropout drawn by step
+    params=[
+        {},
+        {"optim__ema_decay": 0.5},
+        {"optim__accumulation": 2},
+        DIVE,
+        {"method__kind": "pcme"},
+        {"method__kind": "naaf", "method__sample_words": 2},
+    ],
+    # dive: batches of images, dropout drawn by step; naaf: a threshold estimated from step to step
+    ids=["plain", "average", "accumulation", "images", "pcme", "naaf"],
 )
 def interruption(
     request: pytest.FixtureRequest, table: Table, tmp_path_factory: pytest.TempPathFactory

@@ -1,0 +1,45 @@
+"""The settings of NAAF."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from raytrain.config.methods.base import MethodLabel, MethodPart
+
+
+class NAAFConfig(MethodPart):
+    """Negative-aware attention: words that match no region count against a pair (Zhang et al., CVPR 2022)."""
+
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "NAAF",
+        "Words attend to the regions above a threshold; words below it count against the pair. The threshold is "
+        "estimated while training.",
+        "Zhang et al., CVPR 2022",
+    )
+    implementation: ClassVar[str] = "raytrain.methods.naaf:NAAF"
+    kind: Literal["naaf"] = "naaf"
+    margin: float = Field(0.2, ge=0)
+    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
+    same_image: Literal["masked", "negative"] = "masked"
+    attention_scale: float = Field(20.0, gt=0, description="lambda of the words' softmax over regions")
+    mismatch_penalty: float = Field(
+        2.0, gt=0, description="alpha: cost of a mismatched word above the threshold / that of a matched one below it"
+    )
+    sample_words: int = Field(200, ge=2, description="the threshold is estimated from more matched words than these")
+    threshold_momentum: float = Field(0.3, ge=0, lt=1, description="share of the threshold that was before")
+    test_threshold: Literal["safe", "learned"] = Field(
+        "safe", description="safe: mean of matched words - 3 standard deviations (published); learned: as in training"
+    )
+    propagation_scale: float = Field(
+        5.0,
+        ge=0,
+        description="at test, lambda of the words' attention to each other, whose mean decides which words count as "
+        "mismatched; 0: each word by itself, as in training",
+    )
+    memory_mib: int = Field(
+        256,
+        ge=1,
+        description="about how many MiB of pairs are compared at once; the others are recomputed in backward",
+    )
