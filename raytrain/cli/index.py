@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
+from raytrain.cli.options import Device, OneSplit, OtherTable, TrainedModel
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, option, verb
 
 app = typer.Typer()
@@ -19,14 +19,19 @@ _CANDIDATES = "Candidates"
     "raytrain index runs/emoji/RUN",
     "raytrain index runs/flickr8k/RUN --table tables/mine --out indexes/mine",
     "raytrain index runs/flickr8k/RUN --table tables/mine --out indexes/mine --faiss sq8",
+    "raytrain index runs/flickr8k/RUN --table tables/mine --out indexes/mine --remove ids.txt",
     panel="Use",
 )
 def run_index(
-    folder: FinishedRun,
+    folder: TrainedModel,
     *,
     table: OtherTable = None,
     split: OneSplit = None,
     of: Annotated[Literal["images", "texts"], option("--of", DATA, "what is embedded")] = "images",
+    remove: Annotated[
+        str | None,
+        option("--remove", DATA, "file with an id per line, to take out of the index for good", metavar="FILE"),
+    ] = None,
     faiss: Annotated[
         Literal["flat", "fp16", "sq8", "hnsw", "none"] | None,
         option(
@@ -47,7 +52,9 @@ def run_index(
     ] = None,
 ) -> dict[str, Any]:
     """Embed a table for `search --index`, or bring an index up to date with its table."""
-    options: dict[str, Any] = {"of": of, "split": split, "faiss": faiss, "device": device, "shard_items": shard_items}
+    options: dict[str, Any] = {
+        "of": of, "split": split, "faiss": faiss, "remove_ids": remove, "device": device, "shard_items": shard_items,
+    }  # fmt: skip
     if workers == 0:
         from raytrain.retrieval.indexing.index_run import index_run
 
@@ -67,6 +74,8 @@ def _print_answer(answer: dict[str, Any]) -> None:
     print(f"{answer['index']}: {answer['items']:,} {answer['of']}, {size(answer['bytes'])} ({changes})")
     if answer["left_out"]:
         print(f"  {answer['left_out']:,} images without features are left out")
+    if answer["kept_out"]:
+        print(f"  {answer['kept_out']:,} ids that were removed are kept out")
     measured = answer["measured"]
     if measured is None:
         return

@@ -47,6 +47,9 @@ Tracking = Annotated[
     ),
 ]
 FinishedRun = Annotated[str, typer.Argument(metavar="RUN", help="folder of a finished run")]
+TrainedModel = Annotated[
+    str, typer.Argument(metavar="RUN", help="folder of a finished run or of an export, or models:/NAME@champion")
+]
 OtherTable = Annotated[
     str | None,
     option("--table", DATA, "table to use; default the run's own, or where that was moved", metavar="FOLDER"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
+from raytrain.cli.options import Device, OneSplit, OtherTable, TrainedModel
 from raytrain.cli.terminal import print_columns
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
@@ -22,10 +22,11 @@ _QUERY = "Query"
     "raytrain search runs/emoji/RUN --image photo.jpg --to texts",
     'raytrain search runs/products/RUN "in blue" --image shoe.jpg',
     'raytrain search runs/flickr8k/RUN "a red shoe" --index indexes/mine',
+    'raytrain search models:/emoji@champion "a red shoe"',
     panel="Use",
 )
 def run_search(
-    folder: FinishedRun,
+    folder: TrainedModel,
     text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="what to look for")] = None,
     *,
     image: Annotated[
@@ -68,21 +69,23 @@ def run_search(
 def _print_answer(answer: Mapping[str, Any]) -> None:
     from raytrain.retrieval.hits import view_text
 
-    header = ("rank", "score", "view", "id", "caption" if answer["of"] == "texts" else "file")
+    captions = answer["of"] == "texts" or answer["table"] is None  # images stored with an export have no files here
+    header = ("rank", "score", "view", "id", "caption" if captions else "file")
     rows = [
         (
             str(result["rank"]),
             f"{result['score']:.4f}",
             view_text(result["query_view"], result["item_view"]),
             result["id"],
-            " ".join(result["text"].split()) if answer["of"] == "texts" else result["path"] or "",
+            " ".join(result["text"].split()) if captions else result["path"] or "",
         )
         for result in answer["results"]
     ]
     shown = [number for number in range(5) if number != 2 or any(row[2] for row in rows)]  # no empty column of views
     print_columns([[row[number] for number in shown] for row in (header, *rows)])
+    place = f"of {answer['table']}" if answer["table"] else f"stored with {answer['run']}"
     reranked = ", re-ranked (inductive)" if answer["reranked"] else ""
-    print(f"{len(rows)} of {answer['gallery']:,} {answer['of']} of {answer['table']}{reranked}")
+    print(f"{len(rows)} of {answer['gallery']:,} {answer['of']} {place}{reranked}")
     if answer["index"]:
         print(f"  {answer['certainty']['text']}")
     for note in answer["notes"]:

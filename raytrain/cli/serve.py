@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import Device, FinishedRun, OneSplit, OtherTable
+from raytrain.cli.options import Device, OneSplit, OtherTable, TrainedModel
 from raytrain.cli.verb import CLUSTER, announce, option, verb
 
 app = typer.Typer()
@@ -24,7 +24,7 @@ _SERVICE = "Service"
     panel="Use",
 )
 def run_serve(
-    folder: FinishedRun,
+    folder: TrainedModel,
     *,
     table: OtherTable = None,
     split: OneSplit = None,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
 from raytrain.errors import RaytrainError, UsageError
-from raytrain.retrieval.runs import finished_run
+from raytrain.retrieval.load import model_folder
+from raytrain.retrieval.registry.download import SCHEME
 from raytrain.retrieval.serve import Access, Limits
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ def serve_on_ray(
     if replicas < 1:
         raise UsageError(f"--replicas {replicas}: give at least 1")
     assert access.token is not None  # whoever is on a machine of the cluster reaches its loopback
+    if run.startswith(SCHEME):
+        raise UsageError(f"{run} is looked up on one machine; give --cluster a folder that all nodes mount")
     run, table = _place("RUN", run), None if table is None else _place("--table", table)
-    finished_run(run)  # what is wrong with it is said before anything starts
+    model_folder(run)  # what is wrong with it is said before anything starts
     connect()
     import ray
     from ray import serve

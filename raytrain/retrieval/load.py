@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +14,7 @@ from raytrain.retrieval.portable.description import is_portable
 from raytrain.retrieval.portable.read import open_portable
 from raytrain.retrieval.registry.download import SCHEME, downloaded
 from raytrain.retrieval.retriever import Retriever
-from raytrain.retrieval.runs import open_run
-from raytrain.tracking.run_record import RunRecord
+from raytrain.retrieval.runs import finished_run, open_run
 
 
 def load(
@@ -33,9 +33,7 @@ def load(
         RefusedError: the run has not finished, or its table has changed since.
         DataError: the checkpoint or the export is damaged, or the table is gone.
     """
-    where = _device(device)
-    in_registry = str(model).startswith(SCHEME)
-    folder = downloaded(str(model)) if in_registry else Path(model).expanduser().resolve()
+    where, folder = _device(device), model_folder(model)
     if is_portable(folder):
         if table is not None:
             raise UsageError(f"{model} is an export, which needs no table; give the table to `gallery`")
@@ -43,18 +41,68 @@ def load(
     return open_run(folder, where, table).retriever
 
 
-def load_beside(
-    record: RunRecord, device: str | None, table: str | os.PathLike[str] | None
-) -> tuple[Retriever, str | os.PathLike[str] | None]:
-    """The Retriever of a run, and the table to search with it; None stands for the run's own.
+@dataclass(frozen=True)
+class OpenModel:
+    """A trained model and what it searches, as the verbs of its users open them.
 
     Args:
-        record: as `finished_run` gives it.
-        device: as in `load`.
-        table: to search. Where the run's own table was moved, this is where it is now.
+        retriever: of the model.
+        name: as a command takes it: the folder of a run or of an export, or an address of the registry.
+        folder: of the run, or of the export, wherever the registry keeps that.
+        table: to search; None for the run's own, or the gallery that was stored with an export.
+        moved_to: where the run's own table is now; None where it has not moved.
     """
-    moved = table is not None and not (Path(str(record.config["data.table"])) / "table.json").exists()
-    return load(record.folder, device, table if moved else None), None if moved else table
+
+    retriever: Retriever
+    name: str
+    folder: Path
+    table: str | os.PathLike[str] | None
+    moved_to: str | None = None
+
+    @property
+    def short_name(self) -> str:
+        return Path(self.name).name
+
+    @property
+    def is_run(self) -> bool:
+        return not is_portable(self.folder)
+
+
+def open_model(
+    model: str | os.PathLike[str], device: str | None = None, table: str | os.PathLike[str] | None = None
+) -> OpenModel:
+    """A model in any form that `load` takes, to search a table with.
+
+    Args:
+        model, device: as in `load`.
+        table: to search; default the run's own, which is where this says if it was moved, or what is stored with an
+            export.
+
+    Raises:
+        UsageError, RefusedError, DataError: as `load`.
+    """
+    folder = model_folder(model)
+    name = str(model) if str(model).startswith(SCHEME) else str(folder)
+    if is_portable(folder):
+        return OpenModel(load(folder, device), name, folder, table)
+    own_table = Path(str(finished_run(folder).config["data.table"]))
+    if table is None or (own_table / "table.json").exists():
+        return OpenModel(load(folder, device), name, folder, table)
+    return OpenModel(load(folder, device, table), name, folder, None, str(table))
+
+
+def model_folder(model: str | os.PathLike[str]) -> Path:
+    """The folder of a run or of an export; that of an address in the registry is downloaded where it has to be.
+
+    Raises:
+        UsageError: the address has another form, or it is no folder of a run nor of an export.
+        RefusedError: the run has not finished.
+        TrackingError: the registry cannot be used, or has no such model.
+    """
+    if str(model).startswith(SCHEME):
+        return downloaded(str(model))
+    folder = Path(model).expanduser().resolve()
+    return folder if is_portable(folder) else finished_run(folder).folder
 
 
 def _device(name: str | torch.device | None) -> torch.device:

@@ -124,7 +124,7 @@ class Retriever:
         """The images or the captions of a table, embedded.
 
         Args:
-            table: default the one that the run was trained on.
+            table: default the one that the run was trained on; of a model without it, what was stored with the model.
             of: which.
             split: of the table; default all of them. No score of a query with what answers it is computed.
 
@@ -132,6 +132,13 @@ class Retriever:
             RefusedError: rows of test are among them while something trains in this process.
             UsageError: no such split, nothing to embed, or features that this model does not read.
         """
+        if table is None and self.home is None and self._own is not None:
+            if of != self._own.of or split is not None:
+                raise UsageError(
+                    f"the {self._own.of} stored with this model are searched whole; name a table to search its {of}"
+                    + (f" of the split {split}" if split is not None else "")
+                )
+            return self._own
         rows = self.table_rows(table)
         chosen = rows_of(rows.table, of, split, rows.missing)
         if of == "texts":

@@ -1,4 +1,4 @@
-"""`raytrain search`: one query against the images or the texts of a table, with a finished run."""
+"""`raytrain search`: one query against the images or the texts of a table, with a trained model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from raytrain.errors import UsageError
 from raytrain.retrieval.gallery import Gallery
 from raytrain.retrieval.hits import Hit
 from raytrain.retrieval.images import open_picture
-from raytrain.retrieval.load import load_beside
+from raytrain.retrieval.load import OpenModel, open_model
 from raytrain.retrieval.page import write_page
 from raytrain.retrieval.query_images import Item
-from raytrain.retrieval.retriever import Retriever
-from raytrain.retrieval.runs import finished_run
 from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.texts import check_text
-from raytrain.tracking.run_record import RunRecord
 
 
 def search_run(
-    run: str | os.PathLike[str],
+    model: str | os.PathLike[str],
     text: str | None = None,
     image: str | os.PathLike[str] | None = None,
     item: str | None = None,
@@ -43,10 +40,10 @@ def search_run(
     opening of the test split is counted.
 
     Args:
-        run: folder of a finished run.
+        model: folder of a finished run or of an export, or an address of MLflow's registry.
         text, image, item: the query; image is a file, item the id of an image of the table.
-        table: that is searched; default the run's own. Where that was moved, this is where it is now; so it is of the
-            table of an index.
+        table: that is searched; default the run's own, or the images stored with an export. Where a run's own was
+            moved, this is where it is now; so it is of the table of an index.
         of: what is searched; default images, or what the index holds.
         split: of the table; default all of them.
         index: folder that `raytrain index` made, which says what is searched.
@@ -56,8 +53,9 @@ def search_run(
         html: file for a page with thumbnails.
 
     Returns:
-        {"run", "query": {"text", "image", "item"}, "table", "fingerprint", "of",
-        "index": folder or None, "certainty": {"kind", "compared", "recall", "measured_on", "text"},
+        {"run": folder of the run or of the export, or address, "query": {"text", "image", "item"}, "table",
+        "fingerprint", "of", "index": folder or None,
+        "certainty": {"kind", "compared", "recall", "measured_on", "text"},
         "gallery": number of entries, "left_out": images without features, "reranked", "notes", "seconds",
         "results": [{"rank", "id", "score", "text", "path", "split", "query_view", "item_view"}], "html": path or None}
 
@@ -67,12 +65,12 @@ def search_run(
         RefusedError: the run has not finished, its table has changed, or something trains; or the index is of another
             model, or of a table that changed since.
     """
-    record = finished_run(run)
     picture = _checked_query(text, image, item, k)
-    retriever, searched = load_beside(record, device, table)
+    opened = open_model(model, device, table)
+    retriever = opened.retriever
     started = time.monotonic()
     if index is None:
-        gallery = retriever.gallery(searched, of or "images", split)
+        gallery = retriever.gallery(opened.table, of or "images", split)
     else:
         gallery = retriever.open_index(index, table)
         _refuse_other_rows(gallery, of, split)
@@ -81,7 +79,7 @@ def search_run(
     hits = retriever.search(text, k, image=query_image, gallery=gallery, rerank=rerank)
     reranked = rerank and retriever.reranks(gallery)
     answer = {
-        "run": str(record.folder),
+        "run": opened.name,
         "query": {"text": text, "image": None if image is None else os.fspath(image), "item": item},
         "table": str(gallery.table.path) if gallery.table else None,
         "fingerprint": gallery.table.fingerprint if gallery.table else None,
@@ -91,7 +89,7 @@ def search_run(
         "gallery": len(gallery),
         "left_out": gallery.left_out,
         "reranked": reranked,
-        "notes": _notes(retriever, gallery, record, rerank and not reranked),
+        "notes": _notes(opened, gallery, rerank and not reranked),
         "seconds": {"gallery": embedded - started, "query": time.monotonic() - embedded},
         "results": [_result(hit, gallery) for hit in hits],
         "html": None,
@@ -130,10 +128,10 @@ def _result(hit: Hit, gallery: Gallery) -> dict[str, Any]:
     return {**values, "path": str(gallery.table.image_root / file) if gallery.table and file else None}
 
 
-def _notes(retriever: Retriever, gallery: Gallery, record: RunRecord, no_gain: bool) -> list[str]:
-    notes = [*retriever.notes]
+def _notes(opened: OpenModel, gallery: Gallery, no_gain: bool) -> list[str]:
+    notes = [*opened.retriever.notes]
     if gallery.left_out:
         notes.append(f"{gallery.left_out:,} images without features are left out")
     if no_gain:
-        notes.append(f"re-ranking changes nothing: the search for its settings in {record.folder.name} found no gain")
+        notes.append(f"re-ranking changes nothing: the search for its settings in {opened.short_name} found no gain")
     return notes

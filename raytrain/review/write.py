@@ -13,6 +13,7 @@ from raytrain.files import replacing
 from raytrain.review.accounting import Events, read_journals, sweep_costs
 from raytrain.review.board import Board, Row
 from raytrain.review.columns import as_dict
+from raytrain.review.contact_sheets.of_report import contact_sheets_of
 from raytrain.review.leaderboard import board_of
 from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.pages.report_page import report_html
@@ -51,7 +52,7 @@ def write_leaderboard(
     print(to_text(board))
     folder = Path(out if out is not None else storage).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    reports = _write_reports(folder, board, journals)
+    reports = _write_reports(folder, board, journals, skipped)
     page = to_html(board, sweeps, costs, reports)
     files = {
         "md": to_markdown(board),
@@ -74,8 +75,14 @@ def write_leaderboard(
     }
 
 
-def _write_reports(folder: Path, board: Board, journals: Mapping[Path, Events]) -> dict[str, str]:
-    """Write a report of each row's runs; {folder of a row's first run: address of its report, relative to `folder`}."""
+def _write_reports(
+    folder: Path, board: Board, journals: Mapping[Path, Events], skipped: list[Problem]
+) -> dict[str, str]:
+    """Write a report of each row's runs, with contact sheets where `evaluate --sheet` made some.
+
+    Returns:
+        {folder of a row's first run: address of its report, relative to `folder`}
+    """
     rows: dict[str, list[Row]] = {}
     for row in board.rows:
         rows.setdefault(row.folders[0], []).append(row)
@@ -84,7 +91,8 @@ def _write_reports(folder: Path, board: Board, journals: Mapping[Path, Events]) 
         run = Path(first)
         path = folder / REPORTS / run.parent.name / f"{run.name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, report_html(report_of_row(of_runs, board, journals)))
+        report = report_of_row(of_runs, board, journals)
+        _write(path, report_html(report, contact_sheets_of(report, skipped)))
         addresses[first] = quote(f"{REPORTS}/{run.parent.name}/{path.name}")
     return addresses
 

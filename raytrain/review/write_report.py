@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from raytrain.errors import Problem, distinct
-from raytrain.evaluation.contact_sheet import ContactSheet
+from raytrain.errors import distinct
 from raytrain.files import replacing
-from raytrain.review.contact_sheets.page import SHEET_STYLE, image_root, sheet_part, sheets_of_run
-from raytrain.review.escaping import plain
-from raytrain.review.pages.report_page import ContactSheets, report_html
+from raytrain.review.contact_sheets.of_report import contact_sheets_of
+from raytrain.review.pages.report_page import report_html
 from raytrain.review.prices import Prices
-from raytrain.review.report.report import Report, read_report
+from raytrain.review.report.report import read_report
 from raytrain.review.report.subject import Subject
-from raytrain.review.runs import ReviewedRun
 from raytrain.tracking.artifacts import REPORT
 from raytrain.tracking.journal import Journal
 
@@ -37,7 +30,7 @@ def write_report(
         {"path", "kind", "name", "verdict", "rows", "counts", "bytes", "skipped": damaged lines and files}
     """
     report = read_report(subject, prices)
-    page = report_html(report, _contact_sheets(report, subject.skipped))
+    page = report_html(report, contact_sheets_of(report, subject.skipped))
     path = subject.folder / REPORT if out is None else Path(out).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
@@ -56,18 +49,3 @@ def write_report(
         "bytes": len(page.encode()),
         "skipped": [problem.as_dict() for problem in distinct(subject.skipped)],
     }
-
-
-def _contact_sheets(report: Report, skipped: list[Problem]) -> ContactSheets | None:
-    """The sheets of the best run that has some; None where no run has."""
-    places = {folder: place for place, row in enumerate(report.board.rows) for folder in row.folders}
-    for run in sorted(report.reviewed, key=lambda run: places.get(str(run.folder), len(places))):
-        if sheets := sheets_of_run(run.evaluations, skipped=skipped):
-            return ContactSheets(functools.partial(_sheets_of, run, sheets), (SHEET_STYLE,))
-    return None
-
-
-def _sheets_of(run: ReviewedRun, sheets: Sequence[ContactSheet], most_bytes: int) -> Markup:
-    heading = Markup("<p>Of {}.</p>").format(plain(run.name))
-    root = image_root(str(run.config.get("data.table")), sheets[0].fingerprint)
-    return heading + sheet_part(sheets, root, most_bytes - len(heading))

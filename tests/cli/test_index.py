@@ -14,7 +14,7 @@ from raytrain.cli.main import main
 MEASURED = {"asked_by": "captions", "queries": 200, "k": 10, "proved": 190, "recall": 0.98}
 ANSWER: dict[str, Any] = {
     "index": "/i", "items": 1000, "bytes": 4_100_000, "of": "images", "left_out": 2, "kept": 900, "embedded": 100,
-    "removed": 5, "faiss": "sq8", "measured": MEASURED,
+    "removed": 5, "kept_out": 3, "faiss": "sq8", "measured": MEASURED,
 }  # fmt: skip
 
 
@@ -32,9 +32,12 @@ def test_what_was_done_is_printed_and_json_has_all(
     assert capsys.readouterr().out.splitlines() == [
         "/i: 1,000 images, 4.1 MB (900 kept, 100 embedded, 5 removed)",
         "  2 images without features are left out",
+        "  3 ids that were removed are kept out",
         "  sq8: 190 of 200 captions proved exact, recall at 10 of the others 0.980",
     ]
-    expected = {"of": "images", "split": None, "faiss": "sq8", "device": None, "shard_items": 2048}
+    expected = {
+        "of": "images", "split": None, "faiss": "sq8", "remove_ids": None, "device": None, "shard_items": 2048,
+    }  # fmt: skip
     assert calls == [(("a", "t", "i"), expected)]
     assert main(["index", "a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == 1000

@@ -43,3 +43,14 @@ def test_results_are_a_table_and_json_has_all(asked: list[Any], capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["results"] == [RESULT]
     assert main(["search", "a", "a red shoe", "--index", "i"]) == 0
     assert asked[-1][1]["index"] == "i" and "  proved exact: 12 were compared" in capsys.readouterr().out.splitlines()
+
+
+def test_images_stored_with_an_export_are_shown_by_their_captions(
+    asked: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ANSWER, "table", None)
+    assert main(["search", "a", "a red shoe"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "rank  score   view  id  caption", "1     0.5000  2     7   a dog", "1 of 1,000 images stored with a",
+    ]  # fmt: skip

@@ -31,7 +31,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise state.error
 
     monkeypatch.setattr("raytrain.cluster.serve.connect", lambda: {})
-    monkeypatch.setattr("raytrain.cluster.serve.finished_run", lambda folder: None)
+    monkeypatch.setattr("raytrain.cluster.serve.model_folder", lambda folder: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": state.gpus})
     monkeypatch.setattr(ray.serve, "status", lambda: SimpleNamespace(applications=state.applications))
     monkeypatch.setattr(ray.serve, "start", lambda **more: state.calls.append(("start", more)))
@@ -45,7 +45,7 @@ def serve_here(**more: Any) -> None:
         "rerank": False, "device": None, "access": Access("t" * 32), "limits": Limits(), "host": "127.0.0.1",
         "port": 8000, "replicas": 2, "listens": lambda: os.kill(os.getpid(), signal.SIGTERM), **more,
     }  # fmt: skip
-    serve_on_ray("runs/a", None, None, **settings)
+    serve_on_ray(settings.pop("run", "runs/a"), None, None, **settings)
 
 
 def test_requests_in_work_and_waiting_are_bounded() -> None:
@@ -101,6 +101,12 @@ def test_what_failed_in_a_replica_is_said_in_a_line(serve: SimpleNamespace) -> N
     assert serve.calls[-1] == ("shutdown",)
     with pytest.raises(UsageError, match="at least 1"):
         serve_here(replicas=0)
+
+
+def test_an_address_that_one_machine_looks_up_is_refused(serve: SimpleNamespace) -> None:
+    with pytest.raises(UsageError, match="give --cluster a folder that all nodes mount"):
+        serve_here(run="models:/emoji@champion")
+    assert not serve.calls
 
 
 def test_a_relative_folder_of_a_job_is_refused(serve: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

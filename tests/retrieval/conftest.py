@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from raytrain.data.encode.encode import encode
 from raytrain.data.table import Table
 from raytrain.retrieval import Retriever
 from raytrain.retrieval.load import load
+from raytrain.retrieval.portable.write import write_portable
+from raytrain.retrieval.runs import open_run
 from tests.retrieval import runs
 
 
@@ -66,5 +69,24 @@ def run_of(tmp_path_factory: pytest.TempPathFactory, models: Path, pictures: Tab
     @functools.cache
     def folder(name: str) -> Path:
         return runs.trained(pictures, tmp_path_factory.mktemp("run"), **changes[name])
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def with_gallery(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Path:
+    """The portable form of the run of two views, with the images of its table."""
+    opened = open_run(run, torch.device("cpu"))
+    return write_portable(opened, tmp_path_factory.mktemp("export") / "model", with_gallery=True)
+
+
+@pytest.fixture(scope="session")
+def export_of(tmp_path_factory: pytest.TempPathFactory, run_of: Callable[[str], Path]) -> Callable[[str], Path]:
+    """The portable form of a run of `run_of`, without a gallery; written once."""
+
+    @functools.cache
+    def folder(name: str) -> Path:
+        run = open_run(run_of(name), torch.device("cpu"))
+        return write_portable(run, tmp_path_factory.mktemp("export") / "model")
 
     return folder

@@ -14,7 +14,7 @@ from tests.data.triplets import products
 from tests.encoders import tiny_models
 from tests.runs import tiny
 
-SPLITS = ("train", "train", "val", "test") * 4
+SPLITS = ("train", "train", "val", "test")
 BIGRU: dict[str, Any] = {"encoder__text__kind": "bigru", "data__text_features": None}
 TWO_ENCODERS: dict[str, Any] = {"data__image_features": "vit,wide_vit"}
 RUNS: dict[str, dict[str, Any]] = {
@@ -38,19 +38,21 @@ MORE_RUNS: dict[str, dict[str, Any]] = {
 SENTENCES = ("a dog runs on grass .", "a cat .", "dog on grass", "cat runs", "a dog and a cat")
 
 
-def encoded(path: Path, models: Path, dtype: str = "float32", composed: bool = False) -> Table:
-    """A table of 16 pictures with two captions each, or of composed queries, with the features "vit" and "bert".
+def encoded(path: Path, models: Path, dtype: str = "float32", composed: bool = False, count: int = 16) -> Table:
+    """A table of pictures with two captions each, or of composed queries, with the features "vit" and "bert".
 
     Args:
         path: of the table; its files are beside it.
         models: folder with vit/ and bert/.
         dtype: of the features.
+        count: of pictures with captions.
     """
     if composed:
         table = build("products", products(path.with_name(f"{path.name}_files")), path)
     else:
         entries = []
-        for number, split in enumerate(SPLITS):
+        for number in range(count):
+            split = SPLITS[number % len(SPLITS)]
             texts = [SENTENCES[(number + k) % len(SENTENCES)] + f" {number % 3}" * k for k in range(2)]
             sentences = [{"raw": text, "sentid": 2 * number + k} for k, text in enumerate(texts)]
             entries.append(entry(number, split, sentences=sentences))

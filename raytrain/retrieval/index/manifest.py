@@ -82,7 +82,7 @@ class IndexManifest(_Described):
     Args:
         schema_version: "schema" in the file.
         raytrain: version that wrote it.
-        run: folder of the run whose model embedded.
+        run: folder of the run or of the export whose model embedded, or its address in MLflow's registry.
         method: name of its method.
         weights: of the model, as raytrain/retrieval/weights.py hashes them.
         table: folder of the table.
@@ -94,6 +94,7 @@ class IndexManifest(_Described):
         embeddings: .npy, a row per entry, in the order of the table.
         entries: .arrow: id, row of the table's items or texts, sha256 of what was embedded.
         candidates: None where every search compares all entries.
+        kept_out: ids that somebody removed: rows of the table that are no entries, after an update neither.
     """
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -111,6 +112,7 @@ class IndexManifest(_Described):
     embeddings: FileEntry
     entries: FileEntry
     candidates: CandidatesEntry | None
+    kept_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property
     def files(self) -> list[FileEntry]:

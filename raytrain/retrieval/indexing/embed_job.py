@@ -19,7 +19,7 @@ class EmbedJob:
     """Embeds images or texts of a table with a run's model.
 
     Args:
-        run: folder of the run.
+        run: folder of the run or of the export.
         table: folder of the table.
         moved_to: where the run's own table is now; None where it has not moved.
         of: which rows.

@@ -38,29 +38,42 @@ class Target:
 
     Args:
         folder: of the index.
-        run: folder of the run.
-        retriever: of the run.
+        model: folder of the run or of the export, or its address.
+        retriever: of the model.
         rows: readers of the table.
         of, split: which of its rows.
         before: the index that is there; None for none.
+        kept_out: ids that are no entries, in a fixed order.
     """
 
     folder: Path
-    run: Path
+    model: str
     retriever: Retriever
     rows: TableRows
     of: Kind
     split: str | None
     before: StoredIndex | None
+    kept_out: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
         return self.rows.table
 
     @property
-    def chosen(self) -> np.ndarray:
-        """(G,) rows of the table's items or texts."""
+    def readable(self) -> np.ndarray:
+        """(N,) rows of the table's items or texts that can be embedded."""
         return rows_of(self.table, self.of, self.split, self.rows.missing)
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """(G,) those of them that are entries."""
+        rows = self.readable
+        return rows[~pc.is_in(self.ids_of(rows), pa.array(self.kept_out, pa.string())).to_numpy(zero_copy_only=False)]
+
+    def ids_of(self, rows: np.ndarray) -> pa.Array:
+        """(N,) ids of rows of the table's items or texts."""
+        of_table = self.table.texts if self.of == "texts" else self.table.items
+        return of_table["id"].take(pa.array(rows)).combine_chunks()
 
     @property
     def features(self) -> dict[str, str]:
@@ -70,11 +83,12 @@ class Target:
 
     @property
     def is_current(self) -> bool:
-        """Whether the index that is there was made of this very table."""
+        """Whether the index that is there was made of this very table, without the same ids."""
         if self.before is None:
             return False
         manifest = self.before.manifest
-        return manifest.fingerprint == self.table.fingerprint and manifest.features == self.features
+        same_table = manifest.fingerprint == self.table.fingerprint and manifest.features == self.features
+        return same_table and manifest.kept_out == self.kept_out
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ def embed_table(target: Target, job: Job, shard_items: int, say: Say | None, map
         "shard_items": shard_items, "batch_size": batch_size, "device": retriever.device.type,
         "torch": torch.__version__,
     }  # fmt: skip
+    if target.kept_out:
+        encoding["kept_out"] = hashlib.sha256("\n".join(target.kept_out).encode()).hexdigest()
     key = key_of(encoding)[:16]
     path = target.folder / f"embeddings-{key}.npy"
     layout = ShardLayout(shape, "float32", len(chosen), shard_items)
@@ -143,7 +159,7 @@ def embed_table(target: Target, job: Job, shard_items: int, say: Say | None, map
     manifest = IndexManifest(
         schema=1,
         raytrain=raytrain.__version__,
-        run=str(target.run),
+        run=target.model,
         method=type(retriever.model).__name__,
         weights=retriever.weights,
         table=str(target.table.path),
@@ -151,11 +167,12 @@ def embed_table(target: Target, job: Job, shard_items: int, say: Say | None, map
         features=target.features,
         of=of,
         split=target.split,
-        left_out=len(rows_of(target.table, of, target.split)) - len(chosen),
+        left_out=len(rows_of(target.table, of, target.split)) - len(target.readable),
         shape=shape,
         embeddings=file_entry(path),
         entries=write_entries(target.folder / f"entries-{key}.arrow", entries),
         candidates=None,
+        kept_out=target.kept_out,
     )
     kept = int((old_places >= 0).sum())
     return Embedded(manifest, kept, len(chosen) - kept, (before.manifest.shape[0] if before else 0) - kept)
@@ -167,8 +184,7 @@ def _entries(target: Target, chosen: np.ndarray, say: Say | None) -> pa.Table:
     Raises:
         DataError: two of them have one id.
     """
-    texts = target.of == "texts"
-    ids = (target.table.texts if texts else target.table.items)["id"].take(pa.array(chosen)).combine_chunks()
+    texts, ids = target.of == "texts", target.ids_of(chosen)
     if len(ids.unique()) < len(ids):
         counts = pc.value_counts(ids)
         twice = next(entry["values"].as_py() for entry in counts if entry["counts"].as_py() > 1)

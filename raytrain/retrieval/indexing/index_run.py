@@ -9,6 +9,7 @@ are taken up, and the result is the same to the last byte.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +24,8 @@ from raytrain.retrieval.index.store import StoredIndex, file_entry, publish
 from raytrain.retrieval.indexing.embed_job import EmbedJob
 from raytrain.retrieval.indexing.embed_table import ENCODING, Embedded, Target, embed_table
 from raytrain.retrieval.indexing.measure import measure
-from raytrain.retrieval.load import load_beside
-from raytrain.retrieval.runs import finished_run
+from raytrain.retrieval.indexing.removal import kept_out_of
+from raytrain.retrieval.load import open_model
 from raytrain.retrieval.scores import Kind
 
 SHARD_ITEMS = 2048
@@ -34,13 +35,14 @@ Faiss = CandidateKind | Literal["none"]
 
 
 def index_run(
-    run: str | os.PathLike[str],
+    model: str | os.PathLike[str],
     table: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     *,
     of: Kind = "images",
     split: str | None = None,
     faiss: Faiss | None = None,
+    remove_ids: str | os.PathLike[str] | None = None,
     device: str | None = None,
     shard_items: int = SHARD_ITEMS,
     progress: Say | None = to_stderr,
@@ -49,11 +51,13 @@ def index_run(
     """Makes an index of a table, continues one that was interrupted, or brings one up to date with its table.
 
     Args:
-        run: folder of a finished run.
+        model: folder of a finished run or of an export, or an address of MLflow's registry.
         table: that is embedded; default the run's own. Where that was moved, this is where it is now.
-        out: folder of the index; default indexes/TABLE-images (or -texts) in the run's folder.
+        out: folder of the index; default indexes/TABLE-images (or -texts) in the run's folder. That of an export is
+            not written into.
         of, split: which rows; None takes all splits.
         faiss: candidates; None keeps what the index has, "none" removes them.
+        remove_ids: file with an id per line: these are no entries any more, in later calls neither.
         device: as in `load`.
         shard_items: rows per shard, which is the most that a kill costs per worker.
         progress: receives a line every few seconds; None is silent.
@@ -61,18 +65,18 @@ def index_run(
 
     Returns:
         {"index": folder, "items", "bytes": of all its files, "of", "split", "table", "fingerprint", "left_out",
-        "kept", "embedded", "removed": entries, "faiss": kind or None, "measured": as in Measured, or None}
+        "kept", "embedded", "removed": entries, "kept_out": ids, "faiss": kind or None,
+        "measured": as in Measured, or None}
 
     Raises:
         UsageError: nothing to embed, or candidates that the method or this machine has no use for.
         RefusedError: the folder holds an index of another model or of other rows, another process writes to it, the run
             has not finished or its own table changed since.
-        DataError: two entries have one id, or a file is damaged.
+        DataError: two entries have one id, a file is damaged, or an id to remove is unknown.
         DiskFullError: the disk is full; complete shards stay for the next call.
     """
-    record = finished_run(run)
-    retriever, searched = load_beside(record, device, table)
-    moved_to = str(table) if table is not None and searched is None else None
+    opened = open_model(model, device, table)
+    retriever = opened.retriever
     if faiss is not None and faiss != "none":
         refuse_unfit(retriever.model, faiss)
     if of == "texts" and retriever.model.local_features:
@@ -80,18 +84,23 @@ def index_run(
             f"captions of {type(retriever.model).__name__} are as many vectors as they have words, which no array "
             "holds; index its images"
         )
-    rows = retriever.table_rows(searched)
+    rows = retriever.table_rows(opened.table)
+    if out is None and not opened.is_run:
+        raise UsageError(f"{opened.name} is an export, whose folder stays as it is: give the index a place with --out")
     name = f"{plain_name(rows.table.path)}-{f'{split}-' if split else ''}{of}"
-    folder = Path(out).expanduser().resolve() if out is not None else record.folder / FOLDER / name
-    job = EmbedJob(str(record.folder), str(rows.table.path), moved_to, of, str(retriever.device), retriever)
-    with room_in(record.folder, f"index {folder}"):
+    folder = Path(out).expanduser().resolve() if out is not None else opened.folder / FOLDER / name
+    job = EmbedJob(str(opened.folder), str(rows.table.path), opened.moved_to, of, str(retriever.device), retriever)
+    with room_in(opened.folder, f"index {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
         try:
             with locked(folder / ".lock", wait=False):
                 before = read_manifest(folder)
                 index = None if before is None else StoredIndex(folder, before)
-                target = Target(folder, record.folder, retriever, rows, of, split, index)
+                target = Target(folder, opened.name, retriever, rows, of, split, index)
+                if before is not None:
+                    _refuse_other(target, before)
+                target = replace(target, kept_out=kept_out_of(target, remove_ids))
                 return _brought_up_to_date(target, job, faiss, shard_items, progress, map_batches)
         except BlockingIOError:
             raise RefusedError(f"another process is writing the index {folder}; wait for it") from None
@@ -101,8 +110,6 @@ def _brought_up_to_date(
     target: Target, job: EmbedJob, faiss: Faiss | None, shard_items: int, progress: Say | None, map_batches: Mapper
 ) -> dict[str, Any]:
     before = target.before.manifest if target.before is not None else None
-    if before is not None:
-        _refuse_other(target, before)
     kind_before = before.candidates.kind if before is not None and before.candidates is not None else "none"
     kind = kind_before if faiss is None else faiss
     if before is not None and target.is_current:
@@ -168,6 +175,7 @@ def _result(target: Target, embedded: Embedded) -> dict[str, Any]:
         "kept": embedded.kept,
         "embedded": embedded.embedded,
         "removed": embedded.removed,
+        "kept_out": len(manifest.kept_out),
         "faiss": None if candidates is None else candidates.kind,
         "measured": candidates.measured.model_dump() if candidates is not None and candidates.measured else None,
     }

@@ -20,6 +20,7 @@ from raytrain.files import plain_name
 from raytrain.retrieval.portable.write import write_portable
 from raytrain.retrieval.runs import OpenRun, open_run
 from raytrain.tracking.datasets import DIGEST_CHARACTERS
+from raytrain.tracking.description import describe_run, escaped
 from raytrain.tracking.faults import explained
 from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
@@ -144,8 +145,11 @@ def _log(run: OpenRun, client: Any, uri: str, run_id: str, place: Path) -> Regis
         client.get_registered_model(name)  # it is there already; or the store is at fault, which this raises
     # a sqlite store would look for models:/ID in the store that is set for the whole process
     source = f"models:/{model.model_id}" if sqlite_path(uri) is None else model.artifact_location
-    named_tags = tags | {MODEL: str(model.model_id)}
-    logged = client.create_model_version(name, source, run_id=run_id, tags=named_tags, model_id=model.model_id)
+    of_run = describe_run(record, Journal(record.folder).read(), None)
+    logged = client.create_model_version(
+        name, source, run_id=run_id, tags=tags | {MODEL: str(model.model_id)}, model_id=model.model_id,
+        description=f"Run {escaped(record.folder.name)}. {of_run}",
+    )  # fmt: skip
     return Registered(name, str(logged.version), str(model.model_id))
 
 

@@ -29,7 +29,7 @@ class Infinite:
 
 def target(table: Path, retriever: Retriever, folder: Path, before: StoredIndex | None = None) -> Target:
     folder.mkdir(exist_ok=True)
-    return Target(folder, folder, retriever, retriever.table_rows(Table(table)), "images", None, before)
+    return Target(folder, str(folder), retriever, retriever.table_rows(Table(table)), "images", None, before)
 
 
 def test_entries_are_kept_by_id_and_content(

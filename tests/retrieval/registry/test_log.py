@@ -25,6 +25,7 @@ def test_the_model_is_registered_once_under_its_experiment_as_a_candidate(
     assert str(client.get_registered_model("shop").aliases[CANDIDATE]) == "1"
     version = client.get_model_version("shop", "1")
     assert version.tags["raytrain.uid"] == opened.record.uid
+    assert version.description.startswith("Run first. ") and "rsum" in version.description  # the registry lists it
     model = client.get_logged_model(logged.model_id)
     assert client.get_run(model.source_run_id).data.tags["raytrain.uid"] == opened.record.uid
 

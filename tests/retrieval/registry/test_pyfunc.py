@@ -17,6 +17,7 @@ from raytrain.retrieval.load import load
 from raytrain.retrieval.portable.write import write_portable
 from raytrain.retrieval.registry.log import Registered
 from raytrain.retrieval.runs import open_run
+from raytrain.retrieval.search import search_run
 from tests.retrieval.registry.test_log import artifacts_of
 
 pytest.importorskip("mlflow", reason="the registry is MLflow's")
@@ -88,6 +89,9 @@ def test_the_address_in_the_registry_opens_as_a_retriever(
     for address in (f"models:/{logged.name}@candidate", logged.uri, f"models:/{logged.model_id}"):
         hits = load(address, device="cpu").search("a dog", 3)
         assert [hit.id for hit in hits] == [hit.id for hit in retriever.search("a dog", 3)]
+    answer = search_run(f"models:/{logged.name}@candidate", "a dog", k=3, device="cpu")
+    assert answer["run"] == f"models:/{logged.name}@candidate"
+    assert [result["id"] for result in answer["results"]] == [hit.id for hit in retriever.search("a dog", 3)]
     with pytest.raises(UsageError, match="models:/NAME@champion"):
         load("models:/shop")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.errors import UsageError
+from raytrain.retrieval import Retriever
 from raytrain.retrieval.serve.open import open_service
 from tests.retrieval.serve.clients import client_of
 
@@ -24,3 +25,15 @@ def test_reranking_that_nobody_searched_is_refused_before_it_listens(run: Path, 
         open_service(run, rerank=True, device="cpu")
     with pytest.raises(UsageError, match="queries of this run are composed"):
         open_service(composed_run, rerank=True, device="cpu")
+
+
+def test_an_export_is_served_with_the_images_stored_with_it(with_gallery: Path, retriever: Retriever) -> None:
+    """It knows no image files: thumbnails, searches by an image of the gallery, and captions are not offered."""
+    with client_of(open_service(with_gallery, device="cpu")) as client:
+        answer = client.post("/search", json={"text": "a dog"}).json()
+        assert [result["id"] for result in answer["results"]] == [hit.id for hit in retriever.search("a dog")]
+        assert not any(result["image"] for result in answer["results"])
+        assert client.get("/thumbnail/0.jpg").status_code == 404
+        assert client.post("/search", json={"item": "0.jpg"}).status_code == 422
+        assert client.post("/search", json={"item": "0.jpg", "to": "texts"}).status_code == 422
+        assert with_gallery.name in client.get("/").text
