@@ -82,7 +82,7 @@ def run_list() -> dict[str, Any]:
     "run",
     "raytrain study run dvse/views --recipe dvse_emoji --seeds 3",
     "raytrain study run rau/components --recipe rau_emoji --seeds 3 --dry-run",
-    "raytrain study run dvse/batch --recipe dvse_flickr8k --trials-at-a-time 2 data.table=tables/flickr8k",
+    "raytrain study run dvse/batch --recipe dvse_emoji --trials-at-a-time 2",
     names=study_names,
     fields=run_fields,
 )
@@ -169,7 +169,7 @@ def run_run(
     app,
     "report",
     "raytrain study report dvse/views",
-    "raytrain study report dvse/views --storage /mnt/shared/runs --out docs/studies --png",
+    "raytrain study report dvse/views --out docs/studies/views --png",
     names=study_names,
 )
 def run_report(
