@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 from raytrain.errors import UsageError
 from raytrain.files import replacing
 from raytrain.review.charts.drawings import Axis, Point, Series, chart
 from raytrain.review.pages.figures import Figure
+from raytrain.review.rendering import render
+from raytrain.studies.examples import PointMap
 from raytrain.studies.report import Row, StudyReport
 from raytrain.studies.report_text import scatter_text, value_text
 
@@ -74,7 +78,8 @@ def _spread(row: Row, measure: str, place: float | None) -> Spread:
 def figures(report: StudyReport) -> list[Figure]:
     """The plots of the page."""
     drawn = [_measure_figure(report, name) for name in measures_drawn(report)]
-    return [figure for figure in [*drawn, _scatter_figure(report)] if figure is not None]
+    maps = [_map_figure(variant, drawn_map) for variant, drawn_map in report.maps]
+    return [figure for figure in [*drawn, _scatter_figure(report), *maps] if figure is not None]
 
 
 def measures_drawn(report: StudyReport) -> list[str]:
@@ -119,6 +124,18 @@ def _scatter_figure(report: StudyReport) -> Figure | None:
     caption = f"{y} by {x}, every run. {scatter_text(report)}".strip()
     drawing = chart([Series("", points)], Axis(x), Axis(y), caption)
     return Figure(caption, drawing.svg()) if drawing else None
+
+
+def _map_figure(variant: str, drawn: PointMap) -> Figure | None:
+    series = [Series(name, [Point(x, y) for x, y in points]) for name, points in drawn.series.items()]
+    caption = f"{drawn.title}: {variant}, first seed"
+    drawing = chart(series, Axis("first direction"), Axis("second direction"), caption)
+    return Figure(caption, drawing.svg()) if drawing else None
+
+
+def attention_grid(shares: Sequence[Sequence[float]], description: str) -> Markup:
+    """A small drawing of cells, the darker the larger their share in [0, 1]."""
+    return render("grid.svg.j2", shares=shares, description=description)
 
 
 def write_png(report: StudyReport, path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from raytrain.evaluation.significance import Ranks, simultaneous
 from raytrain.files import write_json
+from raytrain.studies.examples import Example, PointMap
 from raytrain.studies.measured_run import MeasuredRun
 from raytrain.studies.plan import Plan, make_plan
 from raytrain.studies.record import StudyRecord
@@ -65,6 +66,9 @@ class StudyReport:
         sentence: the verdict in words.
         scatter: (x, y, name of the run) of each run, and Spearman's rho with its p; None where nothing is drawn so.
         facts: {what the report rests on: in words}.
+        maps: embeddings in the plane, with the variant that they are of.
+        examples: single items of the baseline.
+        table: folder of the data, for pictures; None where no run has finished.
     """
 
     name: str
@@ -75,6 +79,9 @@ class StudyReport:
     sentence: str
     scatter: tuple[list[tuple[float, float, str]], tuple[float, float] | None] | None
     facts: Mapping[str, str]
+    maps: Sequence[tuple[str, PointMap]] = ()
+    examples: Sequence[Example] = ()
+    table: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -111,7 +118,23 @@ def build_report(study: Study, folder: Path) -> StudyReport:
     record = StudyRecord.read(folder)
     plan = make_plan(study, record.recipe_run(folder), record.seeds)
     measured = measure_runs(study, plan, folder / CACHE)
-    return report_of(record.study, study, plan, measured, record.recipe)
+    report = report_of(record.study, study, plan, measured, record.recipe)
+    return replace(report, table=str(record.base["data"]["table"]), **_shown(study, plan))
+
+
+def _shown(study: Study, plan: Plan) -> dict[str, Any]:
+    """{"maps", "examples"} of the first seeds."""
+    maps: list[tuple[str, PointMap]] = []
+    examples: list[Example] = []
+    for variant in plan.variants if study.maps or study.examples else ():
+        first = next(iter(plan.runs_of(variant.name).values()), None)
+        if first is None:
+            continue
+        run = MeasuredRun(first)
+        maps += [(variant.name, drawn) for reference in study.maps if (drawn := reference(run)) is not None]
+        if study.examples is not None and variant.name == study.baseline:
+            examples = study.examples(run)
+    return {"maps": maps, "examples": examples}
 
 
 def measure_runs(study: Study, plan: Plan, cache: Path) -> dict[str, Measured]:
@@ -241,8 +264,8 @@ def _facts(plan: Plan, rows: Sequence[Row], recipe: str) -> dict[str, str]:
         f"{len(plan.seeds)} seeds",
         "seeds": ", ".join(map(str, plan.seeds)),
         "recipe": recipe or "as given",
-        "budget": f"{_span(epochs)} epochs, batches of {_span(batches)}; {_span_s(seconds)} worker seconds per run, "
-        f"{sum(seconds):,.0f} in all; nothing was tuned per variant",
+        "budget": f"{_span(epochs)} epoch{'' if epochs == [1] else 's'}, batches of {_span(batches)}; "
+        f"{_span_s(seconds)} worker seconds per run, {sum(seconds):,.0f} in all; nothing was tuned per variant",
         "split": "validation alone; no test split was opened",
         "data": plan.fingerprint[:12],
         "commit": ", ".join(sorted({str(start.get("commit")) for start in started})) or "none",

@@ -151,6 +151,10 @@ class Study:
         drawn: names of the measures with a plot; () draws the first alone.
         scatter: names of two measures that are drawn against each other over all runs, with their rank correlation.
         notes: paragraphs of the report: how a measure is taken, or a proof.
+        maps: functions of a run that return a `raytrain.studies.examples.PointMap` or None; drawn of the first seed of
+            every variant.
+        examples: a function of a run that returns `raytrain.studies.examples.Example`s; shown of the baseline's first
+            seed.
     """
 
     question: str
@@ -165,6 +169,8 @@ class Study:
     drawn: Sequence[str] = ()
     scatter: tuple[str, str] | None = None
     notes: Sequence[str] = ()
+    maps: Sequence[Reference] = ()
+    examples: Reference | None = None
 
     def variants(self, recipe: RunConfig) -> list[Variant]:
         """Every combination of levels, in the order of the factors.

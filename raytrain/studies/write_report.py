@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
+from markupsafe import Markup
+
+from raytrain.data.table import Table
+from raytrain.errors import DataError
 from raytrain.files import replacing
+from raytrain.review.contact_sheets.pictures import fitted
 from raytrain.review.escaping import markdown, plain
 from raytrain.review.pages.leaderboard_page import written_now
 from raytrain.review.rendering import render_page
-from raytrain.studies.charts import figures, write_png
+from raytrain.studies.charts import attention_grid, figures, write_png
+from raytrain.studies.examples import files_of
 from raytrain.studies.report import StudyReport
 from raytrain.studies.report_text import (
     READING,
@@ -71,7 +79,15 @@ def to_markdown(report: StudyReport, picture: str | None = None) -> str:
 
 
 def to_html(report: StudyReport) -> str:
-    """The report as one page that needs nothing else."""
+    """The report as one page that needs nothing else, with pictures where the images of its table can be read."""
+    root = None
+    if report.examples and report.table is not None:
+        with contextlib.suppress(DataError):
+            root = Table(report.table).image_root
+    return str(fitted(lambda pictures: _page(report, pictures), files_of(report.examples), root))
+
+
+def _page(report: StudyReport, pictures: Mapping[str, str]) -> Markup:
     rows = [
         {
             "name": row.variant.name,
@@ -85,9 +101,24 @@ def to_html(report: StudyReport) -> str:
         }
         for row in report.rows
     ]  # fmt: skip
-    return render_page(
+    examples = [
+        {
+            "title": plain(f"{example.file}: {example.text}" if example.file else example.text),
+            "file": example.file,
+            "picture": pictures.get(example.file),
+            "elements": [
+                {
+                    "grid": attention_grid(of.attention, f"attention of element {of.name}") if of.attention else "",
+                    "nearest": [{"text": plain(near.text), "picture": pictures.get(near.file)} for near in of.nearest],
+                }
+                for of in example.elements
+            ],
+        }
+        for example in report.examples
+    ]
+    page = render_page(
         "study.html.j2",
-        ("style.css",),
+        ("style.css", "study.css"),
         ("script.js",),
         title=f"Study {report.name}",
         name=report.name,
@@ -99,7 +130,9 @@ def to_html(report: StudyReport) -> str:
         rows=rows,
         reading=READING,
         figures=figures(report),
+        examples=examples,
         notes=[plain(note) for note in report.study.notes],
         facts=[(FACT_NAMES[name], text) for name, text in report.facts.items()],
         written=written_now(),
     )
+    return Markup(page)

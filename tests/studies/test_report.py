@@ -55,7 +55,7 @@ def test_a_report_says_what_it_rests_on(folder: Path) -> None:
     assert facts["runs"] == "4 of 4; 2 of 2 variants have all 2 seeds"
     assert facts["seeds"] == "0, 1" and facts["commit"] == "c0ffee123456+"
     assert facts["data"] == _plan(folder).fingerprint[:12]
-    assert facts["budget"].startswith("1 epochs, batches of 12; 30 worker seconds per run, 120 in all")
+    assert facts["budget"].startswith("1 epoch, batches of 12; 30 worker seconds per run, 120 in all")
 
 
 def test_a_study_without_all_of_its_runs_says_so(folder: Path, tmp_path: Path) -> None:

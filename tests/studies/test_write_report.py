@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raytrain.studies.examples import Element, Example, Nearest, PointMap
 from raytrain.studies.report import StudyReport, build_report
 from raytrain.studies.report_text import value_text
 from raytrain.studies.write_report import to_html, to_markdown, write_report
@@ -75,3 +76,17 @@ def test_files_are_written_where_they_are_wanted(report: StudyReport, tmp_path: 
     assert names == ["report.png", "report.md", "report.html"]
     assert (tmp_path / "new" / "report.png").read_bytes()[:4] == b"\x89PNG"
     assert "](report.png)" in (tmp_path / "new" / "report.md").read_text(encoding="utf-8")
+
+
+def test_examples_and_maps_are_shown_and_escaped(report: StudyReport) -> None:
+    elements = [Element("1", [Nearest("a <i>dog</i>"), Nearest("dog.jpg", "dog.jpg")], [[1.0, 0.5], [0.0, 0.25]])]
+    shown = replace(
+        report,
+        examples=[Example("one & two", elements, "dog.jpg"), Example("a caption", elements)],
+        maps=[("margin 0.2", PointMap("Elements", {"a": [(0.0, 1.0), (2.0, 3.0)]}))],
+        table=None,
+    )
+    page = to_html(shown)
+    check_page(page)
+    assert page.count('class="cells"') == 2 and 'fill-opacity="0.25"' in page
+    assert "a &lt;i&gt;dog" in page and "dog.jpg: one &amp; two" in page and "Elements: margin 0.2, first seed" in page

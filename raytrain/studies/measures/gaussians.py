@@ -27,10 +27,22 @@ def sigma_of_targets(run: MeasuredRun) -> float | None:
     return None if gaussians is None else float((gaussians[1] / 2).exp().mean())
 
 
+def means_of_queries(run: MeasuredRun) -> Tensor | None:
+    """(Q, D) means of the validation queries; None without blocks."""
+    gaussians = _of_queries(run)
+    return None if gaussians is None else gaussians[0]
+
+
+def means_of_targets(run: MeasuredRun) -> Tensor | None:
+    """(N, D) means of the validation images; None without blocks of targets."""
+    gaussians = _of_targets(run)
+    return None if gaussians is None else gaussians[0]
+
+
 def cloud_distance(run: MeasuredRun) -> float | None:
     """`distance_of_clouds` of the means of queries and of images; None without blocks of both."""
-    queries, targets = _of_queries(run), _of_targets(run)
-    return None if queries is None or targets is None else distance_of_clouds(queries[0], targets[0])
+    queries, targets = means_of_queries(run), means_of_targets(run)
+    return None if queries is None or targets is None else distance_of_clouds(queries, targets)
 
 
 def distance_of_clouds(a: Tensor, b: Tensor) -> float:

@@ -125,5 +125,10 @@ def what_elements_mean() -> Study:
         measures=[USED, EVER_BEST, OVERLAP, LOG_VARIANCE],
         methods=("dive",),
         drawn=(USED.name, EVER_BEST.name),
-        notes=["`raytrain evaluate --sheet` shows in pictures which element of an image met which caption."],
+        maps=[Reference("raytrain.studies.measures.projection:element_map")],
+        examples=Reference("raytrain.studies.measures.element_examples:element_examples"),
+        notes=[
+            "Examples are validation images and captions drawn at random. Cells are the image's feature grid, the "
+            "darker the more the slot reads there in its last refinement, relative to its most read cell."
+        ],
     )

@@ -131,6 +131,7 @@ def distribution() -> Study:
         claims=[Claim("Without DR the two clouds are further apart.", "without DR", "cloud_distance", "above")],
         methods=("rau",),
         drawn=("cloud_distance", "recall_at_10"),
+        maps=[Reference("raytrain.studies.measures.projection:gaussian_map")],
         notes=[
             "Of the last block, without noise, over the validation queries and the validation images. The distance "
             "is that of the Gaussians, with diagonal covariances, that fit the means of each side."
