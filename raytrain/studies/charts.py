@@ -134,7 +134,7 @@ def _map_figure(variant: str, drawn: PointMap) -> Figure | None:
 
 
 def attention_grid(shares: Sequence[Sequence[float]], description: str) -> Markup:
-    """A small drawing of cells, the darker the larger their share in [0, 1]."""
+    """A small drawing of cells, the stronger the colour the larger their share in [0, 1]."""
     return render("grid.svg.j2", shares=shares, description=description)
 
 

@@ -131,7 +131,7 @@ def verdict(decided: Sequence[Decided], seeds: int) -> tuple[Outcome | None, str
     """
     with_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
     if not decided:
-        return None, f"The paper leaves this open; below is what {with_seeds} show."
+        return None, f"The paper leaves this open; below is what {with_seeds} show{'s' if seeds == 1 else ''}."
     count = {which: sum(of.outcome == which for of in decided) for which in ("agrees", "does not agree")}
     total = len(decided)
     if count["does not agree"]:

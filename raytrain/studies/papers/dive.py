@@ -129,6 +129,6 @@ def what_elements_mean() -> Study:
         examples=Reference("raytrain.studies.measures.element_examples:element_examples"),
         notes=[
             "Examples are validation images and captions drawn at random. Cells are the image's feature grid, the "
-            "darker the more the slot reads there in its last refinement, relative to its most read cell."
+            "stronger in colour the more the slot reads there in its last refinement, relative to its most read cell."
         ],
     )
