@@ -1,4 +1,4 @@
-"""Methods, search spaces, recipes and sources of other installed packages, beside raytrain's own (docs/plugins.md).
+"""Methods, spaces, recipes, studies and sources of other installed packages, beside raytrain's own (docs/plugins.md).
 
 A package declares them as entry points. A name is looked up among what is installed; what a run's files say is compared
 with names and never imported.

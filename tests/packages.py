@@ -15,10 +15,11 @@ import pytest
 from raytrain.config import METHOD_CONFIGS
 from raytrain.data.build import SOURCES
 from raytrain.recipes import RECIPES
+from raytrain.studies import STUDIES
 from search_spaces import SPACES
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "raytrain-two-towers"
-REGISTRIES: list[Any] = [METHOD_CONFIGS, RECIPES, SPACES, SOURCES]
+REGISTRIES: list[Any] = [METHOD_CONFIGS, RECIPES, SPACES, SOURCES, STUDIES]
 
 
 def write_package(

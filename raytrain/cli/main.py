@@ -26,6 +26,7 @@ from raytrain.cli import (
     search,
     serve,
     show,
+    study,
     sweep,
     train,
     watch,
@@ -40,6 +41,7 @@ _EXAMPLES = (
     "raytrain data encode tables/emoji --backbone lite0",
     "raytrain train dvse_emoji optim.num_epochs=2",
     "raytrain sweep dvse --recipe dvse_emoji --trials 8 --workers 2",
+    "raytrain study run dvse/views --recipe dvse_emoji --seeds 3",
     "raytrain evaluate runs/emoji/RUN --split test",
     "raytrain leaderboard --experiment emoji",
     "raytrain report emoji",
@@ -68,6 +70,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(train.app)
 app.add_typer(sweep.app)
+app.add_typer(study.app, name="study", rich_help_panel="Train")
 app.add_typer(watch.app)
 app.add_typer(evaluate.app)
 app.add_typer(compare.app)

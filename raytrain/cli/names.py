@@ -33,6 +33,13 @@ def source_summaries() -> list[tuple[str, str]]:
     return [(name, first_sentence(module.__doc__ if module else None)) for name, module in sorted(modules.items())]
 
 
+def study_summaries() -> list[tuple[str, str]]:
+    """(name, question) of every study."""
+    from raytrain.studies import STUDIES
+
+    return [(name, first_sentence(STUDIES[name]().question)) for name in sorted(STUDIES)]
+
+
 def first_sentence(docstring: str | None) -> str:
     """The first sentence of a docstring, on one line; "" where there is none."""
     paragraph = " ".join((docstring or "").split("\n\n")[0].split())
@@ -60,12 +67,23 @@ def source_names() -> str:
     return f"Sources (docs/data.md describes them and their options): {', '.join(sorted(SOURCES))}."
 
 
+def study_names() -> str:
+    """For the end of a help text."""
+    from raytrain.studies import STUDIES
+
+    return f"Studies (`raytrain study list` describes them): {', '.join(sorted(STUDIES))}."
+
+
 def complete_recipe(incomplete: str) -> Iterator[tuple[str, str]]:
     return _starting_with(incomplete, recipe_summaries())
 
 
 def complete_space(incomplete: str) -> Iterator[tuple[str, str]]:
     return _starting_with(incomplete, space_summaries())
+
+
+def complete_study(incomplete: str) -> Iterator[tuple[str, str]]:
+    return _starting_with(incomplete, study_summaries())
 
 
 def complete_source(incomplete: str) -> Iterator[tuple[str, str]]:

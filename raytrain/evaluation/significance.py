@@ -93,13 +93,18 @@ def mean_intervals(
     return {name: of.interval(level) for name, of in parts.items()}
 
 
-def paired_recall_differences(a: Ranks | Sequence[Ranks], b: Ranks | Sequence[Ranks]) -> dict[str, Estimate]:
+def paired_recall_differences(
+    a: Ranks | Sequence[Ranks], b: Ranks | Sequence[Ranks], *, same_runs: bool = False
+) -> dict[str, Estimate]:
     """{"i2t/recall_at_1": a minus b, ..., "rsum": ...} in percentage points on the same queries.
 
     The error is of images and of the seeds of each side that has several. Arguments as in `recall_intervals`.
 
+    Args:
+        same_runs: both sides are the same trained runs in the same order, ranked in two ways, so that seeds are paired.
+
     Raises:
-        ValueError: different numbers of queries.
+        ValueError: different numbers of queries, or of runs that are to be paired.
     """
     runs_a, runs_b = _runs(a), _runs(b)
     alike = _common([*runs_a, *runs_b])
@@ -113,7 +118,10 @@ def paired_recall_differences(a: Ranks | Sequence[Ranks], b: Ranks | Sequence[Ra
         if parts.gallery is not None and other.gallery is not None:
             gallery = covariance_of_blocks(parts.gallery - other.gallery)
         change = parts.value - other.value
-        differences[name] = estimate(change, [parts.cells, -other.cells], parts.ways, gallery)
+        if same_runs and parts.cells.shape != other.cells.shape:
+            raise ValueError(f"{name}: {len(parts.cells)} and {len(other.cells)} runs cannot be paired")
+        sides = [parts.cells - other.cells] if same_runs else [parts.cells, -other.cells]
+        differences[name] = estimate(change, sides, parts.ways, gallery)
     return differences
 
 

@@ -89,7 +89,7 @@ def compare_runs(
     if html is not None:
         refuse_protocol(protocol)
         for record in (record for side in records for record in side) if split == "test" else ():
-            _recorded(record, split, protocol)
+            recorded_evaluation(record, split, protocol)
         for side in records:
             evaluate_run(side[0].folder, split, protocol, viewer=lambda evaluated: seen.append(evaluated[0]))
     alike = records[0][0].folder.name == records[1][0].folder.name
@@ -162,7 +162,7 @@ def _refuse_other_data(a: Sequence[RunRecord], b: Sequence[RunRecord]) -> None:
 
 
 def _side(records: Sequence[RunRecord], split: str, protocol: str, with_experiment: bool) -> Side:
-    evaluations = [_recorded(record, split, protocol) for record in records]
+    evaluations = [recorded_evaluation(record, split, protocol) for record in records]
     ranks = [_ranks(evaluation) for evaluation in evaluations]
     more = f" and {len(records) - 1} more" if len(records) > 1 else ""
     return Side(f"{_named(records[0], with_experiment)}{more}", records, evaluations, ranks)
@@ -173,7 +173,7 @@ def _named(record: RunRecord, with_experiment: bool) -> str:
     return "/".join(record.folder.parts[-2:]) if with_experiment else record.folder.name
 
 
-def _recorded(record: RunRecord, split: str, protocol: str) -> Mapping[str, Any]:
+def recorded_evaluation(record: RunRecord, split: str, protocol: str) -> Mapping[str, Any]:
     """The evaluation of a run that counts, without re-ranking; made where there is none, but of test.
 
     Raises:

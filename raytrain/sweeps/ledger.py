@@ -28,10 +28,14 @@ class Ledger:
         running: {number: changes of the recipe} of the trials that are training.
         handed_out_again: numbers of trials whose process was lost before they began; they run once more at the end.
         repeating: folder of the run that repeats a trial with another seed; None while none does.
+        go_on: what the user does once the sweep was interrupted, in words.
     """
 
-    def __init__(self, base: RunConfig, sweep: str, options: SweepOptions, mirror: Mirror) -> None:
+    def __init__(
+        self, base: RunConfig, sweep: str, options: SweepOptions, mirror: Mirror, go_on: str | None = None
+    ) -> None:
         self.base, self.sweep, self.options, self.mirror = base, sweep, options, mirror
+        self.go_on = go_on or f"go on with --resume {sweep}"
         self.select = base.evaluation.select
         self.folder = base.folder.parent / sweep
         self.journal = Journal(self.folder)

@@ -38,7 +38,7 @@ def record_end(ledger: Ledger, status: str, reason: str, resume_with: str = "", 
     Args:
         status: of the sweep: "interrupted" or "failed".
         reason: for the journals.
-        resume_with: further options that `--resume` needs, with a space before them.
+        resume_with: further options that going on needs, with a space before them.
         timeout_s: seconds that the mirror has to finish.
     """
     try:
@@ -49,7 +49,7 @@ def record_end(ledger: Ledger, status: str, reason: str, resume_with: str = "", 
         ledger.mirror.due(ledger.folder)
     except OSError as error:  # the storage may be full or gone, and a resumption needs none of this
         say(f"{ledger.sweep}: not recorded: {error}")
-    say(f"{ledger.sweep} {status}: {reason}; go on with --resume {ledger.sweep}{resume_with}")
+    say(f"{ledger.sweep} {status}: {reason}; {ledger.go_on}{resume_with}")
     ledger.mirror.close(timeout_s)
 
 

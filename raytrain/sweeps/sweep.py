@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +147,16 @@ def _run_left(
     study: optuna.Study, space: Space, ledger: Ledger, job: TrialJob, interrupted: list[int], head: HeadMonitor
 ) -> None:
     """Run the trials that are left, interrupted ones first, and in the end those whose process never began."""
+    with room_for(ledger, job) as capacity:
+        opened = OpenSweep(study, space, ledger, job, capacity, head)
+        run_trials(opened, ledger.left(), interrupted)
+        if never_began := sorted(ledger.handed_out_again - ledger.recorded.keys()):
+            run_trials(opened, len(never_began), never_began)
+
+
+@contextlib.contextmanager
+def room_for(ledger: Ledger, job: TrialJob) -> Iterator[Capacity]:
+    """What says when another trial may start; an autoscaling cluster is asked for room for those that are left."""
     options, left = ledger.options, ledger.left()
     request = AutoscalerRequest(job.workers, job.worker, options.concurrent)
     capacity = Capacity(
@@ -156,10 +168,7 @@ def _run_left(
     )
     at_a_time = min(capacity.room(), left)
     say(f"{ledger.sweep}: {left} trials to go, {at_a_time} at a time, {job.workers} workers each")
-    opened = OpenSweep(study, space, ledger, job, capacity, head)
-    run_trials(opened, left, interrupted)
-    if never_began := sorted(ledger.handed_out_again - ledger.recorded.keys()):
-        run_trials(opened, len(never_began), never_began)
+    yield capacity
     request.withdraw()
 
 

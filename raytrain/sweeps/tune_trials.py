@@ -46,7 +46,7 @@ class OpenSweep:
 
 
 def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> None:
-    """Let Tune run `samples` trials, interrupted ones first. Its own files are scratch, never restored from.
+    """Let Tune run `samples` trials as the study draws them, interrupted ones first, with early stops.
 
     Args:
         interrupted: numbers of trials in the study that go on.
@@ -54,13 +54,27 @@ def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> No
     Raises:
         RefusedError, Interrupted: of a trial; the other trials are stopped and go on when the sweep is resumed.
     """
+    ledger = sweep.ledger
+    search = searcher(sweep.study, sweep.space, interrupted, sweep.capacity, ledger.options.cost, ledger.never_began)
+    run_on_tune(search, early_stopping(ledger, sweep.head), ledger, sweep.job, sweep.head, samples)
+
+
+def run_on_tune(search: Any, scheduler: Any, ledger: Ledger, job: TrialJob, head: HeadMonitor, samples: int) -> None:
+    """Let Tune run the trials that a searcher suggests. Its own files are scratch, never restored from.
+
+    Args:
+        search: a searcher of Tune's that suggests {"number": of the trial, "changes": of the recipe}.
+        scheduler: of Tune's, such as `early_stopping` or `to_the_end`.
+        samples: the most trials.
+
+    Raises:
+        RefusedError, Interrupted: as of `run_trials`.
+    """
     from ray import tune
 
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # our own handler records what it stops
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    ledger, job = sweep.ledger, sweep.job
     scratch = Path(tempfile.mkdtemp(prefix="raytrain-tune-"))
-    search = searcher(sweep.study, sweep.space, interrupted, sweep.capacity, ledger.options.cost, ledger.never_began)
     # trials of several workers have the restarts of Ray Train, and processes of their own
     max_failures = job.max_failures if job.single_worker else 0
     try:
@@ -68,7 +82,7 @@ def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> No
             tune.with_resources(tune.with_parameters(run_trial, job=job), reserved(job)),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=early_stopping(ledger, sweep.head),
+                scheduler=scheduler,
                 num_samples=samples,
                 reuse_actors=job.single_worker,
                 trial_name_creator=shown_name(ledger.sweep),
@@ -84,14 +98,14 @@ def run_trials(sweep: OpenSweep, samples: int, interrupted: Sequence[int]) -> No
     except Exception as error:
         if (fatal := fatal_error(error)) is not None:  # Tune wraps what a scheduler raises
             raise fatal from None
-        sweep.head.settled()
+        head.settled()
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     # a trial that Tune dropped without a word would be missing otherwise
-    for trial in sweep.study.get_trials(deepcopy=False):
-        if trial.number not in ledger.recorded and trial.number in ledger.running:
-            ledger.ended(trial.number, ledger.running[trial.number], "Tune ended without a result of it")
+    for number, changes in [*ledger.running.items()]:
+        if number not in ledger.recorded:
+            ledger.ended(number, changes, "Tune ended without a result of it")
 
 
 def shown_name(sweep: str) -> Callable[[Any], str]:
@@ -105,12 +119,12 @@ def early_stopping(ledger: Ledger, head: HeadMonitor) -> Any:
     No trial stops early where there are no more epochs than the grace, nor where a cost is kept low: a cheap trial must
     not be stopped for being a little worse.
     """
-    from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
     epochs = ledger.base.optim.num_epochs
     grace = ledger.options.grace(epochs)
     if grace >= epochs or ledger.options.cost:
-        return stops_at_fatal_error(FIFOScheduler, ledger, head)()
+        return to_the_end(ledger, head)
 
     class RunningBest(stops_at_fatal_error(ASHAScheduler, ledger, head)):  # type: ignore[misc]
         def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> Any:
@@ -134,6 +148,13 @@ def early_stopping(ledger: Ledger, head: HeadMonitor) -> Any:
             for epoch, best in ledger.run(number).history:
                 scheduler.on_trial_result(None, past, {"epoch": epoch, "best": best})
     return scheduler
+
+
+def to_the_end(ledger: Ledger, head: HeadMonitor) -> Any:
+    """A scheduler that stops no trial early."""
+    from ray.tune.schedulers import FIFOScheduler
+
+    return stops_at_fatal_error(FIFOScheduler, ledger, head)()
 
 
 def stops_at_fatal_error(scheduler: Any, ledger: Ledger, head: HeadMonitor) -> Any:

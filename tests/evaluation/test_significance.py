@@ -107,6 +107,25 @@ def test_pairs_show_a_difference_that_two_intervals_hide() -> None:
     assert paired_recall_differences(run, run)["rsum"] == Estimate(0, 0, 199)
 
 
+def test_runs_that_are_ranked_in_two_ways_are_paired_over_seeds() -> None:
+    """What both rankings of a seed have in common cancels: seeds that differ by more than the change do not hide it."""
+    generator = np.random.default_rng(0)
+    owner = np.arange(200)
+    before, after = [], []
+    for chance in (0.2, 0.5, 0.8):
+        places = np.where(generator.random(200) < chance, 0, 30)
+        places[::20] = 30
+        before.append({"i2t": places, "t2i": places, "item_of_text": owner})
+        raised = np.where(np.arange(200) % 20 == 0, 0, places)
+        after.append({"i2t": raised, "t2i": raised, "item_of_text": owner})
+    apart = paired_recall_differences(after, before)["rsum"]
+    paired = paired_recall_differences(after, before, same_runs=True)["rsum"]
+    assert paired.value == pytest.approx(apart.value)
+    assert paired.interval(0.95)[0] > 0 > apart.interval(0.95)[0]
+    with pytest.raises(ValueError, match="3 and 2 runs cannot be paired"):
+        paired_recall_differences(after, before[:2], same_runs=True)
+
+
 def test_p_is_near_that_of_all_swaps_of_paired_images() -> None:
     a, b = ranks(11, 3, 1), ranks(11, 3, 21)
     hits = [(of["i2t"] < 5).astype(float) + np.bincount(of["item_of_text"], of["t2i"] < 5) / 3 for of in (a, b)]

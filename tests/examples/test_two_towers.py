@@ -1,4 +1,4 @@
-"""A package outside this repository adds a method, a space, a recipe and a source, and takes them away again."""
+"""A package outside this repository adds a method, a space, a recipe, a source, a study, and takes them away."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from raytrain.methods.base import StepContext
 from raytrain.recipes import RECIPES
 from raytrain.review.write import write_leaderboard
 from raytrain.run_evaluation.evaluate import evaluate_run
+from raytrain.studies import STUDIES
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.run import train
@@ -50,10 +51,13 @@ def small(table: Table, storage: Path) -> RunConfig:
 def test_its_names_are_listed_and_meant_by_names_that_are_close(
     two_towers: None, table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ("two_towers", "two_towers_emoji", "two_towers", "sidecar")
+    names = ("two_towers", "two_towers_emoji", "two_towers", "sidecar", "two_towers_width")
     for registry, name in zip(REGISTRIES, names, strict=True):
         assert name in list(registry) and str(registry.package_of(name)) == "raytrain-two-towers 0.1"
     assert method_label("two_towers").title == "Two towers"
+    assert [variant.name for variant in STUDIES["two_towers_width"]().variants(small(table, tmp_path))] == [
+        "width 128", "width 256", "width 512",
+    ]  # fmt: skip
     assert main(["train", "two_tower_emoji"]) == 2
     assert "two_towers_emoji" in capsys.readouterr().err
     assert main(["sweep", "two_tower", "--recipe", "two_towers_emoji"]) == 2

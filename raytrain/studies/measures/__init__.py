@@ -1,0 +1,1 @@
+"""What studies measure of trained runs beyond their validation metrics."""

@@ -1,0 +1,1 @@
+"""The studies of each paper; a module per paper, a function per study."""

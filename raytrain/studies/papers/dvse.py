@@ -1,0 +1,173 @@
+"""Questions of DVSE (arXiv 2309.08154), which could only be read in its abstracts: the claims are theirs."""
+
+from __future__ import annotations
+
+from raytrain.config import RunConfig
+from raytrain.studies.study import Claim, Factor, Level, Measure, Reference, Study, settings
+
+RSUM = Measure("rsum", "rsum")
+I2T, T2I = Measure("i2t/recall_at_1", "i2t R@1"), Measure("t2i/recall_at_1", "t2i R@1")
+OVERLAP = Measure("diagnostics/set_cosine", "mean cosine between views", digits=3)
+VIEWS = "raytrain.studies.measures.views"
+WEIGHT_VARIATION = Measure(
+    "weight_variation", "variation of a weight over batches", Reference(f"{VIEWS}:weight_variation"), digits=3
+)
+EFFECTIVE_RANK = Measure("effective_rank", "effective rank of views", Reference(f"{VIEWS}:effective_rank"), digits=2)
+WEIGHT_ACCURACY = Measure(
+    "weight_accuracy", "rank correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
+)
+BATCHES = (32, 64, 128, 256, 512)
+
+
+def views() -> Study:
+    return Study(
+        question="Does one view per image fall behind several, and how many are enough?",
+        paper="K sub-embeddings per image rank better than one; no table of K could be read.",
+        factors=[Factor("K", settings("method.views", range(1, 9), "K = {}"))],
+        baseline="K = 4",
+        measures=[RSUM, I2T, T2I, Measure("cost/index_bytes", "bytes per image in an index", digits=0)],
+        claims=[Claim("K = 1 falls behind K = 4.", "K = 1", "rsum", "below")],
+        methods=("dvse",),
+        drawn=("rsum", "i2t/recall_at_1", "t2i/recall_at_1"),
+    )
+
+
+def batch() -> Study:
+    return Study(
+        question="Does accuracy drop with large batches, and do estimates of a view's variance get steadier or "
+        "less so?",
+        paper="Accuracy drops with very large batches, because the variance estimate becomes unstable.",
+        factors=[Factor("batch size and budget", _batches)],
+        baseline="batch 128, equal epochs",
+        measures=[RSUM, I2T, T2I, WEIGHT_VARIATION],
+        claims=[
+            Claim("Batches of 512 fall behind batches of 128.", "batch 512, equal epochs", "rsum", "below"),
+            Claim(
+                "The estimate gets less steady with the batch.", "batch 512, equal epochs", "weight_variation", "above"
+            ),
+        ],
+        methods=("dvse",),
+        drawn=("rsum", "weight_variation"),
+        notes=[
+            "Variation of a weight: 16 pairs of the training split stand in 40 batches of the run's own size with "
+            "other pairs drawn at random; per pair and view, the standard deviation of its weight over these "
+            "batches is divided by its mean. 0 is an estimate that does not depend on the batch."
+        ],
+    )
+
+
+def _batches(recipe: RunConfig) -> dict[str, Level]:
+    """Batch sizes at the recipe's epochs, and at as many steps as batches of 128 take in them."""
+    levels = {f"batch {size}, equal epochs": Level({"optim.batch_size": size}) for size in BATCHES}
+    for size in BATCHES:
+        ratio = size / 128
+        changes = {
+            "optim.batch_size": size,
+            "optim.num_epochs": max(1, round(ratio * recipe.optim.num_epochs)),
+            "optim.decay_epochs": [max(1, round(ratio * epoch)) for epoch in recipe.optim.decay_epochs],
+        }
+        levels[f"batch {size}, equal steps"] = Level(changes)
+    return levels
+
+
+def uncertainty() -> Study:
+    return Study(
+        question="Which estimate of a view's uncertainty should weight its loss, and in which direction?",
+        paper="Weights from the variance of a view's negatives beat uniform ones; two sentences of the summary "
+        "contradict each other on whether a high or a low variance gets more.",
+        factors=[
+            Factor(
+                "weights",
+                {
+                    "variance, low gets more": Level({"method.weight_fn": "inv"}),
+                    "variance, high gets more": Level({"method.weight_fn": "var"}),
+                    "variance, low gets more (softmax)": Level({"method.weight_fn": "softmax_neg"}),
+                    "variance, high gets more (softmax)": Level({"method.weight_fn": "softmax_pos"}),
+                    "none": Level({"method.weight_fn": "none"}),
+                },
+            )
+        ],
+        baseline="none",
+        measures=[RSUM, I2T, T2I, WEIGHT_ACCURACY],
+        claims=[Claim("Weights from the variance beat uniform ones.", "variance, low gets more", "rsum", "above")],
+        methods=("dvse",),
+        notes=[
+            "Rank correlation of weight and right answers: over images and views of the validation split, between "
+            "a view's weight and the share of the image's captions that this view alone ranks first."
+        ],
+    )
+
+
+def orthogonality() -> Study:
+    weights = (1e-3, 1e-2, 1e-1, 1.0)
+    schedules = ("adaptive", "constant", "ramp_up", "decay")
+    levels = {"weight 0": Level({"method.orth_weight": 0.0})} | {
+        f"weight {weight:g} {schedule}": Level({"method.orth_weight": weight, "method.orth_schedule": schedule})
+        for schedule in schedules
+        for weight in weights
+    }
+    return Study(
+        question="Does keeping views apart raise accuracy, and how do overlap and accuracy go together?",
+        paper="A dynamic orthogonality constraint on the views contributes to accuracy.",
+        factors=[Factor("weight and schedule of the orthogonality", levels)],
+        baseline="weight 0",
+        measures=[RSUM, OVERLAP, EFFECTIVE_RANK],
+        claims=[Claim("The dynamic constraint beats none.", "weight 0.1 adaptive", "rsum", "above")],
+        methods=("dvse",),
+        drawn=("rsum", "diagnostics/set_cosine"),
+        scatter=("diagnostics/set_cosine", "rsum"),
+        notes=["Effective rank: exp of the entropy of the singular values of an image's views, from 1 to K."],
+    )
+
+
+def components() -> Study:
+    without_orthogonality, without_weights = {"method.orth_weight": 0.0}, {"method.weight_fn": "none"}
+    return Study(
+        question="Do the variance weights and the orthogonality each contribute?",
+        paper="Both contribute.",
+        factors=[
+            Factor(
+                "components",
+                {
+                    "full": Level(),
+                    "without orthogonality": Level(without_orthogonality),
+                    "without variance weights": Level(without_weights),
+                    "neither": Level({**without_orthogonality, **without_weights}),
+                },
+            )
+        ],
+        baseline="full",
+        measures=[RSUM, I2T, T2I],
+        claims=[
+            Claim("Without orthogonality accuracy falls.", "without orthogonality", "rsum", "below"),
+            Claim("Without variance weights accuracy falls.", "without variance weights", "rsum", "below"),
+            Claim("Without both accuracy falls.", "neither", "rsum", "below"),
+        ],
+        methods=("dvse",),
+    )
+
+
+def backbone() -> Study:
+    return Study(
+        question="Does the gain of several views depend on the image and text features?",
+        paper="Region features of a detector and BERT; other features were not compared in what could be read.",
+        factors=[Factor("features", _features), Factor("views", settings("method.views", (1, 4), "K = {}"))],
+        baseline="recipe's features, K = 1",
+        measures=[RSUM, I2T, T2I],
+        methods=("dvse",),
+        notes=["The features are those that the recipe's table holds; encode it with further backbones to add them."],
+    )
+
+
+def _features(recipe: RunConfig) -> dict[str, Level]:
+    """The recipe's own features, and those with one of the two arrays replaced by another of the table."""
+    from raytrain.data.table import Table
+
+    described = Table(recipe.data.table).description.features
+    own = {"image": recipe.data.image_features, "text": recipe.data.text_features}
+    fields = {"image": "data.image_features", "text": "data.text_features"}
+    levels = {"recipe's features": Level()}
+    for name, feature in sorted(described.items()):
+        if own[feature.kind] is not None and name != own[feature.kind]:
+            levels[f"{feature.kind} {name}"] = Level({fields[feature.kind]: name})
+    return levels
