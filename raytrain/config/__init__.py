@@ -1,9 +1,11 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
+from raytrain.config.methods.asymvlm import AsymVLMConfig
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.half_queries import HalfQueriesConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
 from raytrain.config.methods.pvse import PVSEConfig
@@ -43,6 +45,7 @@ from raytrain.config.run import (
 
 __all__ = [
     "METHOD_CONFIGS",
+    "AsymVLMConfig",
     "BiGRUText",
     "ComposedConfig",
     "DVSEConfig",
@@ -52,6 +55,7 @@ __all__ = [
     "EvaluationConfig",
     "FeatureImages",
     "FeedConfig",
+    "HalfQueriesConfig",
     "ImageConfig",
     "MethodConfig",
     "MethodLabel",

@@ -1,6 +1,7 @@
 """Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
 from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
+from raytrain.losses.directional import power_spherical, von_mises_fisher
 from raytrain.losses.discrepancy import discrepancy_loss
 from raytrain.losses.diversity import exponential_diversity, gram_diversity
 from raytrain.losses.gaussian import divergence, uniformity
@@ -24,6 +25,7 @@ __all__ = [
     "match_nll",
     "mean_triplet",
     "multi_grained_loss",
+    "power_spherical",
     "pseudo_positives",
     "set_triplet",
     "triplet_loss",
@@ -31,5 +33,6 @@ __all__ = [
     "variance_weighted_triplet",
     "view_orthogonality",
     "view_weights",
+    "von_mises_fisher",
     "wasserstein_loss",
 ]

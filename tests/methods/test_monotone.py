@@ -25,6 +25,7 @@ BOUNDED: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ("vse_infinity", {}, (), ()),
     ("vsepp", {"image": "mean"}, (), ()),
     ("pcme", {}, (), ()),
+    ("asymvlm", {}, (), ()),
     ("composed", {}, (), ()),
     ("rau", {}, (), ()),
 ]
@@ -67,7 +68,7 @@ def test_scores_rise_with_inner_products_and_by_no_more(
     ("kind", "settings"),
     [
         ("dive", {"similarity": "match_probability", "heads": 1}), ("vsepp", {"image": "mean", "order": True}),
-        ("pcme", {"search_by": "match_probability"}), ("pcmepp", {}), ("scan", {}), ("sgraf", {}),
+        ("pcme", {"search_by": "match_probability"}), ("pcmepp", {}), ("scan", {}), ("sgraf", {}), ("half_queries", {}),
     ],
 )  # fmt: skip
 def test_other_scores_are_not_bounded(kind: str, settings: dict[str, Any]) -> None:

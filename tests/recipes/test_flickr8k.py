@@ -13,7 +13,9 @@ BUDGET = {"data.table": "tables/flickr8k", "experiment": "flickr8k", "encoder.di
           "optim.batch_size": 128, "optim.num_epochs": 4, "optim.decay_epochs": [2]}  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp"])
+@pytest.mark.parametrize(
+    "method", ["vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp", "asymvlm"]
+)
 def test_methods_share_a_budget(method: str) -> None:
     check(f"{method}_flickr8k", {**BUDGET, "method.kind": method})
 
