@@ -24,5 +24,7 @@ def pcmepp(trial: optuna.Trial) -> None:
     trial.suggest_float("method.vib_weight", 1e-6, 1e-2, log=True)
     trial.suggest_float("method.pseudo_weight", 0.0, 1.0)
     trial.suggest_categorical("method.positives", ["image", "pair"])
+    if trial.suggest_categorical("method.mix", ["none", "mixup", "cutmix", "both"]) != "none":
+        trial.suggest_float("method.mix_share", 0.05, 0.75)
     trial.suggest_float("data.region_drop", 0.0, 0.4)
     trial.suggest_float("data.word_drop", 0.0, 0.4)

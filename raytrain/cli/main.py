@@ -18,6 +18,7 @@ from raytrain.cli import (
     cluster,
     compare,
     data,
+    ensemble,
     evaluate,
     export,
     index,
@@ -73,6 +74,7 @@ app.add_typer(sweep.app)
 app.add_typer(study.app, name="study", rich_help_panel="Train")
 app.add_typer(watch.app)
 app.add_typer(evaluate.app)
+app.add_typer(ensemble.app)
 app.add_typer(compare.app)
 app.add_typer(leaderboard.app)
 app.add_typer(leaderboard.track, name="track", rich_help_panel="Evaluate")

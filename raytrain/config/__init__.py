@@ -1,11 +1,13 @@
 """RunConfig and its parts: everything that decides a run, as one frozen, checked value."""
 
 from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, MethodPart, method_label, method_name
+from raytrain.config.methods.asymvlm import AsymVLMConfig
 from raytrain.config.methods.caan import CAANConfig
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.contrastive import ContrastivePart, InfoNCEPart
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.half_queries import HalfQueriesConfig
 from raytrain.config.methods.imram import IMRAMConfig
 from raytrain.config.methods.naaf import NAAFConfig
 from raytrain.config.methods.pcme import PCMEConfig
@@ -50,6 +52,7 @@ from raytrain.config.run import (
 
 __all__ = [
     "METHOD_CONFIGS",
+    "AsymVLMConfig",
     "BiGRUText",
     "CAANConfig",
     "ComposedConfig",
@@ -61,6 +64,7 @@ __all__ = [
     "EvaluationConfig",
     "FeatureImages",
     "FeedConfig",
+    "HalfQueriesConfig",
     "HeadKind",
     "IMRAMConfig",
     "ImageConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from raytrain.errors import RefusedError
 
@@ -169,9 +169,12 @@ class OptimConfig(Part):
         description="caption-image pairs per step, images where data.batch_by is image, or queries; over all workers",
     )
     num_epochs: int = Field(25, ge=1)
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule: Literal["step", "cosine", "constant", "plateau"] = Field(
+        "step", description="plateau: lr is divided by decay_factor when evaluation.select stops rising"
+    )
     decay_epochs: tuple[int, ...] = Field((15,), description="schedule step: lr is divided by decay_factor at these")
     decay_factor: float = Field(10.0, ge=1)
+    plateau_patience: int = Field(2, ge=0, description="schedule plateau: epochs without a new best that are let pass")
     warmup_steps: int = Field(0, ge=0, description="linear warm-up of the learning rate")
     clip_norm: float = Field(2.0, ge=0, description="largest gradient norm; 0 turns clipping off")
     accumulation: int = Field(1, ge=1, description="steps whose gradients are summed; negatives stay within a step")
@@ -182,6 +185,12 @@ class OptimConfig(Part):
     start_from: str | None = Field(
         None, min_length=1, description="folder of a checkpoint whose weights the run starts with; `train --from`"
     )
+
+    @model_validator(mode="after")
+    def _plateau_decays(self) -> OptimConfig:
+        if self.schedule == "plateau" and self.decay_factor == 1:
+            raise ValueError("schedule=plateau divides lr by decay_factor; give one above 1, or schedule=constant")
+        return self
 
 
 class EvaluationConfig(Part):

@@ -175,8 +175,10 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """The flat settings of a recorded run that decide its numbers; fields that came after it at their defaults.
 
     A field is added to a part with a default that leaves earlier runs what they were, so that runs from before and
-    after are the same setting.
+    after are the same setting. An ensemble (raytrain/run_evaluation/ensemble.py) has no such fields.
     """
+    if "ensemble.members" in recorded:
+        return {name: value for name, value in recorded.items() if not changes_nothing(name)}
     parts: dict[str, type[Part] | None] = {
         "data": DataConfig,
         "encoder": EncoderConfig,

@@ -1,6 +1,7 @@
 """Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
 from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives, own_pair_nce, set_info_nce
+from raytrain.losses.directional import power_spherical, von_mises_fisher
 from raytrain.losses.discrepancy import discrepancy_loss
 from raytrain.losses.diversity import exponential_diversity, gram_diversity
 from raytrain.losses.gaussian import divergence, uniformity
@@ -25,6 +26,7 @@ __all__ = [
     "mean_triplet",
     "multi_grained_loss",
     "own_pair_nce",
+    "power_spherical",
     "pseudo_positives",
     "set_info_nce",
     "set_triplet",
@@ -33,5 +35,6 @@ __all__ = [
     "variance_weighted_triplet",
     "view_orthogonality",
     "view_weights",
+    "von_mises_fisher",
     "wasserstein_loss",
 ]

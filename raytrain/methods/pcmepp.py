@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PCMEPPConfig, TransformerText
+from raytrain.distributed import rank
 from raytrain.encoders.gaussian_heads import RegionLogVariance, TokenLogVariance
+from raytrain.encoders.mixed_samples import cutmix, mixup
 from raytrain.losses.match_probability import pseudo_share
 from raytrain.losses.triplet import batch_positives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
@@ -48,6 +50,9 @@ class PCMEPP(Method):
         )
         if not isinstance(encoder.text, TransformerText):  # a transformer that trains has a rate of its own
             self.lr_scales = {"text_variance.": encoder.text.lr_scale}
+        self.global_region = inputs.global_region
+        if config.mix != "none":
+            self.noise_shape = (4,)  # whether an image is mixed, how, how much of it stays, where it is cut
         self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
         self.match_shift = nn.Parameter(torch.tensor(config.match_shift))
         self.temperature = Temperature(config) if config.infonce_weight else None
@@ -69,16 +74,22 @@ class PCMEPP(Method):
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is 2 match + weighted vib, pseudo and infonce.
 
+        An image that was mixed with another one matches its own captions by the share of it that was kept, and the
+        captions of the other one by the rest.
+
         Both directions have the same matching loss, so it counts twice; pseudo-positives are chosen per direction.
         "text_sigma" and "image_sigma" are means over items and dimensions; "pseudo_positives" is the share of pairs
         that became pseudo-positives, mean of both directions.
         """
         config, context = self.config, context or StepContext()
+        batch, kept = self._mixed(batch, context)
         text, image = (
             Items(*context.gather(torch.stack([part.float() for part in side], 1)).unbind(1))
             for side in (self._texts(batch), self._images(batch))
         )
-        matched = batch_positives(context.gather(batch["image_id"]), config.positives)
+        matched = batch_positives(context.gather(batch["image_id"]), config.positives).float()
+        if kept is not None:
+            matched = matched * kept + matched.flip(1) * (1 - kept)  # image j was mixed with image B - 1 - j
         scores = self.similarity(_with_variance(text), _with_variance(image))
         logits = self.match_scale * scores + self.match_shift
         match = losses.match_cross_entropy(logits, matched)
@@ -112,6 +123,34 @@ class PCMEPP(Method):
     def uncertainty(self, batch: Batch) -> Tensor | None:
         """(B, T[, F]) captions -> (B,) mean standard deviation."""
         return (self._texts(batch).log_variance / 2).exp().mean(-1)
+
+    def _mixed(self, batch: Batch, context: StepContext) -> tuple[Batch, Tensor | None]:
+        """The batch with mixed images, and (B,) the share of each image of the global batch that was kept.
+
+        Image j of the global batch is mixed with image B - 1 - j, so that ranks agree; batches are drawn at random.
+        Shares are uniform in [0, 1].
+        """
+        config = self.config
+        if config.mix == "none" or "noise" not in batch:
+            return batch, None
+        regions, mask = batch["regions"], batch["region_mask"]
+        rows = context.gather(torch.full((len(regions),), rank(), device=regions.device)) == rank()
+        other = tuple(context.gather(part).flip(0)[rows] for part in (regions, mask))
+        chosen, cut, kept, start = torch.special.ndtr(batch["noise"].float()).unbind(1)
+        kept = torch.where(chosen < config.mix_share, kept, 1.0)
+        by_mixup = mixup((regions, mask), (other[0], other[1]), kept)
+        by_cut = cutmix((regions, mask), (other[0], other[1]), kept, start, self.global_region)
+        cuts = {"mixup": torch.zeros_like(cut), "cutmix": torch.ones_like(cut), "both": cut}[config.mix] > 0.5
+        # an image that stays whole gains no region of the other one
+        regions, mask = (
+            torch.where((kept < 1).view(-1, *[1] * (part.ndim - 1)), mixed, part)
+            for part, mixed in (
+                (regions, torch.where(cuts[:, None, None], by_cut.regions, by_mixup.regions)),
+                (mask, torch.where(cuts[:, None], by_cut.mask, by_mixup.mask)),
+            )
+        )
+        share = torch.where(cuts, by_cut.kept, by_mixup.kept)
+        return {**batch, "regions": regions, "region_mask": mask}, context.gather(share)
 
     def _texts(self, batch: Batch) -> Items:
         mask = batch["text_mask"]

@@ -7,6 +7,7 @@ Table: `raytrain data build karpathy --root DIR --out TABLE`, then `raytrain dat
 from __future__ import annotations
 
 from raytrain.config import (
+    AsymVLMConfig,
     BiGRUText,
     CAANConfig,
     DataConfig,
@@ -212,3 +213,11 @@ def pcmepp_flickr8k() -> RunConfig:
     Run: `raytrain train pcmepp_flickr8k data.table=TABLE`.
     """
     return override(vse_infinity_flickr8k(), {"method": PCMEPPConfig()})
+
+
+def asymvlm_flickr8k() -> RunConfig:
+    """Our reading of AsymVLM: a concentration per caption, on the encoders and the budget of `vse_infinity_flickr8k`.
+
+    Run: `raytrain train asymvlm_flickr8k data.table=TABLE`.
+    """
+    return override(vse_infinity_flickr8k(), {"method": AsymVLMConfig()})

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytrain.config import ComposedConfig, DataConfig, EncoderConfig, OptimConfig, RAUConfig, RunConfig, override
+from raytrain.config import (
+    ComposedConfig,
+    DataConfig,
+    EncoderConfig,
+    HalfQueriesConfig,
+    OptimConfig,
+    RAUConfig,
+    RunConfig,
+    override,
+)
 
 TABLE = "tables/products"
 
@@ -60,6 +69,27 @@ def mgur_products() -> RunConfig:
     Run: `raytrain train mgur_products data.table=TABLE`.
     """
     return _composed(composition="fusion", base_loss="multi_grained")
+
+
+def half_sum_products() -> RunConfig:
+    """Cosines of the reference and of the text with an image, added; one epoch collects what the ridge map needs.
+
+    No gradient is taken, so learning rate and schedule decide nothing. Run: `raytrain train half_sum_products
+    data.table=TABLE`.
+    """
+    return _half_queries(composition="half_sum")
+
+
+def half_product_products() -> RunConfig:
+    """The cosines of `half_sum_products`, min-max scaled and multiplied.
+
+    Run: `raytrain train half_product_products data.table=TABLE`.
+    """
+    return _half_queries(composition="half_product")
+
+
+def _half_queries(**settings: Any) -> RunConfig:
+    return override(rau_products(), {"method": HalfQueriesConfig(**settings), "optim.num_epochs": 1})
 
 
 def _composed(**settings: Any) -> RunConfig:

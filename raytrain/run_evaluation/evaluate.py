@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raytrain.data.table import AnySplit, QuerySplit, Table, open_split
-from raytrain.data.table.test_guard import OPENINGS
-from raytrain.data.table.test_hash import hash_of_test
-from raytrain.distributed import default_device
-from raytrain.errors import RefusedError, UsageError
+from raytrain.data.table import AnySplit, QuerySplit, open_split
+from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.cirr import submissions, write_submissions
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result
 from raytrain.evaluation.ranking.chance import chance_note, trivial_recalls
-from raytrain.evaluation.report import digest_of, write_evaluation
+from raytrain.evaluation.report import write_evaluation
 from raytrain.evaluation.reranking.change import lowered, lowered_note
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.reranking.record import BANK_NAME, NAME, RerankRecord
-from raytrain.methods.base import Method
 from raytrain.run_evaluation.diagnose import diagnose
+from raytrain.run_evaluation.opened_run import OpenedRun, open_for_evaluation
 from raytrain.run_evaluation.rescore import bank_scores, pool_views_by
 from raytrain.scoring.composed_queries import composed_queries
-from raytrain.scoring.embed import embed_split
-from raytrain.scoring.feed import Feed
 from raytrain.scoring.protocol_runner import Scored, queries_for_protocol, split_result
-from raytrain.tracking.journal import Journal
-from raytrain.tracking.openings import Opened, count_openings, record_opening
-from raytrain.tracking.run_record import run_record
-from raytrain.training import checkpoint, provenance
-from raytrain.training.run import load_run, unchanged_table
 
-WEIGHTS = "model.safetensors"
 Ranker = Callable[[Path, AnySplit, str], Result]
 """(folder of a finished checkpoint, split, protocol) -> the protocol's result, not ranked in this process."""
 
@@ -95,14 +83,14 @@ def evaluate_run(
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
         raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
-    run = _open_run(folder, split, verify_features, table)
+    run = open_for_evaluation(folder, split, verify_features, table)
     queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
     diagnosed = None
     if ranker is not None:
         if diagnostics:
             raise UsageError("diagnostics look at all scores in one place: leave --shards out")
         assert viewer is None, "a ranker leaves no scores to look at"
-        results = [ranker(run.saved.path, queries, protocol)]
+        results = [ranker(run.only_model("actors rank with one model").saved.path, queries, protocol)]
     else:
         searched = _temperatures_for(run, split)
         scored = run.embed(queries, whole=bool(searched) or diagnostics or viewer is not None)
@@ -170,7 +158,7 @@ def submit_run(folder: str | os.PathLike[str], split: str, out: str | os.PathLik
         UsageError: the run's table is not of the source cirr, or the split is not test.
         RefusedError: as `evaluate_run`, or the split is not the whole of test1.
     """
-    run = _open_run(folder, split)
+    run = open_for_evaluation(folder, split)
     source = run.table.description.source.get("name")
     if source != "cirr":
         raise UsageError(f"--submission is for a run on a table of the source cirr; this one is of {source}")
@@ -199,127 +187,25 @@ def _sizes(result: Result) -> tuple[Mapping[str, float], Mapping[str, int], Mapp
     return result.metrics, result.queries, result.gallery
 
 
-@dataclass
-class _OpenedRun:
-    """A run whose best checkpoint may be evaluated on a split.
-
-    Args:
-        folder: of the run.
-        model: of its best checkpoint, in evaluation mode.
-        feed: readers of the table.
-        table: the one it was trained on.
-        saved: the checkpoint.
-        events: of its journal.
-        facts: what each of its evaluation files says of the run and of the split; after `count_openings` also which
-            opening of the test split it is, of this run and of its test rows by any weights.
-    """
-
-    folder: Path
-    model: Method
-    feed: Feed
-    table: Table
-    saved: checkpoint.Checkpoint
-    events: Sequence[Mapping[str, Any]]
-    facts: dict[str, Any]
-
-    def count_openings(self, protocol: str) -> dict[str, Any]:
-        """The facts with the number of test openings; one more, with its id, where this opens the test split.
-
-        They are counted in the table and beside the run (raytrain/tracking/openings.py).
-        """
-        opened = Opened(hash_of_test(self.table), self.saved.manifest["files"][WEIGHTS], self.facts["uid"])
-        files = (self.folder.parent / OPENINGS, self.table.path / OPENINGS)
-        if self.facts["split"] == "test":
-            facts = {"run": self.folder.name, "protocol": protocol}
-            opening, counted = record_opening(files, opened, self.events, **facts)
-            self.facts["opening"] = {"id": opening, **opened._asdict()}
-        else:
-            counted = count_openings(files, opened, self.events)
-        self.facts["test_openings"], self.facts["test_openings_in_all"] = counted
-        return self.facts
-
-    def embed(self, queries: AnySplit, whole: bool = False) -> Scored:
-        """The split with its embeddings.
-
-        Args:
-            queries: the split, with a protocol's queries.
-            whole: the matrix of all its scores will be computed anyway.
-        """
-        embedded = embed_split(self.model, queries, self.feed, default_device())
-        return Scored(self.model, queries, *embedded, self.saved.config.evaluation.memory_mib, whole)
-
-    def log(self, result: Result, file: Path) -> None:
-        """Write an evaluation into the run's journal, with the digest of its file so that an edited one is noticed.
-
-        Headline and intervals are written too: the file is replaced by the next evaluation of its name.
-        """
-        split = self.facts["split"]
-        kind = "rerank/" if result.transductive else "inductive/" if result.inductive else ""
-        content = json.loads(file.read_text(encoding="utf-8")) if result.metrics else {}
-        shown = {name: content[name] for name in ("headline", "intervals", "interval_level") if name in content}
-        Journal(self.folder).write(
-            "evaluation",
-            split=split,
-            protocol=result.protocol,
-            metrics={f"{kind}{split}/{name}": value for name, value in result.metrics.items()},
-            rerank=result.rerank.as_dict() if result.rerank else None,
-            **shown,
-            file=file.name,
-            digest=digest_of(file),
-            test_openings=self.facts["test_openings"],
-            **({"opening": self.facts["opening"]} if "opening" in self.facts else {}),
-        )
-
-
-def _open_run(
-    folder: str | os.PathLike[str],
-    split: str,
-    verify_features: bool = True,
-    moved_to: str | os.PathLike[str] | None = None,
-) -> _OpenedRun:
-    """Open the run's best checkpoint, after the checks that keep its test numbers honest."""
-    folder = Path(folder).expanduser().resolve()
-    if folder.name.startswith(checkpoint.PREFIX):
-        raise UsageError(f"{folder.name} is a checkpoint; give its run, {folder.parent}, whose journal counts openings")
-    events = Journal(folder).read()
-    record = run_record(folder, events)
-    if split == "test" and checkpoint.best(folder) and record.status not in ("finished", "pruned"):
-        raise RefusedError(f"{folder.name} has not finished; the test split is for finished runs")
-    read_from = Table(moved_to, verify_features=verify_features) if moved_to else None
-    model, feed, saved = load_run(folder, read_from, verify_features)
-    table = unchanged_table(saved, moved_to, verify_features)
-    table.refuse_other_features(record.start.get("features", {}))
-    facts = {
-        "split": split,
-        "fingerprint": table.fingerprint,
-        "checkpoint": saved.path.name,
-        "seed": saved.config.seed,
-        "commit": provenance.commit(),
-        "uid": record.uid,
-        "features_verified": verify_features,
-    }
-    return _OpenedRun(folder, model, feed, table, saved, events, facts)
-
-
-def _temperatures_for(run: _OpenedRun, split: str) -> list[Temperatures]:
+def _temperatures_for(run: OpenedRun, split: str) -> list[Temperatures]:
     """The temperatures searched for the run, without those of a bank where the bank would hold this split's queries."""
-    trained = split == run.saved.config.data.train_split
+    trained = split == run.train_split
     return [item for item in searched_temperatures(run.folder) if not (trained and any(item.bank_sizes))]
 
 
-def _rescored(run: _OpenedRun, scored: Scored, temperatures: Temperatures | None) -> Scored:
+def _rescored(run: OpenedRun, scored: Scored, temperatures: Temperatures | None) -> Scored:
     """The split with the pooling of scores and the bank of training queries that the temperatures were found with."""
     split = scored.split
     if temperatures is None or isinstance(split, QuerySplit):
         return scored
     if temperatures.pooling:
-        model = copy.copy(run.model)  # shares its weights
+        model = copy.copy(run.only_model("pooling view scores").model)  # shares its weights
         pool_views_by(model, temperatures.pooling)
         scored = replace(scored, model=model)
     if any(temperatures.bank_sizes):
-        train = run.table.split(run.saved.config.data.train_split)
+        feed, train = run.only_model("a bank of training queries").feed, run.table.split(run.train_split)
         sizes, seed, embedded = temperatures.bank_sizes, temperatures.bank_seed, (scored.query, scored.gallery)
-        bank = bank_scores(scored.model, run.feed, train, split, sizes, seed, embedded)
+        bank = bank_scores(scored.model, feed, train, split, sizes, seed, embedded)
         scored = replace(scored, bank=bank)
     return scored
 

@@ -180,8 +180,9 @@ def read_similarity(folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
     """
     path = folder / "evaluation" / "similarity_val.npy"
     if not path.exists():
-        start = Journal(folder).last("start") or {}
-        if METHOD_CONFIGS.get(str((start.get("config") or {}).get("method.kind")), MethodPart).batch_ways == ("query",):
+        config = (Journal(folder).last("start") or {}).get("config") or {}
+        ways = METHOD_CONFIGS.get(str(config.get("method.kind")), MethodPart).batch_ways
+        if ways == ("query",) or config.get("data.batch_by") == "query":
             raise RefusedError(f"{folder.name} answers composed queries; Fast Re-ranking is of images and captions")
         if not (folder / "journal.jsonl").exists():
             raise UsageError(f"{folder} is not the folder of a run")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raytrain.files import field_errors
+from raytrain.tracking.ensemble_record import EnsembleRecord
 
 YEAR_10000_S = 253_402_300_800
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -85,6 +86,7 @@ class Start(Event):
     space: str | None = None
     slots: Count | None = None
     ray: RayIds | None = None
+    ensemble: EnsembleRecord | None = None
 
 
 class Resume(Event):

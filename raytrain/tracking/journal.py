@@ -7,7 +7,8 @@ Events, each with "event" and "time" (seconds since 1970, UTC):
                 versions; of a sweep also options, space, slots and ray; of a trial that shares a GPU memory:
                 needed_bytes (estimated), allowed_bytes, ran_out; of a run also validation: split, queries and gallery
                 (sizes), trained (what of it is trained on, in words, or None); of a run that starts with another's
-                weights origin: run, uid, checkpoint, epoch, step, fingerprint, sha256 (of the weights)
+                weights origin: run, uid, checkpoint, epoch, step, fingerprint, sha256 (of the weights); of the mean of
+                other runs ensemble: scale, members (raytrain/tracking/ensemble_record.py)
     resume      uid, life, epoch (epochs already done), checkpoint, left ({newer checkpoint: why it cannot be read});
                 of a sweep also slots, ray and trials (their number from now on)
     epoch       epoch (1-based, epochs done), step, metrics {"train/loss": ..., "val/rsum": ..., "cost/..." ...}

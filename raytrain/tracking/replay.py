@@ -76,10 +76,9 @@ def replay(client: Any, run: Any, events: Sequence[Mapping[str, Any]], seen: int
 
 def start_tags(start: Mapping[str, Any]) -> dict[str, str]:
     """Tags of a run from its "start" event: MLflow's own for source, commit and user, and ours for the list of runs."""
+    verb = "sweep" if start.get("kind") == "sweep" or start.get("parent") else "train"
     tags = {
-        "mlflow.source.name": "raytrain sweep"
-        if start.get("kind") == "sweep" or start.get("parent")
-        else "raytrain train",
+        "mlflow.source.name": f"raytrain {'ensemble' if start.get('ensemble') else verb}",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": start.get("commit"),
         "mlflow.user": start.get("user"),

@@ -160,6 +160,7 @@ def fit(
 
             # Validate
             metrics = validate(state, val, feed)
+            state.count_validation(metrics)
             watchdog.beat()
 
             # Checkpoint, journal and report
@@ -190,7 +191,8 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
             break
         # dropout is drawn by the step, so that a resumed run draws what an uninterrupted one draws
         torch.manual_seed((config.seed * 1_000_003 + state.step) * 1009 + rank())
-        set_lr(state.optimizer, config.optim.lr * lr_factor(config, state.step, steps))
+        factor = lr_factor(config, state.step, steps) * (state.plateau.factor if state.plateau else 1.0)
+        set_lr(state.optimizer, config.optim.lr * factor)
         context = StepContext(state.epoch + state.step_in_epoch / steps, config.optim.num_epochs, gather)
         update = state.next_step_updates(steps)
         state.count_step(train_step(state, batch, context, update))

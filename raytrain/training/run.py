@@ -18,6 +18,7 @@ from raytrain.errors import DataError, Problem, RefusedError, UsageError
 from raytrain.files import plain_name
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, open_feed
+from raytrain.tracking.ensemble_record import ensemble_of, member_folders
 from raytrain.tracking.journal import has_writer
 from raytrain.tracking.run_record import read_run
 from raytrain.training import checkpoint, manifest, stop
@@ -164,12 +165,15 @@ def checkpoint_of(folder: Path) -> Path:
     """The folder itself where it is a checkpoint, otherwise the best checkpoint of the run in it.
 
     Raises:
-        UsageError: the folder holds no finished checkpoint.
+        UsageError: the folder holds no finished checkpoint, or is an ensemble's.
         DataError: the checkpoint of the run's best epoch is damaged or gone.
     """
     if (folder / manifest.NAME).exists():
         return folder
     best, record = checkpoint.best(folder), read_run(folder)
+    if (ensemble := ensemble_of(record.start)) is not None:
+        members = ", ".join(str(member) for member in member_folders(folder, ensemble))
+        raise UsageError(f"{folder} is an ensemble, which has no model of its own; give one of its runs: {members}")
     if record.best is not None and record.best_step is not None:
         reached = checkpoint.manifest_of(best)["selected"] if best else None
         if reached is None or reached < record.best:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from raytrain.config import RunConfig, TransformerText
+from raytrain.distributed import gather
 from raytrain.methods.base import Method, layer_scales
 
 
@@ -50,7 +53,10 @@ def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> to
 
 
 def lr_factor(config: RunConfig, step: int, steps_per_epoch: int) -> float:
-    """The factor of the base learning rate at a step (0-based, of the whole run): schedule times warm-up."""
+    """The factor of the base learning rate at a step (0-based, of the whole run): schedule times warm-up.
+
+    That of `schedule=plateau` comes from validation, and multiplies this one (`Plateau`).
+    """
     optim = config.optim
     warmup = min(1.0, (step + 1) / optim.warmup_steps) if optim.warmup_steps else 1.0
     if optim.schedule == "cosine":
@@ -65,3 +71,43 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Give each group of the optimizer the learning rate `lr`, times the group's scale."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["scale"]
+
+
+class Plateau:
+    """A factor of the learning rate that falls when validation stops improving: torch's ReduceLROnPlateau.
+
+    Args:
+        decay_factor: that the factor is divided by.
+        patience: epochs without a new best value that are let pass; the next one makes the factor fall.
+    """
+
+    def __init__(self, decay_factor: float, patience: int) -> None:
+        # the scheduler changes rates of an optimizer; this one holds the factor in the place of a rate
+        self._holder = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        self._scheduler = ReduceLROnPlateau(
+            self._holder, mode="max", factor=1 / decay_factor, patience=patience, threshold=0.0, threshold_mode="abs"
+        )
+
+    @property
+    def factor(self) -> float:
+        return float(self._holder.param_groups[0]["lr"])
+
+    def count(self, value: float | None, device: torch.device) -> None:
+        """An epoch was validated. Every rank calls this.
+
+        Args:
+            value: of the selection metric, on the rank that has it; None on the others.
+            device: where ranks exchange it.
+        """
+        own = torch.tensor([-math.inf if value is None else value], dtype=torch.float64, device=device)
+        self._scheduler.step(float(gather(own).max()))
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint keeps."""
+        scheduler = self._scheduler
+        return {"factor": self.factor, "best": float(scheduler.best), "bad_epochs": float(scheduler.num_bad_epochs)}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Goes back to a `state`."""
+        self._holder.param_groups[0]["lr"] = state["factor"]
+        self._scheduler.best, self._scheduler.num_bad_epochs = state["best"], int(state["bad_epochs"])

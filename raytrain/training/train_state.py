@@ -20,7 +20,7 @@ from raytrain.distributed import rank, synchronise_batch_norm, world_size
 from raytrain.methods.base import Method
 from raytrain.training import checkpoint
 from raytrain.training.manifest import damaged
-from raytrain.training.schedule import make_optimizer
+from raytrain.training.schedule import Plateau, make_optimizer
 
 
 class TrainState:
@@ -32,6 +32,7 @@ class TrainState:
 
     Attributes:
         parallel: the model, wrapped in DDP where there are several ranks: its forward pass is the one to train.
+        plateau: factor of the learning rate that follows validation; None under any other schedule.
         average: {name: averaged weight}; None unless the config asks for an average.
         epoch, step: epochs done and steps done since the run began.
         step_in_epoch: steps done in the current epoch; 0 between epochs.
@@ -47,6 +48,8 @@ class TrainState:
         self.model = model.to(device)
         synchronise_batch_norm(self.model)
         self.optimizer = make_optimizer(self.model, config, device)
+        optim = config.optim
+        self.plateau = Plateau(optim.decay_factor, optim.plateau_patience) if optim.schedule == "plateau" else None
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
         self.parallel = _distribute(self.model, device)
@@ -102,6 +105,11 @@ class TrainState:
                 stacklevel=2,
             )
 
+    def count_validation(self, metrics: Mapping[str, float]) -> None:
+        """An epoch was validated, with these metrics on rank 0 and none elsewhere; every rank calls this."""
+        if self.plateau is not None:
+            self.plateau.count(metrics.get(self.config.evaluation.select), self.device)
+
     def count_seconds(self, started: float) -> None:
         """Add the time since `started`, a value of time.monotonic(), to `worker_seconds`."""
         self.worker_seconds += (time.monotonic() - started) * world_size()
@@ -143,6 +151,7 @@ class TrainState:
             "best": self.best,
             "worker_seconds": self.worker_seconds,
             "sums": self.sums,
+            **({"plateau": self.plateau.state()} if self.plateau is not None else {}),
         }
         facts = {
             "epoch": self.epoch,
@@ -178,6 +187,8 @@ class TrainState:
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.step_in_epoch = state["position"]
         self.saved_step = self.step
+        if self.plateau is not None:
+            self.plateau.restore(state["plateau"])
         self.best, self.worker_seconds = state["best"], state["worker_seconds"]
         self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
 

@@ -121,8 +121,8 @@ def test_these_are_the_verbs() -> None:
     assert VERBS == [
         "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
         "study list", "study run", "study report", "watch",
-        "evaluate", "rerank", "compare", "leaderboard", "cost", "track sync", "report", "search", "index", "serve",
-        "export", "promote", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
+        "evaluate", "rerank", "ensemble", "compare", "leaderboard", "cost", "track sync", "report", "search", "index",
+        "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
     ]  # fmt: skip
 
 

@@ -32,6 +32,11 @@ def test_two_ranks_of_half_the_batch_equal_one_rank(
             torch.testing.assert_close(part[name], value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
+def test_the_rate_of_a_plateau_is_that_of_rank_0_on_both(two_ranks: TwoRanks) -> None:
+    expected = {"factor": 1 / 16, "best": 2.0, "bad_epochs": 0.0}
+    assert [results["plateau"] for results in two_ranks.results] == [expected, expected]
+
+
 def test_six_steps_of_two_ranks_give_the_weights_of_one_rank(two_ranks: TwoRanks, tmp_path: Path) -> None:
     config = tiny(two_ranks.table, tmp_path, name="two")
     fit(config, open_tables(config))

@@ -20,6 +20,7 @@ from raytrain.scoring.feed import open_feed
 from raytrain.training.build import build_method, open_batches
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
+from raytrain.training.schedule import Plateau
 from tests.runs import tiny
 from tests.tables import make_query_table, make_table
 
@@ -59,7 +60,9 @@ METHODS: dict[str, dict[str, Any]] = {
     },
     "pcme-words": {"method__kind": "pcme", "encoder__text__kind": "bigru", "method__search_by": "match_probability"},
     "pcmepp": {"method__kind": "pcmepp", "method__vib_weight": 1.0, "method__infonce_weight": 0.5},
+    "pcmepp-mixed": {"method__kind": "pcmepp", "method__mix": "both", "method__mix_share": 0.8},
     "pcmepp-words": {"method__kind": "pcmepp", "encoder__text__kind": "bigru", "method__variance_norm": False},
+    "asymvlm": {"method__kind": "asymvlm", "method__concentration_start": 3.0},
     "dvse-margin": {"method__orth_penalty": "margin", "method__orth_weight": 5.0, "method__loss": "infonce"},
     "query-rau": {**QUERY, "method__kind": "rau", "method__theta": 0.5, "method__theta_mode": "quantile"},
     "query-rau-words": {**QUERY, "method__kind": "rau", "method__shared_blocks": True, "encoder__text__kind": "bigru"},
@@ -94,7 +97,8 @@ class TwoRanks:
         folder: storage of their runs.
         table: that they trained on; those of other kinds lie beside it.
         results: of each rank. {"<method> <epoch>": as `one_step`, "padded": as `longer_rows`, "norm": as
-            `batch_norm_of_all_rows`, "any": [a flag of rank 1, a flag of none], "nan": message of the error}
+            `batch_norm_of_all_rows`, "any": [a flag of rank 1, a flag of none], "plateau": state of a
+            `Plateau`, "nan": message of the error}
     """
 
     folder: Path
@@ -176,6 +180,11 @@ def _work(number: int, folder: str, table: str) -> None:
     results["padded"] = longer_rows(number)
     results["norm"] = batch_norm(rows_of_both_ranks()[number])
     results["any"] = [any_rank(number == 1, CPU), any_rank(False, CPU)]
+
+    plateau = Plateau(4.0, 0)
+    for value in (2.0, 1.0, 1.5):  # rank 0 alone validates
+        plateau.count(value if number == 0 else None, CPU)
+    results["plateau"] = plateau.state()
 
     # a whole run, and one with a NaN that rank 1 alone reads
     config = tiny(opened, Path(folder), name="two")

@@ -26,6 +26,7 @@ BOUNDED: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ("vsepp", {"image": "mean"}, (), ()),
     ("vsrn", {}, (), ()),
     ("pcme", {}, (), ()),
+    ("asymvlm", {}, (), ()),
     ("composed", {}, (), ()),
     ("rau", {}, (), ()),
 ]
@@ -70,6 +71,7 @@ def test_scores_rise_with_inner_products_and_by_no_more(
         ("dive", {"similarity": "match_probability", "heads": 1}), ("vsepp", {"image": "mean", "order": True}),
         ("pcme", {"search_by": "match_probability"}), ("pcmepp", {}), ("scan", {}), ("sgraf", {}),
         ("imram", {}), ("naaf", {}), ("caan", {}),
+        ("half_queries", {}),
     ],
 )  # fmt: skip
 def test_other_scores_are_not_bounded(kind: str, settings: dict[str, Any]) -> None:

@@ -96,3 +96,48 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[
     given = batch(encoder is WORDS)
     check_trains(build(encoder, **change), given, StepContext(1.5, 4))
     check_alone(build(encoder, **change), given)
+
+
+MIX = torch.full((B, 4), -40.0)  # standard normal numbers: an image is mixed, by mixup, and nothing of it is kept
+MIX[1] = 40.0  # the second one stays as it is
+MIX[2, 2] = 0.0  # half of the third one is kept
+
+
+def mixed(mix: str, positives: Any = "pair") -> tuple[dict[str, Any], torch.Tensor]:
+    """The batch as PCME++ mixes it, and the labels that follow."""
+    method = build(mix=mix, positives=positives, mix_share=0.5)
+    assert method.noise_shape == (4,)
+    given, kept = method._mixed(batch() | {"noise": MIX}, StepContext())
+    assert kept is not None
+    return given, kept
+
+
+def test_images_are_mixed_with_the_one_at_the_mirrored_place() -> None:
+    given, kept = mixed("mixup")
+    torch.testing.assert_close(kept, torch.tensor([0.0, 1.0, 0.5, 0.0, 0.0, 0.0]), atol=1e-6, rtol=0)
+    regions = batch()["regions"]
+    torch.testing.assert_close(given["regions"][0, :3], regions[5, :3])
+    torch.testing.assert_close(given["regions"][1], regions[1])
+    torch.testing.assert_close(given["regions"][2, :3], (regions[2, :3] + regions[3, :3]) / 2)
+
+
+def test_labels_follow_the_share_that_was_kept() -> None:
+    """Image 0 is wholly image 5 by now, half of image 2 is image 3, and image 1 is itself."""
+    method = build(mix="mixup", positives="pair", mix_share=0.5, pseudo_weight=0.0, vib_weight=0.0)
+    given = batch() | {"noise": MIX}
+    (_, kept), actual = mixed("mixup"), method(given, StepContext())
+    labels = torch.eye(B) * kept + torch.eye(B).flip(1) * (1 - kept)
+    assert labels[:, 0].tolist() == [0, 0, 0, 0, 0, 1] and labels[:, 2].tolist() == [0, 0, 0.5, 0.5, 0, 0]
+    replaced, _ = mixed("mixup")
+    query, gallery = method.encode_query(given), method.encode_gallery({**given, **replaced})
+    logits = 5 * method.similarity(query, gallery) + 5
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    assert actual["match"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_only_batches_that_train_are_mixed_and_none_by_default() -> None:
+    assert build().noise_shape == ()
+    method = build(mix="both").eval()
+    check_alone(method, batch())
+    for mix in ("cutmix", "both"):
+        check_trains(build(mix=mix), batch(noise=(4,)), StepContext())

@@ -17,6 +17,7 @@ BUDGET = {"data.table": "tables/flickr8k", "experiment": "flickr8k", "encoder.di
     "method",
     [
         "vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp", "vsrn", "caan", "imram", "naaf",
+        "asymvlm",
     ],
 )  # fmt: skip
 def test_methods_share_a_budget(method: str) -> None:

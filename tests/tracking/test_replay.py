@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("mlflow", reason="params and metrics are MLflow's")
 
-from raytrain.tracking.replay import METRICS_PER_BATCH, ms, replay, set_status, text
+from raytrain.tracking.replay import METRICS_PER_BATCH, ms, replay, set_status, start_tags, text
 
 RUN = SimpleNamespace(info=SimpleNamespace(run_id="r", status="RUNNING"))
 
@@ -81,3 +81,8 @@ def test_an_end_becomes_the_status_and_its_error_a_tag() -> None:
 def test_long_texts_are_cut_and_times_are_in_milliseconds() -> None:
     assert (text("abcdef", 6), text("abcdefg", 6), text({"a": 1}, 9)) == ("abcdef", "abc...", '{"a": 1}')
     assert ms({"time": 1.2345}) == 1234
+
+
+def test_a_run_names_the_verb_that_made_it() -> None:
+    for fields, verb in (({}, "train"), ({"parent": "u"}, "sweep"), ({"ensemble": {"members": []}}, "ensemble")):
+        assert start_tags(fields)["mlflow.source.name"] == f"raytrain {verb}"

@@ -11,9 +11,10 @@ import torch
 from raytrain.config import RunConfig
 from raytrain.data.build import build
 from raytrain.data.table import Table
+from raytrain.errors import UsageError
 from raytrain.scoring.feed import open_feed
 from raytrain.training.build import build_method
-from raytrain.training.schedule import lr_factor, make_optimizer, set_lr
+from raytrain.training.schedule import Plateau, lr_factor, make_optimizer, set_lr
 from tests.data.pictures import entry, karpathy
 from tests.encoders.tiny_models import bert, vit
 from tests.runs import tiny
@@ -35,6 +36,39 @@ def test_cosine_schedule_goes_from_one_to_zero_by_step(table: Table, tmp_path: P
 def test_warm_up_is_linear_and_constant_stays(table: Table, tmp_path: Path) -> None:
     config = tiny(table, tmp_path, optim__schedule="constant", optim__warmup_steps=4)
     assert [lr_factor(config, step, 3) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_a_plateau_divides_the_rate_after_the_epochs_that_are_let_pass() -> None:
+    values = [1.0, 2.0, 2.0, 1.5, 1.9, 2.5, 2.4, 2.5, 2.5, 2.5]
+    plateau, factors = Plateau(4.0, 2), []
+    best, bad, factor, expected = -math.inf, 0, 1.0, []
+    for value in values:
+        plateau.count(value, torch.device("cpu"))
+        factors.append(plateau.factor)
+        best, bad = (value, 0) if value > best else (best, bad + 1)
+        if bad > 2:
+            factor, bad = factor / 4, 0
+        expected.append(factor)
+    assert factors == expected and factors[-1] == 1 / 16
+
+
+def test_a_plateau_goes_on_from_its_state() -> None:
+    whole, parts = Plateau(10.0, 1), Plateau(10.0, 1)
+    for plateau in (whole, parts):
+        for value in (3.0, 2.0, 1.0, 2.0):
+            plateau.count(value, torch.device("cpu"))
+    resumed = Plateau(10.0, 1)
+    resumed.restore(parts.state())
+    for value in (2.5, 2.9, 3.5, 1.0, 1.0):
+        for plateau in (whole, resumed):
+            plateau.count(value, torch.device("cpu"))
+        assert resumed.state() == whole.state()
+    assert whole.factor == pytest.approx(1e-3)
+
+
+def test_a_plateau_that_does_not_decay_is_refused(table: Table, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="schedule=plateau divides lr by decay_factor"):
+        tiny(table, tmp_path, optim__schedule="plateau", optim__decay_factor=1.0)
 
 
 def rates(config: RunConfig, table: Table) -> dict[str, float]:

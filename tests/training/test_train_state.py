@@ -174,3 +174,15 @@ def test_a_run_is_finished_after_its_epochs_or_once_its_last_step_is_validated(t
     short = state_of(table, tmp_path, optim__num_epochs=2)
     short.epoch = 2
     assert short.finished()
+
+
+def test_a_checkpoint_brings_back_the_plateau_and_validation_moves_it(table: Table, tmp_path: Path) -> None:
+    changes = {"optim__schedule": "plateau", "optim__plateau_patience": 0, "optim__decay_factor": 4.0}
+    state, other = (state_of(table, tmp_path, **changes) for _ in range(2))
+    for value in (2.0, 1.0):
+        state.count_validation({"val/rsum": value})
+    saved = state.save(tmp_path / "kept", "f" * 64, None, {"val/rsum": 1.0})
+    assert saved is not None and state.plateau is not None and other.plateau is not None
+    other.restore(checkpoint.load(saved))
+    assert other.plateau.state() == state.plateau.state() == {"factor": 0.25, "best": 2.0, "bad_epochs": 0.0}
+    assert state_of(table, tmp_path).plateau is None

@@ -28,6 +28,10 @@ class PCMEPPConfig(InfoNCEPart):
     vib_weight: float = Field(1e-4, ge=0, description="of the divergence from a standard normal")
     pseudo_weight: float = Field(0.1, ge=0, description="of the loss with pseudo-positives")
     log_variance_start: float = Field(-8.0, ge=-40, le=5, description="log variance of every dimension at the start")
+    mix: Literal["none", "mixup", "cutmix", "both"] = Field(
+        "none", description="mix region features of images, and soften their labels; both: each for half of those"
+    )
+    mix_share: float = Field(0.25, ge=0, le=1, description="share of a batch's images that are mixed")
     variance_norm: bool = Field(True, description="layer norm of the log variance, whose gain starts at 0.01")
     infonce_weight: float = Field(
         0.0, ge=0, description="of InfoNCE on half of minus the distance, a cosine less variances; published 0"
