@@ -98,7 +98,7 @@ def vsrn_flickr8k() -> RunConfig:
 def caan_flickr8k() -> RunConfig:
     """CAAN in its reading caan-r1 on the budget of `vse_infinity_flickr8k`; its schedule has not been tuned.
 
-    Small blocks of pairs stay in a CPU's cache; a step still takes some twelve times as long as `scan_flickr8k`'s.
+    Small blocks of pairs stay in a CPU's cache; a step still takes some ten times as long as `scan_flickr8k`'s.
     Run: `raytrain train caan_flickr8k data.table=TABLE`.
     """
     method = CAANConfig(mean_warmup_epochs=1, hidden_dim=64, memory_mib=64)
