@@ -33,7 +33,7 @@ class GraphConvolution(nn.Module):
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D) regions and (B, R) bool mask of the n real ones -> (B, R, D), zeros where the mask is False."""
         count = mask.sum(1).clamp(min=1)[:, None, None]
-        edges = self.theta(regions) @ self.phi(regions).mT / count
+        edges = self.theta(regions) @ self.phi(regions).transpose(1, 2) / count
         edges = edges.masked_fill(~mask[:, None], 0.0)
         related = map_real_rows(lambda rows: self.norm(self.out(rows)), edges @ self.value(regions), mask)
         return regions + related

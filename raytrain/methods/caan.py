@@ -20,8 +20,8 @@ class ContextWeights(nn.Module):
     """Weights of an item's members in the context of one item of the other modality.
 
     A member responds to the other item's members; two members of an item are as related as their responses are alike.
-    With responses p_i, weights are the softmax over members i of Linear(tanh(W x_i + C sum_j p_ij y_j + I sum_k a_ik
-    x_k)), a_ik = <p_i, p_k> / sum_l <p_i, p_l>.
+    With responses p_i, weights are the softmax over members i of w . tanh(W x_i + b + C sum_j p_ij y_j + I sum_k a_ik
+    x_k), a_ik = <p_i, p_k> / sum_l <p_i, p_l>.
 
     Args:
         dim: D.
@@ -32,9 +32,9 @@ class ContextWeights(nn.Module):
     def __init__(self, dim: int, hidden: int, context: str) -> None:
         super().__init__()
         self.own = xavier_linear(dim, hidden)
-        self.cross = xavier_linear(dim, hidden) if context != "intra" else None
-        self.intra = xavier_linear(dim, hidden) if context != "cross" else None
-        self.score = xavier_linear(hidden, 1)
+        self.cross = nn.Linear(dim, hidden, bias=False) if context != "intra" else None
+        self.intra = nn.Linear(dim, hidden, bias=False) if context != "cross" else None
+        self.score = nn.Linear(hidden, 1, bias=False)
 
     def forward(self, members: Tensor, others: Tensor, responses: Tensor, real: Tensor) -> Tensor:
         """(G, Q, n) weights, summing to 1 over real members.
@@ -50,9 +50,8 @@ class ContextWeights(nn.Module):
             hidden = hidden + responses @ self.cross(others)
         if self.intra is not None:
             # the n x n affinity within an item is never made: it is a product of responses
-            alike = responses @ (responses.mT @ self.intra(members))
             total = responses @ responses.sum(2)[..., None]
-            hidden = hidden + alike / total.clamp(min=EPS)
+            hidden = hidden + (responses / total.clamp(min=EPS)) @ (responses.mT @ self.intra(members))
         logits = self.score(torch.tanh(hidden)).squeeze(-1)
         return logits.masked_fill(~real, torch.finfo(logits.dtype).min).softmax(-1)  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from raytrain import similarity
 from raytrain.config import EncoderConfig, NAAFConfig
-from raytrain.methods.base import Inputs
+from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.cross_attention import CrossAttention
 from raytrain.similarity import real_rows
 
@@ -125,6 +125,11 @@ class NAAF(CrossAttention):
         if self.training:
             self.threshold.sample(scores.detach(), real_rows(query).sum(1), sums, squares)
         return scores
+
+    def pair_losses(self, query: Tensor, gallery: Tensor, batch: Batch, context: StepContext) -> dict[str, Tensor]:
+        """The loss, and the two thresholds that this step leaves."""
+        losses = super().pair_losses(query, gallery, batch, context)
+        return {**losses, "threshold": self.threshold.learned.clone(), "safe_threshold": self.threshold.safe.clone()}
 
     def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(Q, G) scores, and the sums over words and of squares that `Threshold.sample` takes.

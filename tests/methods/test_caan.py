@@ -32,19 +32,23 @@ def mixed(weights: list[float], vectors: Vectors) -> list[float]:
     return [sum(w * v[d] for w, v in zip(weights, vectors, strict=True)) for d in range(len(vectors[0]))]
 
 
+def product(layer: torch.nn.Linear, x: list[float]) -> list[float]:
+    return [dot(row, x) for row in layer.weight.tolist()]
+
+
 def pooled(module: ContextWeights, own: Vectors, others: Vectors, responses: Vectors) -> list[float]:
     """The members of an item, weighted in the context of another (reading caan-r1)."""
     logits = []
     for member, response in zip(own, responses, strict=True):
         hidden = affine(module.own, member)
         if module.cross is not None:
-            seen = mixed(response, [affine(module.cross, other) for other in others])
+            seen = mixed(response, [product(module.cross, other) for other in others])
             hidden = [x + y for x, y in zip(hidden, seen, strict=True)]
         if module.intra is not None:
             alike = [dot(response, other) for other in responses]
-            seen = mixed([a / sum(alike) for a in alike], [affine(module.intra, other) for other in own])
+            seen = mixed([a / sum(alike) for a in alike], [product(module.intra, other) for other in own])
             hidden = [x + y for x, y in zip(hidden, seen, strict=True)]
-        logits += affine(module.score, [math.tanh(x) for x in hidden])
+        logits += product(module.score, [math.tanh(x) for x in hidden])
     return mixed(softmax(logits), own)
 
 

@@ -12,6 +12,7 @@ from raytrain.config import EncoderConfig, NAAFConfig
 from raytrain.methods.base import Inputs
 from raytrain.methods.naaf import NAAF, boundary
 from tests.encoders.local_features import Vectors, attended, dot, locals_of, members, unit
+from tests.methods.test_scan import batch
 
 TEXTS, IMAGES = [3, 1, 4, 2], [2, 3, 1]
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -170,6 +171,16 @@ def test_a_threshold_that_is_no_cosine_becomes_zero() -> None:
     method.threshold.sample(torch.tensor([[0.9, 0.1], [0.1, 0.9]]), words, sums, squares)
     assert method.threshold.fit[:, 0].tolist() == pytest.approx([-0.5, -0.9])
     assert method.threshold.learned == 0 and method.threshold.safe == 0
+
+
+def test_a_step_reports_the_loss_and_the_thresholds_that_it_leaves() -> None:
+    method = NAAF(EncoderConfig(dim=8), NAAFConfig(sample_words=2, threshold_momentum=0.5), INPUTS)
+    parts = method(batch())
+    assert parts.keys() == {"loss", "triplet", "threshold", "safe_threshold"}
+    assert parts["threshold"] == method.threshold.learned and parts["safe_threshold"] == method.threshold.safe
+    kept = parts["threshold"].item()
+    method.threshold.learned.add_(1.0)  # a later step changes nothing that was reported
+    assert parts["threshold"] == kept
 
 
 def test_a_caption_is_right_where_its_image_is_in_the_batch_twice() -> None:

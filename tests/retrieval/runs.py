@@ -33,6 +33,8 @@ MORE_RUNS: dict[str, dict[str, Any]] = {
     "pvse over token states": {"method__kind": "pvse", "method__views": 2},
     "pcme over words": {"method__kind": "pcme", **BIGRU},
     "sgraf over token states": {"method__kind": "sgraf"},
+    "naaf over token states": {"method__kind": "naaf", "method__sample_words": 2},
+    "vsrn over words": {"method__kind": "vsrn", "method__caption_weight": 1.0, **BIGRU},
 }
 """Further runs that every form of an exported model is tried with."""
 SENTENCES = ("a dog runs on grass .", "a cat .", "dog on grass", "cat runs", "a dog and a cat")

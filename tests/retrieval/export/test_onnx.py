@@ -25,7 +25,7 @@ for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package, reason="needs the extra `export`")
 
 CPU = torch.device("cpu")
-CROSS_ATTENTION = ("scan", "sgraf")
+CROSS_ATTENTION = ("scan", "sgraf", "naaf")
 NAMES = [name for name in (*RUNS, *MORE_RUNS, "trained backbones") if not name.startswith(CROSS_ATTENTION)]
 
 
