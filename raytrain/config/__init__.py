@@ -4,6 +4,7 @@ from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, M
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.mv_vse import MVVSEConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
 from raytrain.config.methods.pvse import PVSEConfig
@@ -53,6 +54,7 @@ __all__ = [
     "FeatureImages",
     "FeedConfig",
     "ImageConfig",
+    "MVVSEConfig",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",

@@ -9,6 +9,7 @@ from raytrain.losses.multi_grained import blurred, multi_grained_loss
 from raytrain.losses.orthogonality import view_orthogonality
 from raytrain.losses.triplet import mean_triplet, set_triplet, triplet_loss
 from raytrain.losses.variance_weighting import variance_weighted_triplet, view_weights
+from raytrain.losses.view_bounds import multi_view_bounds
 from raytrain.losses.wasserstein import wasserstein_loss
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "match_nll",
     "mean_triplet",
     "multi_grained_loss",
+    "multi_view_bounds",
     "pseudo_positives",
     "set_triplet",
     "triplet_loss",

@@ -21,6 +21,7 @@ BOUNDED: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
         ("dive", {"views": 3, "similarity": name, "heads": 1}, (3,), (3,))
         for name in ("smooth_chamfer", "chamfer", "max")
     ),
+    ("mv_vse", {"views": 3}, (), (3,)),
     ("pvse", {"views": 3}, (3,), (3,)),
     ("vse_infinity", {}, (), ()),
     ("vsepp", {"image": "mean"}, (), ()),

@@ -13,7 +13,9 @@ BUDGET = {"data.table": "tables/flickr8k", "experiment": "flickr8k", "encoder.di
           "optim.batch_size": 128, "optim.num_epochs": 4, "optim.decay_epochs": [2]}  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp"])
+@pytest.mark.parametrize(
+    "method", ["vse_infinity", "dvse", "mv_vse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp"]
+)
 def test_methods_share_a_budget(method: str) -> None:
     check(f"{method}_flickr8k", {**BUDGET, "method.kind": method})
 
@@ -22,6 +24,8 @@ def test_methods_share_a_budget(method: str) -> None:
     ("recipe", "expected"),
     [
         ("dvse_flickr8k", {"method.views": 4}),
+        ("mv_vse_flickr8k", {"method.views": 4, "method.view_layer": "linear", "method.view_pooling": "max",
+                             "method.mean_warmup_epochs": 1.0}),
         ("scan_flickr8k", {"method.mean_warmup_epochs": 1.0}),
         ("sgraf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.sim_dim": 64, "method.memory_mib": 64}),
         ("vsepp_flickr8k", {"encoder.pooling": "mean", "data.region_drop": 0.0, "data.word_drop": 0.0}),

@@ -22,7 +22,9 @@ from tests.scoring.dot import Dot
 from tests.tables import make_query_table
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"])
+@pytest.mark.parametrize(
+    "method", ["vse_infinity", "dvse", "mv_vse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"]
+)
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     method: str, table: Table, tmp_path: Path
 ) -> None:

@@ -54,7 +54,7 @@ def sixty(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return make_table(tmp_path_factory.mktemp("sixty") / "table", items=60)
 
 
-@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
+@pytest.mark.parametrize("method", ["vse_infinity", "dvse", "mv_vse", "dive", "vsepp", "pvse", "pcme", "pcmepp"])
 @pytest.mark.parametrize("text", ["tokens", "bigru"])
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, sixty: Table, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"method__kind": method, "optim__num_epochs": 6, "optim__lr": 5e-3}

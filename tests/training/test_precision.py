@@ -24,7 +24,7 @@ def losses(table: Table, storage: Path, device: str, **changes: object) -> list[
 DIVE: dict[str, object] = {
     "method__kind": "dive", "method__head_dim": 4, "method__dropout": 0.0, "optim__batch_size": 4,
 }  # fmt: skip
-KINDS = ["vsepp", "pvse", "pcme", "pcmepp"]
+KINDS = ["vsepp", "mv_vse", "pvse", "pcme", "pcmepp"]
 BASELINES: list[dict[str, object]] = [{"method__kind": kind} for kind in KINDS]
 
 
