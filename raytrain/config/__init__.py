@@ -4,6 +4,7 @@ from raytrain.config.methods import METHOD_CONFIGS, MethodConfig, MethodLabel, M
 from raytrain.config.methods.composed import ComposedConfig
 from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
+from raytrain.config.methods.maxmatch import MaxMatchConfig
 from raytrain.config.methods.mv_vse import MVVSEConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
@@ -55,6 +56,7 @@ __all__ = [
     "FeedConfig",
     "ImageConfig",
     "MVVSEConfig",
+    "MaxMatchConfig",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",

@@ -1,8 +1,13 @@
 """Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
-from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives
+from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives, set_info_nce
 from raytrain.losses.discrepancy import discrepancy_loss
-from raytrain.losses.diversity import exponential_diversity, gram_diversity
+from raytrain.losses.diversity import (
+    exponential_diversity,
+    global_discrimination,
+    gram_diversity,
+    intra_set_divergence,
+)
 from raytrain.losses.gaussian import divergence, uniformity
 from raytrain.losses.match_probability import match_cross_entropy, match_nll, pseudo_positives
 from raytrain.losses.multi_grained import blurred, multi_grained_loss
@@ -18,8 +23,10 @@ __all__ = [
     "discrepancy_loss",
     "divergence",
     "exponential_diversity",
+    "global_discrimination",
     "gram_diversity",
     "info_nce",
+    "intra_set_divergence",
     "likely_positives",
     "match_cross_entropy",
     "match_nll",
@@ -27,6 +34,7 @@ __all__ = [
     "multi_grained_loss",
     "multi_view_bounds",
     "pseudo_positives",
+    "set_info_nce",
     "set_triplet",
     "triplet_loss",
     "uniformity",

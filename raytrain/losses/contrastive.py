@@ -1,7 +1,7 @@
 """Softmax losses over the global batch: InfoNCE, and RAU's cross-sample uncertainty (CSU).
 
 Letters: B queries and their B targets. Row i of a similarity matrix is query i, column j the target of query j; pairs
-stand on the diagonal. A temperature tau is a scale of 1 / tau.
+stand on the diagonal (`set_info_nce` takes any positives). A temperature tau is a scale of 1 / tau.
 """
 
 from __future__ import annotations
@@ -29,6 +29,27 @@ def info_nce(
     if symmetric:
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
     return cross_entropy(logits, own)
+
+
+def set_info_nce(similarity: Tensor, positives: Tensor, scale: float) -> Tensor:
+    """() InfoNCE of every positive pair against the negatives of its query and of its item, the two directions' mean.
+
+    Each direction is a mean over positive pairs: -log of the pair's share among itself and the negatives. The other
+    positives of a query or of an item take no part.
+
+    Args:
+        similarity: (Q, G) scores, larger is closer.
+        positives: (Q, G) bool; all other pairs are negatives.
+        scale: factor of the scores.
+    """
+    query, item = positives.nonzero(as_tuple=True)
+    logits = similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale
+    total = logits.new_zeros(())
+    for scores, others, own in ((logits[query], positives[query], item), (logits.T[item], positives.T[item], query)):
+        left_out = others.scatter(1, own[:, None], False)
+        costs = cross_entropy(scores.masked_fill(left_out, -torch.inf), own, reduction="sum")
+        total = total + costs / max(len(query), 1) / 2
+    return total
 
 
 def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -> Tensor:

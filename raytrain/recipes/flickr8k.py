@@ -12,6 +12,7 @@ from raytrain.config import (
     DivEConfig,
     DVSEConfig,
     EncoderConfig,
+    MaxMatchConfig,
     MVVSEConfig,
     OptimConfig,
     PCMEConfig,
@@ -72,6 +73,15 @@ def dive_flickr8k() -> RunConfig:
         "optim": OptimConfig(lr=2e-3, batch_size=64, num_epochs=6, schedule="cosine", clip_norm=1.0),
     }
     return override(vse_infinity_flickr8k(), changes)
+
+
+def maxmatch_flickr8k() -> RunConfig:
+    """MaxMatch with K = 4 and the defaults of its reading maxmatch-r1, on the settings of `dive_flickr8k`.
+
+    Run: `raytrain train maxmatch_flickr8k data.table=TABLE`.
+    """
+    method = MaxMatchConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1)
+    return override(dive_flickr8k(), {"method": method})
 
 
 def scan_flickr8k() -> RunConfig:

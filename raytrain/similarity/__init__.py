@@ -1,5 +1,6 @@
 """Similarities between queries and gallery items, as pure functions of embeddings."""
 
+from raytrain.similarity.assignment import best_assignment, top_pairs
 from raytrain.similarity.closest import closest_elements
 from raytrain.similarity.functions import (
     EPS,
@@ -24,6 +25,7 @@ from raytrain.similarity.functions import (
 __all__ = [
     "EPS",
     "attention",
+    "best_assignment",
     "chamfer",
     "closed_form_sampled_distance",
     "closest_elements",
@@ -39,5 +41,6 @@ __all__ = [
     "real_rows",
     "smooth_chamfer",
     "squared_distances",
+    "top_pairs",
     "view_similarity",
 ]

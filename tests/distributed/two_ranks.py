@@ -40,6 +40,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dive-ragged": {**DIVE, "method__diversity_of": "final", "optim__batch_size": 4},
     "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
     "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
+    "maxmatch": {**DIVE, "method__kind": "maxmatch"},
     "vsepp": {"method__kind": "vsepp", "method__mean_warmup_epochs": 1, "method__order": True},
     "vsepp-words": {"method__kind": "vsepp", "encoder__text__kind": "bigru", "method__same_image": "negative"},
     "mv_vse": {"method__kind": "mv_vse", "method__bounds": "smooth"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.losses import cross_sample, info_nce, likely_positives
+from raytrain.losses import cross_sample, info_nce, likely_positives, set_info_nce
 from raytrain.losses.contrastive import further_positives
 
 
@@ -139,3 +139,34 @@ def test_half_precision_scores_lose_nothing_more_in_the_sums(form: str) -> None:
     positives = likely_positives(half, 0.8, "quantile")
     assert torch.equal(cross_sample(half, positives, 100.0, form), cross_sample(half.float(), positives, 100.0, form))
     assert torch.equal(info_nce(half, 100.0), info_nce(half.float(), 100.0))
+
+
+def set_info_nce_by_hand(s: list[list[float]], positive: list[list[bool]], scale: float) -> float:
+    """-log of each positive pair's share among itself and the negatives of its query, and of its item."""
+    queries, items, total, pairs = range(len(s)), range(len(s[0])), 0.0, 0
+    for q in queries:
+        for g in items:
+            if not positive[q][g]:
+                continue
+            pairs += 1
+            own = math.exp(scale * s[q][g])
+            of_query = own + sum(math.exp(scale * s[q][j]) for j in items if not positive[q][j])
+            of_item = own + sum(math.exp(scale * s[i][g]) for i in queries if not positive[i][g])
+            total -= math.log(own / of_query) + math.log(own / of_item)
+    return total / (2 * max(pairs, 1))
+
+
+@pytest.mark.parametrize("positive", [[[0], [1], [1], [2], [2]], [[0], [0], [0], [0], [0]], [[], [], [], [], []]])
+def test_info_nce_of_sets_equals_the_sums_over_positive_pairs(positive: list[list[int]]) -> None:
+    scores = cosines()[:, :3].clone().requires_grad_()
+    mask = torch.tensor([[g in row for g in range(3)] for row in positive])
+    loss = set_info_nce(scores, mask, 5.0)
+    assert loss.item() == pytest.approx(set_info_nce_by_hand(scores.tolist(), mask.tolist(), 5.0), abs=1e-12)
+    loss.backward()
+    assert scores.grad is not None and torch.isfinite(scores.grad).all()
+
+
+def test_info_nce_of_sets_with_one_caption_each_is_the_symmetric_one() -> None:
+    torch.testing.assert_close(
+        set_info_nce(cosines(), torch.eye(5, dtype=torch.bool), 3.0), info_nce(cosines(), 3.0, symmetric=True)
+    )

@@ -37,6 +37,9 @@ def test_methods_share_a_budget(method: str) -> None:
                            "method.set_lr_scale": 1.0, "method.mean_warmup_epochs": 1.0, "optim.lr": 2e-3,
                            "optim.batch_size": 64, "optim.num_epochs": 6, "optim.schedule": "cosine",
                            "optim.clip_norm": 1.0}),
+        ("maxmatch_flickr8k", {"method.views": 4, "method.head_dim": 128, "method.image_lr_scale": 1.0,
+                               "method.set_lr_scale": 1.0, "method.mean_warmup_epochs": 1.0, "optim.lr": 2e-3,
+                               "optim.batch_size": 64, "optim.num_epochs": 6}),
         # the official code as it was run on this split
         ("vse_infinity_flickr8k_bigru", {"data.text_features": None, "encoder.dim": 512, "optim.num_epochs": 9,
                                          "optim.decay_epochs": [5], "optim.weight_decay": 1e-2,

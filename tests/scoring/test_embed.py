@@ -23,7 +23,7 @@ from tests.tables import make_query_table
 
 
 @pytest.mark.parametrize(
-    "method", ["vse_infinity", "dvse", "mv_vse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"]
+    "method", ["vse_infinity", "dvse", "mv_vse", "dive", "maxmatch", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf"]
 )
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(
     method: str, table: Table, tmp_path: Path

@@ -53,7 +53,8 @@ def mine() -> Iterator[None]:
 def test_every_own_method_has_a_label_and_names_its_module() -> None:
     own = {kind: config for kind, config in METHOD_CONFIGS.items() if METHOD_CONFIGS.package_of(kind) is None}
     assert set(own) >= {
-        "composed", "dive", "dvse", "mv_vse", "pcme", "pcmepp", "pvse", "rau", "scan", "sgraf", "vse_infinity", "vsepp",
+        "composed", "dive", "dvse", "maxmatch", "mv_vse", "pcme", "pcmepp", "pvse", "rau", "scan", "sgraf",
+        "vse_infinity", "vsepp",
     }  # fmt: skip
     for kind, config in own.items():
         assert config.__module__ == f"raytrain.config.methods.{kind}"
