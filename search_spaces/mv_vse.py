@@ -17,7 +17,7 @@ def mv_vse(trial: optuna.Trial) -> None:
     trial.suggest_float("data.region_drop", 0.0, 0.4)
     trial.suggest_float("data.word_drop", 0.0, 0.4)
     trial.suggest_categorical("method.view_layer", ["linear", "mlp"])
-    trial.suggest_categorical("method.view_pooling", ["max", "encoder"])
+    trial.suggest_categorical("method.region_pooling", ["max", "encoder"])
     if trial.suggest_categorical("method.bounds", ["hinge", "smooth"]) == "smooth":
         trial.suggest_float("method.smooth_tau", 0.01, 0.5, log=True)
     if trial.suggest_categorical("method.views", [1, 2, 4, 8]) > 1:

@@ -9,6 +9,7 @@ from raytrain.losses.diversity import (
     intra_set_divergence,
 )
 from raytrain.losses.gaussian import divergence, uniformity
+from raytrain.losses.gaussian_distances import bhattacharyya, gaussian_mmd, symmetric_divergence
 from raytrain.losses.match_probability import match_cross_entropy, match_nll, pseudo_positives
 from raytrain.losses.multi_grained import blurred, multi_grained_loss
 from raytrain.losses.orthogonality import view_orthogonality
@@ -18,11 +19,13 @@ from raytrain.losses.view_bounds import multi_view_bounds
 from raytrain.losses.wasserstein import wasserstein_loss
 
 __all__ = [
+    "bhattacharyya",
     "blurred",
     "cross_sample",
     "discrepancy_loss",
     "divergence",
     "exponential_diversity",
+    "gaussian_mmd",
     "global_discrimination",
     "gram_diversity",
     "info_nce",
@@ -36,6 +39,7 @@ __all__ = [
     "pseudo_positives",
     "set_info_nce",
     "set_triplet",
+    "symmetric_divergence",
     "triplet_loss",
     "uniformity",
     "variance_weighted_triplet",

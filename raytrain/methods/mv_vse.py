@@ -26,7 +26,7 @@ class MVVSE(Method):
         super().__init__()
         self.config = config
         layer = LinearViews if config.view_layer == "linear" else RegionViews
-        pool = "max" if config.view_pooling == "max" else encoder.pooling
+        pool = "max" if config.region_pooling == "max" else encoder.pooling
         self.image = layer(inputs.region_features, encoder.dim, config.views, pool, gpo_dim=encoder.gpo_dim)
         self.text = text_encoder(encoder, inputs)
 

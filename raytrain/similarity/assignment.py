@@ -39,7 +39,7 @@ def best_assignment(query: Tensor, gallery: Tensor, scale: float | None = None) 
     fixed = planes.detach()
     value = fixed if scale is None else (scale * (fixed - fixed.amax(0))).exp()
     places = _enumerated(value, query.shape[1]) if query.shape[1] <= MOST_ENUMERATED else _solved(value)
-    return _pooled(planes.gather(0, places), scale).view(len(query), len(gallery))
+    return _pooled(planes.gather(0, places), scale).view(query.shape[0], gallery.shape[0])
 
 
 def top_pairs(query: Tensor, gallery: Tensor, scale: float | None = None) -> Tensor:
@@ -53,7 +53,7 @@ def top_pairs(query: Tensor, gallery: Tensor, scale: float | None = None) -> Ten
         ValueError: the two sides have different numbers of elements.
     """
     planes = _planes(query, gallery)
-    return _pooled(planes.topk(query.shape[1], dim=0).values, scale).view(len(query), len(gallery))
+    return _pooled(planes.topk(query.shape[1], dim=0).values, scale).view(query.shape[0], gallery.shape[0])
 
 
 def _planes(query: Tensor, gallery: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def _pooled(cosines: Tensor, scale: float | None) -> Tensor:
     """(K, n) -> (n)"""
     if scale is None:
         return cosines.mean(0)
-    return (torch.logsumexp(scale * cosines, 0) - math.log(len(cosines))) / scale
+    return (torch.logsumexp(scale * cosines, 0) - math.log(cosines.shape[0])) / scale
 
 
 def _enumerated(value: Tensor, elements: int) -> Tensor:

@@ -50,7 +50,7 @@ def test_the_published_views_are_linear_and_pooled_by_their_maximum() -> None:
     for k, layer in enumerate(method.image.views):
         expected = torch.nn.functional.normalize(layer(real).amax(0), dim=0)
         torch.testing.assert_close(views[1, k], expected)
-    assert isinstance(build(view_layer="mlp", view_pooling="encoder").image, RegionViews)
+    assert isinstance(build(view_layer="mlp", region_pooling="encoder").image, RegionViews)
 
 
 @pytest.mark.parametrize("encoder", [ENCODER, WORDS], ids=["tokens", "words"])

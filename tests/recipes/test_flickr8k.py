@@ -24,7 +24,7 @@ def test_methods_share_a_budget(method: str) -> None:
     ("recipe", "expected"),
     [
         ("dvse_flickr8k", {"method.views": 4}),
-        ("mv_vse_flickr8k", {"method.views": 4, "method.view_layer": "linear", "method.view_pooling": "max",
+        ("mv_vse_flickr8k", {"method.views": 4, "method.view_layer": "linear", "method.region_pooling": "max",
                              "method.mean_warmup_epochs": 1.0}),
         ("scan_flickr8k", {"method.mean_warmup_epochs": 1.0}),
         ("sgraf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.sim_dim": 64, "method.memory_mib": 64}),

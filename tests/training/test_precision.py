@@ -29,7 +29,9 @@ BASELINES: list[dict[str, object]] = [{"method__kind": kind} for kind in KINDS]
 
 
 @pytest.mark.parametrize(
-    "method", [{}, DIVE, DIVE | {"encoder__text__kind": "bigru"}, *BASELINES], ids=["dvse", "dive", "words", *KINDS]
+    "method",
+    [{}, DIVE, DIVE | {"method__kind": "maxmatch"}, DIVE | {"encoder__text__kind": "bigru"}, *BASELINES],
+    ids=["dvse", "dive", "maxmatch", "words", *KINDS],
 )
 def test_bf16_follows_fp32_on_the_cpu(method: dict[str, object], table: Table, tmp_path: Path) -> None:
     whole = losses(table, tmp_path / "fp32", "cpu", **method)

@@ -22,7 +22,7 @@ class MVVSEConfig(MethodPart):
     kind: Literal["mv_vse"] = "mv_vse"
     views: int = Field(4, ge=1, le=64, description="K")
     view_layer: Literal["linear", "mlp"] = Field("linear", description="of regions; mlp: DVSE's, a shared linear base")
-    view_pooling: Literal["max", "encoder"] = Field("max", description="of regions; encoder: as encoder.pooling says")
+    region_pooling: Literal["max", "encoder"] = Field("max", description="of regions; encoder: as encoder.pooling says")
     upper_weight: float = Field(0.5, ge=0, le=1, description="w of the upper bound; the lower bound has 1 - w")
     bounds: Literal["hinge", "smooth"] = Field("hinge", description="smooth: logsumexp over negatives, and softplus")
     smooth_tau: float = Field(0.05, gt=0, description="temperature of smooth, in units of a cosine")
