@@ -9,6 +9,8 @@ from raytrain.config.methods.dive import DivEConfig
 from raytrain.config.methods.dvse import DVSEConfig
 from raytrain.config.methods.half_queries import HalfQueriesConfig
 from raytrain.config.methods.imram import IMRAMConfig
+from raytrain.config.methods.maxmatch import MaxMatchConfig
+from raytrain.config.methods.mv_vse import MVVSEConfig
 from raytrain.config.methods.naaf import NAAFConfig
 from raytrain.config.methods.pcme import PCMEConfig
 from raytrain.config.methods.pcmepp import PCMEPPConfig
@@ -69,6 +71,8 @@ __all__ = [
     "IMRAMConfig",
     "ImageConfig",
     "InfoNCEPart",
+    "MVVSEConfig",
+    "MaxMatchConfig",
     "MethodConfig",
     "MethodLabel",
     "MethodPart",

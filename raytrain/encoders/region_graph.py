@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from raytrain.encoders.heads import xavier_linear
 from raytrain.encoders.padding import map_real_rows
-from raytrain.encoders.regions import xavier_linear
 from raytrain.encoders.words import last_state
 
 

@@ -79,6 +79,30 @@ class RegionViews(nn.Module):
         return torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
 
 
+class LinearViews(nn.Module):
+    """K sub-embeddings of an image: one linear layer per view, pooled over regions, normalised (MV-VSE, IJCAI 2022).
+
+    Args:
+        features: F.
+        dim: D.
+        views: K.
+        pool: "max" (published), "gpo" or "mean"; one pooling module for all views.
+        gpo_dim: size of GPO's codes and hidden state.
+    """
+
+    def __init__(self, features: int, dim: int, views: int, pool: str = "max", gpo_dim: int = 32) -> None:
+        super().__init__()
+        self.views = nn.ModuleList(xavier_linear(features, dim) for _ in range(views))
+        self.pool = pooling(pool, gpo_dim)
+
+    def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
+        local = map_real_rows(lambda real: torch.stack([view(real) for view in self.views], 1), regions, mask)
+        views = len(self.views)
+        pooled = self.pool(local.transpose(1, 2).flatten(0, 1), mask.repeat_interleave(views, 0))
+        return normalize(pooled.view(len(mask), views, -1), dim=-1)
+
+
 class LocalRegions(nn.Module):
     """One vector per region: Linear, L2-normalised (SCAN, Lee et al., ECCV 2018, section 3.2).
 

@@ -34,6 +34,41 @@ def set_cosine(sets: Tensor) -> float:
     return float((paired / (count * (count - 1))).mean())
 
 
+def effective_rank(sets: Tensor) -> float:
+    """Mean over sets of exp of the entropy of their singular values' shares, in [1, K] (Roy and Vetterli, 2007).
+
+    1 where the elements of a set lie on one line, K where they are orthogonal and equally long.
+
+    Args:
+        sets: (N, K, D), of any length.
+    """
+    wide = sets.double()
+    values = torch.linalg.eigvalsh(wide @ wide.transpose(1, 2)).clamp(min=0).sqrt()
+    share = values / values.sum(1, keepdim=True).clamp(min=1e-12)
+    return float(torch.special.entr(share).sum(1).exp().mean())
+
+
+def element_shares(query: Tensor, gallery: Tensor, item_of_query: Tensor) -> Tensor:
+    """(K,) share of the queries whose closest element of their own gallery set is each; as `effective_elements`."""
+    closest = _closest_element(query, gallery, item_of_query)
+    return torch.bincount(closest, minlength=gallery.shape[1]).double() / len(closest)
+
+
+def ever_closest(query: Tensor, gallery: Tensor, item_of_query: Tensor) -> float:
+    """Share of the elements of gallery sets that are the closest of their set to at least one of its queries.
+
+    Under a similarity that takes the closest pair alone, only these are trained (DivE's sparse supervision). Items
+    without a query are left out.
+
+    Args:
+        query, gallery, item_of_query: as in `effective_elements`.
+    """
+    closest = _closest_element(query, gallery, item_of_query)
+    used = torch.zeros(gallery.shape[:2], dtype=torch.bool, device=gallery.device)
+    used[item_of_query, closest] = True
+    return float(used[torch.unique(item_of_query)].double().mean())
+
+
 def effective_elements(query: Tensor, gallery: Tensor, item_of_query: Tensor) -> float:
     """Number of elements of a gallery set in use, in [1, K]: exp of the entropy of the element closest to a query.
 
@@ -44,22 +79,25 @@ def effective_elements(query: Tensor, gallery: Tensor, item_of_query: Tensor) ->
         gallery: (N, K, D), L2-normalised.
         item_of_query: (Q,) row of `gallery` that each query belongs to.
     """
+    return float(torch.special.entr(element_shares(query, gallery, item_of_query)).sum().exp())
+
+
+def _closest_element(query: Tensor, gallery: Tensor, item_of_query: Tensor) -> Tensor:
+    """(Q,) int64: the element of its own gallery set that each query, or the closest element of it, is closest to."""
     query_sets = query if query.dim() == 3 else query[:, None]
-    closest = (query_sets @ gallery[item_of_query].transpose(1, 2)).amax(1).argmax(1)
-    share = torch.bincount(closest, minlength=gallery.shape[1]).double() / len(closest)
-    return float(torch.special.entr(share).sum().exp())
+    return (query_sets @ gallery[item_of_query].transpose(1, 2)).amax(1).argmax(1)
 
 
 def set_diagnostics(query: Tensor, gallery: Tensor, item_of_query: Tensor | None = None) -> dict[str, float]:
     """Diagnostics of embeddings that are sets of more than one vector; {} where neither side is a set.
 
-    {"diagnostics/set_log_variance", "diagnostics/set_cosine"} of the gallery, "diagnostics/query_..." of the queries,
-    and "diagnostics/effective_elements".
+    {"diagnostics/set_log_variance", "diagnostics/set_cosine", "diagnostics/effective_rank"} of the gallery,
+    "diagnostics/query_..." of the queries, "diagnostics/effective_elements" and "diagnostics/ever_closest".
 
     Args:
         query: (Q, D) or (Q, K, D).
         gallery: (G, D) or (G, K, D).
-        item_of_query: (Q,) row of `gallery` that each query belongs to; None leaves effective elements out.
+        item_of_query: (Q,) row of `gallery` that each query belongs to; None leaves what needs it out.
     """
     diagnostics = {}
     query, gallery = (normalize(side.float(), dim=-1) for side in (query, gallery))
@@ -67,8 +105,10 @@ def set_diagnostics(query: Tensor, gallery: Tensor, item_of_query: Tensor | None
         if sets.dim() == 3 and sets.shape[1] > 1:
             diagnostics[f"diagnostics/{name}set_log_variance"] = set_log_variance(sets)
             diagnostics[f"diagnostics/{name}set_cosine"] = set_cosine(sets)
+            diagnostics[f"diagnostics/{name}effective_rank"] = effective_rank(sets)
     if item_of_query is not None and gallery.dim() == 3 and gallery.shape[1] > 1:
         diagnostics["diagnostics/effective_elements"] = effective_elements(query, gallery, item_of_query)
+        diagnostics["diagnostics/ever_closest"] = ever_closest(query, gallery, item_of_query)
     return diagnostics
 
 

@@ -1,7 +1,7 @@
 """Softmax losses over the global batch: InfoNCE of pairs and of sets, and RAU's cross-sample uncertainty (CSU).
 
 Letters: B queries and their B targets. Row i of a similarity matrix is query i, column j the target of query j; pairs
-stand on the diagonal. A temperature tau is a scale of 1 / tau.
+stand on the diagonal (`set_info_nce` takes any positives). A temperature tau is a scale of 1 / tau.
 """
 
 from __future__ import annotations

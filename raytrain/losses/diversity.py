@@ -1,4 +1,4 @@
-"""Diversity losses: they keep the elements of one set apart.
+"""Diversity losses: they keep the elements of one set apart, and apart from what they share.
 
 Letters: B sets, K elements, D dimensions.
 """
@@ -38,3 +38,32 @@ def gram_diversity(elements: Tensor) -> Tensor:
     squares = (elements @ elements.transpose(1, 2))[:, off_diagonal].square().sum(1)
     # 1e-12 keeps the gradient finite once a set is orthogonal
     return (squares + 1e-12).sqrt().mean() / count**2
+
+
+def global_discrimination(elements: Tensor, whole: Tensor, margin: float = 0.5) -> Tensor:
+    """() mean over sets and elements of exp([cos(e_k, global) - margin]+) - 1 (MaxMatch, our reading maxmatch-r1).
+
+    0 where no element is closer to its item's global feature than the margin allows; elements that only copy it cost
+    most.
+
+    Args:
+        elements: (B, K, D), L2-normalised.
+        whole: (B, D) global features, L2-normalised.
+        margin: cosine from which an element costs.
+    """
+    cosines = (elements @ whole[..., None])[..., 0]
+    return torch.expm1((cosines - margin).clamp(min=0)).mean()
+
+
+def intra_set_divergence(elements: Tensor, margin: float = 0.5) -> Tensor:
+    """() mean over sets and pairs k < l of [cos(e_k, e_l) - margin]+ (MaxMatch, maxmatch-r1); 0 at K = 1.
+
+    Args:
+        elements: (B, K, D), L2-normalised.
+        margin: cosine from which two elements of a set cost.
+    """
+    count = elements.shape[1]
+    if count == 1:
+        return elements.sum() * 0.0
+    first, second = torch.triu_indices(count, count, 1, device=elements.device)
+    return ((elements[:, first] * elements[:, second]).sum(-1) - margin).clamp(min=0).mean()

@@ -35,16 +35,27 @@ def _head(config: EncoderConfig, kind: HeadKind, dropout: float, published: Lite
 
 
 def image_views(
-    config: EncoderConfig, inputs: Inputs, views: int = 1, pool_sharing: Literal["shared", "per_view"] = "shared"
+    config: EncoderConfig,
+    inputs: Inputs,
+    views: int = 1,
+    pool_sharing: Literal["shared", "per_view"] = "shared",
+    pool: str | None = None,
 ) -> RegionViews:
     """The image branch that the config names, K views per image: (B, R, F), (B, R) -> (B, K, D).
 
     Args:
         views: K.
         pool_sharing: one pooling for all views, or one per view.
+        pool: of regions, where it is not `config.pooling`.
     """
     return RegionViews(
-        inputs.region_features, config.dim, views, config.pooling, pool_sharing, config.gpo_dim, image_head(config)
+        inputs.region_features,
+        config.dim,
+        views,
+        pool or config.pooling,
+        pool_sharing,
+        config.gpo_dim,
+        image_head(config),
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from raytrain import similarity
 from raytrain.config import CAANConfig, EncoderConfig
-from raytrain.encoders.regions import xavier_linear
+from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Inputs
 from raytrain.methods.cross_attention import CrossAttention
 from raytrain.similarity import EPS, real_rows

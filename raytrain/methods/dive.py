@@ -5,13 +5,15 @@ Losses and modules follow the official code where it is more precise than the pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from raytrain import losses, similarity
-from raytrain.config import DivEConfig, EncoderConfig
+from raytrain.config import DivEConfig, EncoderConfig, MaxMatchConfig
+from raytrain.config.methods.dive import SetsPart
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
 from raytrain.encoders.sets import RegionSets
@@ -19,31 +21,43 @@ from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
 
+Sides = Sequence[Sequence[Tensor]]
+"""What the heads return for the captions and for the images of the global batch: elements, residuals, and any more."""
+
 
 class DivE(Method):
     """The method: captions are queries, images the gallery; a batch holds images with all their captions."""
 
-    def __init__(self, encoder: EncoderConfig, config: DivEConfig, inputs: Inputs) -> None:
+    config: DivEConfig | MaxMatchConfig
+
+    def __init__(self, encoder: EncoderConfig, config: DivEConfig | MaxMatchConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
         self.monotone = config.similarity != "match_probability"
         self.image = RegionSets(
-            inputs.region_features, encoder.dim, set_head(config, features=encoder.dim, dim=encoder.dim),
-            config.dropout, image_head(encoder),
-        )  # fmt: skip
+            inputs.region_features,
+            encoder.dim,
+            self.head(encoder.dim, encoder.dim),
+            config.dropout,
+            image_head(encoder),
+        )
         self.text = text_sets(
-            encoder, inputs, lambda features: set_head(config, features=features, dim=encoder.dim, positions=True),
+            encoder, inputs, lambda features: self.head(features, encoder.dim, positions=True),
             config.dropout, config.text_global, config.text_global_linear,
         )  # fmt: skip
         self.contrast = Contrast(config)
         self.lr_scales = {"image.": config.image_lr_scale, "text.sets.": config.set_lr_scale}
-        if config.similarity == "match_probability":
+        if isinstance(config, DivEConfig) and config.similarity == "match_probability":
             # buffers reproduce the official code, which moves the two to the GPU in a way that leaves them untrained
             for name, value in (("match_scale", 1.0), ("match_shift", 0.0)):
                 if config.match_trainable:
                     self.register_parameter(name, nn.Parameter(torch.tensor(value)))
                 else:
                     self.register_buffer(name, torch.tensor(value))
+
+    def head(self, features: int, dim: int, positions: bool = False) -> nn.Module:
+        """What makes a set of an item's local features; arguments as in `set_head`."""
+        return set_head(self.config, features=features, dim=dim, positions=positions)
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(S, T[, F]) captions -> (S, K, D)."""
@@ -65,6 +79,20 @@ class DivE(Method):
         scale, shift = cast(Tensor, self.match_scale), cast(Tensor, self.match_shift)
         return similarity.match_probability(query, gallery, scale, shift)
 
+    def training_scores(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, K, D), (G, K, D) -> (Q, G) scores that the loss of pairs compares."""
+        return self.similarity(query, gallery)
+
+    def further_losses(self, scores: Tensor, positives: Tensor, sides: Sides) -> dict[str, tuple[float, Tensor]]:
+        """{name: (weight, () loss)} beyond the loss of pairs, the discrepancy and the diversity.
+
+        Args:
+            scores: (S, B) of captions against images, as in training.
+            positives: (S, B) bool.
+            sides: of captions and of images.
+        """
+        return {}
+
     def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
         """(Q, K, D), (G, K, D) -> (Q, G, 2) closest elements; None at K = 1 and of match_probability, a mean."""
         if self.config.views == 1 or self.config.similarity == "match_probability":
@@ -77,15 +105,15 @@ class DivE(Method):
         "collapsed" is 1 where the triplet loss is that of equal scores, twice the margin to within 2 %, else 0.
         """
         config, context = self.config, context or StepContext()
-        texts, text_residuals = self.text(batch["text"], batch["text_mask"])
-        images, image_residuals = self.image(batch["regions"], batch["region_mask"])
-        query, gallery = context.gather(texts.float()), context.gather(images.float())
+        texts, images = self.text(batch["text"], batch["text_mask"]), self.image(batch["regions"], batch["region_mask"])
+        sides = [[context.gather(part.float()) for part in side] for side in (texts, images)]
+        query, gallery = (side[0] for side in sides)
         caption_of = context.gather(batch["image_id"])
         item = context.gather(batch.get("item_id", batch["image_id"]))
 
         mining = "mean" if context.epoch < config.mean_warmup_epochs else config.mining
         positives = caption_of[:, None] == item[None, :]
-        scores = self.similarity(query, gallery)
+        scores = self.training_scores(query, gallery)
         pair_loss, parts = self.contrast(
             lambda: losses.set_triplet(scores, positives, config.margin, mining),
             lambda scale: losses.set_info_nce(scores, positives, scale),
@@ -93,22 +121,22 @@ class DivE(Method):
         if "triplet" in parts:
             parts["collapsed"] = collapsed(parts["triplet"], config.margin, mining == "hardest")
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
-        if config.diversity_of == "residual":
-            spread = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
-        else:
-            spread = [query, gallery]
+        spread = [side[1 if config.diversity_of == "residual" else 0] for side in sides]
         diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity
         diversity = sum((diverse(nn.functional.normalize(part, dim=-1)) for part in spread), pair_loss.new_zeros(()))
 
+        total = pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity
+        further = self.further_losses(scores, positives, sides)
         return {
-            "loss": pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity,
+            "loss": total + sum((weight * part for weight, part in further.values()), total.new_zeros(())),
             **parts,
             "discrepancy": discrepancy.detach(),
             "diversity": diversity.detach(),
+            **{name: part.detach() for name, (_, part) in further.items()},
         }
 
 
-def set_head(config: DivEConfig, *, features: int, dim: int, positions: bool = False) -> nn.Module:
+def set_head(config: SetsPart, *, features: int, dim: int, positions: bool = False) -> nn.Module:
     """The head that makes a set of K elements: slots, Transformer or PIE-Net, as `config.aggregator` says.
 
     Args:

@@ -74,6 +74,7 @@ class DVSE(Method):
             hardest,
             weight_fn=config.weight_fn,
             tau=config.weight_tau,
+            entropy_tau=config.entropy_tau,
             weight_gradient=config.weight_gradient,
             variance=config.variance,
             variance_over=config.variance_over,

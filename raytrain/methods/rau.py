@@ -94,15 +94,26 @@ class RAU(Composed):
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:
             chosen = slice(None) if config.dr_blocks == "all" else slice(-1, None)
-            dr = losses.wasserstein_loss(
+            dr = self._distance(
                 from_source.mean[chosen],
                 from_source.log_variance[chosen],
                 to_target.mean[chosen],
                 to_target.log_variance[chosen],
-                root=config.dr_root,
             ).mean()
             total, parts["dr"] = total + config.dr_weight * dr, dr.detach()
         return {"loss": total, **parts, "sigma": (from_source.log_variance.detach() / 2).exp().mean()}
+
+    def _distance(self, mean: Tensor, log_variance: Tensor, mean_to: Tensor, log_variance_to: Tensor) -> Tensor:
+        """(n, B) distances of Gaussians whose means and log variances are (n, B, D)."""
+        given = mean, log_variance, mean_to, log_variance_to
+        if self.config.dr_distance == "wasserstein":
+            return losses.wasserstein_loss(*given, root=self.config.dr_root)
+        others = {
+            "symmetric_kl": losses.symmetric_divergence,
+            "bhattacharyya": losses.bhattacharyya,
+            "mmd": losses.gaussian_mmd,
+        }
+        return others[self.config.dr_distance](*given)
 
     def _blocks(
         self, blocks: UncertaintyBlocks, features: Tensor, noise: Tensor | None, first: int, context: StepContext

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from raytrain.config import DVSEConfig
 from raytrain.data.table import QuerySplit
 from raytrain.distributed import default_device
 from raytrain.evaluation.diagnostics import calibration, hubness, margins, score_diagnostics
@@ -13,7 +15,9 @@ from raytrain.evaluation.ranking.counts import text_to_image_counts
 from raytrain.scoring.embed import query_uncertainty
 from raytrain.scoring.feed import Feed
 from raytrain.scoring.protocol_runner import Scored
+from raytrain.scoring.supervision import supervision
 from raytrain.scoring.validate import diagnostics, validation_metrics
+from raytrain.scoring.view_weights import weight_measures
 
 
 def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
@@ -34,7 +38,36 @@ def diagnose(scored: Scored, feed: Feed) -> dict[str, Any]:
     else:
         owner = torch.from_numpy(split.item_of_text)
         ranks = text_to_image_counts(scores, owner).ranks()
-        numbers |= score_diagnostics(scores, owner)
+        numbers |= score_diagnostics(scores, owner) | training_diagnostics(scored, owner)
     uncertainty = query_uncertainty(scored.model, split, feed, default_device())
     numbers |= diagnostics(scored.model, ranks, scored.query, scored.gallery, uncertainty, split)
     return numbers | {"calibration": calibration(uncertainty, ranks) if uncertainty is not None else None}
+
+
+def training_diagnostics(scored: Scored, owner: Tensor) -> dict[str, float]:
+    """{"diagnostics/...": number} of what training would weigh and train on these embeddings; {} where it is no set.
+
+    Of DVSE: how steady its weights are over batches of 128, and their correlation with which view is right. Of
+    sets on both sides: the shares of elements that a triplet loss on the score gives a gradient.
+
+    Args:
+        owner: (M,) the image of each caption.
+    """
+    config, query, gallery = getattr(scored.model, "config", None), scored.query.float(), scored.gallery.float()
+    if gallery.ndim != 3 or gallery.shape[1] == 1 or scored.model.local_features:
+        return {}
+    if isinstance(config, DVSEConfig) and len(gallery) >= 6:
+        measures = weight_measures(query, gallery, owner, config)
+        return {
+            "diagnostics/weight_variation": sum(measures.variation) / len(measures.variation),
+            "diagnostics/weight_pair_variation": measures.pair_variation,
+            "diagnostics/weight_right_correlation": measures.correlation,
+        }
+    margin = getattr(config, "margin", None)
+    if query.ndim != 3 or margin is None:
+        return {}
+    sets = supervision(scored.model.similarity, query, gallery, owner, margin)
+    return {
+        "diagnostics/supervised_images": sets.image_share,
+        "diagnostics/supervised_texts": sets.text_share,
+    }

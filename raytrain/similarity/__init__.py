@@ -1,5 +1,6 @@
 """Similarities between queries and gallery items, as pure functions of embeddings."""
 
+from raytrain.similarity.assignment import best_assignment, top_pairs
 from raytrain.similarity.closest import closest_elements
 from raytrain.similarity.functions import (
     chamfer,
@@ -32,6 +33,7 @@ __all__ = [
     "attended_cosine",
     "attention",
     "attention_weights",
+    "best_assignment",
     "chamfer",
     "closed_form_sampled_distance",
     "closest_elements",
@@ -48,6 +50,7 @@ __all__ = [
     "real_rows",
     "smooth_chamfer",
     "squared_distances",
+    "top_pairs",
     "view_similarity",
     "widened",
 ]

@@ -47,8 +47,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "dive-words": {**DIVE, "encoder__text__kind": "bigru", "method__similarity": "match_probability"},
     "dive-infonce": {**DIVE, "method__loss": "infonce"},
     "dive-pairs": {**DIVE, "data__batch_by": "pair", "method__aggregator": "pie_net", "method__diversity": "gram"},
+    "maxmatch": {**DIVE, "method__kind": "maxmatch"},
     "vsepp": {"method__kind": "vsepp", "method__mean_warmup_epochs": 1, "method__order": True},
     "vsepp-words": {"method__kind": "vsepp", "encoder__text__kind": "bigru", "method__same_image": "negative"},
+    "mv_vse": {"method__kind": "mv_vse", "method__bounds": "smooth"},
     "pvse": {"method__kind": "pvse", "method__mean_warmup_epochs": 1},
     # sums over all pairs: the smaller scale keeps their gradients, and what rounding leaves of them, small
     "pcme": {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from raytrain.encoders.regions import LocalRegions, RegionViews
+from raytrain.encoders.regions import LinearViews, LocalRegions, RegionViews
 
 MASK = torch.tensor([[True, True, False, True], [True, True, True, True]])
 
@@ -27,6 +27,20 @@ def test_views_are_a_base_and_a_residual_per_view_pooled(views: int, sharing: An
             local = encoder.base(real) + encoder.mlps[k](real)
             pool = encoder.pools[k if sharing == "per_view" else 0]
             expected = pool(local[None], torch.ones(1, len(real), dtype=torch.bool))[0]
+            torch.testing.assert_close(vectors[row, k], normalize(expected, dim=0))
+
+
+@pytest.mark.parametrize("pool", ["max", "gpo"])
+def test_linear_views_have_a_layer_each(pool: str) -> None:
+    torch.manual_seed(0)
+    encoder = LinearViews(6, 8, 3, pool, gpo_dim=4).eval()
+    regions = torch.randn(2, 4, 6)
+    vectors = encoder(regions, MASK)
+    for row in range(2):
+        real = regions[row, MASK[row]]
+        for k in range(3):
+            local = encoder.views[k](real)[None]
+            expected = encoder.pool(local, torch.ones(1, len(real), dtype=torch.bool))[0]
             torch.testing.assert_close(vectors[row, k], normalize(expected, dim=0))
 
 

@@ -10,6 +10,9 @@ from raytrain.evaluation import diagnostics
 from raytrain.evaluation.diagnostics import (
     calibration,
     effective_elements,
+    effective_rank,
+    element_shares,
+    ever_closest,
     hubness,
     margins,
     rank_correlation,
@@ -38,8 +41,9 @@ def test_only_sets_are_measured() -> None:
     vectors, sets = torch.ones(2, 3), torch.eye(3)[None]
     assert set_diagnostics(vectors, vectors) == {}
     assert set_diagnostics(vectors, sets[:, :1]) == {}
-    assert set(set_diagnostics(vectors, sets)) == {"diagnostics/set_log_variance", "diagnostics/set_cosine"}
-    assert len(set_diagnostics(sets, sets)) == 4
+    names = ("set_log_variance", "set_cosine", "effective_rank")
+    assert set(set_diagnostics(vectors, sets)) == {f"diagnostics/{name}" for name in names}
+    assert len(set_diagnostics(sets, sets)) == 6
     assert "diagnostics/effective_elements" in set_diagnostics(vectors, sets, torch.tensor([0, 0]))
 
 
@@ -58,6 +62,28 @@ def test_effective_elements_counts_those_that_answer() -> None:
     # sets of queries: the best of the pairs decides
     query_sets = torch.stack([torch.eye(4)[[0, 1, 2, 3] * 3], -torch.eye(4)[[0] * 12]], 1)
     assert effective_elements(query_sets, gallery, owner) == pytest.approx(4)
+
+
+def test_effective_rank_counts_directions() -> None:
+    axes = torch.eye(4, dtype=torch.float64)
+    assert effective_rank(axes[None, :3]) == pytest.approx(3)
+    assert effective_rank(axes[None, [0, 0, 0]]) == pytest.approx(1)
+    assert effective_rank(axes[None, [0, 0, 1, 1]]) == pytest.approx(2)
+    sets = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = 0.0
+    for rows in sets:
+        values = torch.linalg.svdvals(rows).tolist()
+        shares = [value / sum(values) for value in values]
+        expected += math.exp(-sum(share * math.log(share) for share in shares)) / 3
+    assert effective_rank(sets) == pytest.approx(expected)
+
+
+def test_use_of_elements_is_counted_over_the_captions_of_each_image() -> None:
+    gallery = torch.eye(4).expand(3, 4, 4)
+    owner = torch.tensor([0, 0, 0, 1, 1])  # image 2 has no caption
+    query = torch.eye(4)[[0, 1, 1, 3, 3]]
+    assert element_shares(query, gallery, owner).tolist() == pytest.approx([0.2, 0.4, 0, 0.4])
+    assert ever_closest(query, gallery, owner) == pytest.approx(3 / 8)
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -7,9 +7,10 @@ import torch
 
 from raytrain.losses import info_nce, triplet_loss, variance_weighted_triplet, view_weights
 from raytrain.losses.triplet import batch_negatives
-from raytrain.losses.variance_weighting import negative_variance
+from raytrain.losses.variance_weighting import negative_confidence, negative_entropy, negative_variance
 
 WEIGHTS = ["inv", "softmax_neg", "var", "softmax_pos", "none"]
+FURTHER = ["entropy_high", "entropy_low", "confidence_high", "confidence_low"]
 
 
 def scores(views: int, batch: int = 5, seed: int = 0) -> torch.Tensor:
@@ -66,6 +67,41 @@ def test_the_loss_equals_the_sums_over_pairs_and_views(weight_fn: str, variance:
     assert actual.item() == pytest.approx(loss_by_hand(s, weight_fn, 0.2, 0.05, variance == "unbiased"), rel=1e-5)
 
 
+def statistic_by_hand(row: list[float], members: list[int], weight_fn: str, tau: float) -> float:
+    values = sorted((row[j] for j in members), reverse=True)
+    if weight_fn.startswith("confidence"):
+        return values[0] - values[1] if len(values) > 1 else 0.0
+    total = sum(math.exp(x / tau) for x in values)
+    return -sum(math.exp(x / tau) / total * math.log(math.exp(x / tau) / total) for x in values)
+
+
+@pytest.mark.parametrize("over", ["others", "negatives"])
+@pytest.mark.parametrize("weight_fn", FURTHER)
+def test_entropy_and_confidence_weigh_as_their_sums_say(weight_fn: str, over: str) -> None:
+    s, image_id = scores(3), [0, 0, 1, 2, 3]
+    negatives = batch_negatives(torch.tensor(image_id), "masked")
+    expected = 0.0
+    for direction in (s, s.transpose(1, 2)):
+        for i in range(5):
+            apart = [j for j in range(5) if image_id[j] != image_id[i]]
+            members = apart if over == "negatives" else [j for j in range(5) if j != i]
+            rows = [direction[k, i].tolist() for k in range(3)]
+            values = [statistic_by_hand(row, members, weight_fn, 0.3) + 1e-8 for row in rows]
+            raw = values if weight_fn.endswith("high") else [1 / value for value in values]
+            hinge = [max(0.0, 0.2 - row[i] + max(row[j] for j in apart)) for row in rows]
+            expected += sum(w * h for w, h in zip(raw, hinge, strict=True)) / sum(raw)
+    actual = variance_weighted_triplet(s, negatives, 0.2, True, weight_fn, variance_over=over, entropy_tau=0.3)
+    assert actual.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_entropy_and_confidence_of_too_few_members_are_zero() -> None:
+    s, nobody = scores(2), torch.zeros(5, 5, dtype=torch.bool)
+    assert (negative_entropy(s, members=nobody) == 0).all() and (negative_confidence(s, nobody) == 0).all()
+    one = torch.eye(5, dtype=torch.bool).roll(1, 0)
+    assert (negative_entropy(s, members=one) == 0).all() and (negative_confidence(s, one) == 0).all()
+    assert (negative_confidence(scores(2, batch=1)) == 0).all()
+
+
 @pytest.mark.parametrize("over", ["mean", "sum"])
 def test_kendall_is_a_mean_over_views_or_the_published_sum(over: str) -> None:
     s, negatives = scores(3), batch_negatives(torch.arange(5), "masked")
@@ -107,7 +143,7 @@ def test_the_variance_leaves_the_pair_itself_out() -> None:
     torch.testing.assert_close(negative_variance(s), negative_variance(changed))
 
 
-@pytest.mark.parametrize("weight_fn", WEIGHTS)
+@pytest.mark.parametrize("weight_fn", [*WEIGHTS, *FURTHER])
 def test_one_view_is_the_plain_triplet(weight_fn: str) -> None:
     s, negatives = scores(1), batch_negatives(torch.arange(5), "masked")
     for hardest in (True, False):
@@ -115,7 +151,7 @@ def test_one_view_is_the_plain_triplet(weight_fn: str) -> None:
         torch.testing.assert_close(actual, triplet_loss(s[0], negatives, 0.2, hardest), check_dtype=False)
 
 
-@pytest.mark.parametrize("weight_fn", WEIGHTS)
+@pytest.mark.parametrize("weight_fn", [*WEIGHTS, *FURTHER])
 def test_weights_sum_to_one_even_when_the_variance_is_zero(weight_fn: str) -> None:
     weights = view_weights(torch.zeros(4, 3), weight_fn)
     torch.testing.assert_close(weights.sum(0), torch.ones(3))
@@ -127,7 +163,7 @@ def test_inv_prefers_the_quiet_view_and_var_the_spread_one() -> None:
     assert view_weights(variance, "var")[0, 0] < view_weights(variance, "var")[1, 0]
 
 
-@pytest.mark.parametrize("weight_fn", [*WEIGHTS, "kendall"])
+@pytest.mark.parametrize("weight_fn", [*WEIGHTS, *FURTHER, "kendall"])
 @pytest.mark.parametrize("weight_gradient", [True, False])
 @pytest.mark.parametrize("views", [1, 4])
 def test_gradients_are_finite_when_all_scores_are_equal(weight_fn: str, weight_gradient: bool, views: int) -> None:

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from raytrain.errors import UsageError
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
+from raytrain.methods.mv_vse import MVVSE
 from raytrain.methods.pvse import PVSE
 from raytrain.methods.scan import SCAN
 
@@ -39,7 +40,13 @@ def matched(method: Any, query: Tensor, gallery: Tensor, **config: object) -> Te
 
 @pytest.mark.parametrize(
     ("method", "config"),
-    [(PVSE, {}), (DivE, {"similarity": "smooth_chamfer"}), (DivE, {"similarity": "max"}), (DVSE, {"score": "max"})],
+    [
+        (PVSE, {}),
+        (DivE, {"similarity": "smooth_chamfer"}),
+        (DivE, {"similarity": "max"}),
+        (DVSE, {"score": "max"}),
+        (MVVSE, {}),
+    ],
 )
 def test_the_closest_pair_of_sets_is_named(method: Any, config: dict[str, object]) -> None:
     query, gallery = embeddings(4, 3, 8, seed=0), embeddings(5, 2, 8, seed=1)
@@ -58,7 +65,8 @@ def test_a_caption_of_dvse_has_one_embedding(score: str) -> None:
 @pytest.mark.parametrize(
     ("method", "config"),
     [
-        (PVSE, {"views": 1}), (DivE, {"views": 1, "similarity": "max"}), (DVSE, {"views": 1, "score": "max"}),
+        (PVSE, {"views": 1}), (MVVSE, {"views": 1}),
+        (DivE, {"views": 1, "similarity": "max"}), (DVSE, {"views": 1, "score": "max"}),
         (DivE, {"views": 4, "similarity": "match_probability"}), (DVSE, {"views": 4, "score": "mean"}),
     ],
 )  # fmt: skip

@@ -21,6 +21,11 @@ BOUNDED: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
         ("dive", {"views": 3, "similarity": name, "heads": 1}, (3,), (3,))
         for name in ("smooth_chamfer", "chamfer", "max")
     ),
+    *(
+        ("maxmatch", {"views": 3, "heads": 1, **change}, (3,), (3,))
+        for change in ({}, {"pair_score": "exponential"}, {"search_by": "top_pairs"}, {"similarity": "max"})
+    ),
+    ("mv_vse", {"views": 3}, (), (3,)),
     ("pvse", {"views": 3}, (3,), (3,)),
     ("vse_infinity", {}, (), ()),
     ("vsepp", {"image": "mean"}, (), ()),

@@ -113,6 +113,32 @@ def test_known_positives_that_the_loss_masks_are_not_logged_as_further_ones() ->
     assert as_negatives["further_positives"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "distance"),
+    [
+        ("wasserstein", losses.wasserstein_loss),
+        ("symmetric_kl", losses.symmetric_divergence),
+        ("bhattacharyya", losses.bhattacharyya),
+        ("mmd", losses.gaussian_mmd),
+    ],
+)
+def test_the_distance_of_source_and_target_is_the_one_that_is_named(name: Any, distance: Any) -> None:
+    method, given = build(dr_distance=name, dr_weight=0.2), batch()
+    h = method.composition(
+        method.image(given["reference"], given["reference_mask"])[:, 0], method.text(given["text"], given["text_mask"])
+    )
+    noise = given["noise"].transpose(0, 1)
+    assert method.source_blocks is not None and method.target_blocks is not None
+    source, target = method.source_blocks(h, noise[:2]), method.target_blocks(method.encode_gallery(given), noise[2:])
+    expected = distance(source.mean, source.log_variance, target.mean, target.log_variance).mean()
+    torch.testing.assert_close(method(given, StepContext(epoch=1.0))["dr"], expected.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_only_wasserstein_has_a_root() -> None:
+    with pytest.raises(ValueError, match="dr_root is of wasserstein"):
+        RAUConfig(dr_root=True, dr_distance="mmd")
+
+
 def switches() -> list[dict[str, Any]]:
     """Every choice of every named switch, one at a time, and each loss alone."""
     changes: list[dict[str, Any]] = [

@@ -16,8 +16,8 @@ BUDGET = {"data.table": "tables/flickr8k", "experiment": "flickr8k", "encoder.di
 @pytest.mark.parametrize(
     "method",
     [
-        "vse_infinity", "dvse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp", "vsrn", "caan", "imram", "naaf",
-        "asymvlm",
+        "vse_infinity", "dvse", "mv_vse", "scan", "sgraf", "vsepp", "pvse", "pcme", "pcmepp", "vsrn", "caan", "imram",
+        "naaf", "asymvlm",
     ],
 )  # fmt: skip
 def test_methods_share_a_budget(method: str) -> None:
@@ -32,6 +32,8 @@ def test_methods_share_a_budget(method: str) -> None:
                                     "encoder.text_pool_first": True, "method.loss": "infonce",
                                     "method.temperature_learned": True}),
         ("dvse_flickr8k", {"method.views": 4}),
+        ("mv_vse_flickr8k", {"method.views": 4, "method.view_layer": "linear", "method.region_pooling": "max",
+                             "method.mean_warmup_epochs": 1.0}),
         ("scan_flickr8k", {"method.mean_warmup_epochs": 1.0}),
         ("sgraf_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.sim_dim": 64, "method.memory_mib": 64}),
         ("vsrn_flickr8k", {"method.mean_warmup_epochs": 1.0, "method.caption_weight": 0.0, "method.blocks": 4}),
@@ -47,6 +49,9 @@ def test_methods_share_a_budget(method: str) -> None:
                            "method.set_lr_scale": 1.0, "method.mean_warmup_epochs": 1.0, "optim.lr": 2e-3,
                            "optim.batch_size": 64, "optim.num_epochs": 6, "optim.schedule": "cosine",
                            "optim.clip_norm": 1.0}),
+        ("maxmatch_flickr8k", {"method.views": 4, "method.head_dim": 128, "method.image_lr_scale": 1.0,
+                               "method.set_lr_scale": 1.0, "method.mean_warmup_epochs": 1.0, "optim.lr": 2e-3,
+                               "optim.batch_size": 64, "optim.num_epochs": 6}),
         # the official code as it was run on this split
         ("vse_infinity_flickr8k_bigru", {"data.text_features": None, "encoder.dim": 512, "optim.num_epochs": 9,
                                          "optim.decay_epochs": [5], "optim.weight_decay": 1e-2,

@@ -29,6 +29,8 @@ MORE_RUNS: dict[str, dict[str, Any]] = {
     "dvse over words": BIGRU,
     "dive over token states": {"method__kind": "dive", "method__views": 2, "method__heads": 1},
     "vsepp over words": {"method__kind": "vsepp", **BIGRU},
+    "maxmatch over token states": {"method__kind": "maxmatch", "method__views": 2, "method__heads": 1},
+    "mv_vse over words": {"method__kind": "mv_vse", "method__views": 2, **BIGRU},
     "pvse over words": {"method__kind": "pvse", "method__views": 2, **BIGRU},
     "pvse over token states": {"method__kind": "pvse", "method__views": 2},
     "pcme over words": {"method__kind": "pcme", **BIGRU},

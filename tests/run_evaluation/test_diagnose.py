@@ -39,7 +39,7 @@ def test_the_scores_of_both_directions_are_looked_at_and_written(
     for line, own in zip(scores.tolist(), owner.tolist(), strict=True):
         apart.append(line[own] - max(value for item, value in enumerate(line) if item != own))
     assert written["diagnostics/t2i/margin"] == pytest.approx(sorted(apart)[(len(apart) - 1) // 2], abs=1e-6)
-    assert {"diagnostics/i2t/margin", "diagnostics/set_cosine"} <= set(written)
+    assert {"diagnostics/i2t/margin", "diagnostics/set_cosine", "diagnostics/weight_variation"} <= set(written)
     assert written["calibration"] is None  # DVSE predicts no uncertainty
     plain = evaluate_run(config.folder)
     assert plain["diagnostics"] is None

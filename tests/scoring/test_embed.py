@@ -25,8 +25,8 @@ from tests.tables import make_query_table
 @pytest.mark.parametrize(
     "method",
     [
-        "vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf", "vsrn", "caan", "imram",
-        "naaf",
+        "vse_infinity", "dvse", "mv_vse", "dive", "maxmatch", "vsepp", "pvse", "pcme", "pcmepp", "scan", "sgraf",
+        "vsrn", "caan", "imram", "naaf",
     ],
 )  # fmt: skip
 def test_scores_do_not_depend_on_how_many_queries_are_compared_at_once(

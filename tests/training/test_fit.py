@@ -58,15 +58,18 @@ def sixty(tmp_path_factory: pytest.TempPathFactory) -> Table:
 @pytest.mark.parametrize(
     ("method", "text"),
     [
-        *product(["vse_infinity", "dvse", "dive", "vsepp", "pvse", "pcme", "pcmepp", "vsrn"], ["tokens", "bigru"]),
+        *product(
+            ["vse_infinity", "dvse", "mv_vse", "dive", "maxmatch", "vsepp", "pvse", "pcme", "pcmepp", "vsrn"],
+            ["tokens", "bigru"],
+        ),
         *product(["caan", "imram", "naaf"], ["tokens"]),
     ],
 )
 def test_a_run_learns_what_the_made_up_table_hides(method: str, text: str, sixty: Table, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"method__kind": method, "optim__num_epochs": 6, "optim__lr": 5e-3}
-    if method == "dive":
+    if method in ("dive", "maxmatch"):
         rates = {"optim__lr": 3e-3, "method__image_lr_scale": 1.0, "method__set_lr_scale": 1.0}
-        changes = DIVE | rates | {"optim__num_epochs": 8}
+        changes = DIVE | rates | {"method__kind": method, "optim__num_epochs": 8}
     reported: list[dict[str, float]] = []
     config = tiny(sixty, tmp_path, encoder__text__kind=text, data__word_drop=0.0, **changes)
     fit_here(config, report=lambda metrics, _: reported.append(metrics))

@@ -24,12 +24,14 @@ def losses(table: Table, storage: Path, device: str, **changes: object) -> list[
 DIVE: dict[str, object] = {
     "method__kind": "dive", "method__head_dim": 4, "method__dropout": 0.0, "optim__batch_size": 4,
 }  # fmt: skip
-KINDS = ["vsepp", "pvse", "pcme", "pcmepp"]
+KINDS = ["vsepp", "mv_vse", "pvse", "pcme", "pcmepp"]
 BASELINES: list[dict[str, object]] = [{"method__kind": kind} for kind in KINDS]
 
 
 @pytest.mark.parametrize(
-    "method", [{}, DIVE, DIVE | {"encoder__text__kind": "bigru"}, *BASELINES], ids=["dvse", "dive", "words", *KINDS]
+    "method",
+    [{}, DIVE, DIVE | {"method__kind": "maxmatch"}, DIVE | {"encoder__text__kind": "bigru"}, *BASELINES],
+    ids=["dvse", "dive", "maxmatch", "words", *KINDS],
 )
 def test_bf16_follows_fp32_on_the_cpu(method: dict[str, object], table: Table, tmp_path: Path) -> None:
     whole = losses(table, tmp_path / "fp32", "cpu", **method)

@@ -10,22 +10,12 @@ from raytrain.config.methods.base import MethodLabel
 from raytrain.config.methods.contrastive import ContrastivePart
 
 
-class DivEConfig(ContrastivePart):
-    """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
+class SetsPart(ContrastivePart):
+    """DivE's sets on both sides and the losses that train them, whatever compares two sets."""
 
-    label: ClassVar[MethodLabel] = MethodLabel(
-        "DivE",
-        "K elements per image and per caption, each set predicted by slots that compete for the input; "
-        "compared by smooth-Chamfer similarity.",
-        "Kim et al., CVPR 2023",
-    )
     batch_ways: ClassVar[tuple[str, ...]] = ("image", "pair")
-    implementation: ClassVar[str] = "raytrain.methods.dive:DivE"
-    kind: Literal["dive"] = "dive"
     views: int = Field(4, ge=1, le=64, description="K, embeddings per image and per caption")
-    similarity: Literal["smooth_chamfer", "chamfer", "max", "match_probability"] = "smooth_chamfer"
     alpha: float = Field(16.0, gt=0, description="scale of smooth_chamfer")
-    match_trainable: bool = Field(True, description="train scale and shift of match_probability")
     margin: float = Field(0.2, ge=0)
     mining: Literal["hardest", "mean", "semi_hard"] = "hardest"
     mean_warmup_epochs: float = Field(
@@ -50,3 +40,18 @@ class DivEConfig(ContrastivePart):
     text_global_linear: bool = Field(False, description="a second linear layer for it")
     image_lr_scale: float = Field(0.1, gt=0, description="learning rate of the image encoder / optim.lr")
     set_lr_scale: float = Field(0.1, gt=0, description="learning rate of the text's set module / optim.lr")
+
+
+class DivEConfig(SetsPart):
+    """Sets of K embeddings on both sides, matched by smooth-Chamfer similarity (Kim et al., CVPR 2023)."""
+
+    label: ClassVar[MethodLabel] = MethodLabel(
+        "DivE",
+        "K elements per image and per caption, each set predicted by slots that compete for the input; "
+        "compared by smooth-Chamfer similarity.",
+        "Kim et al., CVPR 2023",
+    )
+    implementation: ClassVar[str] = "raytrain.methods.dive:DivE"
+    kind: Literal["dive"] = "dive"
+    similarity: Literal["smooth_chamfer", "chamfer", "max", "match_probability"] = "smooth_chamfer"
+    match_trainable: bool = Field(True, description="train scale and shift of match_probability")

@@ -28,10 +28,12 @@ class DVSEConfig(ContrastivePart):
     view_pooling: Literal["shared", "per_view"] = Field("shared", description="one aggregator, or one per view")
     score: Literal["max", "mean", "log_mean_exp", "learned"] = Field("max", description="K view scores -> one score")
     score_scale: float = Field(16.0, gt=0, description="a of log_mean_exp")
-    weight_fn: Literal["inv", "softmax_neg", "var", "softmax_pos", "kendall", "none"] = Field(
-        "inv", description="variance of a view's negatives -> weight of its loss"
-    )
+    weight_fn: Literal[
+        "inv", "softmax_neg", "var", "softmax_pos", "kendall", "none",
+        "entropy_high", "entropy_low", "confidence_high", "confidence_low",
+    ] = Field("inv", description="statistic of a view's negatives -> weight of its loss")  # fmt: skip
     weight_tau: float = Field(0.01, gt=0, description="temperature of softmax_neg and softmax_pos")
+    entropy_tau: float = Field(0.05, gt=0, description="temperature of entropy_*, in units of a cosine")
     weight_gradient: bool = Field(False, description="let the gradient through the weights")
     variance: Literal["population", "unbiased"] = "population"
     variance_over: Literal["others", "negatives"] = Field(

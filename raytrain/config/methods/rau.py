@@ -36,7 +36,10 @@ class RAUConfig(CompositionPart):
     theta_mode: Literal["absolute", "quantile"] = "absolute"
     theta_warmup_epochs: float = Field(1, ge=0, description="epochs without further positives")
     dr_weight: float = Field(0.1, ge=0, description="distribution regularisation: 2-Wasserstein, source to target")
-    dr_root: bool = Field(False, description="the distance and not its square")
+    dr_distance: Literal["wasserstein", "symmetric_kl", "bhattacharyya", "mmd"] = Field(
+        "wasserstein", description="of the Gaussians of source and target"
+    )
+    dr_root: bool = Field(False, description="of wasserstein: the distance and not its square")
     dr_blocks: Literal["all", "last"] = Field("all", description="blocks that are regularised")
     test_features: Literal["deterministic", "mean"] = Field(
         "deterministic", description="what is searched: features as they are, or the mean of the last block"
@@ -50,6 +53,8 @@ class RAUConfig(CompositionPart):
             raise ValueError("test_features=mean searches what isu or csu trains: one of their weights is above 0")
         if self.test_features == "mean" and self.csu_weight == 0 and self.isu_sides == "source":
             raise ValueError("test_features=mean needs blocks of both sides: isu_sides=both, or csu_weight above 0")
+        if self.dr_root and self.dr_distance != "wasserstein":
+            raise ValueError(f"dr_root is of wasserstein; dr_distance is {self.dr_distance}")
         if self.theta_mode == "quantile" and self.theta < 0:
             raise ValueError("theta_mode=quantile takes theta in [0, 1]")
         if self.isu_weight + self.csu_weight == 0 and self.wiring == "parallel" and self.dr_blocks == "last":

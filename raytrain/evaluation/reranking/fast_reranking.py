@@ -27,6 +27,7 @@ def fast_rerank(similarity: Tensor, scale: float, mode: Mode = "cross", beta: fl
         cross     similarity - L_q               L_q (G,): log-mean-exp over queries of scale * similarity, / scale
         product   similarity - (L_q + L_g) / 2   L_g (Q,): the same over the gallery
         additive  similarity + beta * B
+        own_row   similarity - L_g; L_g is the same for a query's whole gallery: a demonstration that this ranks as off
         mtfn      minus the position in `mutual_rank.resorted`; `scale` is K1
         off       similarity, as it is
 
@@ -106,7 +107,8 @@ class Temperatures:
     @property
     def transductive(self) -> bool:
         """Whether a query's ranking depends on the other queries: a direction is re-ranked without a bank."""
-        return any(self.mode_of(name) != "off" and not getattr(self, f"{name}_bank") for name in ("i2t", "t2i"))
+        own = ("off", "own_row")
+        return any(self.mode_of(name) not in own and not getattr(self, f"{name}_bank") for name in ("i2t", "t2i"))
 
     @property
     def bank_sizes(self) -> tuple[int, int]:

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from raytrain.evaluation.reranking.mutual_rank import resorted
 
-Mode = Literal["cross", "product", "additive", "mtfn", "off"]
+Mode = Literal["cross", "product", "additive", "mtfn", "own_row", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 SOFTMAX_MODES: tuple[Mode, ...] = ("cross", "product", "additive")
+SEARCHED_MODES: tuple[Mode, ...] = (*SOFTMAX_MODES, "mtfn")  # own_row ranks as off does
 BLOCK_ELEMENTS = 2**20  # numbers per float64 temporary
 
 Places = Tensor | slice
@@ -43,7 +44,7 @@ class Normaliser:
             bank, so that B stays below 1.
 
     Raises:
-        ValueError: an unknown mode, a scale that is negative or NaN, or a bank in mtfn mode.
+        ValueError: an unknown mode, a scale that is negative or NaN, or a bank in mtfn or own_row mode.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class Normaliser:
         check_scale(scale)
         if mode == "mtfn" and from_bank:
             raise ValueError("mtfn mode sorts by the places among the other queries; it takes no bank")
+        if mode == "own_row" and from_bank:
+            raise ValueError("own_row mode normalises along a query's own scores; it takes no bank")
         self.scale, self.mode, self.beta, self.queries, self.from_bank = scale, mode, beta, queries, from_bank
         self.number = source.shape[queries]
         self.best: Tensor | None = None
@@ -60,7 +63,7 @@ class Normaliser:
             places = resorted(source if queries == 0 else source.T, int(scale))
             self.table = places if queries == 0 else places.T
             return
-        self.table = log_mean_exp(source, scale, dim=queries)
+        self.table = log_mean_exp(source, scale, dim=1 - queries if mode == "own_row" else queries)
         if mode == "additive" and math.isinf(scale) and not from_bank:  # the best queries of an item share its bonus
             parts = _row_blocks(source)
             counts = [(source[part] == self._of(part, EVERY)).double().sum(queries, keepdim=True) for part in parts]
@@ -99,7 +102,7 @@ class Normaliser:
         if self.mode == "mtfn":
             return -self.table[rows][:, columns].double()
         wide, log_mean = scores.double(), self._of(rows, columns)
-        if self.mode == "cross":
+        if self.mode in ("cross", "own_row"):
             return wide - log_mean
         if self.mode == "product":
             return wide - log_mean / 2
@@ -120,9 +123,9 @@ class Normaliser:
         return out
 
     def _of(self, rows: Places, columns: Places, table: Tensor | None = None) -> Tensor:
-        """The part of a table of gallery items that belongs to a block: (1, c), or (r, 1) where queries are columns."""
+        """The part of a table of gallery items (own_row: of queries) that belongs to a block: (1, c) or (r, 1)."""
         table = self.table if table is None else table
-        return table[:, columns] if self.queries == 0 else table[rows]
+        return table[:, columns] if (self.queries == 0) != (self.mode == "own_row") else table[rows]
 
 
 def offset_of_best(top: Tensor, log_mean: Tensor, log_rest: Tensor, scale: float | Tensor, number: int) -> Tensor:

@@ -21,7 +21,7 @@ from raytrain.evaluation.protocols.protocols import Protocol, Result, evaluate, 
 from raytrain.evaluation.ranking.counts import check_owner
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
-from raytrain.evaluation.reranking.normaliser import MODES, SOFTMAX_MODES, Mode
+from raytrain.evaluation.reranking.normaliser import MODES, SEARCHED_MODES, SOFTMAX_MODES, Mode
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.evaluation.temperature_search.choice import (
     OFF,
@@ -138,14 +138,14 @@ def search_temperatures(
 
 
 def searchable(modes: Sequence[str]) -> list[Mode]:
-    """These modes, checked, in the order of MODES.
+    """These modes, checked, in the order of SEARCHED_MODES.
 
     Raises:
         UsageError: no mode, or one that cannot be searched.
     """
-    wanted: list[Mode] = [mode for mode in MODES if mode in modes and mode != "off"]
+    wanted: list[Mode] = [mode for mode in SEARCHED_MODES if mode in modes]
     if not wanted or len(wanted) < len(set(modes)):
-        raise UsageError(f"modes are '{','.join(modes)}'; choose from {', '.join(m for m in MODES if m != 'off')}")
+        raise UsageError(f"modes are '{','.join(modes)}'; choose from {', '.join(SEARCHED_MODES)}")
     return wanted
 
 

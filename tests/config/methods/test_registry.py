@@ -53,8 +53,8 @@ def mine() -> Iterator[None]:
 def test_every_own_method_has_a_label_and_names_its_module() -> None:
     own = {kind: config for kind, config in METHOD_CONFIGS.items() if METHOD_CONFIGS.package_of(kind) is None}
     assert set(own) >= {
-        "asymvlm", "caan", "composed", "dive", "dvse", "half_queries", "imram", "naaf", "pcme", "pcmepp", "pvse", "rau",
-        "scan", "sgraf", "vse_infinity", "vsepp", "vsrn",
+        "asymvlm", "caan", "composed", "dive", "dvse", "half_queries", "imram", "maxmatch", "mv_vse", "naaf", "pcme",
+        "pcmepp", "pvse", "rau", "scan", "sgraf", "vse_infinity", "vsepp", "vsrn",
     }  # fmt: skip
     for kind, config in own.items():
         assert config.__module__ == f"raytrain.config.methods.{kind}"

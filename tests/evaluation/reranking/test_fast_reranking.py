@@ -24,6 +24,8 @@ def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> li
             b, r = math.exp(s * a[q][g]) / column, math.exp(s * a[q][g]) / across
             if mode == "cross":
                 row.append((math.log(b) + math.log(len(a))) / s)
+            elif mode == "own_row":
+                row.append((math.log(r) + math.log(len(a[0]))) / s)
             elif mode == "product":
                 row.append((math.log(b) + math.log(r) + math.log(len(a)) + math.log(len(a[0]))) / (2 * s))
             else:
@@ -33,7 +35,7 @@ def rerank_by_hand(a: list[list[float]], s: float, mode: str, beta: float) -> li
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 20.0, 170.0])
-@pytest.mark.parametrize("mode", ["cross", "product", "additive"])
+@pytest.mark.parametrize("mode", ["cross", "product", "additive", "own_row"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (5, 1), (4, 7)])
 def test_every_mode_equals_the_softmaxes_written_out(shape: tuple[int, int], mode: str, scale: float) -> None:
     similarity = cosines(*shape)
@@ -55,6 +57,27 @@ def test_cross_at_zero_centres_and_at_infinity_subtracts_the_best_query() -> Non
     similarity = cosines(6, 9)
     torch.testing.assert_close(fast_rerank(similarity, 0), similarity - similarity.mean(0))
     torch.testing.assert_close(fast_rerank(similarity, math.inf), similarity - similarity.amax(0))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 20.0, 170.0, 480.0, math.inf])
+def test_normalising_along_a_querys_own_row_changes_no_rank(scale: float) -> None:
+    """The study of directions: rows alone leave i2t as it is, columns alone t2i; what helps is the other one."""
+    similarity = cosines(40, 60, torch.float32)
+    order = similarity.argsort(dim=1, descending=True, stable=True)
+    assert torch.equal(fast_rerank(similarity, scale, "own_row").argsort(dim=1, descending=True, stable=True), order)
+    assert not torch.equal(fast_rerank(similarity, scale).argsort(dim=1, descending=True, stable=True), order)
+    for direction, queries in (("t2i", 0), ("i2t", 1)):
+        settings = Temperatures("own_row", i2t=scale, t2i=scale)
+        normaliser = settings.normaliser(direction, similarity)
+        assert normaliser is not None and not settings.transductive
+        ranked = normaliser(similarity[3:9, 5:11], slice(3, 9), slice(5, 11))  # a block on its own
+        asked = similarity[3:9, 5:11]
+        assert torch.equal(ranked.argsort(1 - queries), asked.argsort(1 - queries))
+
+
+def test_own_rows_need_no_bank_and_take_none() -> None:
+    with pytest.raises(ValueError, match="takes no bank"):
+        Temperatures("own_row", t2i=1.0, t2i_bank=2).normaliser("t2i", cosines(3, 4), cosines(2, 4))
 
 
 def test_additive_at_infinity_shares_the_bonus_among_tied_queries() -> None:

@@ -116,7 +116,7 @@ def test_mtfn_mode_is_tried_where_it_is_named_and_is_transductive() -> None:
     assert torch.equal(result.after.ranks["t2i"], again.ranks["t2i"])
 
 
-@pytest.mark.parametrize("wrong", [[], ["off"], ["cross", "sinkhorn"]])
+@pytest.mark.parametrize("wrong", [[], ["off"], ["own_row"], ["cross", "sinkhorn"]])
 def test_modes_that_cannot_be_searched_are_refused_with_those_that_can(wrong: list[str]) -> None:
     with pytest.raises(UsageError, match="cross, product, additive, mtfn"):
         searchable(wrong)
