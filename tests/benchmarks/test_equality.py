@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.equality import CASES, largest_difference
+from benchmarks.equality import CASES, is_new, largest_difference
 from raytrain.methods import METHODS
 from raytrain.recipes import RECIPES
 
@@ -15,6 +15,12 @@ from raytrain.recipes import RECIPES
 def test_every_method_has_a_case() -> None:
     assert {RECIPES[case.recipe]().method.kind for case in CASES.values()} == set(METHODS)
     assert sum(case.ranks == 2 for case in CASES.values()) >= 3
+
+
+def test_a_recipe_that_the_checkout_before_has_not_is_new_and_any_other_failure_is_none() -> None:
+    assert is_new("naaf_tokens", "raytrain train: no recipe 'naaf_flickr8k'; did you mean 'caan_flickr8k'?")
+    assert not is_new("naaf_tokens", "raytrain train: no recipe 'scan_flickr8k'")
+    assert not is_new("leaderboard", "no recipe 'naaf_flickr8k'")
 
 
 @pytest.mark.parametrize(
