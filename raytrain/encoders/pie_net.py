@@ -41,6 +41,11 @@ class PIENet(nn.Module):
         residual = self.dropout(torch.sigmoid(self.linear(attended(self.scores(local), local, mask))))
         return normalize(self.norm(whole[:, None] + residual), dim=-1), residual
 
+    def attention(self, local: Tensor, mask: Tensor) -> Tensor:
+        """(B, n, F) local features and (B, n) bool mask -> (B, K, n) attention; a row sums to 1 over real inputs."""
+        hidden = self.scores(local).masked_fill(~mask[..., None], -torch.inf)
+        return hidden.softmax(1).transpose(1, 2)  # type: ignore[no-any-return]
+
 
 def attention_scores(features: int, elements: int) -> nn.Sequential:
     """tanh(x W1) W2, the logits of K attentions over local features: (B, n, F) -> (B, n, K)."""

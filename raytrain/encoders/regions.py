@@ -100,7 +100,7 @@ class LinearViews(nn.Module):
         local = map_real_rows(lambda real: torch.stack([view(real) for view in self.views], 1), regions, mask)
         views = len(self.views)
         pooled = self.pool(local.transpose(1, 2).flatten(0, 1), mask.repeat_interleave(views, 0))
-        return normalize(pooled.view(len(mask), views, -1), dim=-1)
+        return normalize(pooled.view(mask.shape[0], views, -1), dim=-1)
 
 
 class LocalRegions(nn.Module):

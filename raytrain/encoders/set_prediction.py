@@ -83,17 +83,34 @@ class SetPrediction(nn.Module):
         Returns:
             (B, K, D) elements, L2-normalised, and the (B, K, D) slots E that were added to the global feature.
         """
-        codes = place_codes(mask, local.shape[-1], self.place_scale).to(local.dtype) if self.positions else None
+        residual = self.norm(self._refined(local, mask, self._codes(local, mask), self.iterations))
+        return normalize(residual + self.norm_global(whole)[:, None], dim=-1), residual
+
+    def attention(self, local: Tensor, mask: Tensor) -> Tensor:
+        """(B, n, F), (B, n) -> (B, K, n) attention of each slot to the inputs in the last refinement, mean over heads.
+
+        A row sums to 1 over the real inputs.
+        """
+        codes = self._codes(local, mask)
+        slots = self._refined(local, mask, codes, self.iterations - 1)
+        block = cast(SlotBlock, self.blocks[(self.iterations - 1) % len(self.blocks)])
+        return block.attend(slots, block.read(local, codes)[0], mask).mean(1)
+
+    def _codes(self, local: Tensor, mask: Tensor) -> Tensor | None:
+        """(B, n, F) codes of the positions; None where inputs have no order."""
+        return place_codes(mask, local.shape[-1], self.place_scale).to(local.dtype) if self.positions else None
+
+    def _refined(self, local: Tensor, mask: Tensor, codes: Tensor | None, iterations: int) -> Tensor:
+        """(B, K, D) slots after so many blocks."""
         slots = self._start(local.shape[0])
         read: tuple[Tensor, Tensor] | None = None
-        for step in range(self.iterations):
+        for step in range(iterations):
             block = cast(SlotBlock, self.blocks[step % len(self.blocks)])
             if read is None or len(self.blocks) > 1:
                 # a shared block reads the same inputs in every iteration: compute its keys and values once
                 read = block.read(local, codes)
             slots = block(slots, *read, mask)
-        residual = self.norm(slots)
-        return normalize(residual + self.norm_global(whole)[:, None], dim=-1), residual
+        return slots
 
     def _start(self, items: int) -> Tensor:
         """(B, K, D) slots before the first block."""
@@ -141,11 +158,14 @@ class SlotBlock(nn.Module):
 
     def forward(self, slots: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """(B, K, D) slots, keys and values of `read`, (B, n) bool mask -> (B, K, D)."""
-        queries = self._by_head(self.query(self.norm_slots(slots)))
-        logits = queries @ keys.transpose(-2, -1) * keys.shape[-1] ** -0.5
-        attended = self.weights(logits, mask).to(values.dtype) @ values  # (B, H, K, inner / H)
+        attended = self.attend(slots, keys, mask).to(values.dtype) @ values  # (B, H, K, inner / H)
         slots = slots + self.out(attended.transpose(1, 2).flatten(2))
         return slots + self.mlp(slots)  # type: ignore[no-any-return]
+
+    def attend(self, slots: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """(B, K, D) slots, keys of `read`, (B, n) bool mask -> (B, H, K, n) weights of the inputs."""
+        queries = self._by_head(self.query(self.norm_slots(slots)))
+        return self.weights(queries @ keys.transpose(-2, -1) * keys.shape[-1] ** -0.5, mask)
 
     def weights(self, logits: Tensor, mask: Tensor) -> Tensor:
         """(B, H, K, n) logits and (B, n) bool mask -> (B, H, K, n) weights, float32 or wider; every row sums to 1."""

@@ -45,13 +45,21 @@ class RegionSets(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, R, F) features, (B, R) bool mask -> (B, K, D) elements, L2-normalised, and (B, K, D) residuals."""
+        local = self._local(regions, mask)
+        return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
+
+    def attention(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) features, (B, R) bool mask -> (B, K, R) attention of each element to the regions."""
+        return self.sets.attention(self._local(regions, mask), mask)  # type: ignore[no-any-return, operator]
+
+    def _local(self, regions: Tensor, mask: Tensor) -> Tensor:
+        """(B, R, F) features -> (B, R, D) local features."""
 
         def local_of(real: Tensor) -> Tensor:
             base: Tensor = self.base(self.input_dropout(real))
             return base if self.mlp is None else base + self.mlp(base)
 
-        local = map_real_rows(local_of, regions, mask)
-        return self.sets(self.dropout(local), mask, self.pool(self.dropout(local), mask))  # type: ignore[no-any-return]
+        return map_real_rows(local_of, regions, mask)
 
 
 class GridSets(nn.Module):

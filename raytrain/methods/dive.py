@@ -67,6 +67,13 @@ class DivE(Method):
         """(B, R, F) regions -> (B, K, D)."""
         return self.image(batch["regions"], batch["region_mask"])[0]  # type: ignore[no-any-return]
 
+    def image_attention(self, batch: Batch) -> Tensor:
+        """(B, R, F) regions -> (B, K, R) attention of each element to the regions; a row sums to 1 over the real ones.
+
+        For features on a grid with a global region (`Inputs.global_region`), the other R - 1 are its cells, row by row.
+        """
+        return self.image.attention(batch["regions"], batch["region_mask"])
+
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, K, D), (G, K, D) -> (Q, G)."""
         kind = self.config.similarity

@@ -65,3 +65,7 @@ class WithWhole(nn.Module):
     def forward(self, local: Tensor, mask: Tensor, whole: Tensor) -> tuple[Any, ...]:
         """As the head, and the (B, D) global feature."""
         return *self.head(local, mask, whole), whole
+
+    def attention(self, local: Tensor, mask: Tensor) -> Tensor:
+        """As the head's: (B, K, n)."""
+        return self.head.attention(local, mask)  # type: ignore[no-any-return, operator]

@@ -140,3 +140,23 @@ def test_equal_embeddings_are_called_a_collapse_only_under_hardest_negatives() -
     assert method(batch(), StepContext(2, 4))["triplet"].item() == pytest.approx(0.4)
     assert method(batch(), StepContext(2, 4))["collapsed"] == 1
     assert method(batch(), StepContext(0, 4))["collapsed"] == 0
+
+
+@pytest.mark.parametrize("aggregator", ["slots", "transformer", "pie_net"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_attention_over_the_regions_is_that_of_the_last_refinement(aggregator: str, shared: bool) -> None:
+    method = build(aggregator=aggregator, shared_block=shared).eval()
+    given = batch()
+    attention = method.image_attention(given)
+    assert attention.shape == (3, 3, 4)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(3, 3), atol=1e-4, rtol=0)
+    assert (attention[..., 3] == 0).all()  # a region that is missing
+    seen: list[torch.Tensor] = []
+    head = method.image.sets
+    if isinstance(head, SetPrediction):
+        for block in head.blocks:
+            assert isinstance(block, SlotBlock)
+            weights = block.weights
+            block.weights = lambda *given, weights=weights: seen.append(weights(*given)) or seen[-1]  # type: ignore[method-assign, func-returns-value]
+        method.encode_gallery(given)
+        torch.testing.assert_close(attention, seen[-1].mean(1))

@@ -87,3 +87,10 @@ def test_every_switch_trains_every_parameter_with_finite_gradients(change: dict[
         for name, parameter in method.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_attention_over_the_regions_is_the_heads() -> None:
+    method = build().eval()
+    attention = method.image_attention(batch())
+    assert attention.shape == (3, 3, 4)
+    torch.testing.assert_close(attention.sum(-1), torch.ones(3, 3), atol=1e-4, rtol=0)
