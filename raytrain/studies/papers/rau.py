@@ -144,10 +144,13 @@ def cost() -> Study:
         label: Level({"method.kind": "composed", "method.composition": kind})
         for label, kind in (("Combiner", "combiner"), ("TIRG", "tirg"), ("sum", "sum"))
     }
+    mgur = {"method.kind": "composed", "method.composition": "fusion", "method.base_loss": "multi_grained"}
     return Study(
         question="What does uncertainty cost in parameters and time, in training and in search?",
         paper="Nothing at test time: features are deterministic there.",
-        factors=[Factor("method", {"RAU": Level(), "RAU, base alone": PARTS["base"]} | composed)],
+        factors=[
+            Factor("method", {"RAU": Level(), "RAU, base alone": PARTS["base"]} | composed | {"MGUR": Level(mgur)})
+        ],
         baseline="RAU, base alone",
         measures=[
             Measure("parameters", "parameters, thousands", Reference(f"{COMPOSED}:parameters")),
