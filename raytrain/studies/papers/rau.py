@@ -50,7 +50,7 @@ def components() -> Study:
 def theta() -> Study:
     absolute = {
         f"cosine {value:.1f}": Level({"method.theta": value, "method.theta_mode": "absolute"}, number=value)
-        for value in (0.1 * tenth for tenth in range(1, 10))
+        for value in (tenth / 10 for tenth in range(1, 10))
     }
     quantiles = {
         f"quantile {value:g}": Level({"method.theta": value, "method.theta_mode": "quantile"})
