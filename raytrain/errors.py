@@ -61,7 +61,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 def no_such_name(kind: str, name: str, names: Iterable[str]) -> str:
     """ "no recipe 'x'; did you mean 'y'? Recipes: y, z." of a name that is none of `names`."""
     names = list(names)
-    plural = f"{kind[:1].upper()}{kind[1:]}s".replace("Studys", "Studies")
+    singular = f"{kind[:1].upper()}{kind[1:]}"
+    plural = f"{singular[:-1]}ies" if singular.endswith("y") else f"{singular}s"
     return f"no {kind} '{name}'{did_you_mean(name, names)} {plural}: {', '.join(names) or 'none'}."
 
 

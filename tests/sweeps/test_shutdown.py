@@ -77,3 +77,6 @@ def test_a_storage_that_takes_no_record_does_not_keep_a_sweep_from_ending(
     record_end(ledger, "failed", "why")
     said = capsys.readouterr().err
     assert "not recorded" in said and "s failed: why; go on with --resume s" in said
+    ledger.go_on = "go on with the same command"  # of a study
+    record_end(ledger, "interrupted", "why")
+    assert "s interrupted: why; go on with the same command" in capsys.readouterr().err

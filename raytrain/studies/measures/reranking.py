@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from raytrain.data.table import Split
 from raytrain.errors import UsageError
 from raytrain.evaluation.protocols.protocols import evaluate
+from raytrain.evaluation.ranking.recall import KS
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.reranking.query_bank import QueryBank, draw
 from raytrain.evaluation.significance import Ranks
@@ -29,6 +33,29 @@ def normalised(run: MeasuredRun, way: str, scale: float) -> Ranks:
     t2i = wide if way == "rows" else wide - logits.logsumexp(0, keepdim=True)
     i2t = wide if way == "columns" else wide - logits.logsumexp(1, keepdim=True)
     return ranks_of(t2i, owner, i2t)
+
+
+def chosen_on_others(run: MeasuredRun, scales: Sequence[float], seed: int = 0) -> Ranks:
+    """Ranks of each half of the images and of their captions, at the scale that is best for the other half (cross).
+
+    Best is the largest sum of the recalls of both directions; all queries of the split are normalised over.
+    """
+    scores, owner = run.similarity
+    half = torch.zeros(scores.shape[1], dtype=torch.bool)
+    half[draw(len(half), len(half) // 2, seed)] = True
+    in_half = {"i2t": half.numpy(), "t2i": half[owner].numpy()}
+    by_scale = [normalised(run, "cross", scale) for scale in scales]
+
+    def recalls(ranks: Ranks, of_half: bool) -> float:
+        chosen = {name: np.asarray(ranks[name])[mask == of_half] for name, mask in in_half.items()}
+        return float(sum((places[places >= 0] < k).mean() for places in chosen.values() for k in KS))
+
+    ranks = {name: np.empty(len(mask), np.int64) for name, mask in in_half.items()}
+    for of_half in (True, False):
+        best = max(by_scale, key=lambda ranks: recalls(ranks, not of_half))
+        for name, mask in in_half.items():
+            ranks[name][mask == of_half] = np.asarray(best[name])[mask == of_half]
+    return {**ranks, "item_of_text": owner.numpy()}
 
 
 def over_share(run: MeasuredRun, share: float, scale: float, seed: int = 0) -> Ranks:

@@ -50,7 +50,7 @@ def components() -> Study:
 def theta() -> Study:
     absolute = {
         f"cosine {value:.1f}": Level({"method.theta": value, "method.theta_mode": "absolute"}, number=value)
-        for value in (0.1 * tenth for tenth in range(1, 10))
+        for value in (tenth / 10 for tenth in range(1, 10))
     }
     quantiles = {
         f"quantile {value:g}": Level({"method.theta": value, "method.theta_mode": "quantile"})
@@ -144,10 +144,13 @@ def cost() -> Study:
         label: Level({"method.kind": "composed", "method.composition": kind})
         for label, kind in (("Combiner", "combiner"), ("TIRG", "tirg"), ("sum", "sum"))
     }
+    mgur = {"method.kind": "composed", "method.composition": "fusion", "method.base_loss": "multi_grained"}
     return Study(
         question="What does uncertainty cost in parameters and time, in training and in search?",
         paper="Nothing at test time: features are deterministic there.",
-        factors=[Factor("method", {"RAU": Level(), "RAU, base alone": PARTS["base"]} | composed)],
+        factors=[
+            Factor("method", {"RAU": Level(), "RAU, base alone": PARTS["base"]} | composed | {"MGUR": Level(mgur)})
+        ],
         baseline="RAU, base alone",
         measures=[
             Measure("parameters", "parameters, thousands", Reference(f"{COMPOSED}:parameters")),

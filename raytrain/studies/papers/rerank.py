@@ -56,6 +56,11 @@ def temperature() -> Study:
                         number=float(scale),
                     )
                     for scale in SCALES
+                }
+                | {
+                    "chosen on other queries": Level(
+                        answers=Reference(f"{ANSWERS}:chosen_on_others", {"scales": [float(s) for s in SCALES]})
+                    )
                 },
                 log=True,
             )
@@ -68,8 +73,10 @@ def temperature() -> Study:
         ],
         drawn=("rsum", "i2t/recall_at_1", "t2i/recall_at_1"),
         notes=[
-            "Run it with a recipe of each data set to see how far the best scale of one costs on another; "
-            "`raytrain rerank` says what a scale chosen on some queries gains on others."
+            "Chosen on other queries: half of the images, with their captions, are ranked at the scale that is best "
+            "for the other half, and the reverse; the difference to the best scale of the curve is what choosing "
+            "costs. Run the study with a recipe of each data set to see how far the best scale of one costs on "
+            "another."
         ],
     )
 

@@ -11,7 +11,7 @@ import pytest
 from raytrain.evaluation.protocols.protocols import evaluate
 from raytrain.evaluation.reranking.fast_reranking import Temperatures, fast_rerank
 from raytrain.studies.measured_run import ranks_of
-from raytrain.studies.measures.reranking import normalised, over_share
+from raytrain.studies.measures.reranking import chosen_on_others, normalised, over_share
 from tests.review.made_runs import scores
 
 
@@ -52,3 +52,12 @@ def test_the_whole_query_set_as_a_bank_is_cross_and_a_share_is_less(run: Any) ->
     assert same(whole, {name: ranks.numpy() for name, ranks in expected.items()}, "i2t", "t2i")
     assert not same(over_share(run, 0.1, 5.0), whole, "t2i")
     assert same(over_share(run, 0.1, 5.0), over_share(run, 0.1, 5.0), "t2i", "i2t")
+
+
+def test_a_scale_that_is_chosen_on_other_queries_is_that_of_one_scale_or_of_two(run: Any) -> None:
+    (one,) = [chosen_on_others(run, [5.0])]
+    assert same(one, normalised(run, "cross", 5.0), "i2t", "t2i", "item_of_text")
+    chosen, scales = chosen_on_others(run, [0.5, 5.0, 500.0]), (0.5, 5.0, 500.0)
+    by_scale = [normalised(run, "cross", scale) for scale in scales]
+    for name in ("i2t", "t2i"):
+        assert all(any(chosen[name][at] == of[name][at] for of in by_scale) for at in range(len(chosen[name])))

@@ -34,11 +34,11 @@ def pairs(count: int, views: int = 3, seed: int = 0) -> tuple[torch.Tensor, torc
 
 
 def test_a_weight_gets_steadier_with_the_batch() -> None:
-    query, gallery = pairs(600)
+    query, gallery = pairs(300)
     config = DVSEConfig(views=3)
-    by_batch = [weight_variation_of(query, gallery, size, config) for size in (32, 128, 512)]
-    assert by_batch[0] > 1.5 * by_batch[1] > 2 * by_batch[2] > 0
-    assert weight_variation_of(query, gallery, 128, config) == by_batch[1]  # the draws are seeded
+    by_batch = [weight_variation_of(query, gallery, size, config) for size in (32, 64, 256)]
+    assert by_batch[0] > 1.2 * by_batch[1] and by_batch[1] > 1.5 * by_batch[2] > 0
+    assert weight_variation_of(query, gallery, 64, config) == by_batch[1]  # the draws are seeded
 
 
 def test_weights_sum_to_one_and_fall_with_the_variance() -> None:
