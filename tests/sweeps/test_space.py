@@ -50,6 +50,15 @@ def test_derived_fields_follow_from_what_the_study_stored() -> None:
     }
 
 
+def test_the_image_encoders_of_a_run_can_be_chosen_among(base: RunConfig) -> None:
+    def encoders(trial: Any) -> None:
+        trial.suggest_categorical("data.image_features", ["lite0", "lite2", "lite0,lite2"])
+
+    both = override(base, drawn(encoders, {"data.image_features": "lite0,lite2"}))
+    assert both.data.image_feature_names == ("lite0", "lite2")
+    assert paper_trial(encoders, both) == {"data.image_features": "lite0,lite2"}
+
+
 def test_trial_zero_is_the_recipe_along_its_own_branch(base: RunConfig) -> None:
     assert paper_trial(branching, base) == {"method.views": 2, "method.score": "max"}
 

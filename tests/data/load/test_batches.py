@@ -98,9 +98,14 @@ def test_an_epoch_is_decided_by_seed_epoch_and_world_size_alone(world: int, tabl
         assert torch.equal(torch.cat([part[step]["image_id"] for part in parts]), ids)
 
 
-@pytest.mark.parametrize(("unit", "size"), [("pair", 20), ("image", 3)])
-def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(unit: str, size: int, table: Table) -> None:
-    feed = batches(table, size=size, unit=unit)
+@pytest.mark.parametrize(
+    ("unit", "size", "names"), [("pair", 20, "lite0"), ("image", 3, "lite0"), ("pair", 20, "lite0,lite2")]
+)
+def test_an_epoch_resumed_inside_goes_on_with_the_same_batches(
+    unit: str, size: int, names: str, tmp_path: Path
+) -> None:
+    table = add_images(make_table(tmp_path / "table"), "lite2", (5, 6))
+    feed = batches(table, size=size, unit=unit, names=names)
     whole, rest = list(feed.epoch(1)), list(feed.epoch(1, first_step=2))
     assert len(rest) == len(whole) - 2
     for a, b in zip(whole[2:], rest, strict=True):
