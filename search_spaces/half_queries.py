@@ -13,5 +13,5 @@ def half_queries(trial: optuna.Trial) -> None:
     trial.suggest_float("method.text_weight", 0.1, 10.0, log=True)
     trial.suggest_float("method.ridge", 1e-4, 100.0, log=True)
     trial.suggest_categorical("method.centered", [True, False])
-    if trial.suggest_categorical("method.composition", ["half_sum", "half_product"]) == "half_product":
+    if trial.suggest_categorical("method.halves", ["half_sum", "half_product"]) == "half_product":
         trial.suggest_float("method.floor", -1.0, 0.5)

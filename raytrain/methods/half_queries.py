@@ -78,7 +78,7 @@ class HalfQueries(Method):
         """
         config = self.config
         image, text = (half @ gallery.T for half in query.unbind(1))
-        if config.composition == "half_sum":
+        if config.halves == "half_sum":
             return image + config.text_weight * text
         image, text = (((half - config.floor) / (1 - config.floor)).clamp(min=0) for half in (image, text))
         return image * text**config.text_weight

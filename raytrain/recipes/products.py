@@ -77,7 +77,7 @@ def half_sum_products() -> RunConfig:
     No gradient is taken, so learning rate and schedule decide nothing. Run: `raytrain train half_sum_products
     data.table=TABLE`.
     """
-    return _half_queries(composition="half_sum")
+    return _half_queries(halves="half_sum")
 
 
 def half_product_products() -> RunConfig:
@@ -85,7 +85,7 @@ def half_product_products() -> RunConfig:
 
     Run: `raytrain train half_product_products data.table=TABLE`.
     """
-    return _half_queries(composition="half_product")
+    return _half_queries(halves="half_product")
 
 
 def _half_queries(**settings: Any) -> RunConfig:

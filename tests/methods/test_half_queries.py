@@ -70,8 +70,8 @@ def test_the_scores_are_the_sum_and_the_product_of_the_halves(weight: float) -> 
     s, t = reference @ target.T, text @ target.T
     scaled = [np.clip((half + 0.2) / 1.2, 0, None) for half in (s, t)]
     for changes, expected in (
-        ({"composition": "half_sum"}, s + weight * t),
-        ({"composition": "half_product", "floor": -0.2}, scaled[0] * scaled[1] ** weight),
+        ({"halves": "half_sum"}, s + weight * t),
+        ({"halves": "half_product", "floor": -0.2}, scaled[0] * scaled[1] ** weight),
     ):
         method = fitted(text_weight=weight, **changes)
         actual = method.similarity(method.encode_query(batch()), method.encode_gallery(batch()))
@@ -81,7 +81,7 @@ def test_the_scores_are_the_sum_and_the_product_of_the_halves(weight: float) -> 
 def test_exponentially_scaled_halves_multiplied_rank_as_a_sum() -> None:
     reference, text, target = halves_by_hand(0.1, True)
     product = np.exp(3 * reference @ target.T) * np.exp(6 * text @ target.T)
-    method = fitted(composition="half_sum", text_weight=2.0)
+    method = fitted(halves="half_sum", text_weight=2.0)
     scores = method.similarity(method.encode_query(batch()), method.encode_gallery(batch())).numpy()
     assert (product.argsort(1) == scores.argsort(1)).all()
 

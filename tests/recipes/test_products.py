@@ -35,10 +35,10 @@ def test_a_baseline_differs_from_rau_by_its_method_alone(recipe: str, method: di
 
 
 def test_half_queries_collect_their_sums_in_one_epoch() -> None:
-    for composition in ("half_sum", "half_product"):
-        recipe = f"{composition}_products"
+    for halves in ("half_sum", "half_product"):
+        recipe = f"{halves}_products"
         changed = differences(recipe, "rau_products")
         assert {name: value for name, value in changed.items() if not name.startswith("method.")} == {
             "optim.num_epochs": 1
         }
-        check(recipe, {"method.kind": "half_queries", "method.composition": composition})
+        check(recipe, {"method.kind": "half_queries", "method.halves": halves})

@@ -32,9 +32,8 @@ def test_a_recipe_is_named_after_its_method_and_its_table() -> None:
         table = {"f30k": "flickr30k", "emoji_triplets": "emoji"}.get(Path(recipe.data.table).name)
         table = table or Path(recipe.data.table).name
         method = name.partition(f"_{table}")[0]
-        assert method in (
-            recipe.method.kind, getattr(recipe.method, "composition", ""), "mgur", "single_vector"
-        ), name  # fmt: skip
+        variant = getattr(recipe.method, recipe.method.variant_field or "kind")
+        assert method in (recipe.method.kind, variant, "mgur", "single_vector"), name
         assert recipe.experiment in (table, Path(recipe.data.table).name)
 
 

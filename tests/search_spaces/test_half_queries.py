@@ -12,4 +12,4 @@ from search_spaces import SPACES
 
 def test_the_floor_is_asked_of_the_product_alone() -> None:
     for _, answers, _ in walk(SPACES["half_queries"]):
-        assert ("method.floor" in answers) == (answers["method.composition"] == "half_product")
+        assert ("method.floor" in answers) == (answers["method.halves"] == "half_product")

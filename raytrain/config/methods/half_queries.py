@@ -19,7 +19,7 @@ class HalfQueriesConfig(MethodPart):
     """
 
     label: ClassVar[MethodLabel] = MethodLabel("Half queries", "Reference and text score apart.")
-    variant_field: ClassVar[str | None] = "composition"
+    variant_field: ClassVar[str | None] = "halves"
     variants: ClassVar[Mapping[str, MethodLabel]] = {
         "half_sum": MethodLabel("Half-query sum", "Cosines of reference and of text with the image, added.", PAPER),
         "half_product": MethodLabel(
@@ -29,7 +29,7 @@ class HalfQueriesConfig(MethodPart):
     implementation: ClassVar[str] = "raytrain.methods.half_queries:HalfQueries"
     batch_ways: ClassVar[tuple[str, ...]] = ("query",)
     kind: Literal["half_queries"] = "half_queries"
-    composition: Literal["half_sum", "half_product"] = "half_product"
+    halves: Literal["half_sum", "half_product"] = "half_product"
     text_weight: float = Field(1.0, gt=0, description="factor of the text's half in a sum, its power in a product")
     floor: float = Field(-1.0, ge=-1, lt=1, description="half_product: cosine that min-max scaling makes 0; 1 stays 1")
     ridge: float = Field(
