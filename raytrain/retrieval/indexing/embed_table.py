@@ -68,7 +68,9 @@ class Target:
     def chosen(self) -> np.ndarray:
         """(G,) those of them that are entries."""
         rows = self.readable
-        return rows[~pc.is_in(self.ids_of(rows), pa.array(self.kept_out, pa.string())).to_numpy(zero_copy_only=False)]
+        is_out = pc.is_in(self.ids_of(rows), pa.array(self.kept_out, pa.string()))
+        entries: np.ndarray = rows[~is_out.to_numpy(zero_copy_only=False)]
+        return entries
 
     def ids_of(self, rows: np.ndarray) -> pa.Array:
         """(N,) ids of rows of the table's items or texts."""
