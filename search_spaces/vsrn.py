@@ -18,4 +18,4 @@ def vsrn(trial: optuna.Trial) -> None:
     trial.suggest_float("data.region_drop", 0.0, 0.4)
     trial.suggest_float("data.word_drop", 0.0, 0.4)
     trial.suggest_int("method.blocks", 0, 6)
-    trial.suggest_categorical("method.region_norm", ["features", "regions"])
+    trial.suggest_categorical("method.graph_norm", ["features", "regions"])

@@ -108,7 +108,7 @@ class PCMEPP(Method):
             parts["pseudo_positives"] = torch.stack([pseudo_share(*direction) for direction in directions]).mean()
         if self.temperature is not None:
             # half: -d / 2 is the cosine of the means less variances, up to a constant
-            nce = losses.info_nce(scores / 2, self.temperature.scale(), symmetric=True, ignored=matched)
+            nce = losses.info_nce(scores / 2, self.temperature.scale(), symmetric=True, ignored=matched > 0)
             total, parts["infonce"] = total + config.infonce_weight * nce, nce.detach()
             parts |= self.temperature.parts()
         return {

@@ -27,7 +27,7 @@ class VSRN(TripletMethod):
     def __init__(self, encoder: EncoderConfig, config: VSRNConfig, inputs: Inputs) -> None:
         super().__init__()
         self.config = config
-        self.image = RegionGraph(inputs.region_features, encoder.dim, config.blocks, config.region_norm)
+        self.image = RegionGraph(inputs.region_features, encoder.dim, config.blocks, config.graph_norm)
         self.text: nn.Module
         self.decoder: CaptionDecoder | None = None
         if isinstance(encoder.text, BiGRUText):

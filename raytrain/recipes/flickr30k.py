@@ -193,7 +193,7 @@ def vsrn_flickr30k() -> RunConfig:
     """
     changes = {
         "encoder.dim": 2048,
-        "method": VSRNConfig(same_image="negative", region_norm="regions", caption_weight=1.0),
+        "method": VSRNConfig(same_image="negative", graph_norm="regions", caption_weight=1.0),
         "optim.decay_epochs": (10, 20),
     }
     return override(scan_flickr30k(), changes)

@@ -50,7 +50,7 @@ def test_the_loss_is_the_triplet_loss_and_the_weighted_cost_of_the_captions() ->
         torch.testing.assert_close(parts["caption"], caption.detach())
 
 
-@pytest.mark.parametrize("changes", [{}, {"caption_weight": 1.0}, {"region_norm": "regions"}, {"blocks": 0}])
+@pytest.mark.parametrize("changes", [{}, {"caption_weight": 1.0}, {"graph_norm": "regions"}, {"blocks": 0}])
 def test_every_parameter_trains_with_finite_gradients(changes: dict[str, Any]) -> None:
     for words in (True, False):
         if changes.get("caption_weight") and not words:

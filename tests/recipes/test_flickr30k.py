@@ -101,7 +101,7 @@ SCAN = {"optim.lr": 2e-4, "optim.weight_decay": 0.0, "optim.batch_size": 128, "o
         (
             "vsrn_flickr30k",
             {**PLAIN, **SCAN, "encoder.dim": 2048, "optim.decay_epochs": [10, 20], "method.blocks": 4,
-             "method.region_norm": "regions", "method.caption_weight": 1.0, "method.caption_dim": 512,
+             "method.graph_norm": "regions", "method.caption_weight": 1.0, "method.caption_dim": 512,
              "method.caption_dropout": 0.2},
         ),
         # Zhang et al., CVPR 2020: no code; the schedule of SCAN

@@ -19,7 +19,9 @@ def test_a_name_or_a_file_gives_the_same_run(tmp_path: Path) -> None:
 
 
 def test_a_wrong_name_shows_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no recipe 'dvs_emoji'; did you mean 'dvse_emoji'\? Recipes: asymvlm_flickr8k, "):
+    with pytest.raises(
+        UsageError, match=r"no recipe 'dvs_emoji'; did you mean 'dvse_emoji'\? Recipes: asymvlm_flickr8k, "
+    ):
         load_recipe("dvs_emoji")
     with pytest.raises(UsageError, match=r"no recipe 'run\.json'.* Or give a YAML file\."):
         load_recipe("run.json")

@@ -24,7 +24,7 @@ class VSRNConfig(MethodPart):
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
     same_image: Literal["masked", "negative"] = "masked"
     blocks: int = Field(4, ge=0, le=8, description="graph convolutions over the regions")
-    region_norm: Literal["features", "regions"] = Field(
+    graph_norm: Literal["features", "regions"] = Field(
         "features",
         description="unit length before and after the graph: of each region's features, or, as in the released code, "
         "of each feature over the image's regions",
