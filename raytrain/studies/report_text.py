@@ -7,9 +7,9 @@ from raytrain.studies.verdict import LEVEL, Decided
 
 READING = (
     "Each value is the mean over seeds, with its standard deviation. Below a value stands the difference to the "
-    f"baseline with its {LEVEL:.0%} interval, corrected for the variants of the column: of recalls it covers images and seeds "
-    "(images alone where a side has one seed), paired on the same queries; of other measures seeds alone. The budget is "
-    "the same for all variants, but for those whose name says otherwise."
+    f"baseline with its {LEVEL:.0%} interval, corrected for the variants of the column: of recalls it covers images "
+    "and seeds (images alone where a side has one seed), paired on the same queries; of other measures seeds alone. "
+    "The budget is the same for all variants, but for those whose name says otherwise."
 ).replace("%", " %", 1)
 
 
