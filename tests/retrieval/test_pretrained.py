@@ -10,13 +10,10 @@ import torch
 
 from raytrain.errors import UsageError
 from raytrain.retrieval.load import load
-from tests.retrieval.portable.conftest import export_of
 
 pytest.importorskip("huggingface_hub", reason="needs the extra `export`")
 
 from raytrain.retrieval.pretrained import PretrainedRetriever
-
-__all__ = ["export_of"]
 
 
 @pytest.mark.parametrize("name", ["dvse over token states", "dive over words", "trained backbones"])
