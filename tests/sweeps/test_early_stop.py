@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.tracking.journal import Journal
+from raytrain.tracking.run_record import read_run
 from tests.ray_cluster import LocalCluster
 from tests.sweeps.drive_stopped import EPOCHS, GRACE, TRIALS
 from tests.sweeps.sweep_driver import result_of
@@ -19,7 +20,10 @@ def test_a_sweep_goes_on_in_the_process_of_a_trial_that_was_stopped_early(
 ) -> None:
     done = cluster.run("-m", "tests.sweeps.drive_stopped", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    trials = result_of(done.stdout)["trials"]
+    trials, studied = result_of(done.stdout)["trials"], result_of(done.stdout.partition('"trials"')[2])
+    # the study that follows took the sweep's first trial and trained its other run to the end, on the same cluster
+    assert (studied["counts"]["recorded"], studied["trained"], studied["left"]) == (1, 1, 0)
+    assert read_run(tmp_path / "runs" / "small" / "margins-t000").epochs == EPOCHS
     assert trials["total"] == TRIALS
     assert trials["failed"] == 0
     assert trials["pruned"] >= 1
