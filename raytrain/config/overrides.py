@@ -23,7 +23,8 @@ _NONE_WORDS = ("none", "null", "~")
 def override(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
     """A copy of `config` with dotted names changed: {"optim.lr": 1e-4, "method.views": 4}.
 
-    A change of a `kind` (method, encoder.image, encoder.text) starts that part afresh and keeps the fields both have.
+    A change of a `kind` (method, encoder.image, encoder.text) starts that part afresh and keeps the fields both have,
+    but for a choice that the new kind does not know.
 
     Raises:
         UsageError: a name that does not exist, or a value out of bounds.
@@ -146,11 +147,20 @@ def _switch_kind(here: dict[str, Any], name: str, kind: Any) -> None:
         hint = did_you_mean(str(kind), choices)
         raise UsageError(f"{name} has no choice {kind!r}{hint} Choices: {', '.join(choices)}.")
     fields = choices[kind].model_fields
-    kept = {key: value for key, value in here.items() if key in fields and key not in ("kind", "lr_scale")}
+    kept = {
+        key: value
+        for key, value in here.items()
+        if key in fields and key not in ("kind", "lr_scale") and _is_choice(value, fields[key].annotation)
+    }
     here.clear()
     # a required field is None until it is set: then its name exists, and leaving it out is an error
     here.update({key: None if field.is_required() else field.default for key, field in fields.items()})
     here.update(kept | {"kind": kind})
+
+
+def _is_choice(value: Any, annotation: Any) -> bool:
+    """Whether a value is among a field's choices; True of a field that is none of names."""
+    return get_origin(annotation) is not Literal or value in get_args(annotation)
 
 
 def _no_such_field(values: Mapping[str, Any], place: str, name: str, here: Any) -> str:

@@ -36,6 +36,11 @@ def test_a_change_of_kind_keeps_what_both_kinds_have(config: RunConfig) -> None:
     changed = override(config, {"method.margin": 0.3, "method.kind": "vse_infinity"})
     assert changed.method.kind == "vse_infinity"
     assert changed.method.margin == 0.3
+    sets = override(config, {"method.kind": "dive", "method.similarity": "chamfer", "method.views": 2})
+    assert override(sets, {"method.kind": "maxmatch"}).method.similarity == "chamfer"  # type: ignore[union-attr]
+    by_probability = override(sets, {"method.similarity": "match_probability"})
+    unknown = override(by_probability, {"method.kind": "maxmatch"}).method
+    assert (unknown.similarity, unknown.views) == ("assignment", 2)  # type: ignore[union-attr]
     words = override(config, {"encoder.text.kind": "bigru", "encoder.text.word_dim": 50, "data.text_features": None})
     assert words.encoder.text == BiGRUText(word_dim=50)
     bert = override(config, {"encoder.text.path": "bert", "encoder.text.kind": "transformer"})

@@ -403,7 +403,7 @@ def long_tmpdir(case: Case) -> str:
     folder.mkdir()
     try:  # of the batch sizes that the space draws from, the smallest
         settings = [*quick(case), "optim.batch_size=64"]
-        arguments = ["sweep", "vse_infinity", "--recipe", RECIPE, *settings, "--trials", "1", "--tracking", "none"]
+        arguments = ["sweep", "vse_infinity_core", "--recipe", RECIPE, *settings, "--trials", "1", "--tracking", "none"]
         done = case.run(*arguments, timeout_s=400, TMPDIR=str(folder))
     finally:
         shutil.rmtree(folder)

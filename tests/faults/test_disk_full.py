@@ -207,7 +207,7 @@ def goes_on_once_there_is_room(disk: Path, use_up: Callable[[Path], Path], tmp_p
 
 READ_ONLY: dict[str, tuple[list[str], int]] = {
     "train": (["train", "{recipe}", "name=second", "--tracking", "none"], 1),
-    "sweep": (["sweep", "dvse", "--recipe", "{recipe}", "--trials", "1", "--tracking", "none"], 1),
+    "sweep": (["sweep", "dvse_core", "--recipe", "{recipe}", "--trials", "1", "--tracking", "none"], 1),
     "evaluate": (["evaluate", "{run}"], 1),
     "rerank": (["rerank", "{run}"], 1),
     "leaderboard": (["leaderboard", "--storage", "{storage}"], 1),
@@ -248,7 +248,7 @@ def test_a_sweep_whose_storage_fills_up_stops_and_goes_on_once_there_is_room(
     config = override(small_run(tmp_path, num_epochs=20, batch_size=64), {"storage": str(disk)})
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     first, second = (disk / "small" / f"full-t00{number}" for number in range(2))
-    command = ["-m", "raytrain.cli", "sweep", "dvse", "--recipe", str(tmp_path / "run.yaml"), "--trials", "2"]
+    command = ["-m", "raytrain.cli", "sweep", "dvse_core", "--recipe", str(tmp_path / "run.yaml"), "--trials", "2"]
     command += ["--concurrent", "1", "--grace-epochs", "20", "--rerank-trials", "0", "--tracking", "none", "--json"]
     process = cluster.python(*command, "--name", "full")
     wait_for(lambda: len(epochs(second)) >= 2, process)

@@ -27,7 +27,7 @@ def test_a_sweep_whose_head_is_killed_leaves_with_code_75_and_goes_on_under_a_ne
     (tmp_path / "recipe.yaml").write_text(to_yaml(base))
     folder = tmp_path / "runs" / "small" / "s"
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    sweep = ["-m", "raytrain.cli", "sweep", "vse_infinity", "--tracking", store, "--json"]
+    sweep = ["-m", "raytrain.cli", "sweep", "vse_infinity_core", "--tracking", store, "--json"]
     first = ["--recipe", str(tmp_path / "recipe.yaml"), "--name", "s", "--trials", "2"]
     options = ["--grace-epochs", str(EPOCHS), "--sampler", "random", "--rerank-trials", "0"]
 

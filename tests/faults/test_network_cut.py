@@ -110,7 +110,7 @@ def test_a_sweep_whose_hosts_lose_each_other_ends_without_errors_once_a_second_h
 ) -> None:
     make_table(tmp_path / "table", items=64)
     (tmp_path / "run.yaml").write_text(to_yaml(small_run(tmp_path, num_epochs=EPOCHS, batch_size=64)))
-    command = ["-m", "raytrain.cli", "sweep", "dvse", "--recipe", str(tmp_path / "run.yaml"), "--name", "cut"]
+    command = ["-m", "raytrain.cli", "sweep", "dvse_core", "--recipe", str(tmp_path / "run.yaml"), "--name", "cut"]
     command += ["--trials", "1", "--workers", "2", "--rerank-trials", "0", "--tracking", "none", "--json"]
     run = tmp_path / "runs" / "small" / "cut-t000"
     driver = hosts.python(*command)

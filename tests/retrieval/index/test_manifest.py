@@ -20,6 +20,7 @@ FIELDS: dict[str, Any] = {
         "kind": "sq8", "error": 0.01, "longest": 1.0, "file": FILE | {"name": "candidates-0a-sq8.faiss"},
         "measured": {"asked_by": "captions", "queries": 20, "k": 10, "proved": 15, "recall": 0.98},
     },
+    "kept_out": ["i3"],
 }  # fmt: skip
 
 
