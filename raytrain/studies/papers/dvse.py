@@ -14,7 +14,7 @@ WEIGHT_VARIATION = Measure(
 )
 EFFECTIVE_RANK = Measure("effective_rank", "effective rank of views", Reference(f"{VIEWS}:effective_rank"), digits=2)
 WEIGHT_ACCURACY = Measure(
-    "weight_accuracy", "rank correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
+    "weight_accuracy", "correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
 )
 BATCHES = (32, 64, 128, 256, 512)
 
@@ -49,9 +49,10 @@ def batch() -> Study:
         methods=("dvse",),
         drawn=("rsum", "weight_variation"),
         notes=[
-            "Variation of a weight: 16 pairs of the training split stand in 40 batches of the run's own size with "
-            "other pairs drawn at random; per pair and view, the standard deviation of its weight over these "
-            "batches is divided by its mean. 0 is an estimate that does not depend on the batch."
+            "Variation of a weight: in 50 batches of the run's own size (at most half of the pairs that are drawn on, "
+            "up to 4,096 of the training split) a quarter of the pairs stay and the others are drawn anew; per pair "
+            "that stays and view, the standard deviation of its weight over these batches is divided by its mean. "
+            "0 is an estimate that does not depend on the batch."
         ],
     )
 
@@ -83,6 +84,10 @@ def uncertainty() -> Study:
                     "variance, high gets more": Level({"method.weight_fn": "var"}),
                     "variance, low gets more (softmax)": Level({"method.weight_fn": "softmax_neg"}),
                     "variance, high gets more (softmax)": Level({"method.weight_fn": "softmax_pos"}),
+                    "entropy, low gets more": Level({"method.weight_fn": "entropy_low"}),
+                    "entropy, high gets more": Level({"method.weight_fn": "entropy_high"}),
+                    "confidence, low gets more": Level({"method.weight_fn": "confidence_low"}),
+                    "confidence, high gets more": Level({"method.weight_fn": "confidence_high"}),
                     "none": Level({"method.weight_fn": "none"}),
                 },
             )
@@ -92,8 +97,11 @@ def uncertainty() -> Study:
         claims=[Claim("Weights from the variance beat uniform ones.", "variance, low gets more", "rsum", "above")],
         methods=("dvse",),
         notes=[
-            "Rank correlation of weight and right answers: over images and views of the validation split, between "
-            "a view's weight and the share of the image's captions that this view alone ranks first."
+            "Entropy is that of the softmax of a view's scores with the other members of the batch; confidence the "
+            "margin of the best of them over the second.",
+            "Correlation of weight and right answers: Pearson's, over captions and views of 50 random batches of the "
+            "validation split (128 images each, at most half of them), between a view's weight and whether this view "
+            "alone ranks the caption's own image first in the batch; 0 where views are weighted alike.",
         ],
     )
 
