@@ -15,6 +15,7 @@ from raytrain.distributed import default_device
 from raytrain.errors import UsageError
 from raytrain.losses.contrastive import likely_positives
 from raytrain.studies.measured_run import MeasuredRun
+from raytrain.training.probe import estimate
 
 TIMED_QUERIES = 500
 
@@ -87,6 +88,12 @@ def query_ms(run: MeasuredRun) -> float:
                 run.model.similarity(run.model.encode_query(to_device(batch, device)), gallery.to(device))
             seconds.append(time.perf_counter() - start)
     return 1000 * min(seconds) * 100 / len(rows)
+
+
+def training_mib(run: MeasuredRun) -> float | None:
+    """MiB of GPU memory that two training steps hold at most, as `train` estimates it; None without a GPU."""
+    device = default_device()
+    return estimate(run.config, device, share=1.0).needed_bytes / 2**20 if device.type == "cuda" else None
 
 
 def queries_of(run: MeasuredRun) -> QuerySplit:

@@ -126,6 +126,13 @@ def distribution() -> Study:
             Measure("sigma_target", "mean sigma of targets", Reference(f"{GAUSSIANS}:sigma_of_targets"), digits=3),
             Measure("cloud_distance", "2-Wasserstein of the clouds", Reference(f"{GAUSSIANS}:cloud_distance"), 3),
             Measure("diagnostics/uncertainty_rank_correlation", "rank correlation of sigma and rank", digits=3),
+            *(
+                Measure(
+                    f"recall_at_10_sigma_{number}", f"R@10, {label} quarter by sigma",
+                    Reference(f"{GAUSSIANS}:recall_by_sigma", {"number": number, "bins": 4, "k": 10}),
+                )
+                for number, label in enumerate(("most certain", "second", "third", "least certain"))
+            ),
             R10,
         ],
         claims=[Claim("Without DR the two clouds are further apart.", "without DR", "cloud_distance", "above")],
@@ -134,7 +141,10 @@ def distribution() -> Study:
         maps=[Reference("raytrain.studies.measures.projection:gaussian_map")],
         notes=[
             "Of the last block, without noise, over the validation queries and the validation images. The distance "
-            "is that of the Gaussians, with diagonal covariances, that fit the means of each side."
+            "is that of the Gaussians, with diagonal covariances, that fit the means of each side.",
+            "Quarters by sigma: the validation queries in the order of their predicted mean sigma. Where sigma is "
+            "calibrated, recall falls from the most certain quarter to the least certain one. Quarters are compared "
+            "over seeds alone.",
         ],
     )  # fmt: skip
 
@@ -156,11 +166,16 @@ def cost() -> Study:
             Measure("parameters", "parameters, thousands", Reference(f"{COMPOSED}:parameters")),
             Measure("step_ms", "worker milliseconds per step", Reference(f"{COMPOSED}:step_ms")),
             Measure("query_ms", "milliseconds per 100 queries searched", Reference(f"{COMPOSED}:query_ms")),
+            Measure("training_mib", "MiB of GPU memory in training", Reference(f"{COMPOSED}:training_mib"), digits=0),
             R10,
         ],
         methods=("rau",),
         drawn=("step_ms", "query_ms"),
-        notes=["Times are those of the machines that trained and measured; compare variants, not machines."],
+        notes=[
+            "Times are those of the machines that trained and measured; compare variants, not machines.",
+            "Memory is the most that two training steps on the largest batch hold of a GPU. Where the report is made "
+            "without a GPU it is not measured, and a dash stands in its place; give the report again on a GPU.",
+        ],
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from raytrain.studies.measured_run import MeasuredRun
 from raytrain.studies.measures import composed
+from raytrain.training.memory import Estimate
 
 
 def test_a_class_of_queries_is_those_with_so_many_targets() -> None:
@@ -33,3 +35,11 @@ def test_costs_are_positive(composed_run: MeasuredRun) -> None:
     assert composed.parameters(composed_run) == sum(p.numel() for p in composed_run.model.parameters()) / 1000
     step = composed.step_ms(composed_run)
     assert step is not None and step > 0 and composed.query_ms(composed_run) > 0
+
+
+def test_memory_is_that_of_a_gpu_or_is_not_measured(composed_run: MeasuredRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composed, "default_device", lambda: torch.device("cpu"))
+    assert composed.training_mib(composed_run) is None
+    monkeypatch.setattr(composed, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(composed, "estimate", lambda config, device, share: Estimate(3 * 2**20, 2**30))
+    assert composed.training_mib(composed_run) == 3
