@@ -200,9 +200,9 @@ class Study:
                 )
             )
         names = [variant.name for variant in variants]
-        for name in (name for among in self.best_of.values() for name in among):
-            if name not in names:
-                raise UsageError(no_such_name("variant", name, names))
+        for member in itertools.chain.from_iterable(self.best_of.values()):
+            if member not in names:
+                raise UsageError(no_such_name("variant", member, names))
         names += self.best_of
         for name in (self.baseline, *(name for claim in self.claims for name in (claim.variant, claim.against))):
             if name is not None and name not in names:
