@@ -16,6 +16,18 @@ EFFECTIVE_RANK = Measure("effective_rank", "effective rank of views", Reference(
 WEIGHT_ACCURACY = Measure(
     "weight_accuracy", "correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
 )
+MEASURED = "raytrain.studies.measures.costs"
+COSTS = [
+    Measure("parameters", "parameters, thousands", Reference(f"{MEASURED}:parameters")),
+    Measure("step_ms", "worker milliseconds per step", Reference(f"{MEASURED}:step_ms")),
+    Measure("query_ms", "milliseconds per 100 queries searched", Reference(f"{MEASURED}:query_ms")),
+    Measure("training_mib", "MiB of GPU memory in training", Reference(f"{MEASURED}:training_mib"), digits=0),
+]
+COST_NOTES = [
+    "Times are those of the machines that trained and measured; compare variants, not machines.",
+    "Memory is the most that two training steps on the largest batch hold of a GPU. Where the report is made without a "
+    "GPU it is not measured, and a dash stands in its place.",
+]
 PLAIN_VIEWS = {"method.orth_weight": 0.0, "method.weight_fn": "none"}
 BATCHES = (32, 64, 128, 256, 512)
 
@@ -65,6 +77,27 @@ def ancestor() -> Study:
             "All methods have the recipe's encoders, K, optimiser and epochs, with the same image branch. MV-VSE has "
             "the MLP views and the pooling of the others in place of its linear ones with max pooling, and the smooth "
             "form of its bounds without a margin."
+        ],
+    )
+
+
+def cost() -> Study:
+    kinds = {
+        "VSE-infinity": "vse_infinity", "VSE++": "vsepp", "DVSE": "dvse", "MV-VSE": "mv_vse", "PVSE": "pvse",
+        "DivE": "dive", "MaxMatch": "maxmatch", "PCME": "pcme", "PCME++": "pcmepp",
+    }  # fmt: skip
+    return Study(
+        question="What do views, sets and uncertainty cost beside one vector, in training and in search?",
+        paper="Costs were not compared in what could be read.",
+        factors=[Factor("method", {label: Level({"method.kind": kind}) for label, kind in kinds.items()})],
+        baseline="VSE-infinity",
+        measures=[*COSTS, Measure("cost/index_bytes", "bytes per image in an index", digits=0), RSUM],
+        methods=("dvse",),
+        drawn=("step_ms", "query_ms"),
+        notes=[
+            "Methods have the recipe's encoders, K and budget, and otherwise their own defaults, which are not tuned: "
+            "compare costs, not accuracy. rau/cost compares the methods of composed queries.",
+            *COST_NOTES,
         ],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from raytrain.studies.papers.dvse import COST_NOTES, COSTS
 from raytrain.studies.study import Claim, Factor, Level, Measure, Reference, Study
 
 R1, R10, R50 = (Measure(f"recall_at_{k}", f"R@{k}") for k in (1, 10, 50))
@@ -180,19 +181,12 @@ def cost() -> Study:
         ],
         baseline="RAU, base alone",
         measures=[
-            Measure("parameters", "parameters, thousands", Reference(f"{COMPOSED}:parameters")),
-            Measure("step_ms", "worker milliseconds per step", Reference(f"{COMPOSED}:step_ms")),
-            Measure("query_ms", "milliseconds per 100 queries searched", Reference(f"{COMPOSED}:query_ms")),
-            Measure("training_mib", "MiB of GPU memory in training", Reference(f"{COMPOSED}:training_mib"), digits=0),
+            *COSTS,
             R10,
         ],
         methods=("rau",),
         drawn=("step_ms", "query_ms"),
-        notes=[
-            "Times are those of the machines that trained and measured; compare variants, not machines.",
-            "Memory is the most that two training steps on the largest batch hold of a GPU. Where the report is made "
-            "without a GPU it is not measured, and a dash stands in its place; give the report again on a GPU.",
-        ],
+        notes=COST_NOTES,
     )
 
 

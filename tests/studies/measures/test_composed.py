@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from raytrain.studies.measured_run import MeasuredRun
 from raytrain.studies.measures import composed
-from raytrain.training.memory import Estimate
 
 
 def test_a_class_of_queries_is_those_with_so_many_targets() -> None:
@@ -29,17 +27,3 @@ def test_further_positives_are_a_share_and_some_of_them_are_right(composed_run: 
     share, right = composed.further_share(composed_run), composed.further_right(composed_run)
     assert share is not None and 0 < share < 100
     assert right is not None and 0 <= right <= 100
-
-
-def test_costs_are_positive(composed_run: MeasuredRun) -> None:
-    assert composed.parameters(composed_run) == sum(p.numel() for p in composed_run.model.parameters()) / 1000
-    step = composed.step_ms(composed_run)
-    assert step is not None and step > 0 and composed.query_ms(composed_run) > 0
-
-
-def test_memory_is_that_of_a_gpu_or_is_not_measured(composed_run: MeasuredRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(composed, "default_device", lambda: torch.device("cpu"))
-    assert composed.training_mib(composed_run) is None
-    monkeypatch.setattr(composed, "default_device", lambda: torch.device("cuda"))
-    monkeypatch.setattr(composed, "estimate", lambda config, device, share: Estimate(3 * 2**20, 2**30))
-    assert composed.training_mib(composed_run) == 3

@@ -15,8 +15,8 @@ def test_every_study_of_the_paper_can_be_planned(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table")
     recipe = override(RECIPES["dvse_flickr8k"](), {"data.table": str(table.path)})
     assert check_studies("dvse", {"dvse": recipe}) == {
-        "dvse/ancestor": 4, "dvse/backbone": 2, "dvse/batch": 10, "dvse/components": 4, "dvse/orthogonality": 17,
-        "dvse/uncertainty": 9, "dvse/views": 8,
+        "dvse/ancestor": 4, "dvse/backbone": 2, "dvse/batch": 10, "dvse/components": 4, "dvse/cost": 9,
+        "dvse/orthogonality": 17, "dvse/uncertainty": 9, "dvse/views": 8,
     }  # fmt: skip
 
 
