@@ -210,6 +210,7 @@ def report_of(name: str, study: Study, plan: Plan, measured: Mapping[str, Measur
     facts = _facts(plan, rows[: len(plan.variants)], recipe)
     if best:
         chosen = "; ".join(f"{name}: {variant}" for name, variant in best.items())
+        facts["budget"] += " but what the best of several is chosen from"
         facts["best"] = f"{chosen}. Chosen by {study.measures[0].title} on the queries that judge it"
     return StudyReport(name, study, rows, decided, outcome, sentence, _scatter(study, measured), facts)
 

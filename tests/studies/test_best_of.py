@@ -37,6 +37,7 @@ def test_the_best_is_a_row_that_others_and_claims_are_compared_with(tmp_path: Pa
     assert difference_text(rows["margin 0.2"].cells["rsum"]) == "+0.0 (+0.0 to +0.0)"  # it is the best itself
     assert report.outcome == "agrees" and report.scatter is not None and len(report.scatter[0]) == 4
     assert report.facts["best"] == "any margin: margin 0.2. Chosen by rsum on the queries that judge it"
+    assert report.facts["budget"].endswith("nothing was tuned per variant but what the best of several is chosen from")
     assert "- Best of several: any margin: margin 0.2." in to_markdown(report)
 
 
