@@ -48,10 +48,11 @@ def test_weights_that_know_the_right_view_correlate_with_right_answers(weight_fn
     """View 0 is the caption's own vector and has little variance among others; view 1 is noise of a large one."""
     owner, text = torch.arange(30).repeat_interleave(2), torch.eye(32)[:30]
     noise = 3 * torch.randn(30, 32, generator=torch.Generator().manual_seed(0))
-    run = run_of(text[owner], torch.stack([text, noise], 1), owner, weight_fn=weight_fn)
+    query, gallery = text[owner], torch.stack([text, noise], 1)
+    run = run_of(query, gallery, owner, weight_fn=weight_fn)
     accuracy = weight_accuracy(run)
     assert accuracy is not None and sign * accuracy > 0.5
-    assert accuracy == weight_measures(*run.embedded, owner, run.model.config).correlation  # as with --diagnostics
+    assert accuracy == weight_measures(query, gallery, owner, run.model.config).correlation  # as with --diagnostics
 
 
 def test_one_view_and_too_few_images_have_no_weights_to_measure() -> None:

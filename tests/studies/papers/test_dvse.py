@@ -45,4 +45,4 @@ def test_methods_of_one_lineage_differ_in_the_method_alone() -> None:
     runs = {variant.name: override(recipe, variant.changes) for variant in ancestor().variants(recipe)}
     assert all(override(run, {"method": recipe.method}) == recipe for run in runs.values())
     assert [run.method.kind for run in runs.values()] == ["vse_infinity", "mv_vse", "dvse", "dvse"]
-    assert runs["MV-VSE"].method.views == 3  # type: ignore[union-attr]
+    assert runs["MV-VSE"].method.views == 3  # type: ignore[attr-defined]
