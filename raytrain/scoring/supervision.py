@@ -29,12 +29,15 @@ class Supervision:
         text_share, image_share: of the elements of sets that get a gradient, the share whose norm is at least 1 % of
             the largest of their set; 1 / K under MIL with one positive pair, 1 where all are trained. 0 where no set
             gets a gradient.
+        image_evenness: of images that get a gradient, the mean of the least norm of an element divided by the largest;
+            1 where all elements are trained alike, 0 where one is left out. None where no image gets a gradient.
     """
 
     text_gradient: list[float]
     image_gradient: list[float]
     text_share: float
     image_share: float
+    image_evenness: float | None
 
 
 def element_gradients(
@@ -85,8 +88,11 @@ def supervision(
         of_texts, of_images = element_gradients(score, query[asked], gallery[chosen], positives, margin)
         texts.append(of_texts)
         pictures.append(of_images)
-    measures = [_measures(torch.cat(norms).double()) for norms in (texts, pictures)]
-    return Supervision(measures[0][0], measures[1][0], measures[0][1], measures[1][1])
+    of_texts, of_images = (torch.cat(norms).double() for norms in (texts, pictures))
+    (text_gradient, text_share), (image_gradient, image_share) = _measures(of_texts), _measures(of_images)
+    trained = of_images[of_images.amax(1) > 0]
+    evenness = float((trained.amin(1) / trained.amax(1)).mean()) if len(trained) else None
+    return Supervision(text_gradient, image_gradient, text_share, image_share, evenness)
 
 
 def _measures(norms: Tensor) -> tuple[list[float], float]:

@@ -15,6 +15,9 @@ from raytrain import similarity
 from raytrain.config import DVSEConfig
 from raytrain.losses.variance_weighting import view_statistic, view_weights
 
+BATCH_SIZE = 128
+"""Images per batch where nothing else is given."""
+
 
 @dataclass(frozen=True)
 class WeightMeasures:
@@ -43,7 +46,7 @@ def weight_measures(
     gallery: Tensor,
     item_of_query: Tensor,
     config: DVSEConfig,
-    batch_size: int = 128,
+    batch_size: int = BATCH_SIZE,
     batches: int = 50,
     seed: int = 0,
 ) -> WeightMeasures:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.config import RunConfig
 from raytrain.data.load.batches import image_batches, text_batches
 from raytrain.data.table import AnySplit, Split, Table, open_split
 from raytrain.distributed import default_device
@@ -71,6 +72,10 @@ class MeasuredRun:
     def model(self) -> Method:
         """Of its best checkpoint, in evaluation mode."""
         return self._loaded[0]
+
+    @property
+    def config(self) -> RunConfig:
+        return self._loaded[2].config
 
     @property
     def feed(self) -> Feed:

@@ -12,6 +12,7 @@ import numpy as np
 
 from raytrain.evaluation.significance import Ranks, simultaneous
 from raytrain.files import write_json
+from raytrain.studies.best_of import best_variants
 from raytrain.studies.examples import Example, PointMap
 from raytrain.studies.measured_run import MeasuredRun
 from raytrain.studies.plan import Plan, make_plan
@@ -60,7 +61,7 @@ class StudyReport:
     Args:
         name: of the study.
         study: its definition.
-        rows: its variants, in order.
+        rows: its variants, in order, then the best of those that `Study.best_of` names.
         decided: its claims.
         outcome: of all claims; None where the paper claims nothing.
         sentence: the verdict in words.
@@ -194,17 +195,24 @@ def recalls_of(ranks: Ranks) -> dict[str, float]:
 
 def report_of(name: str, study: Study, plan: Plan, measured: Mapping[str, Measured], recipe: str = "") -> StudyReport:
     """The report of runs that are measured already."""
-    by_measure = {measure.name: _cells(study, measure, plan.variants, measured) for measure in study.measures}
+    best = best_variants(study, measured)
+    nothing = Measured({}, {measure.name: {} for measure in study.measures}, {})
+    compared = {**measured, **{name: measured[best[name]] if name in best else nothing for name in study.best_of}}
+    variants = [*plan.variants, *(Variant(name, (name,), {}, None, None) for name in study.best_of)]
+    by_measure = {measure.name: _cells(study, measure, variants, compared) for measure in study.measures}
     rows = [
-        Row(variant, len(measured[variant.name].runs), {of: cells[variant.name] for of, cells in by_measure.items()})
-        for variant in plan.variants
+        Row(variant, len(compared[variant.name].runs), {of: cells[variant.name] for of, cells in by_measure.items()})
+        for variant in variants
     ]
-    decided = decide(study, measured)
+    decided = decide(study, compared)
     seeds = min((row.seeds for row in rows), default=0)
     outcome, sentence = verdict(decided, seeds)
-    return StudyReport(
-        name, study, rows, decided, outcome, sentence, _scatter(study, measured), _facts(plan, rows, recipe)
-    )
+    facts = _facts(plan, rows[: len(plan.variants)], recipe)
+    if best:
+        chosen = "; ".join(f"{name}: {variant}" for name, variant in best.items())
+        facts["budget"] += " but what the best of several is chosen from"
+        facts["best"] = f"{chosen}. Chosen by {study.measures[0].title} on the queries that judge it"
+    return StudyReport(name, study, rows, decided, outcome, sentence, _scatter(study, measured), facts)
 
 
 def _cells(

@@ -148,6 +148,8 @@ class Study:
         methods: kinds of methods whose recipes it takes; () takes every recipe.
         setup: changes of the recipe in all variants.
         published: {variant: {measure: value}}, shown beside ours; other data and other budgets.
+        best_of: {name: names of variants that differ in a setting to be tuned}; the one with the best mean of the
+            first measure is a further row of the report under this name, which baseline and claims may give.
         drawn: names of the measures with a plot; () draws the first alone.
         scatter: names of two measures that are drawn against each other over all runs, with their rank correlation.
         notes: paragraphs of the report: how a measure is taken, or a proof.
@@ -166,6 +168,7 @@ class Study:
     methods: Sequence[str] = ()
     setup: Changes = field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     drawn: Sequence[str] = ()
     scatter: tuple[str, str] | None = None
     notes: Sequence[str] = ()
@@ -197,6 +200,10 @@ class Study:
                 )
             )
         names = [variant.name for variant in variants]
+        for member in itertools.chain.from_iterable(self.best_of.values()):
+            if member not in names:
+                raise UsageError(no_such_name("variant", member, names))
+        names += self.best_of
         for name in (self.baseline, *(name for claim in self.claims for name in (claim.variant, claim.against))):
             if name is not None and name not in names:
                 raise UsageError(no_such_name("variant", name, names))

@@ -29,7 +29,7 @@ from raytrain.studies.report_text import (
 
 FACT_NAMES = {
     "runs": "Runs", "seeds": "Seeds", "recipe": "Recipe", "budget": "Budget", "split": "Judged on", "data": "Data",
-    "commit": "Commit",
+    "commit": "Commit", "best": "Best of several",
 }  # fmt: skip
 
 

@@ -47,6 +47,8 @@ def test_the_closest_pair_alone_trains_few_elements_and_smooth_chamfer_all() -> 
     matched = supervision(similarity.best_assignment, query, gallery, owner, images=6, batches=4)
     assert sparse.text_share < 0.8 and dense.text_share == dense.image_share == 1
     assert matched.text_share > sparse.text_share
+    assert sparse.image_evenness is not None and dense.image_evenness is not None
+    assert 0 <= sparse.image_evenness < dense.image_evenness <= 1
     for measures in (sparse, dense, matched):
         assert sum(measures.text_gradient) == pytest.approx(3) and len(measures.image_gradient) == 3
 
@@ -55,3 +57,10 @@ def test_where_nothing_costs_nothing_is_supervised() -> None:
     _, gallery, _ = sets()
     alone = supervision(similarity.max_similarity, gallery, gallery, torch.arange(len(gallery)), margin=0.0)
     assert (alone.text_share, alone.image_share, alone.image_gradient) == (0.0, 0.0, [0.0, 0.0, 0.0])
+    assert alone.image_evenness is None
+
+
+def test_a_sum_over_all_pairs_trains_the_elements_of_an_image_alike() -> None:
+    query, gallery, owner = sets()
+    alike = supervision(lambda a, b: torch.einsum("qkd,gjd->qg", a, b), query, gallery, owner, margin=9.0)
+    assert alike.image_evenness == pytest.approx(1)

@@ -1,22 +1,16 @@
-"""Measures of runs of composed queries: recall by number of right targets, further positives, and costs."""
+"""Measures of runs of composed queries: recall by number of right targets, and further positives."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from raytrain.config import RAUConfig
-from raytrain.data.load.batches import query_batches, to_device
 from raytrain.data.table import QuerySplit
-from raytrain.distributed import default_device
 from raytrain.errors import UsageError
 from raytrain.losses.contrastive import likely_positives
 from raytrain.studies.measured_run import MeasuredRun
-
-TIMED_QUERIES = 500
 
 
 def recall_by_targets(run: MeasuredRun, least: int, most: int, k: int) -> float | None:
@@ -61,32 +55,6 @@ def _further(run: MeasuredRun) -> tuple[Tensor, Tensor]:
     taken = likely_positives(query[asked] @ gallery[targets].T, config.theta, config.theta_mode)
     taken.fill_diagonal_(False)
     return taken, torch.from_numpy(split.relevant()[asked][:, targets])
-
-
-def parameters(run: MeasuredRun) -> float:
-    """Thousands of trained numbers."""
-    return sum(parameter.numel() for parameter in run.model.parameters()) / 1000
-
-
-def step_ms(run: MeasuredRun) -> float | None:
-    """Worker milliseconds per step of training, by its journal; validation is in them."""
-    seconds, last = run.metric("cost/worker_seconds"), run.record.epoch_events.get(run.record.epochs, {})
-    return 1000 * seconds / last["step"] if seconds and last.get("step") else None
-
-
-def query_ms(run: MeasuredRun) -> float:
-    """Milliseconds to embed 100 queries and to compare them with the validation gallery, in this process."""
-    split, device = queries_of(run), default_device()
-    _, gallery = run.embedded
-    rows = np.arange(min(TIMED_QUERIES, len(split)))
-    seconds = []
-    with torch.no_grad():
-        for _ in range(3):
-            start = time.perf_counter()
-            for batch in query_batches(split, rows, run.feed.images, run.feed.texts):
-                run.model.similarity(run.model.encode_query(to_device(batch, device)), gallery.to(device))
-            seconds.append(time.perf_counter() - start)
-    return 1000 * min(seconds) * 100 / len(rows)
 
 
 def queries_of(run: MeasuredRun) -> QuerySplit:

@@ -5,10 +5,9 @@ Letters: M captions, N images, K elements, D dimensions, R regions.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -16,8 +15,7 @@ from torch.nn.functional import normalize
 from raytrain.data.load.batches import image_batches, to_device
 from raytrain.data.table import Split
 from raytrain.distributed import default_device
-from raytrain.encoders.set_prediction import SetPrediction, SlotBlock
-from raytrain.methods.base import Method
+from raytrain.methods.dive import DivE
 from raytrain.studies.examples import Element, Example, Nearest
 from raytrain.studies.measured_run import MeasuredRun
 
@@ -75,48 +73,21 @@ def nearest_items(element: Tensor, sets: Tensor) -> list[int]:
 
 
 @torch.no_grad()
-def attention_maps(run: MeasuredRun, items: object) -> Tensor | None:
-    """(N, K, cells) attention of images' slots in the last refinement, mean over heads, without the global region.
+def attention_maps(run: MeasuredRun, items: np.ndarray) -> Tensor | None:
+    """(N, K, cells) attention of images' elements (`DivE.image_attention`), without the global region.
 
-    None of methods without slots, and of features that are no square grid.
+    None of methods without it, and of features that are no square grid.
 
     Args:
         items: rows of the table's items.
     """
-    with _recorded_attention(run.model) as recorded:
-        if recorded is None:
-            return None
-        parts = []
-        for batch in image_batches(items, run.feed.images):  # type: ignore[arg-type]
-            run.model.encode_gallery(to_device(batch, default_device()))
-            parts.append(recorded[-1].mean(1).cpu())
-    weights = torch.cat(parts)
+    if not isinstance(run.model, DivE):
+        return None
+    batches = (to_device(batch, default_device()) for batch in image_batches(items, run.feed.images))
+    weights = torch.cat([run.model.image_attention(batch).cpu() for batch in batches])
     whole = run.feed.inputs.global_region
     cells = weights if whole is None else weights[..., [at for at in range(weights.shape[-1]) if at != whole]]
     return cells if math.isqrt(cells.shape[-1]) ** 2 == cells.shape[-1] else None
-
-
-@contextlib.contextmanager
-def _recorded_attention(model: Method) -> Iterator[list[Tensor] | None]:
-    """Inside, the list gets the (B, H, K, R) attention of each refinement of the image's slots; None without slots."""
-    sets = getattr(getattr(model, "image", None), "sets", None)
-    if not isinstance(sets, SetPrediction):
-        yield None
-        return
-    recorded: list[Tensor] = []
-    blocks = [block for block in sets.blocks if isinstance(block, SlotBlock)]
-
-    def recording(block: SlotBlock, logits: Tensor, mask: Tensor) -> Tensor:
-        recorded.append(SlotBlock.weights(block, logits, mask))
-        return recorded[-1]
-
-    for block in blocks:
-        setattr(block, "weights", lambda logits, mask, block=block: recording(block, logits, mask))  # noqa: B010
-    try:
-        yield recorded
-    finally:
-        for block in blocks:
-            delattr(block, "weights")
 
 
 def _as_sets(embeddings: Tensor) -> Tensor:

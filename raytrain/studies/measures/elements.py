@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from torch.nn.functional import normalize
 
-from raytrain import losses
-from raytrain.methods.base import Method
+from raytrain.evaluation.diagnostics import ever_closest
+from raytrain.scoring.supervision import supervision
 from raytrain.studies.measured_run import MeasuredRun
-
-BATCH_IMAGES = 64
 
 
 def share_ever_best(run: MeasuredRun) -> float | None:
-    """Share of the elements of validation images that are ever the closest one to an element of their captions."""
-    query, gallery = run.embedded
-    if gallery.ndim != 3:
-        return None
-    return share_ever_best_of(query, gallery, run.similarity[1])
-
-
-def share_ever_best_of(query: Tensor, gallery: Tensor, owner: Tensor) -> float:
-    """See `share_ever_best`; the closest pair of elements of each caption and its image counts.
-
-    Args:
-        query: (M, D) or (M, J, D) captions.
-        gallery: (N, K, D) images.
-        owner: (M,) image of each caption.
-    """
-    captions = query if query.ndim == 3 else query[:, None]
-    cosines = torch.nn.functional.normalize(captions, dim=-1) @ torch.nn.functional.normalize(
-        gallery[owner], dim=-1
-    ).transpose(1, 2)
-    closest = cosines.amax(1).argmax(1)
-    matched = torch.zeros(gallery.shape[:2], dtype=torch.bool)
-    matched[owner, closest] = True
-    return float(matched[torch.unique(owner)].double().mean())
+    """Share of the elements of validation images that are the closest of their set to a caption; None of vectors."""
+    query, gallery = (normalize(side.float(), dim=-1) for side in run.embedded)
+    return ever_closest(query, gallery, run.similarity[1]) if gallery.ndim == 3 else None
 
 
 def gradient_evenness(run: MeasuredRun) -> float | None:
-    """Mean over validation images of the least gradient norm of an element divided by the largest; None at K = 1."""
-    query, gallery = run.embedded
+    """`Supervision.image_evenness` of the run's own score on validation; None at K = 1, and where nothing is trained.
+
+    The margin is the run's own.
+    """
+    query, gallery = (side.float() for side in run.embedded)
     if gallery.ndim != 3 or gallery.shape[1] < 2:
         return None
-    return gradient_evenness_of(run.model, query, gallery, run.similarity[1])
-
-
-def gradient_evenness_of(model: Method, query: Tensor, gallery: Tensor, owner: Tensor, margin: float = 0.2) -> float:
-    """See `gradient_evenness`: of the triplet loss against the mean over negatives, in batches of BATCH_IMAGES images.
-
-    Args:
-        model: whose similarity is differentiated.
-        query: (M, ...) captions.
-        gallery: (N, K, D) images.
-        owner: (M,) image of each caption.
-        margin: of the hinges.
-    """
-    shares = []
-    for first in range(0, len(gallery), BATCH_IMAGES):
-        images = torch.arange(first, min(first + BATCH_IMAGES, len(gallery)))
-        captions = torch.isin(owner, images).nonzero()[:, 0]
-        elements = gallery[images].clone().requires_grad_()
-        positives = owner[captions][:, None] == images[None]
-        with torch.enable_grad():
-            loss = losses.set_triplet(model.similarity(query[captions], elements), positives, margin, "mean")
-        if not loss.requires_grad:
-            continue
-        (gradient,) = torch.autograd.grad(loss, elements)
-        norms = gradient.norm(dim=-1)  # (B, K)
-        largest = norms.amax(1)
-        shares.append((norms.amin(1) / largest.clamp(min=1e-30))[largest > 0])
-    return float(torch.cat(shares).mean()) if shares and len(torch.cat(shares)) else 1.0
+    margin = float(run.record.config["method.margin"])
+    return supervision(run.model.similarity, query, gallery, run.similarity[1], margin).image_evenness

@@ -8,9 +8,11 @@ from torch import Tensor
 from raytrain.data.load.batches import image_batches, query_batches, to_device
 from raytrain.distributed import default_device
 from raytrain.encoders.gaussian import UncertaintyBlocks
+from raytrain.evaluation.diagnostics import calibration
 from raytrain.losses.wasserstein import wasserstein_loss
 from raytrain.methods.composed import Composed
 from raytrain.methods.rau import RAU
+from raytrain.scoring.embed import query_uncertainty
 from raytrain.studies.measured_run import MeasuredRun
 from raytrain.studies.measures.composed import queries_of
 
@@ -25,6 +27,22 @@ def sigma_of_targets(run: MeasuredRun) -> float | None:
     """Mean standard deviation over the validation images and dimensions; None without blocks of targets."""
     gaussians = _of_targets(run)
     return None if gaussians is None else float((gaussians[1] / 2).exp().mean())
+
+
+def recall_by_sigma(run: MeasuredRun, number: int, bins: int, k: int) -> float | None:
+    """Recall at k, in percent, of one of `bins` equal parts of the validation queries by predicted sigma.
+
+    Args:
+        number: of the part, 0 the most certain one.
+
+    Returns:
+        None without blocks, and of a part without queries.
+    """
+    sigma = query_uncertainty(run.model, queries_of(run), run.feed, default_device())
+    if sigma is None:
+        return None
+    parts = calibration(sigma, torch.as_tensor(run.ranks["query"]), k, bins)
+    return parts[number]["recall"] if number < len(parts) else None
 
 
 def means_of_queries(run: MeasuredRun) -> Tensor | None:

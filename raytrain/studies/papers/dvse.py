@@ -14,8 +14,21 @@ WEIGHT_VARIATION = Measure(
 )
 EFFECTIVE_RANK = Measure("effective_rank", "effective rank of views", Reference(f"{VIEWS}:effective_rank"), digits=2)
 WEIGHT_ACCURACY = Measure(
-    "weight_accuracy", "rank correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
+    "weight_accuracy", "correlation of weight and right answers", Reference(f"{VIEWS}:weight_accuracy"), digits=3
 )
+MEASURED = "raytrain.studies.measures.costs"
+COSTS = [
+    Measure("parameters", "parameters, thousands", Reference(f"{MEASURED}:parameters")),
+    Measure("step_ms", "worker milliseconds per step", Reference(f"{MEASURED}:step_ms")),
+    Measure("query_ms", "milliseconds per 100 queries searched", Reference(f"{MEASURED}:query_ms")),
+    Measure("training_mib", "MiB of GPU memory in training", Reference(f"{MEASURED}:training_mib"), digits=0),
+]
+COST_NOTES = [
+    "Times are those of the machines that trained and measured; compare variants, not machines.",
+    "Memory is the most that two training steps on the largest batch hold of a GPU. Where the report is made without a "
+    "GPU it is not measured, and a dash stands in its place.",
+]
+PLAIN_VIEWS = {"method.orth_weight": 0.0, "method.weight_fn": "none"}
 BATCHES = (32, 64, 128, 256, 512)
 
 
@@ -29,6 +42,63 @@ def views() -> Study:
         claims=[Claim("K = 1 falls behind K = 4.", "K = 1", "rsum", "below")],
         methods=("dvse",),
         drawn=("rsum", "i2t/recall_at_1", "t2i/recall_at_1"),
+    )
+
+
+def ancestor() -> Study:
+    mv_vse = {
+        "method.kind": "mv_vse", "method.bounds": "smooth", "method.margin": 0.0, "method.view_layer": "mlp",
+        "method.region_pooling": "encoder",
+    }  # fmt: skip
+    return Study(
+        question="Do DVSE's weights and orthogonality add anything to plain views, and views anything to one vector?",
+        paper="K sub-embeddings, weights from their variance and an orthogonality constraint rank better than one "
+        "vector and than MV-VSE, the earlier method of views.",
+        factors=[
+            Factor(
+                "method",
+                {
+                    "VSE-infinity": Level({"method.kind": "vse_infinity"}),
+                    "MV-VSE": Level(mv_vse),
+                    "DVSE without weights and orthogonality": Level(PLAIN_VIEWS),
+                    "DVSE": Level(),
+                },
+            )
+        ],
+        baseline="DVSE",
+        measures=[RSUM, I2T, T2I, OVERLAP],
+        claims=[
+            Claim("One vector falls behind DVSE.", "VSE-infinity", "rsum", "below"),
+            Claim("MV-VSE falls behind DVSE.", "MV-VSE", "rsum", "below"),
+            Claim("Plain views fall behind DVSE.", "DVSE without weights and orthogonality", "rsum", "below"),
+        ],
+        methods=("dvse",),
+        notes=[
+            "All methods have the recipe's encoders, K, optimiser and epochs, with the same image branch. MV-VSE has "
+            "the MLP views and the pooling of the others in place of its linear ones with max pooling, and the smooth "
+            "form of its bounds without a margin."
+        ],
+    )
+
+
+def cost() -> Study:
+    kinds = {
+        "VSE-infinity": "vse_infinity", "VSE++": "vsepp", "DVSE": "dvse", "MV-VSE": "mv_vse", "PVSE": "pvse",
+        "DivE": "dive", "MaxMatch": "maxmatch", "PCME": "pcme", "PCME++": "pcmepp",
+    }  # fmt: skip
+    return Study(
+        question="What do views, sets and uncertainty cost beside one vector, in training and in search?",
+        paper="Costs were not compared in what could be read.",
+        factors=[Factor("method", {label: Level({"method.kind": kind}) for label, kind in kinds.items()})],
+        baseline="VSE-infinity",
+        measures=[*COSTS, Measure("cost/index_bytes", "bytes per image in an index", digits=0), RSUM],
+        methods=("dvse",),
+        drawn=("step_ms", "query_ms"),
+        notes=[
+            "Methods have the recipe's encoders, K and budget, and otherwise their own defaults, which are not tuned: "
+            "compare costs, not accuracy. rau/cost compares the methods of composed queries.",
+            *COST_NOTES,
+        ],
     )
 
 
@@ -49,9 +119,10 @@ def batch() -> Study:
         methods=("dvse",),
         drawn=("rsum", "weight_variation"),
         notes=[
-            "Variation of a weight: 16 pairs of the training split stand in 40 batches of the run's own size with "
-            "other pairs drawn at random; per pair and view, the standard deviation of its weight over these "
-            "batches is divided by its mean. 0 is an estimate that does not depend on the batch."
+            "Variation of a weight: in 50 batches of the run's own size (at most half of the pairs that are drawn on, "
+            "up to 4,096 of the training split) a quarter of the pairs stay and the others are drawn anew; per pair "
+            "that stays and view, the standard deviation of its weight over these batches is divided by its mean. "
+            "0 is an estimate that does not depend on the batch."
         ],
     )
 
@@ -83,6 +154,10 @@ def uncertainty() -> Study:
                     "variance, high gets more": Level({"method.weight_fn": "var"}),
                     "variance, low gets more (softmax)": Level({"method.weight_fn": "softmax_neg"}),
                     "variance, high gets more (softmax)": Level({"method.weight_fn": "softmax_pos"}),
+                    "entropy, low gets more": Level({"method.weight_fn": "entropy_low"}),
+                    "entropy, high gets more": Level({"method.weight_fn": "entropy_high"}),
+                    "confidence, low gets more": Level({"method.weight_fn": "confidence_low"}),
+                    "confidence, high gets more": Level({"method.weight_fn": "confidence_high"}),
                     "none": Level({"method.weight_fn": "none"}),
                 },
             )
@@ -92,8 +167,11 @@ def uncertainty() -> Study:
         claims=[Claim("Weights from the variance beat uniform ones.", "variance, low gets more", "rsum", "above")],
         methods=("dvse",),
         notes=[
-            "Rank correlation of weight and right answers: over images and views of the validation split, between "
-            "a view's weight and the share of the image's captions that this view alone ranks first."
+            "Entropy is that of the softmax of a view's scores with the other members of the batch; confidence the "
+            "margin of the best of them over the second.",
+            "Correlation of weight and right answers: Pearson's, over captions and views of 50 random batches of the "
+            "validation split (128 images each, at most half of them), between a view's weight and whether this view "
+            "alone ranks the caption's own image first in the batch; 0 where views are weighted alike.",
         ],
     )
 
@@ -121,7 +199,6 @@ def orthogonality() -> Study:
 
 
 def components() -> Study:
-    without_orthogonality, without_weights = {"method.orth_weight": 0.0}, {"method.weight_fn": "none"}
     return Study(
         question="Do the variance weights and the orthogonality each contribute?",
         paper="Both contribute.",
@@ -130,9 +207,9 @@ def components() -> Study:
                 "components",
                 {
                     "full": Level(),
-                    "without orthogonality": Level(without_orthogonality),
-                    "without variance weights": Level(without_weights),
-                    "neither": Level({**without_orthogonality, **without_weights}),
+                    "without orthogonality": Level({"method.orth_weight": 0.0}),
+                    "without variance weights": Level({"method.weight_fn": "none"}),
+                    "neither": Level(PLAIN_VIEWS),
                 },
             )
         ],

@@ -42,7 +42,7 @@ def test_every_element_of_images_and_captions_has_its_nearest(run: MeasuredRun) 
     assert all(element.nearest[0].file == "" for element in images[0].elements)
 
 
-def test_attention_is_over_the_grid_and_recorded_for_the_moment_alone(run: MeasuredRun) -> None:
+def test_attention_is_over_the_grid_alone(run: MeasuredRun) -> None:
     rows = np.array([2, 6])
     assert attention_maps(run, rows) is None  # five regions are no square
     with_global = MeasuredRun(run.record)
@@ -50,13 +50,12 @@ def test_attention_is_over_the_grid_and_recorded_for_the_moment_alone(run: Measu
     with_global._loaded = (model, replace(feed, inputs=replace(feed.inputs, global_region=4)), saved)
     maps = attention_maps(with_global, rows)
     assert maps is not None and maps.shape == (2, 2, 4) and bool((maps >= 0).all()) and bool((maps.sum(-1) < 1).all())
-    assert not any("weights" in vars(block) for block in run.model.image.sets.blocks)  # type: ignore[union-attr]
 
 
 def test_measures_of_elements_are_in_their_ranges(run: MeasuredRun) -> None:
     matched, evenness = share_ever_best(run), gradient_evenness(run)
     assert matched is not None and 0.5 <= matched <= 1
-    assert evenness is not None and 0 < evenness <= 1
+    assert evenness is not None and 0 <= evenness <= 1
 
 
 def test_the_map_has_a_series_per_side_and_element(run: MeasuredRun) -> None:

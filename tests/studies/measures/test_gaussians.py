@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,3 +27,12 @@ def test_a_run_has_sigmas_of_both_sides_near_where_they_start(composed_run: Meas
         assert sigma == pytest.approx(math.exp(-2), rel=0.5)
     distance = gaussians.cloud_distance(composed_run)
     assert distance is not None and distance > 0
+
+
+def test_parts_by_sigma_are_equal_and_make_up_the_recall_of_all(composed_run: MeasuredRun) -> None:
+    whole = composed_run.record.best_metrics["val/recall_at_10"]
+    assert gaussians.recall_by_sigma(composed_run, 0, bins=1, k=10) == pytest.approx(whole)
+    halves = [gaussians.recall_by_sigma(composed_run, number, bins=2, k=10) for number in (0, 1, 2)]
+    assert halves[0] is not None and halves[1] is not None and halves[2] is None
+    answered = int((np.asarray(composed_run.ranks["query"]) >= 0).sum())
+    assert (halves[0] * ((answered + 1) // 2) + halves[1] * (answered // 2)) / answered == pytest.approx(whole)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from raytrain.config import override
 from raytrain.recipes import RECIPES
-from raytrain.studies.papers.dvse import backbone, batch, orthogonality
+from raytrain.studies.papers.dvse import ancestor, backbone, batch, orthogonality
 from tests.studies.papers.definitions import check_studies
 from tests.tables import make_table
 
@@ -15,8 +15,8 @@ def test_every_study_of_the_paper_can_be_planned(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table")
     recipe = override(RECIPES["dvse_flickr8k"](), {"data.table": str(table.path)})
     assert check_studies("dvse", {"dvse": recipe}) == {
-        "dvse/backbone": 2, "dvse/batch": 10, "dvse/components": 4, "dvse/orthogonality": 17, "dvse/uncertainty": 5,
-        "dvse/views": 8,
+        "dvse/ancestor": 4, "dvse/backbone": 2, "dvse/batch": 10, "dvse/components": 4, "dvse/cost": 9,
+        "dvse/orthogonality": 17, "dvse/uncertainty": 9, "dvse/views": 8,
     }  # fmt: skip
 
 
@@ -38,3 +38,11 @@ def test_further_features_of_the_table_are_further_backbones(tmp_path: Path) -> 
     recipe = override(RECIPES["dvse_flickr8k"](), {"data.table": str(table.path), "data.image_features": "lite9"})
     names = [variant.name for variant in backbone().variants(recipe)]
     assert names == ["recipe's features, K = 1", "recipe's features, K = 4", "image lite0, K = 1", "image lite0, K = 4"]
+
+
+def test_methods_of_one_lineage_differ_in_the_method_alone() -> None:
+    recipe = override(RECIPES["dvse_flickr8k"](), {"method.views": 3})
+    runs = {variant.name: override(recipe, variant.changes) for variant in ancestor().variants(recipe)}
+    assert all(override(run, {"method": recipe.method}) == recipe for run in runs.values())
+    assert [run.method.kind for run in runs.values()] == ["vse_infinity", "mv_vse", "dvse", "dvse"]
+    assert runs["MV-VSE"].method.views == 3  # type: ignore[attr-defined]
