@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -22,11 +19,16 @@ from raytrain.tracking.journal import Journal
 from raytrain.tracking.store import prepare_store
 from raytrain.training import fit as loop
 from raytrain.training.train_state import TrainState
+from tests import forked
 from tests.ray_cluster import free_port
 from tests.sweeps.in_process import Place
 
-SERVER = "import sys; from werkzeug.serving import run_simple; from mlflow.server import app; "
-SERVER += "run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=True)"
+
+def serve(port: int) -> None:
+    from mlflow.server import app
+    from werkzeug.serving import run_simple
+
+    run_simple("127.0.0.1", port, app, threaded=True)
 
 
 class Tracker:
@@ -41,24 +43,19 @@ class Tracker:
     def start(self) -> None:
         names = ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE", "_MLFLOW_SERVER_ARTIFACT_ROOT")
         settings = dict(zip(names, (self.store, self.store, str(self.folder)), strict=True))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(self.port)],
-            env=os.environ | settings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = forked.start(serve, self.port, output=self.folder / "server.txt", environment=settings)
         deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
                 return
             except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline, "the server did not start"
+                assert self.process.is_alive() and time.monotonic() < deadline, "the server did not start"
                 time.sleep(0.1)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.join(30)
 
 
 @pytest.fixture
