@@ -20,7 +20,8 @@ def two_ranks(folder: Path, hang: bool) -> tuple[list[int | None], str]:
     output = folder / "output.txt"
     ranks = []
     for rank in range(2):
-        environment = {"RANK": str(rank), TIMEOUT: "4" if hang else "60"}
+        # rank 0 first: once rank 1 has ended, its collective fails, and there is no hang left to report
+        environment = {"RANK": str(rank), TIMEOUT: str(4 + 2 * rank) if hang else "60"}
         ranks.append(forked.start(drive_hang.main, str(folder), rank, hang, output=output, environment=environment))
     for process in ranks:
         process.join(120)
