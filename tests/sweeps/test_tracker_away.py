@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -16,7 +17,6 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 pytest.importorskip("mlflow", reason="the tracker is MLflow")
 
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.store import prepare_store
 from raytrain.training import fit as loop
 from raytrain.training.train_state import TrainState
 from tests import forked
@@ -34,10 +34,10 @@ def serve(port: int) -> None:
 class Tracker:
     """MLflow's own server in one process, over a sqlite file that outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, empty_store: Path) -> None:
         self.folder, self.store, self.port = folder, f"sqlite:///{folder}/mlflow.db", free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        prepare_store(self.store)
+        shutil.copy(empty_store, folder)
         self.start()
 
     def start(self) -> None:
@@ -59,10 +59,10 @@ class Tracker:
 
 
 @pytest.fixture
-def tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
+def tracker(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    made = Tracker(tmp_path)
+    made = Tracker(tmp_path, empty_store)
     yield made
     made.kill()
 
