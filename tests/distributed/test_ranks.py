@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,13 @@ def test_torchrun_trains_through_the_command_line(tmp_path: Path) -> None:
         rdzv_endpoint="localhost:0",
         run_id="pair",
     )
-    assert elastic_launch(settings, forked.command)(arguments) == {0: 0, 1: 0}
+    caught = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
+    handlers = {number: signal.getsignal(number) for number in caught}
+    try:
+        assert elastic_launch(settings, forked.command)(arguments) == {0: 0, 1: 0}
+    finally:
+        for number, handler in handlers.items():  # the launcher sets its own
+            signal.signal(number, handler)
     start = Journal(tmp_path / "emoji" / "pair").last("start")
     assert start is not None
     assert start["workers"] == 2
