@@ -49,6 +49,18 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of an MLflow store that holds nothing. Making one takes seconds: tests copy it."""
+    pytest.importorskip("mlflow", reason="MLflow is not installed")
+    from raytrain.tracking.store import prepare_store
+    from raytrain.tracking.uri import default_uri
+
+    folder = tmp_path_factory.mktemp("store") / "deeper"
+    prepare_store(default_uri(folder))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> TwoRanks:
     """What two gloo processes computed, the same ones for every test of the session."""
     from tests.distributed.two_ranks import compute

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from raytrain.tracking.journal import Journal
 from raytrain.training import checkpoint
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
+from tests import forked
 from tests.distributed.two_ranks import METHODS, TwoRanks, one_step, table_for
 from tests.runs import tiny
 from tests.tables import make_table
@@ -58,16 +58,28 @@ def test_a_nan_on_one_rank_stops_both_at_the_same_step_without_a_hang(two_ranks:
 
 
 def test_torchrun_trains_through_the_command_line(tmp_path: Path) -> None:
+    """By the launcher that torchrun calls; its processes are forked."""
     table = make_table(tmp_path / "table")
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "raytrain.cli",
+    arguments = [
         "train", "dvse_emoji", f"data.table={table.path}", f"storage={tmp_path}", "name=pair", "encoder.dim=8",
         "optim.batch_size=20", "optim.num_epochs=1", "--tracking", "none",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    settings = LaunchConfig(
+        1,
+        1,
+        nproc_per_node=2,
+        start_method="forkserver",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id="pair",
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    caught = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
+    handlers = {number: signal.getsignal(number) for number in caught}
+    try:
+        assert elastic_launch(settings, forked.command)(arguments) == {0: 0, 1: 0}
+    finally:
+        for number, handler in handlers.items():  # the launcher sets its own
+            signal.signal(number, handler)
     start = Journal(tmp_path / "emoji" / "pair").last("start")
     assert start is not None
     assert start["workers"] == 2

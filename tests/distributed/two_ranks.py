@@ -113,7 +113,7 @@ def compute(folder: Path) -> TwoRanks:
     table = make_table(folder / "table", items=27)  # uneven shares of the validation split
     make_table(folder / "ragged", items=27, ragged=True)  # two ranks hold different numbers of captions
     make_query_table(folder / "query")
-    mp.spawn(_work, (str(folder), str(table.path)), nprocs=2)  # type: ignore[no-untyped-call]
+    mp.start_processes(_work, (str(folder), str(table.path)), nprocs=2, start_method="forkserver")  # type: ignore[no-untyped-call]
     return TwoRanks(folder, table, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)])
 
 

@@ -1,16 +1,11 @@
-"""One of two ranks of a run, which the second one holds up for ever if it is told to.
-
-Arguments: folder, table, rank, and "hang" to sleep at the third step.
-"""
+"""One of two ranks of a run, which the second one can hold up for ever in the second epoch."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
 from raytrain.config import override
@@ -25,7 +20,6 @@ def sleep_for_ever() -> None:
 
 
 def main(folder: str, number: int, hang: bool) -> None:
-    torch.set_num_threads(1)
     rendezvous = f"file://{folder}/rendezvous-{'first' if hang else 'second'}"
     dist.init_process_group("gloo", init_method=rendezvous, rank=number, world_size=2)
     config = override(small_run(Path(folder), num_epochs=3), {"name": "held"})
@@ -40,7 +34,3 @@ def main(folder: str, number: int, hang: bool) -> None:
         loop.train_step = held_up
     loop.fit(config, open_tables(config), resume_from=resumable(config).path)
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), "hang" in sys.argv)

@@ -6,7 +6,6 @@ Three moments of each by default, to keep the suite short; RAYTRAIN_KILLS=10 ask
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -20,36 +19,16 @@ import pytest
 
 from raytrain.data.build import build
 from raytrain.data.table import Table
+from tests import forked
 from tests.data import own
 from tests.encoders import tiny_models
 
 KILLS = int(os.environ.get("RAYTRAIN_KILLS", "3"))
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
-# children are forked from a process that has imported what takes seconds, and that runs nothing itself
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    ["raytrain.cli.main", "raytrain.data.build", "raytrain.config", "raytrain.data.encode.encode",
-     "raytrain.encoders.images",
-     "raytrain.data.sources.webdataset", "transformers.conversion_mapping", "transformers.models.auto.modeling_auto",
-     "transformers.models.vit.modeling_vit", "transformers.models.vit.image_processing_vit"]
-)  # fmt: skip
-
-
-def command(arguments: list[str]) -> None:
-    """One command of raytrain, in a process of its own."""
-    import torch
-
-    from raytrain.cli.main import main
-
-    torch.set_num_threads(1)
-    raise SystemExit(main(arguments))
-
 
 def start(arguments: list[str]) -> BaseProcess:
-    process = SERVER.Process(target=command, args=(arguments,))
-    process.start()
-    return process
+    return forked.start(forked.command, arguments)
 
 
 def finish(arguments: list[str]) -> float:

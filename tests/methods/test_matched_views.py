@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from raytrain.errors import UsageError
+from raytrain.methods.cross_attention.scan import SCAN
 from raytrain.methods.dive import DivE
 from raytrain.methods.dvse import DVSE
 from raytrain.methods.mv_vse import MVVSE
 from raytrain.methods.pvse import PVSE
-from raytrain.methods.scan import SCAN
 
 
 def embeddings(*shape: int, seed: int) -> Tensor:

@@ -11,7 +11,7 @@ from raytrain.config import BiGRUText, EncoderConfig, VSRNConfig
 from raytrain.errors import UsageError
 from raytrain.methods.base import StepContext
 from raytrain.methods.vsrn import VSRN
-from tests.methods.test_scan import ENCODER, INPUTS, batch
+from tests.methods.cross_attention.test_scan import ENCODER, INPUTS, batch
 
 WORDS = EncoderConfig(dim=8, text=BiGRUText(word_dim=6))
 

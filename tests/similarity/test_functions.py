@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +29,7 @@ from raytrain.similarity import (
     squared_distances,
     view_similarity,
 )
+from tests import forked
 
 
 def unit(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -232,25 +233,22 @@ def test_gradients_of_distances_are_finite(case: str, dtype: torch.dtype) -> Non
         assert torch.isfinite(x.grad).all()
 
 
-SCORES_OF_A_PROCESS = """
-import hashlib, torch
-from raytrain.similarity import cosine, smooth_chamfer
-torch.set_num_threads(1)
-draw = torch.Generator().manual_seed(0)
-rows = torch.nn.functional.normalize(torch.randn(600, 4, 256, generator=draw), dim=2)
-scores = cosine(rows.flatten(0, 1), rows.flatten(0, 1)), smooth_chamfer(rows[:60], rows[60:120], 16.0)
-print([hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in scores])
-"""
+def scores_of_a_process(output: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    rows = normalize(torch.randn(600, 4, 256, generator=draw), dim=2)
+    scores = cosine(rows.flatten(0, 1), rows.flatten(0, 1)), smooth_chamfer(rows[:60], rows[60:120], 16.0)
+    hashes = [hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in scores]
+    output.write_text(str(hashes), encoding="utf-8")
 
 
-def test_two_processes_make_the_same_scores_bit_for_bit() -> None:
+def test_two_processes_make_the_same_scores_bit_for_bit(tmp_path: Path) -> None:
     """Large products too: nothing in a process, such as a timing, decides how they are made."""
-    processes = [
-        subprocess.Popen([sys.executable, "-c", SCORES_OF_A_PROCESS], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in processes]
-    assert printed[0] == printed[1] != ""
+    outputs = [tmp_path / f"{number}.txt" for number in range(2)]
+    processes = [forked.start(scores_of_a_process, output) for output in outputs]
+    for process in processes:
+        process.join(120)
+    hashes = [output.read_text(encoding="utf-8") for output in outputs]
+    assert hashes[0] == hashes[1] != ""
 
 
 def test_real_rows_are_those_with_a_number_and_an_empty_item_keeps_its_first() -> None:

@@ -1,4 +1,4 @@
-"""Attention between padded local features; tests/methods/test_scan.py has the oracle of whole scores."""
+"""Attention between padded local features; whole scores: tests/methods/cross_attention/test_scan.py."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.train_state import TrainState
 from search_spaces import SPACES
+from tests import forked
 from tests.runs import small_run
 from tests.sweeps.in_process import Place
 from tests.tables import make_query_table, make_table
@@ -163,14 +162,15 @@ def test_a_command_that_a_trial_starts_ends_with_exit_code_4_and_opens_nothing(
     """Also that the sweeps above are refused for what they try: this one, which makes nothing of it, ends with 0."""
     assert here.train("name=done") == 0
     run = str(here.run("done"))
-    codes: list[int] = []
+    codes: list[int | None] = []
     train_step = loop.train_step
 
     def evaluate_first(*given: Any) -> Any:
         if not codes:
             codes.append(main(["evaluate", run, "--split", "test"]))
-            command = [sys.executable, "-m", "raytrain.cli", "evaluate", run, "--split", "test"]
-            codes.append(subprocess.run(command, capture_output=True, check=False).returncode)
+            process = forked.start(forked.command, ["evaluate", run, "--split", "test"])
+            process.join(120)
+            codes.append(process.exitcode)
         return train_step(*given)
 
     monkeypatch.setattr(loop, "train_step", evaluate_first)

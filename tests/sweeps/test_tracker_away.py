@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -19,53 +17,52 @@ pytest.importorskip("optuna", reason="the searches are Optuna's")
 pytest.importorskip("mlflow", reason="the tracker is MLflow")
 
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.store import prepare_store
 from raytrain.training import fit as loop
 from raytrain.training.train_state import TrainState
+from tests import forked
 from tests.ray_cluster import free_port
 from tests.sweeps.in_process import Place
 
-SERVER = "import sys; from werkzeug.serving import run_simple; from mlflow.server import app; "
-SERVER += "run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=True)"
+
+def serve(port: int) -> None:
+    from mlflow.server import app
+    from werkzeug.serving import run_simple
+
+    run_simple("127.0.0.1", port, app, threaded=True)
 
 
 class Tracker:
     """MLflow's own server in one process, over a sqlite file that outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, empty_store: Path) -> None:
         self.folder, self.store, self.port = folder, f"sqlite:///{folder}/mlflow.db", free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        prepare_store(self.store)
+        shutil.copy(empty_store, folder)
         self.start()
 
     def start(self) -> None:
         names = ("_MLFLOW_SERVER_FILE_STORE", "_MLFLOW_SERVER_REGISTRY_STORE", "_MLFLOW_SERVER_ARTIFACT_ROOT")
         settings = dict(zip(names, (self.store, self.store, str(self.folder)), strict=True))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(self.port)],
-            env=os.environ | settings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = forked.start(serve, self.port, output=self.folder / "server.txt", environment=settings)
         deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1.0).close()
                 return
             except OSError:
-                assert self.process.poll() is None and time.monotonic() < deadline, "the server did not start"
+                assert self.process.is_alive() and time.monotonic() < deadline, "the server did not start"
                 time.sleep(0.1)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.join(30)
 
 
 @pytest.fixture
-def tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
+def tracker(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    made = Tracker(tmp_path)
+    made = Tracker(tmp_path, empty_store)
     yield made
     made.kill()
 

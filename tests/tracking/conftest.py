@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from raytrain.tracking.uri import default_uri
+
 
 @pytest.fixture(scope="session")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One store for all tests here: making one takes seconds. Each test has an experiment of its own."""
-    pytest.importorskip("mlflow", reason="the mirror needs MLflow")
-    from raytrain.tracking.store import prepare_store
-    from raytrain.tracking.uri import default_uri
-
-    address = default_uri(tmp_path_factory.mktemp("store") / "deeper")
-    prepare_store(address)
-    return address
+def uri(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One store for all tests here. Each test has an experiment of its own."""
+    folder = tmp_path_factory.mktemp("store")
+    shutil.copy(empty_store, folder)
+    return default_uri(folder)
 
 
 @pytest.fixture(autouse=True)

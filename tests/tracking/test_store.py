@@ -7,8 +7,6 @@ import errno
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -28,16 +26,16 @@ from raytrain.tracking import store
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.uri import default_uri, sqlite_path
+from tests import forked
 from tests.tracking.mirrored import client, epoch, runs_of, start
 
 
 def test_processes_that_make_one_store_together_take_turns(tmp_path: Path) -> None:
-    address = default_uri(tmp_path)
-    command = [sys.executable, "-c", f"from raytrain.tracking.store import prepare_store; prepare_store({address!r})"]
-    makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    address, output = default_uri(tmp_path), tmp_path / "output.txt"
+    makers = [forked.start(store.prepare_store, address, output=output) for _ in range(2)]
     for maker in makers:
-        _, err = maker.communicate(timeout=120)
-        assert maker.returncode == 0, err
+        maker.join(120)
+        assert maker.exitcode == 0, output.read_text(encoding="utf-8")
     assert [each.name for each in client(address).search_experiments()] == ["Default"]
 
 

@@ -18,7 +18,7 @@ class CAANConfig(MethodPart):
         "caan-r1).",
         "Zhang et al., CVPR 2020",
     )
-    implementation: ClassVar[str] = "raytrain.methods.caan:CAAN"
+    implementation: ClassVar[str] = "raytrain.methods.cross_attention.caan:CAAN"
     kind: Literal["caan"] = "caan"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives")

@@ -17,7 +17,7 @@ class IMRAMConfig(MethodPart):
         "Words and regions attend to one another several times; a gate refines what attends after each time.",
         "Chen et al., CVPR 2020",
     )
-    implementation: ClassVar[str] = "raytrain.methods.imram:IMRAM"
+    implementation: ClassVar[str] = "raytrain.methods.cross_attention.imram:IMRAM"
     kind: Literal["imram"] = "imram"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")

@@ -18,7 +18,7 @@ class NAAFConfig(MethodPart):
         "estimated while training.",
         "Zhang et al., CVPR 2022",
     )
-    implementation: ClassVar[str] = "raytrain.methods.naaf:NAAF"
+    implementation: ClassVar[str] = "raytrain.methods.cross_attention.naaf:NAAF"
     kind: Literal["naaf"] = "naaf"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")

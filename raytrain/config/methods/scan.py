@@ -17,7 +17,7 @@ class SCANConfig(MethodPart):
         "Regions and words attend to one another; each pair of image and caption has a score of its own.",
         "Lee et al., ECCV 2018",
     )
-    implementation: ClassVar[str] = "raytrain.methods.scan:SCAN"
+    implementation: ClassVar[str] = "raytrain.methods.cross_attention.scan:SCAN"
     kind: Literal["scan"] = "scan"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")

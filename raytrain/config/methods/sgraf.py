@@ -17,7 +17,7 @@ class SGRAFConfig(MethodPart):
         "Alignments of words and regions, reasoned over as a graph or filtered.",
         "Diao et al., AAAI 2021",
     )
-    implementation: ClassVar[str] = "raytrain.methods.sgraf:SGRAF"
+    implementation: ClassVar[str] = "raytrain.methods.cross_attention.sgraf:SGRAF"
     kind: Literal["sgraf"] = "sgraf"
     margin: float = Field(0.2, ge=0)
     mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def test_every_own_method_has_a_label_and_names_its_module() -> None:
     }  # fmt: skip
     for kind, config in own.items():
         assert config.__module__ == f"raytrain.config.methods.{kind}"
-        assert config.implementation.startswith(f"raytrain.methods.{kind}:")
+        assert re.fullmatch(rf"raytrain\.methods\.(cross_attention\.)?{kind}:\w+", config.implementation)
         assert config.label.title and config.label.summary.endswith(".")
     titles = [label.title for config in own.values() for label in (config.variants or {"": config.label}).values()]
     assert len(set(titles)) == len(titles)

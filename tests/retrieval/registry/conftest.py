@@ -12,16 +12,14 @@ from raytrain.data.table import Table
 from raytrain.retrieval.registry.log import Registered, log_model
 from raytrain.retrieval.runs import OpenRun, open_run
 from raytrain.run_evaluation.evaluate import evaluate_run
-from raytrain.tracking.store import prepare_store
 from raytrain.tracking.uri import default_uri
 
 
 @pytest.fixture(scope="session")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    pytest.importorskip("mlflow", reason="the registry is MLflow's")
-    address = default_uri(tmp_path_factory.mktemp("store"))
-    prepare_store(address)
-    return address
+def uri(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("store")
+    shutil.copy(empty_store, folder)
+    return default_uri(folder)
 
 
 @pytest.fixture(scope="session")

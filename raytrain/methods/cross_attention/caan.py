@@ -12,7 +12,7 @@ from raytrain import similarity
 from raytrain.config import CAANConfig, EncoderConfig
 from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Inputs
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from raytrain.config import METHOD_CONFIGS, BiGRUText, EncoderConfig, SCANConfig
-from raytrain.methods import METHODS, cross_attention
+from raytrain.methods import METHODS
 from raytrain.methods.base import Inputs
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention import base
+from raytrain.methods.cross_attention.base import CrossAttention
 from tests.encoders.local_features import locals_of
-from tests.methods.test_scan import awkward, batch
+from tests.methods.cross_attention.test_scan import awkward, batch
 
 LENGTHS = [3, 1, 4, 2, 4]
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -41,8 +42,8 @@ class Blocks(CrossAttention):
 def test_blocks_give_what_all_pairs_give_in_the_order_of_the_queries(
     numbers: int, captions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cross_attention, "NUMBERS_PER_MIB", numbers)
-    monkeypatch.setattr(cross_attention, "CAPTIONS_AT_ONCE", captions)
+    monkeypatch.setattr(base, "NUMBERS_PER_MIB", numbers)
+    monkeypatch.setattr(base, "CAPTIONS_AT_ONCE", captions)
     method = Blocks()
     query, gallery = locals_of(LENGTHS), locals_of([2, 3, 1], seed=1)
     scores, sums = method.in_blocks(method.compare, query, gallery)
@@ -51,7 +52,7 @@ def test_blocks_give_what_all_pairs_give_in_the_order_of_the_queries(
 
 
 def test_a_block_has_queries_of_like_length_and_is_cut_to_its_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_attention, "CAPTIONS_AT_ONCE", 2)
+    monkeypatch.setattr(base, "CAPTIONS_AT_ONCE", 2)
     method = Blocks()
     method.in_blocks(method.compare, locals_of(LENGTHS, longest=9), locals_of([2, 3, 1], seed=1))
     assert method.sizes == [(2, 2), (2, 4), (1, 4)]
@@ -67,7 +68,7 @@ def test_a_block_fits_the_budget_and_is_computed_again_only_where_not_all_pairs_
     numbers: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three images at two numbers per pair: a query takes six numbers."""
-    monkeypatch.setattr(cross_attention, "NUMBERS_PER_MIB", numbers)
+    monkeypatch.setattr(base, "NUMBERS_PER_MIB", numbers)
     method = Blocks()
     query, gallery = locals_of(LENGTHS).requires_grad_(), locals_of([2, 3, 1], seed=1)
     scores, _ = method.in_blocks(method.compare, query, gallery)
@@ -157,8 +158,8 @@ def test_blocks_give_the_scores_and_gradients_of_all_pairs_at_once(
     results = []
     # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
     for numbers, captions in ((2**18, 32), (1, 32), (2500, 32), (2**18, 2)):
-        monkeypatch.setattr(cross_attention, "CAPTIONS_AT_ONCE", captions)
-        monkeypatch.setattr(cross_attention, "NUMBERS_PER_MIB", numbers)
+        monkeypatch.setattr(base, "CAPTIONS_AT_ONCE", captions)
+        monkeypatch.setattr(base, "NUMBERS_PER_MIB", numbers)
         method = built(form, memory_mib=1).double().train(training)
         texts, images = locals_of([3, 1, 4]).requires_grad_(), locals_of([2, 3, 1], seed=1).requires_grad_()
         scores = method.similarity(texts, images)

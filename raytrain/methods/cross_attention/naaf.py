@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from raytrain import similarity
 from raytrain.config import EncoderConfig, NAAFConfig
 from raytrain.methods.base import Batch, Inputs, StepContext
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import real_rows
 
 SAFE_DEVIATIONS = 3

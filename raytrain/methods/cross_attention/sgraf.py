@@ -14,7 +14,7 @@ from raytrain.config import EncoderConfig, SGRAFConfig
 from raytrain.encoders.alignments import AttentionFiltration, GlobalVector, GraphReasoning
 from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Batch, Inputs
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
 
 

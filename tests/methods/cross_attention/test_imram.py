@@ -8,7 +8,7 @@ import torch
 
 from raytrain.config import EncoderConfig, IMRAMConfig
 from raytrain.methods.base import Inputs
-from raytrain.methods.imram import IMRAM, AttentionMemory
+from raytrain.methods.cross_attention.imram import IMRAM, AttentionMemory
 from tests.encoders.local_features import Vectors, affine, attended, dot, locals_of, members, sigmoid, unit
 
 TEXTS, IMAGES = [3, 1, 4, 2], [2, 3, 1]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from raytrain.config import EncoderConfig, NAAFConfig
 from raytrain.methods.base import Inputs
-from raytrain.methods.naaf import NAAF, boundary
+from raytrain.methods.cross_attention.naaf import NAAF, boundary
 from tests.encoders.local_features import Vectors, attended, dot, locals_of, members, unit
-from tests.methods.test_scan import batch
+from tests.methods.cross_attention.test_scan import batch
 
 TEXTS, IMAGES = [3, 1, 4, 2], [2, 3, 1]
 INPUTS = Inputs(region_features=6, token_features=5, words=20)
@@ -152,7 +152,7 @@ def test_blocks_that_are_computed_twice_sample_once_and_evaluation_samples_nothi
     texts, images = paired(0)
     states = []
     for numbers in (2**18, 1):
-        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
         method = build(memory_mib=1, sample_words=10**6)
         method.similarity(texts.requires_grad_(), images).sum().backward()
         states.append(method.threshold.sampled.clone())

@@ -8,7 +8,7 @@ import torch
 
 from raytrain.config import CAANConfig, EncoderConfig
 from raytrain.methods.base import Inputs
-from raytrain.methods.caan import CAAN, ContextWeights
+from raytrain.methods.cross_attention.caan import CAAN, ContextWeights
 from tests.encoders.local_features import Vectors, affine, dot, locals_of, members, unit
 
 TEXTS, IMAGES = [3, 1, 4, 2], [2, 3, 1]

@@ -14,7 +14,7 @@ from torch.nn.functional import linear, normalize
 from raytrain import similarity
 from raytrain.config import EncoderConfig, IMRAMConfig
 from raytrain.methods.base import Inputs
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
 
 

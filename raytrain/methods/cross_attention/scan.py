@@ -7,7 +7,7 @@ from torch import Tensor
 from raytrain import similarity
 from raytrain.config import EncoderConfig, SCANConfig
 from raytrain.methods.base import Inputs
-from raytrain.methods.cross_attention import CrossAttention
+from raytrain.methods.cross_attention.base import CrossAttention
 
 
 class SCAN(CrossAttention):

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, SCANConfig
 from raytrain.methods.base import Inputs, StepContext
-from raytrain.methods.scan import SCAN
+from raytrain.methods.cross_attention.scan import SCAN
 from tests.encoders.local_features import Vectors, attended, dot, locals_of, members, unit
 
 ENCODER = EncoderConfig(dim=8)
@@ -154,8 +154,8 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     results = []
     # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
     for numbers, captions in ((2**18, 32), (1, 32), (250, 32), (2**18, 2)):
-        monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
-        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.CAPTIONS_AT_ONCE", captions)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
         method = build(memory_mib=1, **form)
         texts, images = locals_of(TEXTS).requires_grad_(), locals_of(IMAGES, seed=1).requires_grad_()
         scores = method.similarity(texts, images)

@@ -9,7 +9,7 @@ from torch import Tensor
 from raytrain import losses
 from raytrain.config import BiGRUText, EncoderConfig, SGRAFConfig
 from raytrain.methods.base import StepContext
-from raytrain.methods.sgraf import SGRAF
+from raytrain.methods.cross_attention.sgraf import SGRAF
 from tests.encoders.local_features import (
     Vectors,
     affine,
@@ -21,7 +21,7 @@ from tests.encoders.local_features import (
     sigmoid,
     unit,
 )
-from tests.methods.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
+from tests.methods.cross_attention.test_scan import ENCODER, IMAGES, INPUTS, TEXTS, awkward, batch
 
 MODULES = ["sgr", "saf"]
 
@@ -93,7 +93,7 @@ def test_training_moves_the_running_statistics_once_towards_the_captions_mean_an
 ) -> None:
     texts, images = pairs()
     for numbers in (2**18, 1):  # all pairs at once, and captions apart, whose blocks are computed twice
-        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
         method = build(module="saf", memory_mib=1).double()
         _, logits = oracle(method, members(texts, [n + 1 for n in TEXTS]), members(images, [n + 1 for n in IMAGES]))
         before = method.filtration.running_mean.item(), method.filtration.running_var.item()
@@ -175,8 +175,8 @@ def test_blocks_of_queries_give_the_scores_and_gradients_of_all_at_once(
     results = []
     # numbers of a MiB: all at once, single queries, a few; then two queries at a time, kept for the backward pass
     for numbers, captions in ((2**18, 32), (1, 32), (2500, 32), (2**18, 2)):
-        monkeypatch.setattr("raytrain.methods.cross_attention.CAPTIONS_AT_ONCE", captions)
-        monkeypatch.setattr("raytrain.methods.cross_attention.NUMBERS_PER_MIB", numbers)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.CAPTIONS_AT_ONCE", captions)
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
         method = build(module=module, memory_mib=1).double()
         texts, images = (part.requires_grad_() for part in pairs())
         scores = method.similarity(texts, images)
