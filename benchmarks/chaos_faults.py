@@ -106,7 +106,16 @@ class Sweep:
 
     def start(self, *arguments: str) -> None:
         self.starts += 1
-        command = [sys.executable, "-m", "raytrain.cli", "sweep", "vse_infinity_core", *arguments, "--tracking", self.uri]
+        command = [
+            sys.executable,
+            "-m",
+            "raytrain.cli",
+            "sweep",
+            "vse_infinity_core",
+            *arguments,
+            "--tracking",
+            self.uri,
+        ]
         with open(self.log, "w") as log:
             self.driver = subprocess.Popen(
                 [*command, "--address", self.cluster.address],
