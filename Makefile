@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
 
-# Tests that start Ray take longest and mostly wait; the other tests run beside them, at a lower priority.
+# Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.
 test: $(VENV)/.ready
 	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
 
@@ -26,7 +26,7 @@ test-ray:
 	$(BIN)/python -m pytest -m cluster
 
 test-rest:
-	nice $(BIN)/python -m pytest -m "not cluster"
+	nice -n 4 $(BIN)/python -m pytest -m "not cluster"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -87,7 +87,7 @@ def test_a_submitted_sweep_ends_with_exit_code_zero_and_a_leaderboard(cluster: L
         "--json",
         "--",
     ]
-    sweep = ["python", "jobs/sweep.py", "dvse", "--recipe", str(tmp_path / "base.yaml"), "--name", "job"]
+    sweep = ["python", "jobs/sweep.py", "dvse_core", "--recipe", str(tmp_path / "base.yaml"), "--name", "job"]
     sweep += ["--trials", "2", "--rerank-trials", "20", "--tracking", uri, "--json"]
     sweep += ["--prices", str(tmp_path / "prices.yaml")]
     done = cluster.run(*submit, *sweep)
