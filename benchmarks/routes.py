@@ -38,13 +38,13 @@ class Outcome(NamedTuple):
     """What a route answered.
 
     Args:
-        asked: {kind: number of queries}.
+        query_counts: {kind: number of queries}.
         same: number of answers whose ids are those of the Retriever, in its order.
         difference: largest of scores.
         refusal: why the route does not apply; "" where it does.
     """
 
-    asked: Mapping[str, int]
+    query_counts: Mapping[str, int]
     same: int
     difference: float
     refusal: str = ""
@@ -69,14 +69,14 @@ def spread(values: Sequence[Any], count: int) -> list[Any]:
 
 def ask(name: str, run: Path, expected: Mapping[Query, Answer], work: Path) -> Outcome:
     """What one route answers to the queries of one run; nothing where it refuses the run's method."""
-    asked = {kind: sum(query.kind == kind for query in expected) for kind in KINDS}
+    query_counts = {kind: sum(query.kind == kind for query in expected) for kind in KINDS}
     try:
         answers = ROUTES[name][1](run, list(expected), work)
     except UsageError as error:
         return Outcome(dict.fromkeys(KINDS, 0), 0, 0.0, str(error))
     pairs = list(zip(answers, expected.values(), strict=True))
     differences = [difference(answer, right) for answer, right in pairs]
-    return Outcome(asked, sum(answer.ids == right.ids for answer, right in pairs), max(differences))
+    return Outcome(query_counts, sum(answer.ids == right.ids for answer, right in pairs), max(differences))
 
 
 def difference(answer: Answer, right: Answer) -> float:
@@ -88,7 +88,7 @@ def difference(answer: Answer, right: Answer) -> float:
 
 
 def is_right(name: str, outcome: Outcome) -> bool:
-    return outcome.same == sum(outcome.asked.values()) and outcome.difference <= ROUTES[name][2]
+    return outcome.same == sum(outcome.query_counts.values()) and outcome.difference <= ROUTES[name][2]
 
 
 def table_of(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
@@ -97,8 +97,8 @@ def table_of(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     lines = [f"| {' | '.join(header)} |", f"| --- |{' ---: |' * (len(header) - 1)}"]
     notes = []
     for name, parts in outcomes.items():
-        asked = [sum(part.asked[kind] for part in parts) for kind in KINDS]
-        cells = [ROUTES[name][0], *map(str, asked), f"{sum(part.same for part in parts)} of {sum(asked)}"]
+        counts = [sum(part.query_counts[kind] for part in parts) for kind in KINDS]
+        cells = [ROUTES[name][0], *map(str, counts), f"{sum(part.same for part in parts)} of {sum(counts)}"]
         lines.append(f"| {' | '.join(cells)} | {max(part.difference for part in parts):.1e} |")
         notes += [f"{ROUTES[name][0]}: does not apply: {part.refusal}" for part in parts if part.refusal]
     return "\n".join([*lines, *(["", *notes] if notes else [])])

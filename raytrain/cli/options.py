@@ -91,7 +91,11 @@ def use_gpu(gpu: Gpu) -> bool | None:
     return {"auto": None, "yes": True, "no": False}[gpu]
 
 
-def worker_resources(cpus: float, gpus: float) -> dict[str, float]:
+def worker_resources(cpus: float | None, gpus: float | None) -> dict[str, float]:
+    """Of one worker; one of each where only the other is given, and {} where neither is."""
+    if cpus is None and gpus is None:
+        return {}
+    cpus, gpus = 1.0 if cpus is None else cpus, 1.0 if gpus is None else gpus
     if cpus <= 0 or gpus <= 0:
         raise UsageError("--cpus-per-worker and --gpus-per-worker are above 0; --gpu no leaves GPUs out")
     return {"CPU": cpus, "GPU": gpus}

@@ -140,16 +140,13 @@ def run_run(
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
     price_table = prices_of(base.storage, prices)  # a wrong table is reported before anything is trained
-    resources = {}
-    if cpus_per_worker is not None or gpus_per_worker is not None:
-        resources = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
     options = SweepOptions(
         workers=workers,
         concurrent=trials_at_a_time,
         hours=hours,
         gpu_hours=gpu_hours,
         use_gpu=use_gpu(gpu),
-        resources_per_worker=resources,
+        resources_per_worker=worker_resources(cpus_per_worker, gpus_per_worker),
         max_failures=max_failures,
     )
     _print_plan(study, definition, placed(base), seeds)

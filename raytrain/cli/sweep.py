@@ -166,8 +166,8 @@ def run_sweep(
     given_options = {option_name: value for option_name, value in given_options.items() if value is not None}
     if gpu is not None:
         given_options["use_gpu"] = use_gpu(gpu)
-    if cpus_per_worker is not None or gpus_per_worker is not None:
-        given_options["resources_per_worker"] = worker_resources(cpus_per_worker or 1.0, gpus_per_worker or 1.0)
+    if resources := worker_resources(cpus_per_worker, gpus_per_worker):
+        given_options["resources_per_worker"] = resources
     options = SweepOptions(**((start.get("options") or {}) | given_options))
     if selection := selected_on(flatten(base), {}):
         print(f"every trial is selected on {selection}; leaderboards list such runs in a table of their own")

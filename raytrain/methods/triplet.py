@@ -5,25 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from raytrain import losses
-from raytrain.config import (
-    CAANConfig,
-    IMRAMConfig,
-    NAAFConfig,
-    SCANConfig,
-    SGRAFConfig,
-    VSRNConfig,
-)
+from raytrain.config.methods.triplet import TripletPart
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Method, StepContext
 
-PairConfig = CAANConfig | IMRAMConfig | NAAFConfig | SCANConfig | SGRAFConfig
-"""The settings of the methods that compare local features pair by pair, within `memory_mib`."""
-
 
 class TripletMethod(Method):
-    """The training step of these methods; `config` names margin, warm-up and negatives."""
+    """The training step of these methods."""
 
-    config: VSRNConfig | PairConfig
+    config: TripletPart
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training loss over the global batch: the sum over all negatives during warm-up, then the hardest."""

@@ -4,48 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.data.load.batches import read_ahead
-from raytrain.data.load.readers import Batch
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.methods.base import Method
 from raytrain.retrieval.between_items import BetweenItems
+from raytrain.retrieval.embedder import Embedder
 from raytrain.retrieval.gallery import Gallery, gallery_of, gallery_of_table, refuse_test_rows, rows_of
 from raytrain.retrieval.hits import Hits
-from raytrain.retrieval.images import ImageInput, Picture, open_picture
+from raytrain.retrieval.images import ImageInput, Picture
 from raytrain.retrieval.index.store import stored_index
-from raytrain.retrieval.index.weights import weights_sha256
 from raytrain.retrieval.query_banks import QueryBanks, normaliser, pooled
 from raytrain.retrieval.query_images import Item, QueryImage, Source, regions_of, row_of
 from raytrain.retrieval.ranked_hits import ranked_hits
 from raytrain.retrieval.scores import Kind
 from raytrain.retrieval.table_rows import RAW_AT_ONCE, TableRows
 from raytrain.retrieval.texts import TextInput, check_text
-from raytrain.scoring.embed import encode_batches, score
+from raytrain.scoring.embed import score
 
 if TYPE_CHECKING:
     from raytrain.evaluation.reranking.query_bank import BankNormaliser
 
 
-class Retriever:
-    """A trained model with all it takes to embed raw texts and images. `raytrain.load` makes one.
+class Retriever(Embedder):
+    """A trained model with all it takes to embed raw texts and images, and to search. `raytrain.load` makes one.
 
-    Embeddings are float32, on the device of the model; scores are computed in float32 or wider, as an evaluation does.
+    Scores are computed in float32 or wider, as an evaluation does.
 
     Args:
-        model: in evaluation mode, on its device.
-        texts, images: prepare raw texts and images for it.
-        composed: whether its queries are an image with a text that changes it.
-        device: of the model.
+        model, texts, images, composed, device: as of `Embedder`.
         memory_mib: MiB that comparing embeddings may hold beside scores.
         home: readers of the table that it was trained on; None where there is none.
         rows_of_other: makes readers of another table; None where no other can be read.
@@ -67,53 +60,12 @@ class Retriever:
         banks: QueryBanks | None = None,
         own: Gallery | None = None,
     ) -> None:
-        self.model, self.texts, self.images, self.composed = model, texts, images, composed
-        self.device, self.memory_mib = device, memory_mib
+        super().__init__(model, texts, images, composed=composed, device=device)
+        self.memory_mib = memory_mib
         self.home, self.rows_of_other, self.banks = home, rows_of_other, banks
         self._own = own
         self._others: dict[tuple[Path, str], TableRows] = {}
         self._normalisers: WeakKeyDictionary[Gallery, tuple[Method, BankNormaliser | None]] = WeakKeyDictionary()
-
-    @property
-    def notes(self) -> list[str]:
-        """What is worth knowing of the backbones that were loaded so far."""
-        return [*self.texts.notes, *self.images.notes]
-
-    @cached_property
-    def weights(self) -> str:
-        """Hash of the model's weights, by which an index knows its model, 64 hex digits."""
-        return weights_sha256(self.model)
-
-    def encode_text(self, texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
-        """(N, ...) embeddings of texts.
-
-        Raises:
-            UsageError: the run's queries are composed, or its token states are of no text model that is here.
-        """
-        if self.composed:
-            raise UsageError("this run answers an image with a text that changes it; a text alone is no query of it")
-        return self._embed(self.model.encode_query, self.texts.read, _listed(texts, str, "texts"), batch_size)
-
-    def encode_image(self, images: Sequence[Picture], batch_size: int = RAW_AT_ONCE) -> Tensor:
-        """(N, ...) embeddings of images, as gallery items.
-
-        Args:
-            images: files, bytes of files, or images of Pillow.
-
-        Raises:
-            DataError: an image is missing, broken, too large, or of another format.
-            UsageError: the run's image features are of no backbone that is here.
-        """
-        return self._embed(self.model.encode_gallery, self._regions, _listed(images, None, "images"), batch_size)
-
-    def encode_composed(self, images: Sequence[Picture], texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
-        """(N, ...) embeddings of composed queries: each image with the text that changes it.
-
-        Raises:
-            DataError, UsageError: as `encode_image` and `encode_text`; or the run's queries are not composed.
-        """
-        images, texts = _listed(images, None, "images"), _listed(texts, str, "texts")
-        return self._compose([(self._regions, image) for image in images], texts, batch_size)
 
     def similarity(self, queries: Tensor, gallery: Tensor) -> Tensor:
         """(Q, G) scores of embedded queries (texts or composed) against embedded images, float32, on the CPU."""
@@ -270,20 +222,6 @@ class Retriever:
         sources = [self._source(image, gallery) for image in images]
         return self._embed(self.model.encode_gallery, regions_of, sources, RAW_AT_ONCE)
 
-    def _compose(self, images: Sequence[Source], texts: Sequence[str], size: int) -> Tensor:
-        """(N, ...) embeddings of composed queries, from what reads each of their images."""
-        if not self.composed:
-            raise UsageError("this run answers texts or images; an image with a text needs a run of composed retrieval")
-        if len(images) != len(texts):
-            raise UsageError(f"{len(texts)} texts and {len(images)} images; a composed query is one of each")
-
-        def read(pairs: Sequence[tuple[Source, str]]) -> Batch:
-            reference = regions_of([image for image, _ in pairs])
-            renamed = {"reference": reference["regions"], "reference_mask": reference["region_mask"]}
-            return {**renamed, **self.texts.read([text for _, text in pairs])}
-
-        return self._embed(self.model.encode_query, read, list(zip(images, texts, strict=True)), size)
-
     def _source(self, image: QueryImage, gallery: Gallery) -> Source:
         if not isinstance(image, Item):
             return self._regions, image
@@ -322,35 +260,3 @@ class Retriever:
         if state not in self._others:
             self._others[state] = self.rows_of_other(table)
         return self._others[state]
-
-    def _regions(self, images: Sequence[Picture]) -> Batch:
-        return self.images.read([open_picture(image) for image in images])
-
-    @torch.no_grad()
-    def _embed(self, encode: Callable[[Batch], Tensor], read: Callable[..., Batch], raw: Sequence[object],
-               size: int) -> Tensor:  # fmt: skip
-        if not raw:
-            raise UsageError("nothing to embed: the list is empty")
-        return encode_batches(encode, (read(raw[n : n + size]) for n in range(0, len(raw), size)), self.device)
-
-    @torch.no_grad()
-    def embed_batch(self, batch: Batch, of: Kind) -> Tensor:
-        """(B, ...) embeddings of a batch of images or texts that readers of a table gave."""
-        return encode_batches(self._encode(of), [batch], self.device)
-
-    @torch.no_grad()
-    def _embed_rows(self, of: Kind, read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int) -> Tensor:
-        batches = read_ahead(lambda start: read(rows[start : start + size]), range(0, len(rows), size))
-        return encode_batches(self._encode(of), batches, self.device)
-
-    def _encode(self, of: Kind) -> Callable[[Batch], Tensor]:
-        return self.model.encode_query if of == "texts" else self.model.encode_gallery
-
-
-def _listed(values: Sequence[object], kind: type | None, what: str) -> list:  # type: ignore[type-arg]
-    """The values as a list; UsageError where one text or image was given, and not a sequence of them."""
-    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Sequence):
-        raise UsageError(f"give a list of {what}, as in [{what[:-1]}]")
-    if kind is not None and not all(isinstance(value, kind) for value in values):
-        raise UsageError(f"{what} are of type {kind.__name__}")
-    return list(values)

@@ -83,9 +83,9 @@ def supervision(
     texts, pictures = [], []
     for _ in range(batches):
         chosen = torch.randperm(len(gallery), generator=draw)[:images].to(gallery.device)
-        asked = torch.isin(owner, chosen).nonzero()[:, 0]
-        positives = owner[asked, None] == chosen
-        of_texts, of_images = element_gradients(score, query[asked], gallery[chosen], positives, margin)
+        captions = torch.isin(owner, chosen).nonzero()[:, 0]
+        positives = owner[captions, None] == chosen
+        of_texts, of_images = element_gradients(score, query[captions], gallery[chosen], positives, margin)
         texts.append(of_texts)
         pictures.append(of_images)
     of_texts, of_images = (torch.cat(norms).double() for norms in (texts, pictures))

@@ -69,8 +69,8 @@ class StudyRecord(BaseModel):
 
     def with_runs(self, planned: Sequence[PlannedRun]) -> StudyRecord:
         """The record with a number for each of these runs that has none."""
-        known = {run.identity for run in self.runs}
-        new = [run for run in planned if run.identity not in known]
+        numbered = {run.identity for run in self.runs}
+        new = [run for run in planned if run.identity not in numbered]
         first = max((run.number for run in self.runs), default=-1) + 1
         added = [
             NumberedRun(number=first + place, identity=run.identity, changes=dict(run.changes))
@@ -89,12 +89,12 @@ class StudyRecord(BaseModel):
 
 def study_folders(storage: str | os.PathLike[str], study: str) -> list[Path]:
     """Folders of a storage that hold this study, from whatever recipes; or the one folder that is named so."""
-    found = sorted(Path(storage).expanduser().resolve().glob(f"*/*/{NAME}"))
-    by_name = {path.parent: StudyRecord.read(path.parent).study for path in found}
+    files = sorted(Path(storage).expanduser().resolve().glob(f"*/*/{NAME}"))
+    by_name = {path.parent: StudyRecord.read(path.parent).study for path in files}
     folders = [folder for folder, name in by_name.items() if study in (name, folder.name)]
     if not folders:
-        known = sorted({*by_name.values()})
-        raise UsageError(f"{Path(storage).expanduser().resolve()}: {no_such_name('study', study, known)}")
+        names = sorted({*by_name.values()})
+        raise UsageError(f"{Path(storage).expanduser().resolve()}: {no_such_name('study', study, names)}")
     return folders
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from raytrain.errors import DataError
 from raytrain.evaluation.significance import Ranks, simultaneous
-from raytrain.files import write_json
+from raytrain.files import read_regular, write_json
 from raytrain.studies.best_of import best_variants
 from raytrain.studies.examples import Example, PointMap
 from raytrain.studies.measured_run import MeasuredRun
@@ -22,6 +24,7 @@ from raytrain.studies.verdict import LEVEL, Decided, Measured, Outcome, decide, 
 from raytrain.tracking.run_record import RunRecord
 
 CACHE = "measures.json"
+_KEPT = TypeAdapter(dict[str, dict[str, float | None]])
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,7 @@ def _shown(study: Study, plan: Plan) -> dict[str, Any]:
 def measure_runs(study: Study, plan: Plan, cache: Path) -> dict[str, Measured]:
     """{variant: what its finished runs gave}."""
     opened: dict[str, MeasuredRun] = {}
-    known: dict[str, dict[str, float | None]] = {}
-    if cache.exists():
-        known = json.loads(cache.read_text(encoding="utf-8"))
+    values_of_runs = _kept_values(cache)
     ranked = any(measure.is_recall for measure in study.measures)
     measured = {}
     for variant in plan.variants:
@@ -156,29 +157,40 @@ def measure_runs(study: Study, plan: Plan, cache: Path) -> dict[str, Measured]:
             if ranked:
                 ranks[seed] = run.ranks if variant.answers is None else variant.answers(run)
                 recalls = recalls_of(ranks[seed])
-            of_run = known.setdefault(str(record.uid), {})
+            of_run = values_of_runs.setdefault(str(record.uid), {})
             for measure in study.measures:
                 value = _value(measure, variant, run, recalls, of_run)
                 if value is not None:
                     values[measure.name][seed] = value
         measured[variant.name] = Measured({seed: str(of.folder) for seed, of in records.items()}, values, ranks)
-    if any(known.values()):
-        write_json(cache, known)
+    if any(values_of_runs.values()):
+        write_json(cache, values_of_runs)
     return measured
 
 
+def _kept_values(cache: Path) -> dict[str, dict[str, float | None]]:
+    """{uid: {measure: value}} of measures.json; {} where it is absent or damaged: what it held is measured again."""
+    try:
+        return _KEPT.validate_json(read_regular(cache))
+    except FileNotFoundError:
+        return {}
+    except (DataError, ValidationError):
+        warnings.warn(f"{cache} cannot be read; its values are measured again", RuntimeWarning, stacklevel=3)
+        return {}
+
+
 def _value(
-    measure: Measure, variant: Variant, run: MeasuredRun, recalls: Mapping[str, float], known: dict[str, float | None]
+    measure: Measure, variant: Variant, run: MeasuredRun, recalls: Mapping[str, float], kept: dict[str, float | None]
 ) -> float | None:
     if measure.is_recall:
         return recalls.get(measure.name)
     if measure.of is None:
         return run.metric(measure.name)
     key = f"{measure.of}" + (f" of {variant.answers}" if variant.answers else "")
-    if key not in known:
+    if key not in kept:
         value = measure.of(run)
-        known[key] = None if value is None else float(value)
-    return known[key]
+        kept[key] = None if value is None else float(value)
+    return kept[key]
 
 
 def recalls_of(ranks: Ranks) -> dict[str, float]:

@@ -41,6 +41,6 @@ def test_a_route_that_answers_otherwise_is_wrong(tmp_path: Path) -> None:
     outcomes = compare(runs, ["hub"], 3, tmp_path)["hub"]
     assert all(is_right("hub", outcome) for outcome in outcomes)
     texts_and_images, both = {"text": 3, "image": 3, "image + text": 0}, {"text": 0, "image": 0, "image + text": 3}
-    assert [outcome.asked for outcome in outcomes] == [texts_and_images, both]
+    assert [outcome.query_counts for outcome in outcomes] == [texts_and_images, both]
     wrong = {Query("a dog", None): Answer(["nothing"], [1.0])}
     assert not is_right("hub", ask("hub", runs[0], wrong, tmp_path))

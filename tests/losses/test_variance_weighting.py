@@ -97,8 +97,10 @@ def test_entropy_and_confidence_weigh_as_their_sums_say(weight_fn: str, over: st
 def test_entropy_and_confidence_of_too_few_members_are_zero() -> None:
     s, nobody = scores(2), torch.zeros(5, 5, dtype=torch.bool)
     assert (negative_entropy(s, members=nobody) == 0).all() and (negative_confidence(s, nobody) == 0).all()
-    one = torch.eye(5, dtype=torch.bool).roll(1, 0)
-    assert (negative_entropy(s, members=one) == 0).all() and (negative_confidence(s, one) == 0).all()
+    single_member = torch.eye(5, dtype=torch.bool).roll(1, 0)
+    assert (negative_entropy(s, members=single_member) == 0).all() and (
+        negative_confidence(s, single_member) == 0
+    ).all()
     assert (negative_confidence(scores(2, batch=1)) == 0).all()
 
 

@@ -25,6 +25,9 @@ def length_of_name(run: MeasuredRun, add: int = 0) -> float:
     return len(run.record.folder.name) + add
 
 
+LENGTH = Reference(f"{__name__}:length_of_name", {"add": 1})
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Of a study of two margins, two seeds; the larger margin is better."""
@@ -66,12 +69,21 @@ def test_a_study_without_all_of_its_runs_says_so(folder: Path, tmp_path: Path) -
 
 
 def test_a_number_that_needs_a_model_is_computed_once_per_run(folder: Path) -> None:
-    reference = Reference(f"{__name__}:length_of_name", {"add": 1})
-    study = replace(margins(), measures=[*margins().measures, Measure("length", "length", reference)])
+    study = replace(margins(), measures=[*margins().measures, Measure("length", "length", LENGTH)])
     CALLS.clear()
     for _ in range(2):
         report = build_report(study, folder)
     assert sorted(CALLS) == ["margin 0.1-0", "margin 0.1-1", "margin 0.2-0", "margin 0.2-1"]
+    assert report.rows[0].cells["length"].mean == 13
+    assert len(json.loads((folder / CACHE).read_text())) == 4
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"a": 1}', '{"a": {"b": "text"}}', "\xff"])
+def test_damaged_measures_are_measured_again(damage: str, folder: Path) -> None:
+    study = replace(margins(), measures=[*margins().measures, Measure("length", "length", LENGTH)])
+    (folder / CACHE).write_text(damage, encoding="latin-1")
+    with pytest.warns(RuntimeWarning, match=r"measures\.json cannot be read; its values are measured again"):
+        report = build_report(study, folder)
     assert report.rows[0].cells["length"].mean == 13
     assert len(json.loads((folder / CACHE).read_text())) == 4
 

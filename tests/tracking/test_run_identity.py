@@ -46,8 +46,8 @@ def test_runs_to_the_end_count_and_no_others(tmp_path: Path) -> None:
     assert recorded_runs(tmp_path).finished(identity, {}) is None
     write(tmp_path / "f" / "first")
     write(tmp_path / "e" / "second")
-    found = recorded_runs(tmp_path).finished(identity, {})
-    assert found is not None and found.folder.name == "first"
+    record = recorded_runs(tmp_path).finished(identity, {})
+    assert record is not None and record.folder.name == "first"
 
 
 def test_a_run_on_features_that_were_encoded_again_is_another_one(tmp_path: Path) -> None:

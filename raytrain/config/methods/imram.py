@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.triplet import LocalPairsPart
 
 
-class IMRAMConfig(MethodPart):
+class IMRAMConfig(LocalPairsPart):
     """Iterative matching with recurrent attention memory (Chen et al., CVPR 2020)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -19,17 +20,9 @@ class IMRAMConfig(MethodPart):
     )
     implementation: ClassVar[str] = "raytrain.methods.cross_attention.imram:IMRAM"
     kind: Literal["imram"] = "imram"
-    margin: float = Field(0.2, ge=0)
-    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
-    same_image: Literal["masked", "negative"] = "masked"
     direction: Literal["t2i", "i2t", "both"] = Field(
         "t2i", description="words attend to regions, regions to words, or both, whose scores are added"
     )
     steps: int = Field(3, ge=1, le=6, description="of attention; their scores are added")
     attention_scale: float = Field(9.0, gt=0, description="lambda of the softmax; published 9, COCO 11")
     refined_norm: bool = Field(False, description="L2-normalise what attends after each refinement; published false")
-    memory_mib: int = Field(
-        256,
-        ge=1,
-        description="about how many MiB of pairs are compared at once; the others are recomputed in backward",
-    )

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.triplet import LocalPairsPart
 
 
-class NAAFConfig(MethodPart):
+class NAAFConfig(LocalPairsPart):
     """Negative-aware attention: words that match no region count against a pair (Zhang et al., CVPR 2022)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -20,9 +21,6 @@ class NAAFConfig(MethodPart):
     )
     implementation: ClassVar[str] = "raytrain.methods.cross_attention.naaf:NAAF"
     kind: Literal["naaf"] = "naaf"
-    margin: float = Field(0.2, ge=0)
-    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
-    same_image: Literal["masked", "negative"] = "masked"
     attention_scale: float = Field(20.0, gt=0, description="lambda of the words' softmax over regions")
     mismatch_penalty: float = Field(
         2.0, gt=0, description="alpha: cost of a mismatched word above the threshold / that of a matched one below it"
@@ -37,9 +35,4 @@ class NAAFConfig(MethodPart):
         ge=0,
         description="at test, lambda of the words' attention to each other, whose mean decides which words count as "
         "mismatched; 0: each word by itself, as in training",
-    )
-    memory_mib: int = Field(
-        256,
-        ge=1,
-        description="about how many MiB of pairs are compared at once; the others are recomputed in backward",
     )

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.triplet import LocalPairsPart
 
 
-class SCANConfig(MethodPart):
+class SCANConfig(LocalPairsPart):
     """Stacked cross attention between words and regions (Lee et al., ECCV 2018)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -19,15 +20,7 @@ class SCANConfig(MethodPart):
     )
     implementation: ClassVar[str] = "raytrain.methods.cross_attention.scan:SCAN"
     kind: Literal["scan"] = "scan"
-    margin: float = Field(0.2, ge=0)
-    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
-    same_image: Literal["masked", "negative"] = "masked"
     direction: Literal["t2i", "i2t"] = Field("t2i", description="words attend to regions, or regions to words")
     attention_scale: float = Field(9.0, gt=0, description="lambda 1, of the softmax: 9 for t2i, 4 for i2t")
     pooling: Literal["log_sum_exp", "mean"] = Field("log_sum_exp", description="of words (t2i) or of regions (i2t)")
     pooling_scale: float = Field(6.0, gt=0, description="lambda 2, of log_sum_exp: 6 for t2i, 5 for i2t, COCO 20")
-    memory_mib: int = Field(
-        256,
-        ge=1,
-        description="about how many MiB of pairs are compared at once; the others are recomputed in backward",
-    )

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.triplet import LocalPairsPart
 
 
-class SGRAFConfig(MethodPart):
+class SGRAFConfig(LocalPairsPart):
     """Similarity graph reasoning or attention filtration over alignments (Diao et al., AAAI 2021)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -19,9 +20,6 @@ class SGRAFConfig(MethodPart):
     )
     implementation: ClassVar[str] = "raytrain.methods.cross_attention.sgraf:SGRAF"
     kind: Literal["sgraf"] = "sgraf"
-    margin: float = Field(0.2, ge=0)
-    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
-    same_image: Literal["masked", "negative"] = "masked"
     module: Literal["sgr", "saf"] = Field("sgr", description="published SGRAF: the mean score of one run of each")
     sim_dim: int = Field(256, ge=1, description="S, size of an alignment")
     steps: int = Field(3, ge=1, le=8, description="of graph reasoning (sgr)")
@@ -29,9 +27,4 @@ class SGRAFConfig(MethodPart):
     dropout: float = Field(0.4, ge=0, lt=1, description="of word embeddings and of the global vectors' attention")
     region_norm: Literal["feature", "none"] = Field(
         "feature", description="batch norm in the images' global vector: of each feature over all regions, or none"
-    )
-    memory_mib: int = Field(
-        256,
-        ge=1,
-        description="about how many MiB of pairs are compared at once; the others are recomputed in backward",
     )

@@ -6,10 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from raytrain.config.methods.base import MethodLabel, MethodPart
+from raytrain.config.methods.base import MethodLabel
+from raytrain.config.methods.triplet import TripletPart
 
 
-class VSRNConfig(MethodPart):
+class VSRNConfig(TripletPart):
     """Visual semantic reasoning over the graph of regions (Li et al., ICCV 2019)."""
 
     label: ClassVar[MethodLabel] = MethodLabel(
@@ -20,9 +21,6 @@ class VSRNConfig(MethodPart):
     )
     implementation: ClassVar[str] = "raytrain.methods.vsrn:VSRN"
     kind: Literal["vsrn"] = "vsrn"
-    margin: float = Field(0.2, ge=0)
-    mean_warmup_epochs: float = Field(0, ge=0, description="epochs on the sum over all negatives; published 0")
-    same_image: Literal["masked", "negative"] = "masked"
     blocks: int = Field(4, ge=0, le=8, description="graph convolutions over the regions")
     graph_norm: Literal["features", "regions"] = Field(
         "features",

@@ -54,16 +54,7 @@ class FeatureRows:
         if isinstance(self.values, Tensor):
             return self.values.index_select(0, torch.from_numpy(rows).to(self.values.device)).float()
         self.announce(rows)
-        shape = (len(rows), *self.values.shape[1:])
-        if self.device.type == "cuda":
-            with torch.cuda.device(self.device):  # in a new thread the current device is GPU 0
-                pinned = torch.empty(shape, dtype=_dtype(self.values), pin_memory=True)
-            _copy(self.values, rows, pinned.numpy())
-            return pinned
-        out = self._recycled.take(shape)
-        if self.values.dtype == np.float32:
-            _copy(self.values, rows, out.numpy())
-            return out
+        out = batch_memory((len(rows), *self.values.shape[1:]), self.values.dtype, self.device, self._recycled)
         self.fill(rows, out)
         return out
 
@@ -75,6 +66,9 @@ class FeatureRows:
             out: (B, ..., F) in the processor's memory; it may be a slice of a larger tensor's last axis.
         """
         assert isinstance(self.values, np.ndarray)
+        if out.is_contiguous() and out.dtype == _dtype(self.values.dtype):
+            _copy(self.values, rows, out.numpy())
+            return
         width = self.values.shape[-1]
         step, at_once = max(1, CACHED_BYTES // self.row_bytes), max(1, ONE_THREAD_NUMBERS // width)
         chunk = np.empty((min(step, len(rows)), *self.values.shape[1:]), self.values.dtype)
@@ -88,7 +82,7 @@ class FeatureRows:
     def load_to_device(self, rows: np.ndarray) -> FeatureRows:
         """Only these rows, in the stored type, renumbered from 0, in the memory of `device`."""
         assert isinstance(self.values, np.ndarray)
-        memory = torch.empty((len(rows), *self.values.shape[1:]), dtype=_dtype(self.values), device=self.device)
+        memory = torch.empty((len(rows), *self.values.shape[1:]), dtype=_dtype(self.values.dtype), device=self.device)
         step = max(1, COPY_BYTES // self.row_bytes)
         for start in range(0, len(rows), step):
             chunk, place = rows[start : start + step], memory[start : start + step]
@@ -137,12 +131,8 @@ class JoinedRows:
             return torch.cat([part.take(chosen) for part, chosen in pairs], -1)
         for part, chosen in pairs:
             part.announce(chosen)
-        shape, device = (len(rows[0]), *arrays[0].shape[1:-1], sum(a.shape[-1] for a in arrays)), self.parts[0].device
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                out = torch.empty(shape, dtype=_dtype(np.empty(0, np.result_type(*arrays))), pin_memory=True)
-        else:
-            out = self._recycled.take(shape)
+        shape = (len(rows[0]), *arrays[0].shape[1:-1], sum(a.shape[-1] for a in arrays))
+        out = batch_memory(shape, np.result_type(*arrays), self.parts[0].device, self._recycled)
         slices = torch.split(out, [a.shape[-1] for a in arrays], -1)
         for (part, chosen), place in zip(pairs, slices, strict=True):
             part.fill(chosen, place)
@@ -174,8 +164,16 @@ class Recycled:
         return torch.from_numpy(view)
 
 
-def _dtype(values: np.ndarray) -> torch.dtype:
-    return torch.from_numpy(np.empty(0, values.dtype)).dtype
+def batch_memory(shape: tuple[int, ...], dtype: np.dtype, device: torch.device, recycled: Recycled) -> Tensor:
+    """An uninitialised tensor for a batch: pinned and of the stored type for a GPU, else float32 that is reused."""
+    if device.type != "cuda":
+        return recycled.take(shape)
+    with torch.cuda.device(device):  # in a new thread the current device is GPU 0
+        return torch.empty(shape, dtype=_dtype(dtype), pin_memory=True)
+
+
+def _dtype(dtype: np.dtype) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
 def _copy(values: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:

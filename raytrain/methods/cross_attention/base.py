@@ -10,11 +10,12 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from raytrain.config import EncoderConfig
+from raytrain.config.methods.triplet import LocalPairsPart
 from raytrain.encoders.regions import LocalRegions
 from raytrain.errors import UsageError
 from raytrain.methods.base import Batch, Inputs
 from raytrain.methods.branches import word_encoder
-from raytrain.methods.triplet import PairConfig, TripletMethod
+from raytrain.methods.triplet import TripletMethod
 from raytrain.similarity import real_rows
 
 NUMBERS_PER_MIB = 2**18
@@ -27,10 +28,12 @@ CAPTIONS_AT_ONCE = 32
 class CrossAttention(TripletMethod):
     """Captions are queries, images the gallery; both are local features, padded with rows of zeros."""
 
-    config: PairConfig
+    config: LocalPairsPart
     local_features = True
 
-    def __init__(self, encoder: EncoderConfig, config: PairConfig, inputs: Inputs, word_dropout: float = 0.0) -> None:
+    def __init__(
+        self, encoder: EncoderConfig, config: LocalPairsPart, inputs: Inputs, word_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.config = config
         self.image = LocalRegions(inputs.region_features, encoder.dim)

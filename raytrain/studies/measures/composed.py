@@ -50,11 +50,11 @@ def _further(run: MeasuredRun) -> tuple[Tensor, Tensor]:
     assert isinstance(config, RAUConfig)
     split = queries_of(run)
     query, gallery = run.embedded
-    asked = np.flatnonzero(np.diff(split.target_offsets) > 0)[: run.record.config["optim.batch_size"]]
-    targets = split.targets[split.target_offsets[asked]]
-    taken = likely_positives(query[asked] @ gallery[targets].T, config.theta, config.theta_mode)
+    answered = np.flatnonzero(np.diff(split.target_offsets) > 0)[: run.record.config["optim.batch_size"]]
+    targets = split.targets[split.target_offsets[answered]]
+    taken = likely_positives(query[answered] @ gallery[targets].T, config.theta, config.theta_mode)
     taken.fill_diagonal_(False)
-    return taken, torch.from_numpy(split.relevant()[asked][:, targets])
+    return taken, torch.from_numpy(split.relevant()[answered][:, targets])
 
 
 def queries_of(run: MeasuredRun) -> QuerySplit:

@@ -71,8 +71,8 @@ def test_normalising_along_a_querys_own_row_changes_no_rank(scale: float) -> Non
         normaliser = settings.normaliser(direction, similarity)
         assert normaliser is not None and not settings.transductive
         ranked = normaliser(similarity[3:9, 5:11], slice(3, 9), slice(5, 11))  # a block on its own
-        asked = similarity[3:9, 5:11]
-        assert torch.equal(ranked.argsort(1 - queries), asked.argsort(1 - queries))
+        part = similarity[3:9, 5:11]
+        assert torch.equal(ranked.argsort(1 - queries), part.argsort(1 - queries))
 
 
 def test_own_rows_need_no_bank_and_take_none() -> None:
