@@ -15,15 +15,14 @@ from raytrain import losses, similarity
 from raytrain.config import DVSEConfig, EncoderConfig
 from raytrain.losses.orthogonality import mean_overlap, sibling_cosine
 from raytrain.losses.triplet import batch_negatives
-from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.branches import image_views, text_encoder
 from raytrain.methods.contrast import Contrast
+from raytrain.methods.views import ViewsMethod
 
 
-class DVSE(Method):
+class DVSE(ViewsMethod):
     """The method: captions are queries, images the gallery. At K = 1 without extra losses it is VSE-infinity."""
-
-    monotone = True
 
     def __init__(self, encoder: EncoderConfig, config: DVSEConfig, inputs: Inputs) -> None:
         super().__init__()
@@ -33,28 +32,13 @@ class DVSE(Method):
         self.contrast = Contrast(config)
         self.view_logits = nn.Parameter(torch.zeros(config.views)) if config.score == "learned" else None
 
-    def encode_query(self, batch: Batch) -> Tensor:
-        """(B, T[, F]) captions -> (B, D)."""
-        return self.text(batch["text"], batch["text_mask"])  # type: ignore[no-any-return]
-
-    def encode_gallery(self, batch: Batch) -> Tensor:
-        """(B, R, F) regions -> (B, K, D)."""
-        return self.image(batch["regions"], batch["region_mask"])  # type: ignore[no-any-return]
-
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, K, D) -> (Q, G)."""
         return self._pool(similarity.view_similarity(query, gallery))
 
-    def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
-        """(N, K, D), (G, K, D) -> (N, G): each view of an item asks like a caption; the mean over its views."""
-        by_view = self.similarity(items.flatten(0, 1), others)
-        return by_view.view(*items.shape[:2], len(others)).mean(1)
-
     def matched_views(self, query: Tensor, gallery: Tensor) -> Tensor | None:
         """(Q, D) or (Q, K, D), (G, K, D) -> (Q, G, 2) closest views; None at K = 1 and of mean and learned scores."""
-        if self.config.views == 1 or self.config.score not in ("max", "log_mean_exp"):
-            return None
-        return similarity.closest_elements(query if query.ndim == 3 else query[:, None], gallery)
+        return super().matched_views(query, gallery) if self.config.score in ("max", "log_mean_exp") else None
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is L_vaw + lambda_o L_orth [+ the fused triplet]."""

@@ -34,7 +34,9 @@ def by_loops(query: Tensor, gallery: Tensor) -> list[list[list[int]]]:
 
 
 def matched(method: Any, query: Tensor, gallery: Tensor, **config: object) -> Tensor | None:
-    result: Tensor | None = method.matched_views(SimpleNamespace(config=SimpleNamespace(**config)), query, gallery)
+    without_branches = method.__new__(method)
+    without_branches.__dict__["config"] = SimpleNamespace(**config)
+    result: Tensor | None = without_branches.matched_views(query, gallery)
     return result
 
 
