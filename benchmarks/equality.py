@@ -267,7 +267,8 @@ def largest_difference(before: Numbers, after: Numbers) -> float:
 
 def compare_boards(name: str, work: Path, checkouts: Mapping[str, Path]) -> tuple[str, bool]:
     """A line on the recorded runs as both checkouts list them, and whether their rows agree."""
-    shutil.copytree(checkouts[BEFORE] / "docs" / "results", work / "results")
+    places = [checkouts[BEFORE] / place for place in ("results", "docs/results")]  # where they are, and where they were
+    shutil.copytree(next(place for place in places if place.exists()), work / "results")
 
     def rows(which: str) -> list[list[str]]:
         command = ["leaderboard", "--storage", str(work / "results"), "--out", str(work / f"board-{which}")]
