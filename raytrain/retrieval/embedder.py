@@ -58,7 +58,7 @@ class Embedder:
         """
         if self.composed:
             raise UsageError("this run answers an image with a text that changes it; a text alone is no query of it")
-        return self._embed(self.model.encode_query, self.texts.read, _listed(texts, str, "texts"), batch_size)
+        return self.embed_inputs(self.model.encode_query, self.texts.read, _listed(texts, str, "texts"), batch_size)
 
     def encode_image(self, images: Sequence[Picture], batch_size: int = RAW_AT_ONCE) -> Tensor:
         """(N, ...) embeddings of images, as gallery items.
@@ -70,7 +70,7 @@ class Embedder:
             DataError: an image is missing, broken, too large, or of another format.
             UsageError: the run's image features are of no backbone that is here.
         """
-        return self._embed(self.model.encode_gallery, self._regions, _listed(images, None, "images"), batch_size)
+        return self.embed_inputs(self.model.encode_gallery, self.read_images, _listed(images, None, "images"), batch_size)
 
     def encode_composed(self, images: Sequence[Picture], texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
         """(N, ...) embeddings of composed queries: each image with the text that changes it.
@@ -79,9 +79,9 @@ class Embedder:
             DataError, UsageError: as `encode_image` and `encode_text`; or the run's queries are not composed.
         """
         images, texts = _listed(images, None, "images"), _listed(texts, str, "texts")
-        return self._compose([(self._regions, image) for image in images], texts, batch_size)
+        return self.embed_composed([(self.read_images, image) for image in images], texts, batch_size)
 
-    def _compose(self, images: Sequence[Source], texts: Sequence[str], size: int) -> Tensor:
+    def embed_composed(self, images: Sequence[Source], texts: Sequence[str], size: int) -> Tensor:
         """(N, ...) embeddings of composed queries, from what reads each of their images."""
         if not self.composed:
             raise UsageError("this run answers texts or images; an image with a text needs a run of composed retrieval")
@@ -93,13 +93,13 @@ class Embedder:
             renamed = {"reference": reference["regions"], "reference_mask": reference["region_mask"]}
             return {**renamed, **self.texts.read([text for _, text in pairs])}
 
-        return self._embed(self.model.encode_query, read, list(zip(images, texts, strict=True)), size)
+        return self.embed_inputs(self.model.encode_query, read, list(zip(images, texts, strict=True)), size)
 
-    def _regions(self, images: Sequence[Picture]) -> Batch:
+    def read_images(self, images: Sequence[Picture]) -> Batch:
         return self.images.read([open_picture(image) for image in images])
 
     @torch.no_grad()
-    def _embed(self, encode: Callable[[Batch], Tensor], read: Callable[..., Batch], raw: Sequence[object],
+    def embed_inputs(self, encode: Callable[[Batch], Tensor], read: Callable[..., Batch], raw: Sequence[object],
                size: int) -> Tensor:  # fmt: skip
         if not raw:
             raise UsageError("nothing to embed: the list is empty")
@@ -111,7 +111,7 @@ class Embedder:
         return encode_batches(self._encode(of), [batch], self.device)
 
     @torch.no_grad()
-    def _embed_rows(self, of: Kind, read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int) -> Tensor:
+    def embed_rows(self, of: Kind, read: Callable[[np.ndarray], Batch], rows: np.ndarray, size: int) -> Tensor:
         batches = read_ahead(lambda start: read(rows[start : start + size]), range(0, len(rows), size))
         return encode_batches(self._encode(of), batches, self.device)
 

@@ -94,9 +94,9 @@ class Retriever(Embedder):
         rows = self.table_rows(table)
         chosen = rows_of(rows.table, of, split, rows.missing)
         if of == "texts":
-            embedded = self._embed_rows(of, rows.texts, chosen, rows.texts_at_once)
+            embedded = self.embed_rows(of, rows.texts, chosen, rows.texts_at_once)
         else:
-            embedded = self._embed_rows(of, rows.regions, chosen, rows.images_at_once)
+            embedded = self.embed_rows(of, rows.regions, chosen, rows.images_at_once)
         left_out = len(rows_of(rows.table, of, split)) - len(chosen)
         return gallery_of_table(rows.table, of, chosen, embedded, left_out)
 
@@ -212,7 +212,7 @@ class Retriever(Embedder):
         if texts is not None and images is not None:
             if gallery.of == "texts":
                 raise UsageError("an image with a text that changes it is answered by images, not by texts")
-            return self._compose([self._source(image, gallery) for image in images], texts, RAW_AT_ONCE)
+            return self.embed_composed([self._source(image, gallery) for image in images], texts, RAW_AT_ONCE)
         if texts is not None:
             if gallery.of == "texts":
                 raise UsageError("texts are searched by an image; a text is answered by images")
@@ -220,11 +220,11 @@ class Retriever(Embedder):
         if images is None:
             raise UsageError("nothing to search by: give a text, an image, or both")
         sources = [self._source(image, gallery) for image in images]
-        return self._embed(self.model.encode_gallery, regions_of, sources, RAW_AT_ONCE)
+        return self.embed_inputs(self.model.encode_gallery, regions_of, sources, RAW_AT_ONCE)
 
     def _source(self, image: QueryImage, gallery: Gallery) -> Source:
         if not isinstance(image, Item):
-            return self._regions, image
+            return self.read_images, image
         rows = self.table_rows(gallery.table)
         return rows.regions_of, row_of(rows.table, image.id)
 
