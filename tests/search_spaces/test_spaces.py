@@ -16,6 +16,7 @@ from search_spaces.image_text import METHODS
 # a recipe and each space that may search around it
 PAIRS = [(name, RECIPES[name]().method.kind) for name in sorted(RECIPES)]
 PAIRS += [(name, "image_text") for name, kind in PAIRS if kind in METHODS]
+PAIRS += [("single_vector_flickr8k", "heads")]
 PAIRS += [
     (name, f"{kind}_core")
     for name, kind in PAIRS
