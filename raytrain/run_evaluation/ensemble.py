@@ -61,7 +61,7 @@ def ensemble_runs(folders: Sequence[str | os.PathLike[str]], scale: str = "none"
             taken, or a member whose scores are all equal.
     """
     started = time.monotonic()
-    chosen = next((known for known in SCALES if known == scale), None)
+    chosen = next((choice for choice in SCALES if choice == scale), None)
     if chosen is None:
         raise UsageError(f"no scale '{scale}'. Scales: {', '.join(SCALES)}")
     records = [_member(Path(folder).expanduser().resolve()) for folder in folders]
@@ -125,10 +125,10 @@ def _refuse_other_data(records: Sequence[RunRecord]) -> None:
     for other in others:
         prints = [str(record.start.get("fingerprint"))[:12] for record in (first, other)]
         splits = [str(record.config.get("data.val_split")) for record in (first, other)]
-        for what, (one, another) in (("trained on other data: fingerprints", prints), ("selected on splits", splits)):
-            if one != another:
+        for what, pair in (("trained on other data: fingerprints", prints), ("selected on splits", splits)):
+            if pair[0] != pair[1]:
                 raise RefusedError(
-                    f"{first.folder.name} and {other.folder.name} were {what} {one} and {another}; scores of "
+                    f"{first.folder.name} and {other.folder.name} were {what} {pair[0]} and {pair[1]}; scores of "
                     "other pairs have no mean"
                 )
 

@@ -178,9 +178,11 @@ class StopHere(Exception):
         DIVE,
         {"method__kind": "pcme"},
         {"method__kind": "naaf", "method__sample_words": 2},
+        {"optim__schedule": "plateau", "optim__plateau_patience": 0, "optim__decay_factor": 4.0, "optim__lr": 1e-6},
     ],
-    # dive: batches of images, dropout drawn by step; naaf: a threshold estimated from step to step
-    ids=["plain", "average", "accumulation", "images", "pcme", "naaf"],
+    # dive: batches of images, dropout drawn by step; naaf: a threshold estimated from step to step; plateau: at a rate
+    # that changes no rank, so that it falls within the run
+    ids=["plain", "average", "accumulation", "images", "pcme", "naaf", "plateau"],
 )
 def interruption(
     request: pytest.FixtureRequest, table: Table, tmp_path_factory: pytest.TempPathFactory
