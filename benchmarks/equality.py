@@ -78,13 +78,14 @@ REGIONS = ("data.image_features=lite0",)  # the recipes of the papers name featu
 FP32 = ("optim.precision=fp32",)  # in place of fp16, whose scaler is a GPU's: without it gradients overflow
 QUERIES: dict[str, Any] = {"table": "queries", "searches_captions": False}
 DIVE = ("optim.batch_size=4", "method.head_dim=8", "method.mean_warmup_epochs=1")  # a batch is of images
+DVSE = ("method.kind=dvse", "method.views=4")
 VIT = ("encoder.image.kind=transformer", "encoder.image.path=vit", "encoder.image.lr_scale=1.0")
 BERT = ("encoder.text.kind=transformer", "encoder.text.path=bert", "encoder.text.lr_scale=1.0", "data.max_words=12")
 CASES: dict[str, Case] = {
     "vse_infinity_tokens": Case("vse_infinity_flickr8k"),
     "vse_infinity_words": Case("vse_infinity_flickr8k_bigru"),
     "vse_infinity_bert": Case("vse_infinity_flickr8k", changes=BERT),
-    "dvse_tokens": Case("dvse_flickr8k"),
+    "dvse_tokens": Case("vse_infinity_flickr8k", changes=DVSE),
     "dvse_words": Case("dvse_flickr30k", changes=(*REGIONS, "method.weight_gradient=true", "optim.accumulation=2")),
     "dvse_vit": Case("dvse_cub", "pictures", (*VIT, "optim.batch_size=6")),
     "dive_tokens": Case("dive_flickr8k", changes=DIVE),
@@ -120,7 +121,7 @@ CASES: dict[str, Case] = {
     "composed_rau_bf16": Case(
         "rau_fashion_iq", changes=(*REGIONS, "data.text_features=minilm", "method.theta=0.5"), **QUERIES
     ),
-    "two_ranks_dvse": Case("dvse_flickr8k", ranks=2),
+    "two_ranks_dvse": Case("vse_infinity_flickr8k", changes=DVSE, ranks=2),
     "two_ranks_dive": Case("dive_flickr8k", changes=(*DIVE, "method.dropout=0"), ranks=2),
     "two_ranks_scan_words": Case("scan_flickr30k_i2t", changes=REGIONS, ranks=2),
     "two_ranks_rau": Case("rau_products", changes=("method.theta=0.5", "method.dropout=0"), ranks=2, **QUERIES),

@@ -20,17 +20,17 @@ from tests.tables import make_query_table, make_table
 def test_the_names_of_features_say_what_they_measure() -> None:
     butd = usual_sizes(RECIPES["dvse_coco"]())
     assert (butd.regions, butd.region_features, butd.tokens, butd.words) == (36, 2048, 20, 10_000)
-    lite0 = usual_sizes(RECIPES["dvse_flickr8k"]())
+    lite0 = usual_sizes(RECIPES["dvse_flickr8k_grid"]())
     assert (lite0.regions, lite0.region_features, lite0.token_features) == (17, 1280, 384)
-    both = usual_sizes(override(RECIPES["dvse_flickr8k"](), {"data.image_features": "lite0,lite2"}))
+    both = usual_sizes(override(RECIPES["dvse_flickr8k_grid"](), {"data.image_features": "lite0,lite2"}))
     assert (both.regions, both.region_features) == (17, 2560)
-    short = override(RECIPES["dvse_flickr8k"](), {"data.max_words": 7})
+    short = override(RECIPES["dvse_flickr8k_grid"](), {"data.max_words": 7})
     assert usual_sizes(short).tokens == 7
     assert inputs(short, lite0).words is None
 
 
 def test_a_feature_of_another_name_is_taken_for_butd_and_one_region_is_one() -> None:
-    other = override(RECIPES["dvse_flickr8k"](), {"data.image_features": "mine", "data.text_features": "mine too"})
+    other = override(RECIPES["dvse_flickr8k_grid"](), {"data.image_features": "mine", "data.text_features": "mine too"})
     assert (usual_sizes(other).regions, usual_sizes(other).region_features) == (36, 2048)
     assert usual_sizes(other).token_features == Sizes().token_features
     assert usual_sizes(override(other, {"data.regions": "global"})).regions == 1
@@ -40,7 +40,7 @@ def test_models_that_train_give_their_own_sizes(tmp_path: Path) -> None:
     pytest.importorskip("transformers", reason="needs the extra `encode`")
     model, text = clip(tmp_path / "clip"), bert(tmp_path / "bert")
     config = override(
-        RECIPES["dvse_flickr8k"](),
+        RECIPES["dvse_flickr8k_grid"](),
         {
             "encoder.image.kind": "transformer", "encoder.image.path": str(model),
             "encoder.text.kind": "transformer", "encoder.text.path": str(text),
