@@ -33,7 +33,7 @@ def test_what_is_shown_is_the_run_and_can_be_trained(
 
 
 def test_comments_say_where_values_come_from_and_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "dvse_flickr8k", "method.views=8"]) == 0
+    assert main(["show", "dvse_flickr8k_grid", "method.views=8"]) == 0
     lines = capsys.readouterr().out.splitlines()
     comments = {line.partition("#")[0].strip(): line.partition("# ")[2] for line in lines if "#" in line}
     assert comments == {
