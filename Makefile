@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-ray test-rest check format setup clean
+.PHONY: demo test test-ray test-rest check format dist setup clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,13 @@ check: $(VENV)/.ready
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# An sdist and a wheel made from it, in dist/, each checked to hold the product and nothing else.
+dist: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	rm -rf build raytrain.egg-info
+	$(BIN)/python .ci/check_dist.py dist
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.files import sha256, write_json
 from raytrain.retrieval.export.onnx_graphs import Graph, graphs_of
 from raytrain.retrieval.export.options import ExportOptions
@@ -48,7 +48,7 @@ def write_onnx(run: OpenRun, out: Path, options: ExportOptions) -> dict[str, Any
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
-            raise UsageError(f"ONNX needs {package}: pip install '.[export]'")
+            raise UsageError(f"ONNX needs {package}: {pip_install('export')}")
     refuse_files_in(out)
     graphs = graphs_of(run.retriever.model, run.saved.config, run.feed.inputs, run.feed.images.regions)
     out.parent.mkdir(parents=True, exist_ok=True)
