@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(VENV)/.ready
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/raytrain demo
 
 # Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.
 test: $(VENV)/.ready
