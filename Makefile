@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-ray test-rest check format dist setup clean
+.PHONY: demo test test-ray test-rest check format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -39,7 +39,9 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 
 # An sdist and a wheel made from it, in dist/, each checked to hold the product and nothing else.
-dist: $(VENV)/.ready
+dist: $(VENV)/.ready dist-files
+
+dist-files:
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	rm -rf build raytrain.egg-info
