@@ -37,6 +37,5 @@ def requirements(project: dict[str, object], extras: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     pyproject = Path(__file__).with_name("pyproject.toml").read_text(encoding="utf-8")
-    print(
-        "\n".join(requirements(tomllib.loads(pyproject)["project"], [name for name in sys.argv[1].split(",") if name]))
-    )
+    names = [name for name in sys.argv[1].split(",") if name]
+    print("\n".join(requirements(tomllib.loads(pyproject)["project"], names)))

@@ -200,13 +200,17 @@ def _extras(of: Distribution) -> list[str]:
 
 def _licence_of(of: Distribution, needed_by: str) -> PackageLicence:
     data = of.metadata
+
+    def field(name: str) -> str:
+        return str(data[name]) if name in data else ""
+
     classifiers = [str(name) for name in data.get_all("Classifier") or [] if str(name).startswith("License ::")]
     files = [str(file) for file in of.files or [] if re.search(r"licen[cs]e|notice|copying", file.name, re.I)]
     files = [file for file in files if not file.endswith((".py", ".pyc"))]
     texts = [
-        str(data.get("License-Expression") or ""),
+        field("License-Expression"),
         ", ".join(name.rpartition(" :: ")[2] for name in classifiers if not name.endswith(":: OSI Approved")),
-        str(data.get("License") or ""),
+        field("License"),
         *(_title_of(of, file) for file in files),
     ]
     titles = [text.strip().partition("\n")[0] for text in texts]
@@ -220,8 +224,8 @@ def _licence_of(of: Distribution, needed_by: str) -> PackageLicence:
         name=_canonical(str(data["Name"])),
         version=str(data["Version"]),
         licence=licence[:80],
-        author=str(data.get("Author") or data.get("Author-email") or data.get("Maintainer") or "").partition("\n")[0],
-        home=str(data.get("Home-page") or home),
+        author=(field("Author") or field("Author-email") or field("Maintainer")).partition("\n")[0],
+        home=field("Home-page") or home,
         files=tuple(files),
         needed_by=(needed_by,),
     )
