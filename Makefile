@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-ray test-rest check format setup clean
+.PHONY: demo test test-ray test-rest check format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(VENV)/.ready
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python jobs/demo.py
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/raytrain demo
 
 # Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.
 test: $(VENV)/.ready
@@ -37,6 +37,15 @@ check: $(VENV)/.ready
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# An sdist and a wheel made from it, in dist/, each checked to hold the product and nothing else.
+dist: $(VENV)/.ready dist-files
+
+dist-files:
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	rm -rf build raytrain.egg-info
+	$(BIN)/python .ci/check_dist.py dist
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -66,6 +66,15 @@ def no_such_name(kind: str, name: str, names: Iterable[str]) -> str:
     return f"no {kind} '{name}'{did_you_mean(name, names)} {plural}: {', '.join(names) or 'none'}."
 
 
+def pip_install(extra: str) -> str:
+    """The end of a sentence on a package that is not installed: `pip install "raytrain[mlflow]"`.
+
+    Args:
+        extra: of pyproject.toml that brings it.
+    """
+    return f'pip install "raytrain[{extra}]"'
+
+
 class RaytrainError(Exception):
     """Base of all errors shown to the user; `exit_code` is what the command line returns."""
 

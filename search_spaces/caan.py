@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.scan import loss_and_augmentation
+from .scan import loss_and_augmentation
 
 if TYPE_CHECKING:
     import optuna

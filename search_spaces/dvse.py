@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.vse_infinity import encoders, pair_loss
+from .vse_infinity import encoders, pair_loss
 
 if TYPE_CHECKING:
     import optuna

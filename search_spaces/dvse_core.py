@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.vse_infinity_core import vse_infinity_core
+from .vse_infinity_core import vse_infinity_core
 
 if TYPE_CHECKING:
     import optuna

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.dive import dive
-from search_spaces.dvse import dvse
-from search_spaces.vse_infinity import encoders, pair_loss, vse_infinity
+from .dive import dive
+from .dvse import dvse
+from .vse_infinity import encoders, pair_loss, vse_infinity
 
 if TYPE_CHECKING:
     import optuna

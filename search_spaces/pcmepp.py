@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.vse_infinity import encoders
+from .vse_infinity import encoders
 
 if TYPE_CHECKING:
     import optuna

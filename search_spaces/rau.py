@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from search_spaces.composed import composed
+from .composed import composed
 
 if TYPE_CHECKING:
     import optuna

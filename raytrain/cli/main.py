@@ -18,11 +18,14 @@ from raytrain.cli import (
     cluster,
     compare,
     data,
+    demo,
     ensemble,
     evaluate,
     export,
     index,
+    init,
     leaderboard,
+    licences,
     report,
     search,
     serve,
@@ -37,6 +40,8 @@ from raytrain.cli.verb import Verbs, explain
 from raytrain.errors import DataError, RaytrainError, UsageError
 
 _EXAMPLES = (
+    "raytrain demo",
+    "raytrain init my_project",
     "raytrain data detect my_pictures",
     "raytrain data build emoji --out tables/emoji",
     "raytrain data encode tables/emoji --backbone lite0",
@@ -68,6 +73,8 @@ app = typer.Typer(
     ),
     epilog=_EXIT_CODES,
 )
+app.add_typer(demo.app)
+app.add_typer(init.app)
 app.add_typer(data.app, name="data", rich_help_panel="Data")
 app.add_typer(train.app)
 app.add_typer(sweep.app)
@@ -84,6 +91,7 @@ app.add_typer(index.app)
 app.add_typer(serve.app)
 app.add_typer(export.app)
 app.add_typer(show.app)
+app.add_typer(licences.app)
 app.add_typer(cluster.app)
 
 

@@ -20,7 +20,7 @@ def recipe_summaries() -> list[tuple[str, str]]:
 
 def space_summaries() -> list[tuple[str, str]]:
     """(name, first sentence) of every search space."""
-    from search_spaces import SPACES
+    from raytrain.sweeps.spaces import SPACES
 
     return [(name, first_sentence(SPACES[name].__doc__)) for name in sorted(SPACES)]
 
@@ -55,7 +55,7 @@ def recipe_names() -> str:
 
 def space_names() -> str:
     """For the end of a help text."""
-    from search_spaces import SPACES
+    from raytrain.sweeps.spaces import SPACES
 
     return f"Search spaces (`raytrain spaces` describes them): {', '.join(sorted(SPACES))}."
 

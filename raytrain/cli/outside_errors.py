@@ -12,7 +12,7 @@ import re
 import resource
 from typing import Any
 
-from raytrain.errors import DiskFullError, RaytrainError, UsageError
+from raytrain.errors import DiskFullError, RaytrainError, UsageError, pip_install
 from raytrain.files import FULL_DISK
 
 EXTRAS = {
@@ -45,7 +45,7 @@ def _missing_package(error: ImportError) -> RaytrainError | None:
     extra = EXTRAS.get(package)
     if extra is None:
         return None
-    return UsageError(f"this needs the package {package}, which is not installed: pip install '.[{extra}]'")
+    return UsageError(f"this needs the package {package}, which is not installed: {pip_install(extra)}")
 
 
 def describe(error: OSError) -> str:

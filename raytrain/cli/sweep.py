@@ -27,7 +27,7 @@ from raytrain.cli.options import (
     worker_resources,
 )
 from raytrain.cli.verb import BUDGET, CLUSTER, OUTPUT, SEARCH, option, verb
-from raytrain.errors import UsageError, no_such_name
+from raytrain.errors import UsageError
 from raytrain.sweeps.objectives import COSTS
 from raytrain.sweeps.options import Sampler, SweepOptions
 
@@ -42,6 +42,7 @@ app = typer.Typer()
     "sweep",
     "raytrain sweep dvse --recipe dvse_emoji --trials 24 --workers 2",
     "raytrain sweep image_text --recipe dvse_emoji --trials 55 --each-method 5",
+    "raytrain sweep my_space.py --recipe my_recipe.yaml --trials 24",
     "raytrain sweep dvse --resume runs/emoji/SWEEP --trials 48",
     panel="Train",
     names=space_names,
@@ -52,7 +53,7 @@ def run_sweep(
         str,
         typer.Argument(
             metavar="SPACE",
-            help="search space of a method, or image_text, which draws the method too",
+            help="search space of a method; image_text, which draws the method too; or a Python file with your own",
             autocompletion=complete_space,
         ),
     ],
@@ -148,11 +149,10 @@ def run_sweep(
     from raytrain.review.costs import record_sweep_cost
     from raytrain.review.marks.selection import selected_on
     from raytrain.review.prices import prices_of
+    from raytrain.sweeps.spaces import space_of
     from raytrain.sweeps.sweep import sweep
-    from search_spaces import SPACES
 
-    if space not in SPACES:
-        raise UsageError(no_such_name("search space", space, sorted(SPACES)))
+    space, draw = space_of(space)
     base, name, start = _base(space, recipe, overrides, name, resume)
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
@@ -173,7 +173,7 @@ def run_sweep(
         print(f"every trial is selected on {selection}; leaderboards list such runs in a table of their own")
     connect(address)
     result = sweep(
-        SPACES[space],
+        draw,
         base,
         options,
         name=name,

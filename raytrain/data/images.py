@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem, UsageError, pip_install
 from raytrain.files import open_regular
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _open_checked(
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise UsageError("reading images needs Pillow; install the extra `encode`") from None
+        raise UsageError(f"reading images needs Pillow: {pip_install('encode')}") from None
     try:
         with (
             open_regular(file) if isinstance(file, str) else file as opened,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from raytrain.data.images import MAX_IMAGE_BYTES, decode
 from raytrain.data.paths import check_relative, contained, open_binary
-from raytrain.errors import DataError, Interrupted, Problem, UsageError
+from raytrain.errors import DataError, Interrupted, Problem, UsageError, pip_install
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,8 +63,9 @@ class Url:
 
             store, path = fsspec.url_to_fs(self.text)
         except ImportError as error:
-            package = "fsspec (extra `encode`)" if error.name == "fsspec" else STORES[protocol]
-            raise UsageError(f"{self.text}: reading images from {protocol}:// needs {package}; install it") from None
+            install = pip_install("encode") if error.name == "fsspec" else f"pip install {STORES[protocol]}"
+            package = "fsspec" if error.name == "fsspec" else STORES[protocol]
+            raise UsageError(f"{self.text}: reading images from {protocol}:// needs {package}: {install}") from None
         return store, str(path).rstrip("/")
 
     def names(self) -> set[str]:

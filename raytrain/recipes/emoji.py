@@ -1,7 +1,7 @@
 """The embedded default: Twemoji graphics against their names and keywords, built from packages alone.
 
 Table: `raytrain data build emoji --out TABLE`, then `raytrain data encode TABLE --backbone lite0` and `--backbone
-minilm`; `make demo` does all of it. It shows the whole road in minutes and is no benchmark.
+minilm`; `raytrain demo` does all of it. It shows the whole road in minutes and is no benchmark.
 """
 
 from __future__ import annotations

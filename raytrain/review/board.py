@@ -147,7 +147,7 @@ class Row:
         interval: of the test rsum, else of the validation rsum; None where ranks are missing.
         cost: means per run.
         epochs: that the longest of its runs trained.
-        commit: of its runs, sorted, separated by spaces.
+        commit: of its runs, sorted, separated by spaces; "v0.2.0" of an installed raytrain, which has none.
         config: of its first run, flat, by dotted names.
         ranks: by split, of each run {"i2t": (N,), "t2i": (M,), ...}, as `read_ranks` gives them; None where a run's
             are missing or are of other queries.

@@ -104,8 +104,11 @@ def money(row: Row) -> str:
 
 
 def short_commit(row: Row) -> str:
-    """Seven digits of each commit, and the "+" of a tree with changes."""
-    return " ".join(commit[:7] + ("+" if commit.endswith("+") else "") for commit in row.commit.split())
+    """Seven digits of each commit, and the "+" of a tree with changes; a version as it is."""
+    return " ".join(
+        commit if commit.startswith("v") else commit[:7] + ("+" if commit.endswith("+") else "")
+        for commit in row.commit.split()
+    )
 
 
 def short_metric(name: str) -> str:

@@ -34,6 +34,7 @@ from raytrain.review.marks.settings import settings_in_words
 from raytrain.review.marks.unverified import evaluated_unverified
 from raytrain.review.prices import Prices
 from raytrain.review.runs import KINDS, Kind, ReviewedRun, runs_of
+from raytrain.tracking.run_identity import code_of
 
 HAVE_A_COLUMN = ("method.kind", "method.views")
 """Fields that the settings of a row leave out."""
@@ -166,7 +167,7 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
         interval=interval_of(split, ranks[split]),
         cost=_cost(runs, prices),
         epochs=max(run.epochs for run in runs),
-        commit=" ".join(sorted({str(run.start.get("commit") or "unknown") for run in runs})),
+        commit=" ".join(sorted({str(code_of(run.start) or "unknown") for run in runs})),
         config=first.config,
         ranks=ranks,
         selection=selected_on(first.config, first.start),

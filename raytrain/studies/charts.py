@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.files import replacing
 from raytrain.review.charts.drawings import Axis, Point, Series, chart
 from raytrain.review.pages.figures import Figure
@@ -148,7 +148,7 @@ def write_png(report: StudyReport, path: Path) -> Path:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure as Canvas
     except ImportError:
-        raise UsageError("a plot as PNG needs matplotlib: pip install '.[studies]'") from None
+        raise UsageError(f"a plot as PNG needs matplotlib: {pip_install('studies')}") from None
     names = measures_drawn(report)
     scatter = report.scatter[0] if report.scatter else []
     count = len(names) + bool(scatter)

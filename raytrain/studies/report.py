@@ -21,6 +21,7 @@ from raytrain.studies.plan import Plan, make_plan
 from raytrain.studies.record import StudyRecord
 from raytrain.studies.study import Measure, Study, Variant
 from raytrain.studies.verdict import LEVEL, Decided, Measured, Outcome, decide, difference, spearman, verdict
+from raytrain.tracking.run_identity import code_of
 from raytrain.tracking.run_record import RunRecord
 
 CACHE = "measures.json"
@@ -288,7 +289,7 @@ def _facts(plan: Plan, rows: Sequence[Row], recipe: str) -> dict[str, str]:
         f"{_span_s(seconds)} worker seconds per run, {sum(seconds):,.0f} in all; nothing was tuned per variant",
         "split": "validation alone; no test split was opened",
         "data": plan.fingerprint[:12],
-        "commit": ", ".join(sorted({str(start.get("commit")) for start in started})) or "none",
+        "commit": ", ".join(sorted({str(code_of(start)) for start in started})) or "none",
     }
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from raytrain.config import RunConfig, flatten
 from raytrain.errors import UsageError
 from raytrain.sweeps.space import Walker, distributions
+from raytrain.sweeps.spaces import Space
 from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
-from search_spaces import Space
 
 WARM_BEST = 5
 LARGEST_GRID = 10_000

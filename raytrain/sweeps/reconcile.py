@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.objectives import values
 from raytrain.sweeps.space import drawn
+from raytrain.sweeps.spaces import Space
 from raytrain.sweeps.study import outcome
 from raytrain.tracking.run_record import RunRecord, close_run
-from search_spaces import Space
 
 if TYPE_CHECKING:
     import optuna

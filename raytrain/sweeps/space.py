@@ -8,8 +8,8 @@ from typing import Any
 
 from raytrain.config import RunConfig, changes_nothing, completed, flatten
 from raytrain.errors import RefusedError, UsageError
+from raytrain.sweeps.spaces import Space
 from raytrain.tracking.sweep_record import SearchIdentity
-from search_spaces import Space
 
 NAMES = ("name", "experiment")
 JUDGED_BY = ("data.table", "data.train_split", "data.val_split", "evaluation.", "experiment", "storage")

@@ -32,13 +32,13 @@ from raytrain.sweeps.reconcile import reconcile
 from raytrain.sweeps.seed_repeats import repeat_over_seeds
 from raytrain.sweeps.shutdown import stoppable, watch_head
 from raytrain.sweeps.space import identity, walk
+from raytrain.sweeps.spaces import Space
 from raytrain.sweeps.study import name_values, open_study
 from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
 from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.store import prepare_or_warn
-from search_spaces import Space
 
 if TYPE_CHECKING:
     import optuna

@@ -15,10 +15,10 @@ from raytrain.errors import Interrupted, RefusedError
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger, recorder
+from raytrain.sweeps.spaces import Space
 from raytrain.sweeps.study import outcome, searcher
 from raytrain.sweeps.trial import TrialJob, reserved, run_trial, trial_name
 from raytrain.sweeps.trial_error import TrialError
-from search_spaces import Space
 
 if TYPE_CHECKING:
     import optuna

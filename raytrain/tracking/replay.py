@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.tracking.measurements import evaluation_metrics, headline, place_of, rerank_metrics
+from raytrain.tracking.run_identity import code_of
 from raytrain.tracking.run_record import run_record
 
 STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "interrupted": "KILLED", "killed": "KILLED"}
@@ -82,7 +83,7 @@ def start_tags(start: Mapping[str, Any]) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": start.get("commit"),
         "mlflow.user": start.get("user"),
-        "commit": start.get("commit"),
+        "commit": code_of(start),
         "fingerprint": start.get("fingerprint"),
         "method": (start.get("config") or {}).get("method.kind"),
         "seed": start.get("seed"),

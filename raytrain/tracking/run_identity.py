@@ -1,4 +1,4 @@
-"""Which runs are the same run: the same settings on the same data, whatever their names and places.
+"""Which runs are the same run, by the same settings on the same data, and which code a run was made with.
 
 Sweeps and studies record runs in folders of their own. A study takes a finished run of any of them in place of training
 it again.
@@ -20,6 +20,13 @@ from raytrain.tracking.run_record import RunRecord, read_run
 
 PLACES = ("name", "experiment", "data.table")
 """Where a run and its data lie; what the data are, their fingerprint says."""
+
+
+def code_of(start: Mapping[str, Any]) -> str | None:
+    """The code of a run by its "start" event: its commit, or "v0.2.0" where an installed raytrain has none; or None."""
+    versions = start.get("versions")
+    version = versions.get("raytrain") if isinstance(versions, Mapping) else None
+    return start.get("commit") or (f"v{version}" if isinstance(version, str) else None)
 
 
 def run_identity(config: Mapping[str, Any], fingerprint: str) -> str:

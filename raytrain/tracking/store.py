@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raytrain.errors import TrackingError, UsageError
+from raytrain.errors import TrackingError, UsageError, pip_install
 from raytrain.tracking.faults import explained
 from raytrain.tracking.uri import check_uri, sqlite_path
 
@@ -93,7 +93,7 @@ def open_client(uri: str) -> Any:
     try:
         from mlflow import MlflowClient
     except ImportError:
-        raise UsageError("mirroring runs needs MLflow: pip install '.[mlflow]'") from None
+        raise UsageError(f"mirroring runs needs MLflow: {pip_install('mlflow')}") from None
     for name in ("alembic", "mlflow.store.db.utils"):  # they log a line per table of a new store
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is told in one line elsewhere
     return MlflowClient(uri)

@@ -52,7 +52,7 @@ def test_a_missing_package_names_its_extra(package: str, extra: str, monkeypatch
     with pytest.raises(ImportError) as caught:
         __import__(package)
     error = in_one_line(caught.value)
-    assert error is not None and error.exit_code == 2 and f"pip install '.[{extra}]'" in str(error)
+    assert error is not None and error.exit_code == 2 and f'pip install "raytrain[{extra}]"' in str(error)
     assert in_one_line(ImportError("cannot import name 'x'", name="raytrain.config")) is None
 
 

@@ -113,7 +113,7 @@ def test_the_rayjobs_commands_parse() -> None:
     from tests.command_lines import parse
 
     script = shlex.split(read(JOB)["spec"]["entrypoint"])[2]
-    verbs = re.findall(r"python jobs/(\w+)\.py (.*?);", script)
+    verbs = re.findall(r"raytrain (\w+) (.*?);", script)
     assert [verb for verb, _ in verbs] == ["sweep", "sweep"]
     flags = [parse([verb, *shlex.split(words)])[1] for verb, words in verbs]
     assert flags[0]["resume"] == "$S" and flags[1]["trials"] == 48

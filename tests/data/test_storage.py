@@ -156,5 +156,5 @@ def test_a_missing_package_is_named(
     root = rows(tmp_path / "root", ["0.png"])
     code = main(["data", "build", "captions", "--root", str(root), "--out", str(tmp_path / "t"), f"images={url}"])
     assert code == 2
-    assert f"from {url.partition(':')[0]}:// needs {package}; install it" in capsys.readouterr().err
+    assert f"from {url.partition(':')[0]}:// needs {package}: pip install {package}" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["root"]

@@ -82,6 +82,7 @@ def test_money_stands_with_its_currency() -> None:
 
 def test_commits_are_cut_to_seven_digits_and_keep_the_sign_of_changes() -> None:
     assert cell_text.short_commit(made_row(commit="c0ffee123456+ 0123456789ab")) == "c0ffee1+ 0123456"
+    assert cell_text.short_commit(made_row(commit="c0ffee123456 v0.2.0.dev10")) == "c0ffee1 v0.2.0.dev10"
 
 
 def test_runs_beyond_the_first_are_counted() -> None:

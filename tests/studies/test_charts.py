@@ -73,5 +73,5 @@ def test_a_png_is_drawn_of_every_kind_of_factor(tmp_path: Path) -> None:
 
 def test_a_png_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match=r"pip install '\.\[studies\]'"):
+    with pytest.raises(UsageError, match=r'pip install "raytrain\[studies\]"'):
         write_png(report(NAMES), tmp_path / "no.png")

@@ -49,4 +49,4 @@ def test_a_cause_has_its_remedy(uri: str, error: Exception, words: str) -> None:
 
 def test_a_mistake_of_the_command_line_stays_one() -> None:
     with pytest.raises(UsageError, match="pip install"), explained(FILE):
-        raise UsageError("mirroring runs needs MLflow: pip install '.[mlflow]'")
+        raise UsageError('mirroring runs needs MLflow: pip install "raytrain[mlflow]"')

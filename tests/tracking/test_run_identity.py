@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from raytrain.config import flatten, override
 from raytrain.recipes import RECIPES
 from raytrain.tracking.journal import Journal
-from raytrain.tracking.run_identity import recorded_runs, run_identity
+from raytrain.tracking.run_identity import code_of, recorded_runs, run_identity
 
 BASE = RECIPES["dvse_emoji"]()
 SETTINGS = flatten(BASE)
@@ -67,3 +69,16 @@ def test_a_run_that_trains_now_is_told_from_one_that_was_killed(tmp_path: Path) 
 
 def test_a_storage_that_is_not_there_yet_has_no_runs(tmp_path: Path) -> None:
     assert not recorded_runs(tmp_path / "none").by_identity
+
+
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        ({"commit": "c0ffee123456", "versions": {"raytrain": "0.2.0"}}, "c0ffee123456"),
+        ({"commit": None, "versions": {"raytrain": "0.2.0"}}, "v0.2.0"),
+        ({"versions": "?"}, None),
+        ({}, None),
+    ],
+)
+def test_a_run_of_an_installed_copy_knows_its_version(start: dict[str, Any], code: str | None) -> None:
+    assert code_of(start) == code

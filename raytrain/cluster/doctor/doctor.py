@@ -14,7 +14,7 @@ from pathlib import Path
 from raytrain.cluster import compat
 from raytrain.cluster.auth_token import token_path
 from raytrain.cluster.doctor.check import PACKAGES, Check
-from raytrain.errors import RaytrainError, RefusedError
+from raytrain.errors import RaytrainError, RefusedError, pip_install
 from raytrain.files import others_may_read
 
 LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
@@ -54,7 +54,7 @@ def versions() -> list[Check]:
             checks.append(Check(package, "ok", importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             extra = {"ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode"}.get(package)
-            fix = f"pip install '.[{extra}]'" if extra else "pip install ."
+            fix = pip_install(extra) if extra else "pip install raytrain"
             checks.append(Check(package, "absent", "not installed", fix))
     return checks
 

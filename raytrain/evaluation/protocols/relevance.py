@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem, UsageError, pip_install
 from raytrain.files import open_regular
 
 Pairs = Mapping[str, Iterable[str]]
@@ -168,7 +168,7 @@ def packaged_files() -> Path:
     if package is None or package.origin is None:
         raise UsageError(
             "the positives of ECCV Caption and CxC are files of the package eccv_caption, which is not installed; "
-            "get it with the extra 'eval': pip install 'raytrain[eval]'"
+            f"get it with the extra 'eval': {pip_install('eval')}"
         )
     return Path(package.origin).parent / "data"
 

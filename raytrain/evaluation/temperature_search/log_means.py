@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.errors import pip_install
 from raytrain.evaluation.reranking.normaliser import offset_of_best
 
 T = TypeVar("T")
@@ -243,7 +244,7 @@ def use_compiled(scores: Tensor, wanted: bool | None) -> bool:
     """
     possible = scores.dtype == torch.float32 and scores.device.type == "cpu" and has_numba()
     if wanted and not possible:
-        raise ValueError("the compiled path takes float32 scores on the CPU, and needs numba: pip install '.[fast]'")
+        raise ValueError(f"the compiled path takes float32 scores on the CPU, and needs numba: {pip_install('fast')}")
     return possible and (scores.numel() >= SMALL if wanted is None else wanted)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.evaluation.protocols.protocols import Protocol, Result, evaluate, find_protocol, folds
 from raytrain.evaluation.ranking.counts import check_owner
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
@@ -243,7 +243,7 @@ def _new_study(seed: int) -> optuna.Study:
     try:
         import optuna
     except ImportError:
-        raise UsageError("searching temperatures needs Optuna: pip install '.[ray]'; or give --trials 0") from None
+        raise UsageError(f"searching temperatures needs Optuna: {pip_install('ray')}; or give --trials 0") from None
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

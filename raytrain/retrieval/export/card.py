@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from raytrain.retrieval.portable.attribution import credits_of
 from raytrain.retrieval.portable.description import Description
 from raytrain.tracking.description import escaped
 from raytrain.tracking.measurements import evaluation_metrics, headline, place_of
@@ -157,13 +158,11 @@ def _licence(licence: str | None, data: Mapping[str, Any]) -> str:
         if licence
         else "No licence of the weights is stated; who publishes them states one."
     )
-    credits: Sequence[str] = [*data["attributions"], *data["attributions_of_images"]]
+    credits = credits_of(data)
     if not credits:
         return f"{own} The source of the data names no attribution; see it for the terms of its images and texts."
-    listed = "\n".join(f"- {escaped(text)}" for text in dict.fromkeys(credits))
-    more = data["further_attributions_of_images"]
-    further = f"\n- {more:,} further attributions of single images are in the table" if more else ""
-    return f"{own} The data it was trained on:\n\n{listed}{further}"
+    listed = "\n".join(f"- {escaped(text)}" for text in credits)
+    return f"{own} The data it was trained on:\n\n{listed}"
 
 
 def _method(description: Description) -> str:

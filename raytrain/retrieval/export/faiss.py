@@ -9,7 +9,10 @@ from typing import Any
 from raytrain.retrieval.export.options import ExportOptions
 from raytrain.retrieval.index.manifest import CandidateKind
 from raytrain.retrieval.indexing.index_run import index_run
+from raytrain.retrieval.portable.attribution import write_attribution
+from raytrain.retrieval.portable.provenance import provenance
 from raytrain.retrieval.runs import OpenRun
+from raytrain.scoring.feed import features_read
 
 
 def write_faiss(opened: OpenRun, folder: Path, options: ExportOptions) -> Mapping[str, Any]:
@@ -27,4 +30,6 @@ def write_faiss(opened: OpenRun, folder: Path, options: ExportOptions) -> Mappin
     """
     kind: CandidateKind = "sq8" if opened.retriever.model.monotone else "hnsw"
     made = index_run(opened.record.folder, opened.table.path, folder, faiss=kind)
+    data = provenance(opened.record, opened.saved, opened.table)["data"]
+    write_attribution(Path(made["index"]), data, features_read(opened.saved.config))
     return {"path": made["index"], "kind": kind} | {name: made[name] for name in ("items", "bytes", "measured")}

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import raytrain
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.retrieval.export.card import model_card
 from raytrain.retrieval.export.options import ExportOptions
 from raytrain.retrieval.portable.description import Description
@@ -25,7 +25,7 @@ def write_hub(run: OpenRun, out: Path, options: ExportOptions) -> dict[str, str]
         RefusedError: there are files in `out`.
     """
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise UsageError("a folder for the hub needs huggingface_hub: pip install '.[export]'")
+        raise UsageError(f"a folder for the hub needs huggingface_hub: {pip_install('export')}")
     write_portable(run, out, options.with_gallery)
     (out / "README.md").write_text(model_card(Description.read(out), options.licence), encoding="utf-8")
     app = files("raytrain.retrieval").joinpath("templates", APP).read_text(encoding="utf-8")

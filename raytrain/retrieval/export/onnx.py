@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.files import sha256, write_json
 from raytrain.retrieval.export.onnx_graphs import Graph, graphs_of
 from raytrain.retrieval.export.options import ExportOptions
+from raytrain.retrieval.portable.attribution import NAME as ATTRIBUTION
 from raytrain.retrieval.portable.description import IMAGE_MODEL, NAME, TEXT_MODEL, WORDS
 from raytrain.retrieval.portable.write import refuse_files_in, write_portable
 from raytrain.retrieval.runs import OpenRun
@@ -32,8 +33,8 @@ OPSET = 18
 EXPORTERS = ("torchscript", "dynamo")
 """In the order in which they are tried. The first takes packed GRUs, which the second does not, and a tenth of the
 time; the second takes models whose graph by the first one holds at the shapes of the example alone."""
-TAKEN_ALONG = (WORDS, TEXT_MODEL, IMAGE_MODEL)
-"""Of the portable form: what makes the inputs of the graphs of a text or an image."""
+TAKEN_ALONG = (WORDS, TEXT_MODEL, IMAGE_MODEL, ATTRIBUTION)
+"""Of the portable form: what makes the inputs of the graphs of a text or an image, and whom the data ask to name."""
 
 
 def write_onnx(run: OpenRun, out: Path, options: ExportOptions) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def write_onnx(run: OpenRun, out: Path, options: ExportOptions) -> dict[str, Any
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
-            raise UsageError(f"ONNX needs {package}: pip install '.[export]'")
+            raise UsageError(f"ONNX needs {package}: {pip_install('export')}")
     refuse_files_in(out)
     graphs = graphs_of(run.retriever.model, run.saved.config, run.feed.inputs, run.feed.images.regions)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.files import replacing
 from raytrain.methods.base import Method
 from raytrain.retrieval.index.manifest import CandidateKind, CandidatesEntry
@@ -153,5 +153,5 @@ def _ranges(embeddings: Tensor) -> np.ndarray:
 def _faiss() -> Any:
     """The module; UsageError where it is not installed."""
     if importlib.util.find_spec("faiss") is None:
-        raise UsageError("candidates need the package faiss-cpu: pip install 'raytrain[index]'")
+        raise UsageError(f"candidates need the package faiss-cpu: {pip_install('index')}")
     return importlib.import_module("faiss")

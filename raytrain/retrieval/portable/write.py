@@ -23,6 +23,7 @@ from raytrain.encoders.tokens import (
 from raytrain.errors import RefusedError
 from raytrain.files import need_room, room_in, write_json
 from raytrain.retrieval.backbones import backbone_of
+from raytrain.retrieval.portable.attribution import write_attribution
 from raytrain.retrieval.portable.banks import write_banks
 from raytrain.retrieval.portable.description import (
     BACKBONES,
@@ -94,6 +95,7 @@ def _write(run: OpenRun, folder: Path, with_gallery: bool) -> None:
         provenance=provenance(run.record, saved, run.table),
     )
     description.write(folder)
+    write_attribution(folder, description.provenance["data"], list(description.features))
     if with_gallery:
         write_gallery(folder, run.retriever.gallery())
     write_manifest(folder)

@@ -31,6 +31,7 @@ from raytrain.review.rendering import asset, render_page
 from raytrain.review.report.report import Report, ReportedSweep
 from raytrain.review.runs import ReviewedRun
 from raytrain.review.tables import summary
+from raytrain.tracking.run_identity import code_of
 
 MOST_BYTES = 2_000_000
 """Size of a page."""
@@ -183,7 +184,7 @@ def _run_part(run: TrainedRun, reviewed: ReviewedRun, draws: bool) -> RunPart:
         ("Restarts", str(record.resumed) if record.resumed else ""),
         ("Worker time", clock(reviewed.usage.worker_seconds)),
         ("Device", str(record.start.get("device") or "")),
-        ("Commit", str(record.start.get("commit") or "")[:12]),
+        ("Commit", (code_of(record.start) or "")[:12]),
         ("Error", (record.error or "").partition("\n")[0]),
     ]
     curves = (record.select, LOSS) if draws else ()

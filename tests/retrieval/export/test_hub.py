@@ -30,6 +30,6 @@ def test_a_hub_folder_is_a_portable_model_with_a_card_and_an_app(run: Path, tmp_
 
 def test_without_the_extra_one_line_names_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install '\.\[export\]'"):
+    with pytest.raises(UsageError, match=r'pip install "raytrain\[export\]"'):
         write_hub(open_run(run, CPU), tmp_path / "hub", ExportOptions())
     assert list(tmp_path.iterdir()) == []

@@ -103,5 +103,5 @@ def test_without_the_extra_one_line_names_it(
 ) -> None:
     run = open_run(run_of("dive over words"), CPU)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install '\.\[export\]'"):
+    with pytest.raises(UsageError, match=r'pip install "raytrain\[export\]"'):
         write_onnx(run, tmp_path / "onnx", ExportOptions())

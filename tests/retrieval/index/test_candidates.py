@@ -62,5 +62,5 @@ def test_what_candidates_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match=r"every entry is compared$"):
         refuse_unfit(method, "hnsw")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install 'raytrain\[index\]'"):
+    with pytest.raises(UsageError, match=r'pip install "raytrain\[index\]"'):
         refuse_unfit(Compared(views("max")), "flat")
