@@ -9,8 +9,8 @@ from typing import Any
 
 from raytrain.config import RunConfig, flatten
 from raytrain.errors import UsageError
+from raytrain.progress import say
 from raytrain.sweeps.space import Walker, distributions
-from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
 from search_spaces import Space
 
