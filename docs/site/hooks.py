@@ -15,6 +15,7 @@ from mkdocs.structure.files import File
 
 from docs.site.commands import broken_commands
 from docs.site.notebooks import as_markdown
+from docs.site.plots import plots
 from docs.site.reference import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,8 @@ FROM_ROOT = {
     "examples/raytrain-two-towers/README.md": "plugins/example.md",
 }
 """Pages of the repository outside docs/ that the site has too, and their place in it."""
+RARELY_WANTED = ("results.md", "log.md", "changelog.md")
+"""Long pages, which a search lists behind the others."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(((?!https?:|mailto:|#)[^)\s#]+)(#[^)\s]*)?\)")
 REMOTE = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(?:https?:)?//"""
@@ -39,6 +42,10 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, f"reference/{name}", content=make()))
     for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=as_markdown(notebook)))
+    text, drawings = plots(ROOT / "results")
+    files.append(File.generated(config, "results/plots.md", content=text))
+    for name, drawing in drawings.items():
+        files.append(File.generated(config, f"results/{name}", content=drawing))
     for source, place in FROM_ROOT.items():
         files.append(File.generated(config, place, content=(ROOT / source).read_text(encoding="utf-8")))
     return files
@@ -50,6 +57,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     Raises:
         PluginError: a command that the command line does not take.
     """
+    if page.file.src_uri in RARELY_WANTED:
+        page.meta["search"] = {"boost": 0.2}
     if broken := broken_commands(markdown):
         raise PluginError(f"{page.file.src_uri}: " + "; ".join(broken))
     places = {place: source for source, place in FROM_ROOT.items()}
@@ -69,6 +78,8 @@ def _with_links_of_the_site(markdown: str, here: str, page: str, files: Any) -> 
         image, text, target, anchor = match.groups()
         in_repository = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
         in_site = FROM_ROOT.get(in_repository, in_repository.removeprefix("docs/"))
+        if not page.startswith("notebooks/"):  # elsewhere a notebook is its page, there the file to download
+            in_site = re.sub(r"\.ipynb$", ".md", in_site)
         if in_repository.startswith("docs/") or in_repository in FROM_ROOT:
             relative = posixpath.relpath(in_site, posixpath.dirname(page) or ".")
             return f"{image}[{text}]({relative}{anchor or ''})"

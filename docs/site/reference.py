@@ -104,7 +104,7 @@ def settings_page() -> str:
     single = [name for name in root if not _is_model(root[name].annotation) and name not in KINDS]
     parts += ["## The run\n", _fields_table("", {name: root[name] for name in single})]
     for name, field in root.items():
-        if _is_model(field.annotation):
+        if _is_model(field.annotation) and name not in KINDS:
             parts += _part_text(name, field.annotation, KINDS)
     for kind in sorted(METHOD_CONFIGS):
         config = METHOD_CONFIGS[kind]

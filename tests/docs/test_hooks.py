@@ -14,7 +14,7 @@ from docs.site.hooks import on_page_markdown, on_post_page
 
 
 def page(place: str) -> SimpleNamespace:
-    return SimpleNamespace(file=SimpleNamespace(src_uri=place))
+    return SimpleNamespace(file=SimpleNamespace(src_uri=place), meta={})
 
 
 def test_links_are_those_of_the_site_and_lists_begin_after_a_blank_line() -> None:
@@ -22,6 +22,8 @@ def test_links_are_those_of_the_site_and_lists_begin_after_a_blank_line() -> Non
     assert on_page_markdown(text, page("contributing.md"), None, None) == (
         "See [docs/data.md](data.md#more), here and `[x](y.md)`:\n\n- a\n- b\n"
     )
+    text = "[photos](notebooks/read_a_sweep.ipynb)\n"
+    assert on_page_markdown(text, page("index.md"), None, None) == "[photos](notebooks/read_a_sweep.md)\n"
     text = "[recorded](../results/README.md) [gone](../gone.md) [up](../CHANGELOG.md)\n"
     assert on_page_markdown(text, page("results.md"), None, None) == (
         "[recorded](results/recorded.md) [gone](../gone.md) [up](changelog.md)\n"
