@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-ray test-rest check format dist dist-files setup clean
+.PHONY: demo docs test test-ray test-rest check format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -17,6 +17,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/raytrain demo
+
+# The documentation site in build/site; fails on a broken link, a missing reference, or a command that does not parse.
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 # Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.
 test: $(VENV)/.ready

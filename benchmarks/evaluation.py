@@ -1,6 +1,6 @@
 """Seconds and memory of scoring a split and ranking it in both directions, and their ratio to the bare product.
 
-    python benchmarks/evaluation.py                  # the table of docs/evaluation.md, some minutes
+    python benchmarks/evaluation.py                  # the table of docs/evaluation/speed.md, some minutes
     python benchmarks/evaluation.py --part sets      # one part of the table
 
 COCO 5K has 5,000 images and 25,000 captions: single vectors of 1,024 numbers (VSE-infinity), or sets of 4 such vectors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextvars
 import threading
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,9 @@ class Background(abc.ABC):
         self.every_s = every_s
         self._patience_s = patience_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        # the thread tells its news to whom its owner does
+        inherited = contextvars.copy_context()
+        self._thread = threading.Thread(target=lambda: inherited.run(self._work), name=name, daemon=True)
 
     @abc.abstractmethod
     def look(self) -> bool:

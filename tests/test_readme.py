@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
+from docs.site.commands import commands as commands_of
+from docs.site.commands import verb_of
 from raytrain.recipes import RECIPES
 from search_spaces import SPACES
 from tests.command_lines import parse
@@ -18,27 +19,8 @@ PAGES = [ROOT / "README.md", ROOT / "results" / "README.md", *sorted((ROOT / "do
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Every command line of the page's code blocks, comments cut, continued lines joined."""
-    result = []
-    for block in re.findall(r"```[a-z]*\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True) if not line.startswith(("{", "[")) else []
-            if words:
-                result.append(words)
-    return result
-
-
-def verb_of(words: list[str]) -> list[str] | None:
-    """The arguments of a raytrain command, also where it is a job, whoever submits it."""
-    if words[0] == "raytrain" and words[1] != "submit":
-        return words[1:]
-    if "--" in words and words[words.index("--") + 1] == "raytrain":
-        return words[words.index("--") + 2 :]
-    jobs = [i for i, word in enumerate(words) if re.fullmatch(r"jobs/\w+\.py", word)]
-    if jobs:
-        verb = Path(words[jobs[0]]).stem
-        return [*(["data", "encode"] if verb == "encode" else [verb]), *words[jobs[0] + 1 :]]
-    return None
+    """Every command line of the page's code blocks."""
+    return commands_of(page.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import Tracking, mirrored
+from raytrain.cli.options import Tracking
 from raytrain.cli.terminal import print_columns
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
@@ -42,6 +42,7 @@ def run_compare(
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Compare two finished runs: paired differences, queries won and lost, settings."""
+    from raytrain.api.mirroring import mirrored
     from raytrain.review.contact_sheets.comparison_page import metric_rows
     from raytrain.run_evaluation.compare import compare_runs
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import Tracking, mirrored
+from raytrain.cli.options import Tracking
 from raytrain.cli.verb import DATA, OUTPUT, option, verb
 
 app = typer.Typer()
@@ -37,6 +37,7 @@ def run_ensemble(
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Average the similarities of finished runs on one table: a run of its own to evaluate and re-rank."""
+    from raytrain.api.mirroring import mirrored
     from raytrain.run_evaluation.ensemble import ensemble_runs, new_folder
 
     folder = str(new_folder(folders[0], name))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import NoVerify, Tracking, mirrored
+from raytrain.cli.options import NoVerify, Tracking
 from raytrain.cli.verb import CLUSTER, DATA, OUTPUT, SEARCH, option, verb
 from raytrain.errors import UsageError
 
@@ -75,42 +75,32 @@ def run_evaluate(
     if submission:
         if len(folders) > 1 or protocol:
             raise UsageError("--submission takes one run, and no --protocol: the server's own is cirr/test1")
+        from raytrain.api.mirroring import mirrored
         from raytrain.run_evaluation.evaluate import submit_run
 
         with mirrored(folders, tracking):
             written = submit_run(folders[0], split, submission)
         print(f"{written['run']}: {' and '.join(written['files'])}, {written['queries']['query']:,} queries each")
         return written
-    if shards == 0:
-        from raytrain.run_evaluation.evaluate import evaluate_run
-        from raytrain.run_evaluation.sheets import evaluate_with_sheet
+    from raytrain.api.evaluate import evaluate
+    from raytrain.progress import to_stderr
 
-        moved: dict[str, Any] = {"table": table} if table else {}
-        evaluate = evaluate_with_sheet if sheet else evaluate_run
-        with mirrored(folders, tracking):
-            results = [
-                evaluate(
-                    folder,
-                    split,
-                    protocol,
-                    annotations,
-                    diagnostics=diagnostics,
-                    verify_features=not no_verify,
-                    **moved,
-                )
-                for folder in folders
-            ]
-    elif sheet:
-        raise UsageError("--sheet goes without --shards, whose actors keep no scores to look at")
-    elif table:
-        raise UsageError("--table goes without --shards, whose actors read the table where training did")
-    else:
-        from raytrain.cluster.evaluate import evaluate_by_shards
-
-        with mirrored(folders, tracking):
-            results = [
-                evaluate_by_shards(folder, split, protocol, shards, diagnostics, not no_verify) for folder in folders
-            ]
+    results = [
+        evaluate(
+            folder,
+            split,
+            protocol,
+            annotations=annotations,
+            table=table,
+            shards=shards,
+            diagnostics=diagnostics,
+            sheet=sheet,
+            verify=not no_verify,
+            tracking=tracking,
+            progress=to_stderr,
+        ).as_dict()
+        for folder in folders
+    ]
     for result in results:
         _print_evaluation(result)
     return results[0] if len(results) == 1 else {"runs": results}
@@ -187,29 +177,31 @@ def run_rerank(
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Search re-ranking temperatures on the cached validation similarities of a run."""
-    from raytrain.evaluation.temperature_search.search import searchable
-    from raytrain.run_evaluation.rerank import rerank_run
+    from raytrain.api.evaluate import rerank
+    from raytrain.progress import to_stderr
 
-    chosen_modes, poolings = searchable(modes.split(",")), [name for name in pooling.split(",") if name]
     try:
         sizes = [int(size) for size in bank.split(",") if size]
     except ValueError:
         raise UsageError(f"--bank {bank}: give whole numbers, as in --bank 500,2000") from None
-    rescore = None
-    if sizes or poolings:
-        from raytrain.run_evaluation.rescore import Rescore
-
-        rescore = Rescore(folder)
-    with mirrored([folder], tracking):
-        result = rerank_run(folder, trials, seed, chosen_modes, sizes, poolings, rescore)
-    print(
-        f"{result['params']}: val rsum {result['before']:.1f} -> {result['after']:.1f}, "
-        f"{result['settings_tried']} settings in {result['seconds']:.1f} s"
+    result = rerank(
+        folder,
+        trials,
+        seed=seed,
+        modes=modes.split(","),
+        bank=sizes,
+        pooling=[name for name in pooling.split(",") if name],
+        tracking=tracking,
+        progress=to_stderr,
     )
-    print(_held_out_line(result["held_out"]["rsum"], result["params"]))
-    if fallen := result.get("lowered"):
-        print(f"  lowers {', '.join(f'{name} by {fall:.1f}' for name, fall in fallen.items())} on validation")
-    return result
+    print(
+        f"{result.params}: val rsum {result.before:.1f} -> {result.after:.1f}, "
+        f"{result.settings_tried} settings in {result.seconds:.1f} s"
+    )
+    print(_held_out_line(result.held_out["rsum"], result.params))
+    if result.lowered:
+        print(f"  lowers {', '.join(f'{name} by {fall:.1f}' for name, fall in result.lowered.items())} on validation")
+    return result.as_dict()
 
 
 def _held_out_line(held_out: Mapping[str, Any], params: Mapping[str, Any]) -> str:

@@ -28,10 +28,19 @@ def run_leaderboard(
     prices: Prices = None,
 ) -> dict[str, Any]:
     """Rank recorded runs, and write the table as Markdown, CSV, LaTeX and HTML."""
-    from raytrain.review.prices import prices_of
-    from raytrain.review.write import write_leaderboard
+    from raytrain.api.leaderboard import leaderboard
 
-    return write_leaderboard(storage, experiment, out, prices_of(storage, prices))
+    board = leaderboard(storage, experiment, prices=prices)
+    print(board.text)
+    paths = board.write(storage if out is None else out)
+    return {
+        "rows": board.rows,
+        "counts": board.counts,
+        "left_out": board.left_out,
+        "sweeps": board.sweeps,
+        "paths": paths,
+        "skipped": board.skipped,
+    }
 
 
 @verb(app, "cost", "raytrain cost --storage /mnt/shared/runs --prices prices.yaml", panel="Evaluate")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raytrain.cli.options import Experiment, Prices, Storage, Tracking, mirrored
+from raytrain.cli.options import Experiment, Prices, Storage, Tracking
 from raytrain.cli.terminal import print_skipped
 from raytrain.cli.verb import OUTPUT, option, verb
 from raytrain.errors import UsageError
@@ -41,6 +41,7 @@ def run_report(
     It is one file that needs neither network nor JavaScript. MLflow gets it beside the run or sweep, unless --out names
     another place.
     """
+    from raytrain.api.mirroring import mirrored
     from raytrain.review.prices import prices_of
     from raytrain.review.report.subject import read_subject
     from raytrain.review.write_report import write_report

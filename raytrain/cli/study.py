@@ -20,18 +20,15 @@ from raytrain.cli.options import (
     Storage,
     Tracking,
     print_runs_page,
-    run_of,
-    tracking_uri,
     use_gpu,
     worker_resources,
 )
 from raytrain.cli.terminal import print_columns
 from raytrain.cli.verb import BUDGET, CLUSTER, DATA, OUTPUT, SEARCH, Verbs, option, verb
-from raytrain.errors import UsageError, no_such_name
+from raytrain.errors import UsageError
 
 if TYPE_CHECKING:
-    from raytrain.config import RunConfig
-    from raytrain.studies.study import Study
+    from raytrain.api.study import StudyPlan
 
 
 class StudyVerbs(Verbs):
@@ -123,23 +120,18 @@ def run_run(
     prices: Prices = None,
 ) -> dict[str, Any]:
     """Train the runs that a study needs and the storage does not have; the same command goes on with a study."""
-    from raytrain.cluster.connect import absolute_in_job, in_submitted_job, placed
-    from raytrain.review.costs import record_sweep_cost
-    from raytrain.review.prices import prices_of
-    from raytrain.studies.record import study_name
+    from raytrain.api.mirroring import chosen_uri
+    from raytrain.api.study import plan_of, study_base, study_named, study_prices, train_study
+    from raytrain.progress import heard_by, to_stderr
     from raytrain.sweeps.options import SweepOptions
 
-    definition = study_named(study)
+    study_named(study)
     if recipe is None:
         raise UsageError(f"name the recipe whose variants are compared: raytrain study run {study} --recipe RECIPE")
-    base = _base(recipe, overrides, storage, name or study_name(study, recipe))
+    base = study_base(study, recipe, overrides, storage, name)
     if dry_run:
-        return _print_plan(study, definition, placed(base), seeds)
-    from raytrain.studies.train import run_study
-
-    if in_submitted_job():
-        absolute_in_job("storage", base.storage)
-    price_table = prices_of(base.storage, prices)  # a wrong table is reported before anything is trained
+        return _print_plan(plan_of(study, base, seeds))
+    price_table = study_prices(base, prices)
     options = SweepOptions(
         workers=workers,
         concurrent=trials_at_a_time,
@@ -149,17 +141,16 @@ def run_run(
         resources_per_worker=worker_resources(cpus_per_worker, gpus_per_worker),
         max_failures=max_failures,
     )
-    _print_plan(study, definition, placed(base), seeds)
-    uri = tracking_uri(tracking, base.storage)
-    result = run_study(definition, study, recipe, base, seeds, options, uri, address)
-    if result["trained"]:
-        record_sweep_cost(Path(result["folder"]), price_table, uri)
-        print_runs_page(uri, base.experiment)
+    _print_plan(plan_of(study, base, seeds))
+    with heard_by(to_stderr):
+        result = train_study(study, recipe, base, seeds, options, price_table, address, tracking)
+    if result.trained:
+        print_runs_page(chosen_uri(tracking, base.storage), base.experiment)
     print(
-        f"{result['folder']}: {result['trained']} runs trained, {result['failed']} failed, {result['left']} left; "
+        f"{result.folder}: {result.trained} runs trained, {result.failed} failed, {result.left} left; "
         f"`raytrain study report {study} --storage {base.storage}` compares them"
     )
-    return {**result, "study": study, "exit_code": 1 if result["failed"] else 0}
+    return {**result.as_dict(), "exit_code": 1 if result.failed else 0}
 
 
 @verb(
@@ -181,17 +172,12 @@ def run_report(
     ] = False,
 ) -> dict[str, Any]:
     """Compare the runs of a study with its baseline, and judge the paper's claims: Markdown and a page."""
-    from raytrain.studies.record import StudyRecord, study_folders
-    from raytrain.studies.report import build_report
+    from raytrain.api.study import report_in, study_folder
     from raytrain.studies.report_text import claim_texts
     from raytrain.studies.write_report import write_report
 
-    folders = study_folders(storage, study)
-    if len(folders) > 1:
-        named = ", ".join(folder.name for folder in folders)
-        raise UsageError(f"several recipes have the study {study}: {named}; give one of these names in its place")
-    (folder,) = folders
-    report = build_report(study_named(StudyRecord.read(folder).study), folder)
+    folder = study_folder(study, storage)
+    report = report_in(folder)
     written = write_report(report, Path(out).expanduser() if out else folder, png)
     print(report.sentence)
     print_columns([(outcome, sentence, numbers) for sentence, numbers, outcome in claim_texts(report)])
@@ -200,51 +186,17 @@ def run_report(
     return {**report.as_dict(), "files": [str(path) for path in written]}
 
 
-def study_named(name: str) -> Study:
-    """The definition of a study.
-
-    Raises:
-        UsageError: there is no such study.
-    """
-    from raytrain.studies import STUDIES
-
-    if name not in STUDIES:
-        raise UsageError(STUDIES.why_absent(name) or no_such_name("study", name, sorted(STUDIES)))
-    return STUDIES[name]()
-
-
-def _base(recipe: str, overrides: list[str] | None, storage: str | None, name: str) -> RunConfig:
-    from raytrain.config import override
-
-    base = run_of(recipe, overrides)
-    return override(base, {"name": name, **({"storage": storage} if storage else {})})
-
-
-def _print_plan(study: str, definition: Study, base: RunConfig, seeds: int) -> dict[str, Any]:
+def _print_plan(plan: StudyPlan) -> dict[str, Any]:
     """Say what a study trains and what the storage has."""
-    from raytrain.studies.plan import make_plan
-
-    plan = make_plan(definition, base, seeds)
-    counts = plan.counts()
+    counts = plan.counts
     print(
-        f"{study}: {counts['variants']} variants, {counts['seeds']} seeds: {counts['runs']} runs, of which "
+        f"{plan.study}: {counts['variants']} variants, {counts['seeds']} seeds: {counts['runs']} runs, of which "
         f"{counts['recorded']} are recorded and {counts['to_train']} are to be trained"
         + (f"; {counts['training']} are being trained by another process" if counts["training"] else "")
     )
     rows = []
     for run in plan.runs:
-        where = (
-            str(run.run.folder) if run.run else f"being trained: {run.training}" if run.training else "to be trained"
-        )
-        names = "; ".join(dict.fromkeys(name for name, _ in run.uses))
-        rows.append((names, f"seed {run.uses[0][1]}", where))
+        where = run["run"] or (f"being trained: {run['training']}" if run["training"] else "to be trained")
+        rows.append(("; ".join(dict.fromkeys(run["variants"])), f"seed {run['seed']}", where))
     print_columns(rows)
-    return {
-        "study": study,
-        "counts": counts,
-        "runs": [
-            {"variants": [name for name, _ in run.uses], "seed": run.uses[0][1], "changes": dict(run.changes),
-             "run": str(run.run.folder) if run.run else None, "training": str(run.training) if run.training else None}
-            for run in plan.runs
-        ],
-    }  # fmt: skip
+    return plan.as_dict()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,18 +18,12 @@ from raytrain.cli.options import (
     Prices,
     Tracking,
     print_runs_page,
-    run_of,
-    tracking_uri,
     use_gpu,
     worker_resources,
 )
 from raytrain.cli.verb import BUDGET, CLUSTER, OUTPUT, SEARCH, option, verb
-from raytrain.errors import UsageError
 from raytrain.sweeps.objectives import COSTS
-from raytrain.sweeps.options import Sampler, SweepOptions
-
-if TYPE_CHECKING:
-    from raytrain.config import RunConfig
+from raytrain.sweeps.options import Sampler
 
 app = typer.Typer()
 
@@ -143,20 +134,11 @@ def run_sweep(
     prices: Prices = None,
 ) -> dict[str, Any]:
     """Search the hyper-parameters of a method around a recipe, with Ray Tune and Optuna."""
-    from raytrain.cluster.connect import absolute_in_job, connect, in_submitted_job
-    from raytrain.config import flatten
+    from raytrain.api.mirroring import chosen_uri
+    from raytrain.api.sweep import prepare_sweep, run_sweep
+    from raytrain.progress import heard_by, to_stderr
     from raytrain.review.charts.pareto import settings
-    from raytrain.review.costs import record_sweep_cost
-    from raytrain.review.marks.selection import selected_on
-    from raytrain.review.prices import prices_of
-    from raytrain.sweeps.spaces import space_of
-    from raytrain.sweeps.sweep import sweep
 
-    space, draw = space_of(space)
-    base, name, start = _base(space, recipe, overrides, name, resume)
-    if in_submitted_job():
-        absolute_in_job("storage", base.storage)
-    price_table = prices_of(base.storage, prices)  # a wrong table is reported before anything is trained
     given_options: dict[str, Any] = {
         "trials": trials, "workers": workers, "concurrent": concurrent, "hours": hours, "gpu_hours": gpu_hours,
         "seed": search_seed, "sampler": sampler, "cost": cost, "each_method": each_method, "grace_epochs": grace_epochs,
@@ -168,56 +150,18 @@ def run_sweep(
         given_options["use_gpu"] = use_gpu(gpu)
     if resources := worker_resources(cpus_per_worker, gpus_per_worker):
         given_options["resources_per_worker"] = resources
-    options = SweepOptions(**((start.get("options") or {}) | given_options))
-    if selection := selected_on(flatten(base), {}):
+    prepared = prepare_sweep(space, recipe, overrides, name, resume, given_options, prices)
+    if selection := prepared.selection:
         print(f"every trial is selected on {selection}; leaderboards list such runs in a table of their own")
-    connect(address)
-    result = sweep(
-        draw,
-        base,
-        options,
-        name=name,
-        resume=bool(resume),
-        tracking_uri=tracking_uri(tracking, base.storage),
-    )
-    # a tracker that is away was reported, and waited for, once
-    mirror = tracking_uri(tracking, base.storage) if result["mirrored"] else None
-    sweep_cost = record_sweep_cost(Path(result["folder"]), price_table, mirror)
-    counts = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
-    best = result["best"]
+    with heard_by(to_stderr):
+        result = run_sweep(prepared, address, tracking)
+    counts = ", ".join(f"{count} {state}" for state, count in result.trials.items())
+    best = result.best
     chosen = f"; best {best['run']} {best['value']:.2f}" if best else ""
-    print(f"{result['folder']}: {counts}{chosen}{f', selected on {selection}' if selection else ''}")
-    for point in result["front"]:
+    print(f"{result.folder}: {counts}{chosen}{f', selected on {selection}' if selection else ''}")
+    for point in result.front:
         changed = settings(point["params"], [*point["params"]])
         print(f"  {point['run']}: {point['value']:.2f} at {point['cost']:,.0f} ({changed})")
-    print_runs_page(mirror, base.experiment)
-    return {**result, "selected_on": selection, "cost": sweep_cost.as_dict(), "exit_code": 0 if best else 1}
-
-
-def _base(
-    space: str, recipe: str | None, overrides: list[str] | None, name: str | None, resume: str | None
-) -> tuple[RunConfig, str, Mapping[str, Any]]:
-    """The run of trial 0, the sweep's name, and what the journal of a resumed sweep recorded at its start."""
-    from raytrain.config import nested, override, parse_overrides, validate
-    from raytrain.files import plain_name
-    from raytrain.tracking.journal import Journal
-
-    if resume and not recipe:
-        folder = Path(resume).expanduser().resolve()
-        start = Journal(folder).last("start")
-        if start is None:
-            raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
-        if not start.get("config"):
-            raise UsageError(
-                f"{folder}: the start in its journal holds no settings; give its name together with --recipe"
-            )
-        flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
-        flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
-        base = validate(nested(flat) | {"plugins": start.get("plugins", {})})
-        return override(base, parse_overrides(base, overrides or [])), folder.name, start
-    if not recipe:
-        raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
-    base = run_of(recipe, overrides)
-    name = resume or name or f"{space}-{plain_name(base.data.table)}-{time.strftime('%m%d-%H%M%S')}"
-    resumed = Journal(override(base, {"name": name}).folder).last("start") if resume else None
-    return base, name, resumed or {}
+    base = prepared.base
+    print_runs_page(chosen_uri(tracking, base.storage) if result.mirrored else None, base.experiment)
+    return {**result.as_dict(), "exit_code": 0 if best else 1}

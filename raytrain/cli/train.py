@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +20,6 @@ from raytrain.cli.options import (
     Tracking,
     print_runs_page,
     run_of,
-    tracking_uri,
     use_gpu,
     worker_resources,
 )
@@ -85,57 +81,32 @@ def run_train(
     tracking: Tracking = None,
 ) -> dict[str, Any]:
     """Train one run of a recipe, with --workers on a Ray cluster."""
-    from raytrain.cluster.connect import connect, in_submitted_job, placed
-    from raytrain.config import flatten, override
+    from raytrain.api.mirroring import chosen_uri
+    from raytrain.api.train import is_first_rank, run_to_train, train_config
+    from raytrain.config import flatten
+    from raytrain.progress import heard_by, to_stderr
     from raytrain.review.marks.selection import selected_on
-    from raytrain.tracking.follow import Follower
-    from raytrain.tracking.run_record import read_run
-    from raytrain.training.run import checkpoint_of, named, train
 
     if dry_run:
         return _dry_run(recipe, overrides, assume or [], workers)
     if assume:
         raise UsageError("--assume goes with --dry-run; training reads its sizes from the table")
-    config = run_of(recipe, overrides)
-    if start_from is not None:
-        config = override(config, {"optim.start_from": str(checkpoint_of(Path(start_from).expanduser().resolve()))})
-    config = placed(named(override(config, {"feed.verify": False}) if no_verify else config))
-    selection, first_rank = selected_on(flatten(config), {}), int(os.environ.get("RANK", "0")) == 0
-    if selection and first_rank:
+    config = run_to_train(recipe, overrides, start_from, not no_verify)
+    if is_first_rank() and (selection := selected_on(flatten(config), {})):
         print(f"selected on {selection}; leaderboards list such runs in a table of their own")
-    started = time.monotonic()
-    if workers > 0 or in_submitted_job():
-        from raytrain.cluster.ray_train import train_on_ray
-
-        connect(address)
-        store = tracking_uri(tracking, config.storage)
-        done = train_on_ray(
-            config,
-            workers=max(1, workers),
-            use_gpu=use_gpu(gpu),
-            resources_per_worker=worker_resources(cpus_per_worker, gpus_per_worker),
-            max_failures=max_failures,
-            tracking_uri=store,
-        )
-    elif first_rank:
-        with Follower(config, store := tracking_uri(tracking, config.storage)):
-            train(config)
-        done = read_run(config.folder)
-    else:  # torchrun's other ranks: the first one speaks
-        train(config)
-        return {}
-    val = {name: value for name, value in done.best_metrics.items() if name.startswith("val/")}
-    best = f"{done.best:.2f}" if done.best is not None else "none"
-    print(f"{config.folder}: {done.epochs} epochs, best {config.evaluation.select} {best}")
-    print_runs_page(store, config.experiment)
-    return {
-        "run": str(config.folder),
-        "val": val,
-        "best": done.best,
-        "selected_on": selection,
-        "epochs": done.epochs,
-        "seconds": round(time.monotonic() - started, 1),
+    cluster = {
+        "use_gpu": use_gpu(gpu),
+        "resources_per_worker": worker_resources(cpus_per_worker, gpus_per_worker),
+        "max_failures": max_failures,
     }
+    with heard_by(to_stderr):
+        trained = train_config(config, workers, cluster, address, tracking)
+    if not is_first_rank():  # torchrun's other ranks: the first one speaks
+        return {}
+    best = f"{trained.best:.2f}" if trained.best is not None else "none"
+    print(f"{config.folder}: {trained.epochs} epochs, best {config.evaluation.select} {best}")
+    print_runs_page(chosen_uri(tracking, config.storage), config.experiment)
+    return trained.as_dict()
 
 
 def _dry_run(recipe: str, overrides: list[str] | None, assume: list[str], workers: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from raytrain.errors import RaytrainError
-from raytrain.tracking.follow import say
+from raytrain.progress import say
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

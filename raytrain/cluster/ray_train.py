@@ -24,7 +24,8 @@ from raytrain.errors import (
     UsageError,
 )
 from raytrain.files import room_in
-from raytrain.tracking.follow import Follower, say
+from raytrain.progress import say
+from raytrain.tracking.follow import Follower
 from raytrain.tracking.run_record import RunRecord, close_run, read_run
 
 if TYPE_CHECKING:

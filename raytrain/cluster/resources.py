@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raytrain.errors import UsageError
-from raytrain.tracking.follow import say
+from raytrain.progress import say
 
 
 def per_worker(use_gpu: bool, requested: Mapping[str, float] | None = None) -> dict[str, float]:

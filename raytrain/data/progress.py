@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
-from raytrain.errors import printable
+from raytrain.progress import say as say_aloud
 
 Say = Callable[[str], None]
-
-
-def to_stderr(line: str) -> None:
-    print(printable(line), file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -32,7 +27,7 @@ class Progress:
         what: str,
         total: int,
         unit: str,
-        say: Say | None = to_stderr,
+        say: Say | None = say_aloud,
         every_s: float = 5.0,
         before: int = 0,
     ) -> None:

@@ -4,8 +4,8 @@ A row's metric is a mean over S runs (seeds) and over C clusters of queries, suc
 seed would move it, and so would other images. In a two-way layout with random effects the variance of the mean is that
 of the clusters plus that of the runs minus that of their interaction, which both contain (Searle, Casella and
 McCulloch, "Variance Components", 1992, chapter 4). A few seeds estimate their part badly, so bounds take the quantile
-of Student's t with the degrees of freedom of Satterthwaite (1946) and Welch (1947). docs/evaluation.md derives it, and
-`benchmarks/significance.py` shows how often it errs.
+of Student's t with the degrees of freedom of Satterthwaite (1946) and Welch (1947). docs/evaluation/intervals.md
+derives it, and `benchmarks/significance.py` shows how often it errs.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def estimate(
     spreads = [_spread_over_runs(side, ways) for side in sides if len(side) > 1]
     training = sum(variance for variance, _ in spreads)
     # Few seeds that happen to agree also make their own share look small, and with it the quantile of t: their variance
-    # counts 1 + 3 / df times in the degrees of freedom. Without it three seeds reject up to 8 % (docs/evaluation.md).
+    # counts 1 + 3 / df times in the degrees of freedom. Without it three seeds reject up to 8 %
+    # (docs/evaluation/intervals.md).
     cautious = [(variance * (1 + 3 / df), df) for variance, df in spreads]
     fixed = queries + gallery
     uncertainty = fixed**2 / (clusters - 1) + sum(variance**2 / df for variance, df in cautious)

@@ -1,16 +1,17 @@
-"""The leaderboard's files, and its tables in the terminal."""
+"""The leaderboard as a value that becomes files, and text for a terminal."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from raytrain.errors import Problem, distinct
 from raytrain.files import replacing
-from raytrain.review.accounting import Events, read_journals, sweep_costs
+from raytrain.review.accounting import Events, SweepCost, read_journals, sweep_costs
 from raytrain.review.board import Board, Row
 from raytrain.review.columns import as_dict
 from raytrain.review.contact_sheets.of_report import contact_sheets_of
@@ -20,59 +21,92 @@ from raytrain.review.pages.report_page import report_html
 from raytrain.review.prices import Prices
 from raytrain.review.report.report import report_of_row
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
-from raytrain.review.trials import sweeps_of
+from raytrain.review.trials import Sweep, sweeps_of
 
 REPORTS = "reports"
 """Folder beside the leaderboard's files, with a folder per experiment and a page per row's runs."""
 
 
-def write_leaderboard(
-    storage: str | os.PathLike[str],
-    experiment: str | None = None,
-    out: str | os.PathLike[str] | None = None,
-    prices: Prices | None = None,
-) -> dict[str, Any]:
-    """Print the tables and write leaderboard.md, .csv, .tex and .html, and a report of each row's runs in reports/.
+@dataclass(frozen=True)
+class Leaderboard:
+    """Recorded runs, ranked: a value that becomes text, files, or a DataFrame.
+
+    Attributes:
+        rows: {column: value} of each row, such as "method", "val/rsum", "test/i2t/recall_at_1" and "seeds", in the
+            order of their tables; `pandas.DataFrame(board.rows)` takes them.
+        counts: {status: number of runs}.
+        left_out: {"run", "file", "why"} of each run or file that no row counts.
+        sweeps: what each sweep took.
+        board: the tables as values of `raytrain.review`.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    counts: Mapping[str, int]
+    left_out: Sequence[Mapping[str, Any]]
+    sweeps: Sequence[Mapping[str, Any]]
+    board: Board = field(repr=False)
+    _journals: Mapping[Path, Events] = field(repr=False)
+    _costs: Sequence[SweepCost] = field(repr=False)
+    _trials: Mapping[str, Sweep] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The tables for a terminal."""
+        return to_text(self.board)
+
+    @property
+    def skipped(self) -> list[dict[str, object]]:
+        """Damaged lines and files that were left out: {"file", "row", "what", "fix", ...} of each."""
+        return [problem.as_dict() for problem in distinct(self.board.skipped)]
+
+    def write(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Write leaderboard.md, .csv, .tex and .html, and a report of each row's runs in reports/; their paths.
+
+        Args:
+            folder: for the files; made where it is missing.
+        """
+        folder = Path(folder).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        reports = _write_reports(folder, self.board, self._journals, self.board.skipped)
+        page = to_html(self.board, self._trials, self._costs, reports)
+        files = {
+            "md": to_markdown(self.board),
+            "csv": to_csv(self.board),
+            "tex": to_latex(self.board),
+            "html": page,
+        }
+        paths = []
+        for suffix, text in files.items():
+            path = folder / f"leaderboard.{suffix}"
+            _write(path, text)
+            paths.append(str(path))
+        return paths
+
+
+def read_leaderboard(
+    storage: str | os.PathLike[str], experiment: str | None = None, prices: Prices | None = None
+) -> Leaderboard:
+    """The leaderboard of the runs in a storage.
 
     Args:
         storage: folder that holds experiments.
         experiment: one of them; None takes all.
-        out: folder for the files; None takes the storage.
         prices: per hour, for money beside the seconds.
-
-    Returns:
-        {"rows": [...], "counts": {...}, "left_out": [{"run", "file", "why"}, ...], "sweeps": what each took, "paths":
-        [...], "skipped": damaged lines and files}
     """
     skipped: list[Problem] = []
     journals = read_journals(Path(storage), experiment, skipped)  # once: runs may be writing
     board = board_of(journals, prices, skipped)
     costs = sweep_costs(journals, prices)
-    sweeps = sweeps_of(journals, skipped)
-    print(to_text(board))
-    folder = Path(out if out is not None else storage).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
-    reports = _write_reports(folder, board, journals, skipped)
-    page = to_html(board, sweeps, costs, reports)
-    files = {
-        "md": to_markdown(board),
-        "csv": to_csv(board),
-        "tex": to_latex(board),
-        "html": page,
-    }
-    paths = []
-    for suffix, text in files.items():
-        path = folder / f"leaderboard.{suffix}"
-        _write(path, text)
-        paths.append(str(path))
-    return {
-        "rows": [as_dict(row) for row in board.rows],
-        "counts": board.counts,
-        "left_out": [left._asdict() for left in board.left_out],
-        "sweeps": [cost.as_dict() for cost in costs],
-        "paths": paths,
-        "skipped": [problem.as_dict() for problem in distinct(board.skipped)],
-    }
+    return Leaderboard(
+        rows=[as_dict(row) for row in board.rows],
+        counts=board.counts,
+        left_out=[left._asdict() for left in board.left_out],
+        sweeps=[cost.as_dict() for cost in costs],
+        board=board,
+        _journals=journals,
+        _costs=costs,
+        _trials=sweeps_of(journals, skipped),
+    )
 
 
 def _write_reports(

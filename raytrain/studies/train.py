@@ -20,6 +20,7 @@ from raytrain.config import RunConfig, changes_nothing, flatten, to_values
 from raytrain.data.table.test_guard import closed_while
 from raytrain.errors import RefusedError
 from raytrain.files import room_in
+from raytrain.progress import say
 from raytrain.studies.given_trials import given_trials
 from raytrain.studies.plan import Plan, make_plan
 from raytrain.studies.record import StudyRecord
@@ -34,7 +35,6 @@ from raytrain.sweeps.sweep import conclude, room_for
 from raytrain.sweeps.trial import TrialJob
 from raytrain.sweeps.tune_trials import run_on_tune, to_the_end
 from raytrain.tracking import sweep_record
-from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.run_identity import PLACES
 from raytrain.tracking.run_record import close_run, read_run

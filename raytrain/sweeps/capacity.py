@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from raytrain.cluster import resources
 from raytrain.errors import UsageError
+from raytrain.progress import say
 from raytrain.sweeps.options import SweepOptions
-from raytrain.tracking.follow import say
 
 LOOK_EVERY_S = 5.0
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from raytrain.config import RunConfig, flatten
 from raytrain.errors import UsageError
+from raytrain.progress import say
 from raytrain.sweeps.space import Walker, distributions
 from raytrain.sweeps.spaces import Space
-from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
 
 WARM_BEST = 5

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import RunConfig
+from raytrain.progress import say
 from raytrain.sweeps.objectives import cost_of
 from raytrain.sweeps.options import SweepOptions
 from raytrain.sweeps.study import outcome
 from raytrain.sweeps.trial import trial_name
 from raytrain.sweeps.trial_error import TrialError
-from raytrain.tracking.follow import QUIET_S, position_of, say
+from raytrain.tracking.follow import QUIET_S, position_of
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.run_record import RunRecord, close_run, read_run
@@ -108,7 +109,7 @@ class Ledger:
         self.journal.write("trial", **event)
         self.recorded[number] = event
         value = f"{self.select} {run.best:.2f}" if run.best is not None and state != "failed" else error
-        self._say(f"{folder.name} {state} after {run.epochs} epochs: {value}")
+        self._say(f"{folder.name} {state} after {run.epochs} epochs: {value}", {"event": "trial", **event})
         self.mirror.due(folder)
         self.mirror.due(self.folder)
 
@@ -122,8 +123,8 @@ class Ledger:
             self._last_positions = positions
             self._say(positions)
 
-    def _say(self, line: str) -> None:
-        say(f"[{len(self.recorded)}/{self.options.trials}] {line}")
+    def _say(self, line: str, event: Mapping[str, Any] | None = None) -> None:
+        say(f"[{len(self.recorded)}/{self.options.trials}] {line}", event["run"] if event else None, event)
         self._spoke = time.monotonic()
 
     def leader(self) -> dict[str, Any] | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, no_such_name
 from raytrain.sweeps.objectives import COSTS
 
 Sampler = Literal["tpe", "gp", "nsga2", "random", "grid"]
@@ -63,6 +63,14 @@ class SweepOptions:
     repeat_best: int = 0
     repeat_seeds: int = 2
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> SweepOptions:
+        """Options by their names; a name that does not exist is an error."""
+        for name in values:
+            if name not in SweepSettings.__annotations__:
+                raise UsageError(no_such_name("sweep option", name, SweepSettings.__annotations__))
+        return cls(**values)
+
     def __post_init__(self) -> None:
         if self.trials < 1 or self.workers < 1:
             raise UsageError("a sweep has at least one trial of at least one worker")
@@ -103,3 +111,26 @@ class SweepOptions:
     def as_dict(self) -> dict[str, Any]:
         """For a journal."""
         return asdict(self) | {"warm_start": list(self.warm_start)}
+
+
+class SweepSettings(TypedDict, total=False):
+    """The fields of SweepOptions, as keyword arguments of `raytrain.sweep`."""
+
+    trials: int
+    workers: int
+    concurrent: int | None
+    hours: float | None
+    gpu_hours: float | None
+    seed: int
+    sampler: Sampler
+    cost: str | None
+    each_method: int
+    warm_start: tuple[str, ...]
+    grace_epochs: int | None
+    reduction: int
+    rerank_trials: int
+    use_gpu: bool | None
+    resources_per_worker: Mapping[str, float]
+    max_failures: int
+    repeat_best: int
+    repeat_seeds: int

@@ -9,11 +9,11 @@ from typing import Any
 from raytrain.cluster.ray_train import train_on_ray
 from raytrain.config import RunConfig, override
 from raytrain.errors import Interrupted, RaytrainError, RefusedError
+from raytrain.progress import say
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger
 from raytrain.sweeps.study import outcome
 from raytrain.sweeps.trial import TrialJob
-from raytrain.tracking.follow import say
 from raytrain.tracking.run_record import RunRecord, read_run
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raytrain.errors import Interrupted
+from raytrain.progress import say
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger
-from raytrain.tracking.follow import say
 from raytrain.tracking.run_record import close_run, read_run
 from raytrain.training.stop import ask
 

@@ -19,6 +19,7 @@ from raytrain.cluster.connect import connect, placed
 from raytrain.config import RunConfig, override
 from raytrain.data.table.test_guard import closed_while
 from raytrain.files import room_in
+from raytrain.progress import say
 from raytrain.retrieval.registry.log import log_or_warn
 from raytrain.review.charts.pareto import front
 from raytrain.sweeps.autoscaling import AutoscalerRequest
@@ -36,7 +37,6 @@ from raytrain.sweeps.spaces import Space
 from raytrain.sweeps.study import name_values, open_study
 from raytrain.sweeps.trial import TrialJob, trial_config
 from raytrain.sweeps.tune_trials import OpenSweep, run_trials
-from raytrain.tracking.follow import say
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.store import prepare_or_warn
 

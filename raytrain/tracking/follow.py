@@ -1,8 +1,7 @@
-"""Following a run from its journal while other processes train it: prints its epochs, and mirrors it to MLflow."""
+"""Following a run from its journal while it is trained: says its epochs, and mirrors it to MLflow."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Any
 from raytrain.background import Background
 from raytrain.config import RunConfig
 from raytrain.errors import Problem
+from raytrain.progress import say
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.mirror import Mirror
 from raytrain.tracking.step_progress import read_step_progress
@@ -20,13 +20,8 @@ QUIET_S = 15.0
 NOT_BEGUN = "is being set up"
 
 
-def say(line: str) -> None:
-    """Print a line of progress, to stderr: stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
-
-
 class Follower(Background):
-    """Prints a run's epochs while it trains elsewhere, and keeps its mirror up to date; a context manager.
+    """Says a run's epochs while it is trained, and keeps its mirror up to date; a context manager.
 
     Args:
         config: of the run.
@@ -67,7 +62,7 @@ class Follower(Background):
     def look(self) -> bool:
         events = self._read()
         for event in events[self._seen :]:
-            say(describe(self.config, event))
+            say(describe(self.config, event), self.config.name, event)
             self._has_begun = True
         if len(events) > self._seen:
             self.mirror.due(self.config.folder)
@@ -81,7 +76,7 @@ class Follower(Background):
         """Say how far the run is within its epoch, or that it has not begun, where this is news."""
         position = position_of(self.config.folder) if self._has_begun else NOT_BEGUN
         if position and position != self._last_position:
-            say(f"{time.strftime('%H:%M:%S')} {self.config.name} {position}")
+            say(f"{time.strftime('%H:%M:%S')} {self.config.name} {position}", self.config.name)
             self._spoke, self._last_position = time.monotonic(), position
 
 

@@ -14,6 +14,7 @@ RESULT: dict[str, Any] = {
     "metrics": {"rsum": 312.5, "i2t/recall_at_1": 40.0, "i2t/median_rank": 2.0}, "inductive": None,
     "queries": {"i2t": 1000, "t2i": 5000}, "gallery": {"i2t": 5000}, "diagnostics": None, "split": "val",
     "chance": {"i2t/recall_at_1": 25.0}, "lowered": {}, "test_openings": 0, "test_openings_in_all": 0,
+    "fingerprint": "f", "files": ["val.json"], "features_verified": True,
 }  # fmt: skip
 
 

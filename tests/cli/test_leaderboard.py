@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from tests.review.made_sweeps import small_sweep
 def test_a_leaderboard_is_of_the_storage_and_experiment_that_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     monkeypatch.setattr("raytrain.review.prices.prices_of", lambda *given: given)
-    monkeypatch.setattr("raytrain.review.write.write_leaderboard", lambda *given: calls.append(given) or {})
+    board = SimpleNamespace(text="a table", rows=[], counts={}, left_out=[], sweeps=[], skipped=[], write=calls.append)
+    monkeypatch.setattr("raytrain.review.write.read_leaderboard", lambda *given: calls.append(given) or board)
     assert main(["leaderboard"]) == 0
     assert main(["leaderboard", "--storage", "s", "--experiment", "e", "--out", "o", "--prices", "p.yaml"]) == 0
-    assert calls == [("runs", None, None, ("runs", None)), ("s", "e", "o", ("s", "p.yaml"))]
+    assert calls == [("runs", None, ("runs", None)), "runs", ("s", "e", ("s", "p.yaml")), "o"]
 
 
 def test_track_sync_mirrors_an_experiment_to_the_store_that_was_named(

@@ -259,7 +259,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("raytrain.review.write.write_leaderboard", interrupted)
+    monkeypatch.setattr("raytrain.review.write.read_leaderboard", interrupted)
     assert main(["leaderboard"]) == 130
 
 
@@ -276,7 +276,7 @@ def test_a_bug_is_no_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("raytrain.review.write.write_leaderboard", broken)
+    monkeypatch.setattr("raytrain.review.write.read_leaderboard", broken)
     with pytest.raises(ZeroDivisionError):
         main(["leaderboard"])
 

@@ -64,8 +64,8 @@ def test_mlflow_gets_the_page_of_a_run_where_there_is_a_store(tmp_path: Path, mo
             mirrored.append((self.uri, [event["event"] for event in Journal(folder).read()][-1:]))
 
     monkeypatch.setattr("raytrain.tracking.mirror.Mirror", Mirror)
-    monkeypatch.setattr("raytrain.cli.options.tracking_uri", lambda tracking, storage: tracking or "sqlite:////own")
-    monkeypatch.setattr("raytrain.cli.options._store_of", lambda run, tracking: tracking)
+    monkeypatch.setattr("raytrain.api.mirroring.tracking_uri", lambda tracking, storage: tracking or "sqlite:////own")
+    monkeypatch.setattr("raytrain.api.mirroring._store_of", lambda run, tracking: tracking)
     make_run(tmp_path / "e" / "a")
     assert main(["report", str(tmp_path / "e" / "a"), "--tracking", "http://host:1"]) == 0
     assert mirrored == [("http://host:1", ["report"])]

@@ -18,8 +18,9 @@ from raytrain.tracking.journal import Journal
 from search_spaces import SPACES
 
 RESULT: dict[str, Any] = {
-    "folder": "runs/emoji/s", "trials": {"finished": 3, "failed": 1}, "mirrored": False,
-    "best": {"run": "s-t002", "value": 412.5}, "front": [],
+    "sweep": "s", "folder": "runs/emoji/s", "uid": "u", "status": "finished", "trials": {"finished": 3, "failed": 1},
+    "best": {"run": "s-t002", "value": 412.5}, "front": [], "gpu_seconds": 0.0, "worker_seconds": 9.0, "repeats": [],
+    "rerank": None, "mirrored": False, "model": None,
 }  # fmt: skip
 
 

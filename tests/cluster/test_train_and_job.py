@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.config import override, to_yaml
-from raytrain.review.write import write_leaderboard
+from raytrain.review.write import read_leaderboard
 from raytrain.tracking.journal import Journal
 from raytrain.training.checkpoint import complete, load
 from tests.packages import installed
@@ -66,7 +66,7 @@ def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves_and_its_method_may_
     assert max(e["metrics"]["val/rsum"] for e in events if e["event"] == "epoch") == result["best"]
     assert mlflow_states(uri) == {"two": "FINISHED"}
     assert "epoch 3/3" in done.stderr  # progress, one line per epoch
-    write_leaderboard(config.storage, out=tmp_path / "board")
+    read_leaderboard(config.storage).write(tmp_path / "board")
     assert "Two towers" in (tmp_path / "board" / "leaderboard.md").read_text()
 
 

@@ -19,7 +19,7 @@ from raytrain.errors import UsageError
 from raytrain.methods import METHODS
 from raytrain.methods.base import StepContext
 from raytrain.recipes import RECIPES
-from raytrain.review.write import write_leaderboard
+from raytrain.review.write import read_leaderboard
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.studies import STUDIES
 from raytrain.tracking.journal import Journal
@@ -80,8 +80,9 @@ def test_it_trains_is_evaluated_and_listed_and_says_where_it_came_from_once_it_i
         start = Journal(config.folder).last("start")
         assert start is not None and start["plugins"] == {"method": "raytrain-two-towers==0.1"}
         assert metrics["rsum"] > 0
-        board = write_leaderboard(tmp_path, out=tmp_path / "board")
-        assert [(row["method"], row["runs"]) for row in board["rows"]] == [("two_towers", ["towers"])]
+        board = read_leaderboard(tmp_path)
+        board.write(tmp_path / "board")
+        assert [(row["method"], row["runs"]) for row in board.rows] == [("two_towers", ["towers"])]
         for page in ("leaderboard.md", "leaderboard.html"):
             assert "Two towers" in (tmp_path / "board" / page).read_text()
         saved = checkpoint.best(config.folder)
@@ -96,7 +97,7 @@ def test_it_trains_is_evaluated_and_listed_and_says_where_it_came_from_once_it_i
         from_yaml(saved / "config.yaml")
     assert ABSENT in str(error.value)
     # what was recorded is still listed, by the bare name
-    assert [row["method"] for row in write_leaderboard(tmp_path, out=tmp_path / "board")["rows"]] == ["two_towers"]
+    assert [row["method"] for row in read_leaderboard(tmp_path).rows] == ["two_towers"]
     assert "two_towers" not in METHODS and "raytrain_two_towers" not in sys.modules
 
 

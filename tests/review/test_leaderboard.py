@@ -14,7 +14,7 @@ from raytrain.review.columns import as_dict
 from raytrain.review.leaderboard import read_board
 from raytrain.review.pages.leaderboard_page import to_html
 from raytrain.review.tables import to_csv, to_latex, to_markdown, to_text
-from raytrain.review.write import write_leaderboard
+from raytrain.review.write import read_leaderboard
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import change_evaluation, make_run
 from tests.review.made_sweeps import PRICES
@@ -238,18 +238,19 @@ def test_the_sizes_of_a_run_that_was_never_evaluated_come_from_its_journal(tmp_p
     assert read_board(tmp_path).rows[0].chance["val"]["t2i/recall_at_10"] == 100.0
 
 
-def test_what_is_left_out_is_listed_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_out_is_listed_in_every_form(tmp_path: Path) -> None:
     make_run(tmp_path / "e" / "a", seed=0)
     make_run(tmp_path / "e" / "b", seed=0)
     path = tmp_path / "e" / "b" / "evaluation" / "test.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"rsum": 600.0}}))
-    written = write_leaderboard(tmp_path)
-    assert [(left["run"], left["file"], left["why"].split(";")[0]) for left in written["left_out"]] == [
+    written = read_leaderboard(tmp_path)
+    written.write(tmp_path)
+    assert [(left["run"], left["file"], left["why"].split(";")[0]) for left in written.left_out] == [
         ("b", "test.json", "changed since it was written"),
         ("b", "", "seed 0 of these settings counts from a"),
     ]
     page = (tmp_path / "leaderboard.html").read_text()
-    for text in (capsys.readouterr().out, (tmp_path / "leaderboard.md").read_text(), page):
+    for text in (written.text, (tmp_path / "leaderboard.md").read_text(), page):
         assert "b test.json: changed since it was written" in text
         assert "b: seed 0 of these settings counts from a" in text
     assert "600" not in (tmp_path / "leaderboard.csv").read_text()

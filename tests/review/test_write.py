@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from raytrain.review.write import write_leaderboard
+from raytrain.review.write import read_leaderboard
 from raytrain.tracking.journal import Journal
 from tests.review.made_runs import CROSS, make_run
 from tests.review.made_sweeps import PRICES, small_sweep
 from tests.review.page_checks import check_page
 
 
-def test_four_files_are_written_and_the_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_four_files_are_written_and_the_table_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "runs" / "e" / "a")
-    answer = write_leaderboard(tmp_path / "runs", None, tmp_path / "out")
+    board = read_leaderboard(tmp_path / "runs")
+    paths = board.write(tmp_path / "out")
     names = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "leaderboard.html"}
-    assert {Path(path).name for path in answer["paths"]} == names
+    assert {Path(path).name for path in paths} == names
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"reports"}  # and no unfinished part
-    assert json.loads(json.dumps(answer))["rows"][0]["runs"] == ["a"]
-    printed = capsys.readouterr().out
-    assert "DVSE" in printed
-    assert f"{answer['rows'][0]['test/rsum']:.1f}" in printed
+    assert json.loads(json.dumps(board.rows))[0]["runs"] == ["a"]
+    assert "DVSE" in board.text and f"{board.rows[0]['test/rsum']:.1f}" in board.text
+    assert capsys.readouterr().out == ""
 
 
 def test_sweeps_stand_on_the_page_alone(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_sweeps_stand_on_the_page_alone(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "e" / "search")
     journal.write("start", uid="s", kind="sweep", run="search", experiment="e", config={})
     journal.write("trial", number=0, run="t0", params={}, state="complete", value=300.0, epochs=1)
-    write_leaderboard(tmp_path, "e")
+    read_leaderboard(tmp_path, "e").write(tmp_path)
     assert "sweep e/search" in (tmp_path / "leaderboard.html").read_text(encoding="utf-8")
     for suffix in ("csv", "md", "tex"):
         assert "search" not in (tmp_path / f"leaderboard.{suffix}").read_text(encoding="utf-8")
@@ -40,8 +40,9 @@ def test_sweeps_stand_on_the_page_alone(tmp_path: Path) -> None:
 
 def test_costs_of_sweeps_are_part_of_the_answer_and_of_the_page(tmp_path: Path) -> None:
     small_sweep(tmp_path)
-    answer = write_leaderboard(tmp_path, "e", tmp_path / "out", PRICES)
-    assert answer["sweeps"][0]["money"] == pytest.approx(0.32)
+    board = read_leaderboard(tmp_path, "e", PRICES)
+    board.write(tmp_path / "out")
+    assert board.sweeps[0]["money"] == pytest.approx(0.32)
     assert "0.80 EUR" in (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
 
 
@@ -49,7 +50,7 @@ def test_each_row_links_to_the_report_of_its_runs(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "e"
     make_run(folder / "a b", temperatures=CROSS)  # two rows of one run
     make_run(folder / "c", strength=0.5, **{"optim.lr": 1e-3})
-    write_leaderboard(tmp_path / "runs", None, tmp_path / "out")
+    read_leaderboard(tmp_path / "runs").write(tmp_path / "out")
     page = (tmp_path / "out" / "leaderboard.html").read_text(encoding="utf-8")
     assert re.findall(r'<a href="(reports[^"]*)"', page) == [
         "reports/e/a%20b.html", "reports/e/a%20b.html", "reports/e/c.html",

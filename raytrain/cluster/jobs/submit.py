@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from raytrain.cluster.auth_token import refuse_open_dashboard, token_path, use_token
 from raytrain.cluster.jobs import package, secrets
 from raytrain.errors import RefusedError, UsageError
-from raytrain.tracking.follow import say
+from raytrain.progress import say
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_ATTEMPTS = 100

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 from raytrain.data.check.images import FailOn, check_images
 from raytrain.data.check.queries import check_queries
 from raytrain.data.problems import Problems
-from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.progress import Progress, Say
 from raytrain.data.table import Feature, Table
 from raytrain.data.table.arrays import open_array
 from raytrain.data.table.coverage import check_accounts
 from raytrain.data.table.schema import SPLITS
 from raytrain.data.table.verification import verify
 from raytrain.errors import DataError, Problem
+from raytrain.progress import say
 
 _FIX = "Build the table again."
 _ENCODE_FIX = "Encode the feature again."
@@ -28,7 +29,7 @@ _CHUNK_BYTES = 64 * 2**20
 
 def check(
     path: str | os.PathLike[str],
-    progress: Say | None = to_stderr,
+    progress: Say | None = say,
     images: bool = True,
     *,
     workers: int | None = None,

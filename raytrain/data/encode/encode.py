@@ -22,11 +22,12 @@ from raytrain.data.encode.jobs import ImageJob, Mapper, TextJob, Work, in_proces
 from raytrain.data.encode.plan import Plan, image_plan, kind_of, text_plan
 from raytrain.data.encode.shards import ShardLayout, Shards, differences, open_shards, remove
 from raytrain.data.problems import Problems
-from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.progress import Progress, Say
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import exceeds
 from raytrain.data.table.writer import add_feature, new_array
 from raytrain.errors import Problem, RefusedError, UsageError
+from raytrain.progress import say
 
 SHARD_ITEMS = 2048
 OTHER_ENCODING = "Finish that one with its settings, give this one another --name, or drop the shards with --replace"
@@ -45,7 +46,7 @@ def encode(
     allow_missing: float = 0.0,
     pad: float | None = None,
     replace: bool = False,
-    progress: Say | None = to_stderr,
+    progress: Say | None = say,
     map_batches: Mapper = in_process,
 ) -> dict[str, Any]:
     """Adds a feature to a table, continuing what an earlier, interrupted run of the same call has completed.

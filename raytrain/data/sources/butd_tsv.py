@@ -29,12 +29,13 @@ from raytrain.data.annotations.row_files import LISTED_FILES, read_rows
 from raytrain.data.annotations.text_files import MAX_LINE_BYTES
 from raytrain.data.paths import contained, entries, open_binary
 from raytrain.data.problems import Problems
-from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.progress import Progress, Say
 from raytrain.data.sources.karpathy import read_items
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import Missing, exceeds
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
+from raytrain.progress import say
 
 _FIELDS = 6
 _FIX = "Extract the features again, or get the file again."
@@ -71,7 +72,7 @@ def build(
     dtype: str = "float16",
     texts_per_image: int | None = None,
     allow_missing: float = 0.0,
-    progress: Say | None = to_stderr,
+    progress: Say | None = say,
 ) -> Table:
     """Builds the table of the captions, with the features of their images under `name`.
 

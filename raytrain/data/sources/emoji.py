@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.data.annotations.items import Item, to_arrow
-from raytrain.data.progress import to_stderr
 from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import UsageError, pip_install
+from raytrain.progress import say
 
 CREDIT = "Twemoji graphics, copyright Twitter, Inc. and other contributors, CC BY 4.0"
 ATTRIBUTIONS = (
@@ -86,7 +86,7 @@ def build(out: str | os.PathLike[str], *, keywords: int = 3) -> Table:
             shutil.copyfile(files[sign], folder / f"{code_of(sign)}.png")
         writer.write(*to_arrow(items))
     for line in ATTRIBUTIONS:
-        to_stderr(line)
+        say(line)
     return Table(out)
 
 

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from raytrain.data.annotations.items import Item
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.annotations.triplets import Query, to_tables
-from raytrain.data.progress import to_stderr
 from raytrain.data.sources.emoji import (
     ATTRIBUTIONS,
     CREDIT,
@@ -33,6 +32,7 @@ from raytrain.data.sources.emoji import (
 from raytrain.data.table import Table
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import UsageError
+from raytrain.progress import say
 
 TEMPLATES = {
     "tone": ("with {} skin tone", "the same in {} skin tone", "change the skin tone to {}"),
@@ -86,7 +86,7 @@ def build(out: str | os.PathLike[str], *, tone_share: float = 0.3) -> Table:
             shutil.copyfile(files[sign], writer.path / "images" / f"{code_of(sign)}.png")
         writer.write(*to_tables(items, queries))
     for line in ATTRIBUTIONS:
-        to_stderr(line)
+        say(line)
     return Table(out)
 
 

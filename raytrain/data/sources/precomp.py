@@ -23,12 +23,13 @@ from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.annotations.layouts import Layout, layout_of
 from raytrain.data.annotations.records import SourceLocation
 from raytrain.data.problems import Problems
-from raytrain.data.progress import Progress, Say, to_stderr
+from raytrain.data.progress import Progress, Say
 from raytrain.data.table import Table
 from raytrain.data.table.arrays import open_array
 from raytrain.data.table.writer import TableWriter
 from raytrain.errors import DataError, Problem, UsageError
 from raytrain.files import read_regular
+from raytrain.progress import say
 
 _IDS_FIX = "Correct the file, or get it again; next to arrays it may be left out."
 
@@ -64,7 +65,7 @@ def build(
     dev_images: int | None = None,
     texts_per_image: int = 5,
     chunk_images: int = 256,
-    progress: Say | None = to_stderr,
+    progress: Say | None = say,
 ) -> Table:
     """Builds the table of a folder of arrays, with their features under `name`.
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from raytrain.data.progress import Say, to_stderr
+from raytrain.data.progress import Say
 from raytrain.errors import DataError, Problem
 from raytrain.files import locked, open_regular, read_model, size, write_json
+from raytrain.progress import say
 
 FOLDER = ".verified"
 NOTED_BYTES = 2**24  # a smaller file is hashed each time: that takes some ten milliseconds
@@ -55,7 +56,7 @@ class Version(BaseModel):
         return cls(inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)
 
 
-def verify(path: Path, expected: str, folder: Path, again: bool = False, say: Say | None = to_stderr) -> None:
+def verify(path: Path, expected: str, folder: Path, again: bool = False, say: Say | None = say) -> None:
     """Checks that a file has the sha256 that its table states.
 
     Args:

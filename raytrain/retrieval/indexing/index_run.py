@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from raytrain.data.encode.jobs import Mapper, in_process
 from raytrain.data.encode.shards import remove
-from raytrain.data.progress import Say, to_stderr
+from raytrain.data.progress import Say
 from raytrain.errors import RefusedError, UsageError
 from raytrain.files import locked, plain_name, room_in
+from raytrain.progress import say
 from raytrain.retrieval.index.candidates import Accuracy, build, open_candidates, refuse_unfit
 from raytrain.retrieval.index.manifest import CandidateKind, CandidatesEntry, IndexManifest, read_manifest
 from raytrain.retrieval.index.store import StoredIndex, file_entry, publish
@@ -45,7 +46,7 @@ def index_run(
     remove_ids: str | os.PathLike[str] | None = None,
     device: str | None = None,
     shard_items: int = SHARD_ITEMS,
-    progress: Say | None = to_stderr,
+    progress: Say | None = say,
     map_batches: Mapper = in_process,
 ) -> dict[str, Any]:
     """Makes an index of a table, continues one that was interrupted, or brings one up to date with its table.

@@ -17,12 +17,12 @@ import torch
 import raytrain
 from raytrain.errors import TrackingError
 from raytrain.files import plain_name
+from raytrain.progress import say
 from raytrain.retrieval.portable.write import write_portable
 from raytrain.retrieval.runs import OpenRun, open_run
 from raytrain.tracking.datasets import DIGEST_CHARACTERS
 from raytrain.tracking.description import describe_run, escaped
 from raytrain.tracking.faults import explained
-from raytrain.tracking.follow import say
 from raytrain.tracking.journal import Journal
 from raytrain.tracking.measurements import evaluation_metrics
 from raytrain.tracking.mlflow import sync
