@@ -37,8 +37,8 @@ def sweep(
     """Search a space of settings around a run. Never opens the test split.
 
     Args:
-        space: name of a search space (`raytrain spaces` lists them), a Python file that defines one, or a function that takes an Optuna
-            trial and draws names of fields.
+        space: name of a search space (`raytrain spaces` lists them), a Python file that holds one, or a function that
+            takes an Optuna trial and draws names of fields.
         run: name of a recipe, path of a YAML file, or a config: trial 0. None where `resume` is a folder.
         changes: of the run, as in `recipe`.
         name: of the sweep; None makes one of space, table and time.
