@@ -119,10 +119,11 @@ VERBS = [
 
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
-        "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
+        "demo", "init", "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
         "study list", "study run", "study report", "watch",
         "evaluate", "rerank", "ensemble", "compare", "leaderboard", "cost", "track sync", "report", "search", "index",
         "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
+        "licences",
     ]  # fmt: skip
 
 
