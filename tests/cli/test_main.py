@@ -122,8 +122,7 @@ def test_these_are_the_verbs() -> None:
         "demo", "init", "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
         "study list", "study run", "study report", "watch",
         "evaluate", "rerank", "ensemble", "compare", "leaderboard", "cost", "track sync", "report", "search", "index",
-        "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
-        "licences",
+        "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "licences", "submit", "doctor",
     ]  # fmt: skip
 
 
