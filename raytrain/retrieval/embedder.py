@@ -70,7 +70,9 @@ class Embedder:
             DataError: an image is missing, broken, too large, or of another format.
             UsageError: the run's image features are of no backbone that is here.
         """
-        return self.embed_inputs(self.model.encode_gallery, self.read_images, _listed(images, None, "images"), batch_size)
+        return self.embed_inputs(
+            self.model.encode_gallery, self.read_images, _listed(images, None, "images"), batch_size
+        )
 
     def encode_composed(self, images: Sequence[Picture], texts: Sequence[str], batch_size: int = RAW_AT_ONCE) -> Tensor:
         """(N, ...) embeddings of composed queries: each image with the text that changes it.
