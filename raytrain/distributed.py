@@ -26,6 +26,22 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def _group(tensor: Tensor) -> dist.ProcessGroup | None:
+    """The group over which the tensor travels: NCCL takes no tensors of the CPU, a group of gloo beside it does.
+
+    The host waits for other hosts then, and not for the GPU. All ranks come here for the first time together.
+    """
+    global _host_group
+    if tensor.device.type != "cpu" or dist.get_backend() != "nccl":
+        return None
+    if _host_group is None or _host_group[0] is not dist.group.WORLD:
+        _host_group = dist.group.WORLD, dist.new_group(backend="gloo")
+    return _host_group[1]
+
+
+_host_group: tuple[object, dist.ProcessGroup] | None = None
+
+
 class _Gather(torch.autograd.Function):
     """Rows of all ranks, of which rank r has sizes[r]."""
 
@@ -36,7 +52,7 @@ class _Gather(torch.autograd.Function):
         # all_gather wants tensors of one size: shorter ones are sent padded
         filled = torch.cat([tensor, tensor.new_zeros(longest - len(tensor), *tensor.shape[1:])])
         parts = [torch.empty_like(filled) for _ in sizes]
-        dist.all_gather(parts, filled)
+        dist.all_gather(parts, filled, group=_group(filled))
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
@@ -53,9 +69,9 @@ def gather(tensor: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return tensor
-    mine = torch.tensor(tensor.shape, device=tensor.device)
+    mine = torch.tensor(tensor.shape)
     shapes = [torch.empty_like(mine) for _ in range(world_size())]
-    dist.all_gather(shapes, mine)
+    dist.all_gather(shapes, mine, group=_group(mine))
     all_shapes = torch.stack(shapes)  # (W, dimensions)
     tensor = padded(tensor, all_shapes.amax(0).tolist()[1:])
     return _Gather.apply(tensor, all_shapes[:, 0].tolist())  # type: ignore[no-any-return, no-untyped-call]
@@ -69,20 +85,20 @@ def padded(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
     return pad(tensor, [count for end in reversed(missing) for count in (0, end)])
 
 
-class _AllReduceSum(torch.autograd.Function):
-    """The sum of a tensor over all ranks."""
+class _OfEveryRank(torch.autograd.Function):
+    """(...) of this rank -> (W, ...) of all ranks, each of which goes on with its own rows."""
 
     @staticmethod
     def forward(context: Any, tensor: Tensor) -> Tensor:
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
+        parts = [torch.empty_like(tensor) for _ in range(world_size())]
+        dist.all_gather(parts, tensor)
+        return torch.stack(parts)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         dist.all_reduce(total)
-        return total
+        return total[rank()]
 
 
 class GlobalBatchNorm1d(nn.BatchNorm1d):
@@ -96,11 +112,14 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         if not self.training or world_size() == 1:
             return super().forward(rows)
         wide = rows.float()
-        count = torch.tensor([float(len(rows))], device=rows.device)
-        sums = _AllReduceSum.apply(torch.cat([wide.sum(0), count]))  # type: ignore[no-untyped-call]
-        total = sums[-1].detach()
-        mean = sums[:-1] / total
-        variance = _AllReduceSum.apply((wide - mean).square().sum(0)) / total  # type: ignore[no-untyped-call]
+        # number, means and squared deviations of each rank's rows travel together, and are joined (Chan et al., 1979)
+        own_mean = wide.sum(0) / max(len(rows), 1)
+        own = torch.stack([own_mean, (wide - own_mean).square().sum(0), torch.full_like(own_mean, float(len(rows)))])
+        means, squares, counts = _OfEveryRank.apply(own).unbind(1)  # type: ignore[no-untyped-call]
+        counts = counts.detach()
+        total = counts[:, 0].sum()
+        mean = (counts * means).sum(0) / total
+        variance = (squares + counts * (means - mean).square()).sum(0) / total
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None
@@ -121,12 +140,12 @@ def synchronise_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
+def any_rank(flag: bool) -> bool:
     """True on every rank if it is true on one."""
     if world_size() == 1:
         return flag
-    flags = torch.tensor([int(flag)], device=device)
-    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    flags = torch.tensor([int(flag)])
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=_group(flags))
     return bool(flags.item())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from tests.tables import make_table
 
 if TYPE_CHECKING:
     from tests.distributed.two_ranks import TwoRanks
+    from tests.gpu.fake_gpu import FakeGPU
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,6 +68,24 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> TwoRanks:
     from tests.distributed.two_ranks import compute
 
     return compute(tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="session")
+def fake_gpu_available() -> None:
+    """Skips where torch lets no Python class stand in for a device."""
+    from tests.gpu.fake_gpu import available
+
+    if not available():
+        pytest.skip("this torch lets no Python class stand in for a device")
+
+
+@pytest.fixture
+def fake_gpu(fake_gpu_available: None) -> Iterator[FakeGPU]:
+    """A GPU of tensors on the CPU, which records what a real one would wait for; entered."""
+    from tests.gpu.fake_gpu import FakeGPU
+
+    with FakeGPU() as gpu:
+        yield gpu
 
 
 @pytest.fixture(scope="session")

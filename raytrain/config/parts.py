@@ -180,6 +180,9 @@ class OptimConfig(Part):
     accumulation: int = Field(1, ge=1, description="steps whose gradients are summed; negatives stay within a step")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="evaluate an exponential moving average; 0 turns it off")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    tf32: bool = Field(
+        False, description="a GPU takes float32 products and recurrences of the encoders in TF32; scores never"
+    )
     max_steps: int | None = Field(None, ge=1, description="stop after so many steps, for a dry run")
     checkpoint_steps: int | None = Field(None, ge=1, description="also checkpoint every so many steps in an epoch")
     start_from: str | None = Field(
@@ -203,7 +206,10 @@ class EvaluationConfig(Part):
     )
     keep_similarity: bool = Field(True, description="cache the best epoch's validation similarities for `rerank`")
     memory_mib: int = Field(
-        64, ge=1, description="MiB that scoring may hold beside the embeddings (and beside kept similarities)"
+        64,
+        ge=1,
+        description="MiB that scoring may hold beside the embeddings (and beside kept similarities); on a GPU half of "
+        "what is free there, where that is more",
     )
 
     @field_validator("select", mode="before")

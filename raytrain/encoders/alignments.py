@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain.encoders.heads import xavier_linear
+from raytrain.encoders.padding import members, real_members, spread
 from raytrain.similarity import EPS
+from raytrain.similarity.precision import l2_normalize, wide
 
 
 class GlobalVector(nn.Module):
@@ -41,12 +42,10 @@ class GlobalVector(nn.Module):
             mask: (B, n) bool, True at real features, at least one per row.
         """
         mean = self.mean(local.sum(1) / mask.sum(1, keepdim=True))
-        owner = mask.nonzero()[:, 0]
-        scores = self.score(self.local(local[mask]) * mean[owner]).squeeze(-1)
-        wide = torch.promote_types(scores.dtype, torch.float32)
-        logits = torch.full(mask.shape, -torch.inf, dtype=wide, device=scores.device)
-        logits[mask] = scores.to(wide)
-        return normalize((logits.softmax(1)[..., None] * local).sum(1), dim=-1)
+        owner = members(mask).places // mask.shape[1]
+        scores = self.score(self.local(real_members(local, mask)) * mean[owner]).squeeze(-1)
+        logits = spread(wide(scores), mask, -torch.inf)
+        return l2_normalize((logits.softmax(1)[..., None] * local).sum(1), dim=-1)
 
 
 def _factor(dim: int, dropout: float, batch_norm: bool) -> nn.Sequential:
@@ -117,7 +116,7 @@ class AttentionFiltration(nn.Module):
         normal = (scores - centre[..., None]) * torch.rsqrt(spread[..., None] + self.eps)
         gates = torch.sigmoid(normal * self.weight + self.bias) * mask
         weights = gates / gates.sum(-1, keepdim=True).clamp(min=EPS)
-        return normalize((weights[:, :, None] @ nodes)[:, :, 0], dim=-1, eps=EPS), mean.detach(), unbiased
+        return l2_normalize((weights[:, :, None] @ nodes)[:, :, 0], dim=-1, eps=EPS), mean.detach(), unbiased
 
     def update(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics towards the mean over captions of their (Q) means and (Q) variances."""

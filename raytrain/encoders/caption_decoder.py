@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from raytrain.encoders.padding import know, members, pack, real_members, spread, unpack
 
 
 class CaptionDecoder(nn.Module):
@@ -48,9 +49,8 @@ class CaptionDecoder(nn.Module):
             word_mask: (B, T) bool, real words first.
         """
         rows = self.dropout(self.project(regions))
-        packed = pack_padded_sequence(rows, region_mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        states, last = self.reader(packed)
-        states, _ = pad_packed_sequence(states, batch_first=True, total_length=regions.shape[1])
+        read, last = self.reader(pack(rows, region_mask))
+        states = unpack(read.data, region_mask)
         keys, hidden, given = self.from_state(states), last[0], self.embedding(words[:, :-1])
         written = []
         for place in range(words.shape[1] - 1):
@@ -59,9 +59,8 @@ class CaptionDecoder(nn.Module):
             seen = (weights[:, None] @ states)[:, 0]
             hidden = self.writer(self.dropout(torch.cat([given[:, place], seen], 1)), hidden)
             written.append(hidden)
-        real = word_mask[:, 1:]
-        costs = torch.zeros(real.shape, dtype=torch.float32, device=words.device)
+        real = know(word_mask[:, 1:], members(word_mask).real[:, 1:])
         # the vocabulary is wide: logits are made at real words only
-        logits = self.to_words(torch.stack(written, 1)[real]).float()
-        costs = costs.masked_scatter(real, cross_entropy(logits, words[:, 1:][real], reduction="none"))
-        return costs.sum(1)
+        logits = self.to_words(real_members(torch.stack(written, 1), real)).float()
+        costs = cross_entropy(logits, real_members(words[:, 1:], real), reduction="none")
+        return spread(costs, real).sum(1)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from raytrain.similarity.precision import wide
+
 LOG_VARIANCE = (-10.0, 5.0)  # clamp: sigma from 0.007 to 12
 
 
@@ -44,9 +46,9 @@ class UncertaintyBlock(nn.Module):
         nn.init.constant_(self.log_variance.bias, -4.0)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) -> mean (B, D), log variance (B, D)."""
+        """(B, D) -> mean (B, D), log variance (B, D), float32 or wider."""
         normed = self.norm(features)
-        return self.mean(normed), self.log_variance(normed).clamp(*LOG_VARIANCE)
+        return wide(self.mean(normed)), wide(self.log_variance(normed)).clamp(*LOG_VARIANCE)
 
 
 class UncertaintyBlocks(nn.Module):
@@ -76,7 +78,7 @@ class UncertaintyBlocks(nn.Module):
         """
         if noise is None:
             noise = torch.randn(len(self.blocks), *features.shape, device=features.device)
-        noise = noise.to(features)
+        noise = noise.to(torch.promote_types(features.dtype, torch.float32))
         outputs = []
         state = features
         for block, block_noise in zip(self.blocks, noise, strict=True):

@@ -64,7 +64,7 @@ def cutmix(
     is_cell = torch.ones(count, dtype=torch.bool, device=mask.device)
     if global_region is not None:
         is_cell[global_region] = False
-    cells = int(is_cell.sum())
+    cells = count - (global_region is not None)
     place = is_cell.cumsum(0) - 1  # (R,) of each cell among the cells
     run = ((1 - kept) * cells).round()[:, None]
     behind = (place - (start[:, None] * cells).floor()) % max(cells, 1)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+
+from raytrain.similarity.precision import l2_normalize
 
 
 class PIENet(nn.Module):
@@ -39,7 +40,7 @@ class PIENet(nn.Module):
             (B, K, D) elements, L2-normalised, and the (B, K, D) residuals that were added to the global feature.
         """
         residual = self.dropout(torch.sigmoid(self.linear(attended(self.scores(local), local, mask))))
-        return normalize(self.norm(whole[:, None] + residual), dim=-1), residual
+        return l2_normalize(self.norm(whole[:, None] + residual), dim=-1), residual
 
     def attention(self, local: Tensor, mask: Tensor) -> Tensor:
         """(B, n, F) local features and (B, n) bool mask -> (B, K, n) attention; a row sums to 1 over real inputs."""

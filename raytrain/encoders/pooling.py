@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.encoders.gru import BiGRU
+from raytrain.encoders.padding import Members, members
 
 
 class GPO(nn.Module):
@@ -34,15 +35,19 @@ class GPO(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
 
     def weights(self, lengths: Tensor, longest: int) -> Tensor:
-        """(B) lengths -> (B, longest) weights, zero at and after each length; each row sums to 1."""
-        distinct, which = torch.unique(lengths, return_inverse=True)
-        places = torch.arange(len(distinct) * longest, device=lengths.device).view(-1, longest)
-        packed = nn.utils.rnn.pack_padded_sequence(places, distinct.cpu(), batch_first=True, enforce_sorted=False)
-        codes = position_codes(longest, self.code_dim, lengths.device).to(self.score.weight.dtype)
-        scores = self.score(self.gru(codes[packed.data % longest], packed.batch_sizes)).squeeze(-1).float()
-        outside = scores.new_full((places.numel(),), -10000.0)  # the logit of padding
-        scores = outside.index_copy(0, packed.data, scores).view_as(places)
-        return torch.softmax(scores / self.temperature, -1)[which]
+        """(n) lengths, on the CPU -> (n, longest) weights, zero at and after each length; each row sums to 1."""
+        device = self.score.weight.device
+        packing = Members(torch.arange(longest) < lengths[:, None], device).packing
+        codes = position_codes(longest, self.code_dim, device).to(self.score.weight.dtype)
+        scores = self.score(self.gru(codes[packing.data % longest], packing.batch_sizes)).squeeze(-1).float()
+        outside = scores.new_full((len(lengths) * longest,), -10000.0)  # the logit of padding
+        scores = outside.index_copy(0, packing.data, scores).view(-1, longest)
+        return torch.softmax(scores / self.temperature, -1)
+
+    def of_sets(self, mask: Tensor) -> Tensor:
+        """(B, R) bool mask -> (B, R) weights of the ranks in each set."""
+        distinct, which = members(mask).distinct_lengths
+        return self.weights(distinct, mask.shape[1])[which]
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D) features and (B, R) bool mask of the real ones, at least one per row -> (B, D)."""
@@ -51,7 +56,7 @@ class GPO(nn.Module):
         ordered = features.masked_fill(~mask[..., None], -torch.inf).sort(dim=1, descending=True).values
         past_end = torch.arange(mask.shape[1], device=mask.device) >= lengths[:, None]
         ordered = ordered.masked_fill(past_end[..., None], 0.0)
-        return torch.einsum("br,brd->bd", self.weights(lengths, mask.shape[1]).to(ordered.dtype), ordered)
+        return torch.einsum("br,brd->bd", self.of_sets(mask).to(ordered.dtype), ordered)
 
 
 class MeanPooling(nn.Module):

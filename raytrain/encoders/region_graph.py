@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain.encoders.heads import xavier_linear
-from raytrain.encoders.padding import map_real_rows
+from raytrain.encoders.padding import know, map_real_rows, members
 from raytrain.encoders.words import last_state
+from raytrain.similarity.precision import l2_normalize
 
 
 class GraphConvolution(nn.Module):
@@ -59,14 +59,14 @@ class RegionGraph(nn.Module):
     def related(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, R, F) regions -> (B, R, D) related ones and their mask, the real ones first, zeros after them."""
         rows, mask = real_first(map_real_rows(self.linear, regions, mask), mask)
-        rows = normalize(rows, dim=self.norm_over)
+        rows = l2_normalize(rows, dim=self.norm_over)
         for block in self.blocks:
             rows = block(rows, mask)
-        return normalize(rows, dim=self.norm_over), mask
+        return l2_normalize(rows, dim=self.norm_over), mask
 
     def read(self, related: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D) and (B, R) of `related` -> (B, D), L2-normalised."""
-        return normalize(last_state(self.gru, related, mask), dim=-1)
+        return l2_normalize(last_state(self.gru, related, mask), dim=-1)
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, D), L2-normalised."""
@@ -78,4 +78,6 @@ def real_first(rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     count = mask.shape[1]
     places = torch.arange(count, device=mask.device) + count * ~mask
     order = places.topk(count, dim=1, largest=False).indices
-    return rows.gather(1, order[..., None].expand_as(rows)), mask.gather(1, order)
+    lengths = members(mask).lengths
+    first = know(mask.gather(1, order), torch.arange(count) < lengths[:, None])
+    return rows.gather(1, order[..., None].expand_as(rows)), first

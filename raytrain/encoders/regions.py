@@ -9,11 +9,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain.encoders.heads import Head, xavier_linear
 from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import pooling
+from raytrain.similarity.precision import l2_normalize
 
 
 class RegionViews(nn.Module):
@@ -59,7 +59,7 @@ class RegionViews(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
-        return normalize(self.pooled(regions, mask), dim=-1)
+        return l2_normalize(self.pooled(regions, mask), dim=-1)
 
     def pooled(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) and (B, R) -> (B, K, D), not normalised."""
@@ -72,10 +72,9 @@ class RegionViews(nn.Module):
 
         padded = map_real_rows(views_of, regions, mask)
         items, views = mask.shape[0], self.views
-        if len(self.pools) == 1:  # all views at once: GPO's weights depend on the lengths only
-            sets = padded.transpose(1, 2).flatten(0, 1)
-            pooled: Tensor = self.pools[0](sets, mask.repeat_interleave(views, 0)).view(items, views, -1)
-            return pooled
+        if len(self.pools) == 1:  # each dimension is pooled by itself: those of all views at once
+            pooled: Tensor = self.pools[0](padded.flatten(2), mask)
+            return pooled.view(items, views, -1)
         return torch.stack([pool(padded[:, :, k], mask) for k, pool in enumerate(self.pools)], 1)
 
 
@@ -99,8 +98,7 @@ class LinearViews(nn.Module):
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, K, D), L2-normalised."""
         local = map_real_rows(lambda real: torch.stack([view(real) for view in self.views], 1), regions, mask)
         views = len(self.views)
-        pooled = self.pool(local.transpose(1, 2).flatten(0, 1), mask.repeat_interleave(views, 0))
-        return normalize(pooled.view(mask.shape[0], views, -1), dim=-1)
+        return l2_normalize(self.pool(local.flatten(2), mask).view(mask.shape[0], views, -1), dim=-1)
 
 
 class LocalRegions(nn.Module):
@@ -117,4 +115,4 @@ class LocalRegions(nn.Module):
 
     def forward(self, regions: Tensor, mask: Tensor) -> Tensor:
         """(B, R, F) features and (B, R) bool mask of the real ones -> (B, R, D), zeros where the mask is False."""
-        return map_real_rows(lambda real: normalize(self.linear(real), dim=-1), regions, mask)
+        return map_real_rows(lambda real: l2_normalize(self.linear(real), dim=-1), regions, mask)

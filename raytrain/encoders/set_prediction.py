@@ -9,9 +9,9 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain.encoders.pooling import position_rates
+from raytrain.similarity.precision import l2_normalize
 
 Attention = Literal["slots", "transformer"]
 MaskMode = Literal["proper", "official"]
@@ -21,7 +21,7 @@ PlaceScale = Literal["caption", "padded"]
 class SetPrediction(nn.Module):
     """K slots that compete for the local features, each added to the global feature (DivE, CVPR 2023, section 3.2).
 
-    Output: normalize(E + LayerNorm(global)), where E is the slots after `iterations` blocks and a last LayerNorm.
+    Output: l2_normalize(E + LayerNorm(global)), where E is the slots after `iterations` blocks and a last LayerNorm.
 
     Args:
         features: F.
@@ -84,7 +84,7 @@ class SetPrediction(nn.Module):
             (B, K, D) elements, L2-normalised, and the (B, K, D) slots E that were added to the global feature.
         """
         residual = self.norm(self._refined(local, mask, self._codes(local, mask), self.iterations))
-        return normalize(residual + self.norm_global(whole)[:, None], dim=-1), residual
+        return l2_normalize(residual + self.norm_global(whole)[:, None], dim=-1), residual
 
     def attention(self, local: Tensor, mask: Tensor) -> Tensor:
         """(B, n, F), (B, n) -> (B, K, n) attention of each slot to the inputs in the last refinement, mean over heads.

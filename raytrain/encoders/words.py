@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.heads import LINEAR, Head
-from raytrain.encoders.padding import being_traced, map_real_rows
+from raytrain.encoders.padding import being_traced, map_real_rows, pack, unpack
 from raytrain.encoders.pooling import pooling
+from raytrain.similarity.precision import l2_normalize
 
 
 class BiGRUWords(nn.Module):
@@ -42,13 +42,9 @@ class BiGRUWords(nn.Module):
             )
             both, _ = pad_packed_sequence(self.gru.both_ways(packed_rows), batch_first=True)
             return both.view(*text.shape, 2, -1).mean(2)
-        # only real words go through the recurrence: pack their indices into the flat batch, then scatter back
-        places = torch.arange(text.numel(), device=text.device).view_as(text)
-        packed = pack_padded_sequence(places, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        rows = self.dropout(self.embedding(text.flatten()[packed.data]))
-        states: Tensor = self.state_dropout(self.gru(rows, packed.batch_sizes))
-        padded = states.new_zeros(text.numel(), states.shape[-1]).index_copy(0, packed.data, states)
-        return padded.view(*text.shape, -1)
+        # only real words go through the recurrence
+        words = pack(text, mask)
+        return unpack(self.state_dropout(self.gru(self.dropout(self.embedding(words.data)), words.batch_sizes)), mask)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """As `states`."""
@@ -80,7 +76,7 @@ class BiGRUCaptions(BiGRUWords):
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) and (B, T) -> (B, D), L2-normalised."""
-        return normalize(self.pool(states, mask), dim=-1)
+        return l2_normalize(self.pool(states, mask), dim=-1)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
@@ -149,8 +145,8 @@ class TokenCaptions(LinearTokens):
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """(B, T, F) and (B, T) -> (B, D), L2-normalised."""
         if self.pool_first:
-            return normalize(self.head(self.pool(states, mask)), dim=-1)
-        return normalize(self.pool(map_real_rows(self.head, states, mask), mask), dim=-1)
+            return l2_normalize(self.head(self.pool(states, mask)), dim=-1)
+        return l2_normalize(self.pool(map_real_rows(self.head, states, mask), mask), dim=-1)
 
     def forward(self, text: Tensor, mask: Tensor) -> Tensor:
         """(B, T[, F]) states or ids and (B, T) bool mask -> (B, D), L2-normalised."""
@@ -179,17 +175,17 @@ class LastStateCaptions(nn.Module):
 
     def forward(self, words: Tensor, mask: Tensor) -> Tensor:
         """(B, T) word ids and (B, T) bool mask, real words first -> (B, D), L2-normalised."""
-        return normalize(last_state(self.gru, self.embedding(words), mask), dim=-1)
+        return l2_normalize(last_state(self.gru, self.embedding(words), mask), dim=-1)
 
 
 def last_state(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
     """(B, T, F) and (B, T) bool mask, real rows first -> (B, D) last state of each direction, averaged."""
-    packed = pack_padded_sequence(rows, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
     if being_traced():  # an exporter keeps the states of a packed sequence, and not the last ones beside them
+        packed = pack_padded_sequence(rows, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
         states = states.view(*mask.shape, -1, gru.hidden_size)
         ends = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, gru.hidden_size)
         forward = states[:, :, 0].gather(1, ends)
         return torch.cat([forward, states[:, :1, 1]], 1).mean(1) if gru.bidirectional else forward[:, 0]
-    _, last = gru(packed)  # (directions, B, D)
+    _, last = gru(pack(rows, mask))  # (directions, B, D)
     return last.mean(0)  # type: ignore[no-any-return]

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+from raytrain.losses.off_diagonal import off_diagonal
+from raytrain.losses.triplet import Pairs, positive_pairs
+
 
 def info_nce(
     similarity: Tensor, scale: Tensor | float, symmetric: bool = False, ignored: Tensor | None = None
@@ -47,7 +50,7 @@ def own_pair_nce(similarity: Tensor, negatives: Tensor, scale: Tensor | float) -
     return softplus(of_negatives - logits.diagonal(dim1=-2, dim2=-1))
 
 
-def set_info_nce(similarity: Tensor, positives: Tensor, scale: Tensor | float) -> Tensor:
+def set_info_nce(similarity: Tensor, positives: Tensor, scale: Tensor | float, pairs: Pairs | None = None) -> Tensor:
     """() InfoNCE where a batch holds several captions per image: mean over the positive pairs, of both directions.
 
     Each positive pair stands in a softmax with the negatives of its caption, and in one with those of its image; the
@@ -58,9 +61,10 @@ def set_info_nce(similarity: Tensor, positives: Tensor, scale: Tensor | float) -
         positives: (Q, G) bool, True where the caption describes the image; all other pairs are negatives. A pair
             without a negative costs nothing.
         scale: factor of the scores.
+        pairs: as of `set_triplet`.
     """
     logits = _logits(similarity, scale)
-    query, image = positives.nonzero(as_tuple=True)
+    query, image = pairs or positive_pairs(positives)
     others = logits.masked_fill(positives, -torch.inf)
     own = logits[query, image]
     text_to_image = softplus(others.logsumexp(1)[query] - own)
@@ -88,7 +92,7 @@ def likely_positives(similarity: Tensor, theta: float, mode: str = "absolute") -
         raise ValueError(f"no theta mode '{mode}'; there are absolute and quantile")
     if not 0 <= theta <= 1:
         raise ValueError(f"theta is a quantile in [0, 1]; given: {theta}")
-    others = scores[~own]
+    others = off_diagonal(scores)
     if len(others) == 0:
         return own
     # kthvalue, not torch.quantile, which takes at most 16 million numbers: a batch of 4,096 has more

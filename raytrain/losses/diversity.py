@@ -8,7 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from raytrain.losses.off_diagonal import off_diagonal
+from raytrain.similarity.precision import in_float32
 
+
+@in_float32
 def exponential_diversity(elements: Tensor) -> Tensor:
     """() mean over sets and pairs k < l of exp(-2 ||e_k - e_l||^2) (DivE, Kim et al., CVPR 2023; official code).
 
@@ -25,6 +29,7 @@ def exponential_diversity(elements: Tensor) -> Tensor:
     return torch.exp(-2 * squares).mean()
 
 
+@in_float32
 def gram_diversity(elements: Tensor) -> Tensor:
     """() mean over sets of the Frobenius norm of off-diagonal cosines, divided by K^2 (PVSE, CVPR 2019); 0 at K = 1.
 
@@ -34,12 +39,12 @@ def gram_diversity(elements: Tensor) -> Tensor:
     count = elements.shape[1]
     if count == 1:
         return elements.sum() * 0.0
-    off_diagonal = ~torch.eye(count, dtype=torch.bool, device=elements.device)
-    squares = (elements @ elements.transpose(1, 2))[:, off_diagonal].square().sum(1)
+    squares = off_diagonal(elements @ elements.transpose(1, 2)).square().sum(1)
     # 1e-12 keeps the gradient finite once a set is orthogonal
     return (squares + 1e-12).sqrt().mean() / count**2
 
 
+@in_float32
 def global_discrimination(elements: Tensor, whole: Tensor, margin: float = 0.5) -> Tensor:
     """() mean over sets and elements of exp([cos(e_k, global) - margin]+) - 1 (MaxMatch, our reading maxmatch-r1).
 
@@ -55,6 +60,7 @@ def global_discrimination(elements: Tensor, whole: Tensor, margin: float = 0.5) 
     return torch.expm1((cosines - margin).clamp(min=0)).mean()
 
 
+@in_float32
 def intra_set_divergence(elements: Tensor, margin: float = 0.5) -> Tensor:
     """() mean over sets and pairs k < l of [cos(e_k, e_l) - margin]+ (MaxMatch, maxmatch-r1); 0 at K = 1.
 

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from raytrain.losses.contrastive import info_nce
+from raytrain.similarity.precision import in_float32
 
 
+@in_float32
 def blurred(targets: Tensor, noise: Tensor) -> Tensor:
     """(B, D) targets, each normalised over its dimensions, then scaled and shifted at random (section 3.2).
 
@@ -30,6 +32,7 @@ def blurred(targets: Tensor, noise: Tensor) -> Tensor:
     return (1 + spread * noise[0]) * normalised + mean + spread * noise[1]
 
 
+@in_float32
 def multi_grained_loss(
     query: Tensor, targets: Tensor, blurred_targets: Tensor, progress: float, ignored: Tensor | None = None
 ) -> Tensor:

@@ -5,10 +5,13 @@ Letters: B images, K views, D dimensions.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from raytrain.losses.off_diagonal import off_diagonal
+from raytrain.similarity.precision import in_float32
 
+
+@in_float32
 def view_orthogonality(views: Tensor, penalty: str = "square", gamma: Tensor | float = 0.0) -> Tensor:
     """() penalty on the cosines between different views of an image, mean over images; zero at K = 1 (DVSE).
 
@@ -24,8 +27,7 @@ def view_orthogonality(views: Tensor, penalty: str = "square", gamma: Tensor | f
     count = views.shape[1]
     if count == 1:
         return views.sum() * 0.0
-    off_diagonal = ~torch.eye(count, dtype=torch.bool, device=views.device)
-    cosines = (views @ views.transpose(1, 2))[:, off_diagonal]  # (B, K (K - 1))
+    cosines = off_diagonal(views @ views.transpose(1, 2))  # (B, K (K - 1))
     if penalty == "square":
         return cosines.square().mean()
     if penalty == "abs":
@@ -43,6 +45,7 @@ def mean_overlap(views: Tensor) -> Tensor:
     return view_orthogonality(views.detach(), "abs")
 
 
+@in_float32
 def sibling_cosine(texts: Tensor, image_id: Tensor) -> Tensor:
     """() mean cosine between different captions of one image in the batch, without gradient; zero without such pairs.
 

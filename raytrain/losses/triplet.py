@@ -54,7 +54,23 @@ def mean_triplet(similarity: Tensor, negatives: Tensor, margin: float = 0.1, har
     return triplet_loss(similarity, negatives, margin, hardest) / (count if hardest else count**2)
 
 
-def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mining: str = "hardest") -> Tensor:
+Pairs = tuple[Tensor, Tensor]
+"""(P,) queries and (P,) gallery items of the positive pairs of a matrix, row by row."""
+
+
+def positive_pairs(positives: Tensor) -> Pairs:
+    """The pairs that are True in a (Q, G) matrix. On a GPU the host waits, since their number is not known to it."""
+    query, image = positives.nonzero(as_tuple=True)
+    return query, image
+
+
+def set_triplet(
+    similarity: Tensor,
+    positives: Tensor,
+    margin: float = 0.2,
+    mining: str = "hardest",
+    pairs: Pairs | None = None,
+) -> Tensor:
     """() hinges of both directions when a batch holds several captions per image (DivE, CVPR 2023; official code).
 
     Every positive pair (q, g) is compared with the negatives of image g and with the negatives of caption q. Each
@@ -69,11 +85,12 @@ def set_triplet(similarity: Tensor, positives: Tensor, margin: float = 0.2, mini
         mining: "hardest", the hardest negative of each positive pair; "mean", the mean over all (positive, negative)
             hinges; "semi_hard", hinges cut at the margin (a negative above its positive has no gradient) and averaged
             over those that are not zero.
+        pairs: the positive pairs, where they are known.
 
     Raises:
         ValueError: another mining.
     """
-    query, image = positives.nonzero(as_tuple=True)
+    query, image = pairs or positive_pairs(positives)
     own = similarity[query, image][:, None]
     total = similarity.new_zeros(())
     for scores, others in (

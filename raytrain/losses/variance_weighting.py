@@ -50,9 +50,9 @@ def negative_confidence(similarity: Tensor, members: Tensor | None = None) -> Te
     """
     others = _others(similarity, members)
     two = (others.sum(-1) > 1) & torch.ones(similarity.shape[:-1], dtype=torch.bool, device=similarity.device)
-    if not two.any():
+    if similarity.shape[-1] < 2:
         return similarity.float().sum(-1) * 0.0
-    lowest = float(similarity.detach().min()) - 1
+    lowest = similarity.detach().float().min() - 1
     best, second = similarity.float().masked_fill(~others, lowest).topk(2, -1).values.unbind(-1)
     return (best - second).masked_fill(~two, 0.0)
 

@@ -14,7 +14,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import softplus
 
 from raytrain import losses, similarity
 from raytrain.config import AsymVLMConfig, EncoderConfig
@@ -24,6 +24,7 @@ from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
 from raytrain.methods.branches import text_encoder
+from raytrain.similarity.precision import l2_normalize
 
 DENSITIES = {"power_spherical": losses.power_spherical, "von_mises_fisher": losses.von_mises_fisher}
 
@@ -65,7 +66,7 @@ class AsymVLM(Method):
         """(B, R, F) regions -> (B, D) points, L2-normalised."""
         regions, mask = batch["regions"], batch["region_mask"]
         if self.image is None:
-            return normalize(_mean(regions, mask), dim=-1)
+            return l2_normalize(_mean(regions, mask), dim=-1)
         return self.image(regions, mask)[:, 0]  # type: ignore[no-any-return]
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class AsymVLM(Method):
         mask = batch["text_mask"]
         states = batch["text"] if self.text is None else self.text.states(batch["text"], mask)
         mean = _mean(states, mask)
-        direction = normalize(mean, dim=-1) if self.text is None else self.text.embed(states, mask)
+        direction = l2_normalize(mean, dim=-1) if self.text is None else self.text.embed(states, mask)
         return direction, softplus(self.head(mean).float())[:, 0]
 
 

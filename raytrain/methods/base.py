@@ -16,7 +16,8 @@ COLLAPSE_TOLERANCE = 0.02
 Batch = dict[str, Tensor]
 """Keys: regions (B, R, F), region_mask (B, R), text (B, T) word ids or (B, T, F) token states, text_mask (B, T),
 image_id (B), the image of each caption. A batch of images with all their captions has S captions for B images: text
-(S, T[, F]), text_mask (S, T), image_id (S), and item_id (B), the image of each row of regions. For batches of composed
+(S, T[, F]), text_mask (S, T), image_id (S), item_id (B), the image of each row of regions, and image_row (S), the row
+of each caption's image among those of all ranks. For batches of composed
 queries see raytrain/methods/composed.py. Where a method samples, a batch also has noise (B, *noise_shape)."""
 
 

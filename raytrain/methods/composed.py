@@ -13,13 +13,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import ComposedConfig, EncoderConfig, RAUConfig
 from raytrain.encoders.composition import composition
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
 from raytrain.methods.branches import image_views, text_encoder
+from raytrain.similarity.precision import l2_normalize
 
 
 class Composed(Method):
@@ -43,7 +43,7 @@ class Composed(Method):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Reference (B, R, F) and text (B, T[, F]) -> (B, D), L2-normalised."""
-        return normalize(self.compose(batch), dim=-1)
+        return l2_normalize(self.compose(batch), dim=-1)
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, D), L2-normalised."""
@@ -57,7 +57,7 @@ class Composed(Method):
         """The training loss over the global batch."""
         context = context or StepContext()
         query, target = self.compose(batch).float(), self.encode_gallery(batch).float()
-        query, target = context.gather(normalize(query, dim=-1)), context.gather(target)
+        query, target = context.gather(l2_normalize(query, dim=-1)), context.gather(target)
         loss = self.base_loss(query, target, self.ignored(batch, context), batch, context)
         return {"loss": loss, "base": loss.detach()}
 

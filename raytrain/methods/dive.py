@@ -20,6 +20,7 @@ from raytrain.encoders.sets import RegionSets
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
+from raytrain.similarity.precision import l2_normalize
 
 Sides = Sequence[Sequence[Tensor]]
 """What the heads return for the captions and for the images of the global batch: elements, residuals, and any more."""
@@ -120,17 +121,21 @@ class DivE(Method):
 
         mining = "mean" if context.epoch < config.mean_warmup_epochs else config.mining
         positives = caption_of[:, None] == item[None, :]
+        pairs = None
+        if "image_row" in batch:
+            image_row = context.gather(batch["image_row"])
+            pairs = torch.arange(len(image_row), device=image_row.device), image_row
         scores = self.training_scores(query, gallery)
         pair_loss, parts = self.contrast(
-            lambda: losses.set_triplet(scores, positives, config.margin, mining),
-            lambda scale: losses.set_info_nce(scores, positives, scale),
+            lambda: losses.set_triplet(scores, positives, config.margin, mining, pairs),
+            lambda scale: losses.set_info_nce(scores, positives, scale, pairs),
         )
         if "triplet" in parts:
             parts["collapsed"] = collapsed(parts["triplet"], config.margin, mining == "hardest")
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         spread = [side[1 if config.diversity_of == "residual" else 0] for side in sides]
         diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity
-        diversity = sum((diverse(nn.functional.normalize(part, dim=-1)) for part in spread), pair_loss.new_zeros(()))
+        diversity = sum((diverse(l2_normalize(part)) for part in spread), pair_loss.new_zeros(()))
 
         total = pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity
         further = self.further_losses(scores, positives, sides)

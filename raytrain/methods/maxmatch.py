@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, MaxMatchConfig
 from raytrain.methods.base import Inputs
 from raytrain.methods.dive import DivE, Sides
+from raytrain.similarity.precision import l2_normalize
 
 
 class MaxMatch(DivE):
@@ -47,7 +47,7 @@ class MaxMatch(DivE):
         config = self.config
         apart, spread = scores.new_zeros(()), scores.new_zeros(())
         for elements, _, whole in sides:
-            apart = apart + losses.global_discrimination(elements, normalize(whole, dim=-1), config.global_margin)
+            apart = apart + losses.global_discrimination(elements, l2_normalize(whole, dim=-1), config.global_margin)
             spread = spread + losses.intra_set_divergence(elements, config.intra_margin)
         return {
             "global_discrimination": (config.global_weight, apart),

@@ -134,8 +134,9 @@ class PCMEPP(Method):
         if config.mix == "none" or "noise" not in batch:
             return batch, None
         regions, mask = batch["regions"], batch["region_mask"]
-        rows = context.gather(torch.full((len(regions),), rank(), device=regions.device)) == rank()
-        other = tuple(context.gather(part).flip(0)[rows] for part in (regions, mask))
+        count = len(regions)  # every rank has as many
+        own = slice(rank() * count, (rank() + 1) * count)
+        other = tuple(context.gather(part).flip(0)[own] for part in (regions, mask))
         chosen, cut, kept, start = torch.special.ndtr(batch["noise"].float()).unbind(1)
         kept = torch.where(chosen < config.mix_share, kept, 1.0)
         by_mixup = mixup((regions, mask), (other[0], other[1]), kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PVSEConfig
@@ -13,6 +12,7 @@ from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
+from raytrain.similarity.precision import l2_normalize
 
 
 class PVSE(Method):
@@ -67,7 +67,7 @@ class PVSE(Method):
             return {"loss": pair_loss, **parts}
         discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
         residuals = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
-        of_texts, of_images = (losses.gram_diversity(normalize(part, dim=-1)) for part in residuals)
+        of_texts, of_images = (losses.gram_diversity(l2_normalize(part, dim=-1)) for part in residuals)
         diversity = of_texts + of_images
         total = pair_loss + config.mmd_weight * discrepancy + config.diversity_weight * diversity
         return {"loss": total, **parts, "discrepancy": discrepancy.detach(), "diversity": diversity.detach()}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, RAUConfig
@@ -19,6 +18,7 @@ from raytrain.encoders.gaussian import Gaussians, UncertaintyBlocks
 from raytrain.losses.contrastive import further_positives
 from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.composed import Composed
+from raytrain.similarity.precision import in_float32, l2_normalize
 
 
 class RAU(Composed):
@@ -64,13 +64,13 @@ class RAU(Composed):
         """(B, D) features, or the mean of the last block without noise; L2-normalised."""
         if self.config.test_features == "mean" and blocks is not None:
             features = blocks(features, features.new_zeros(self.config.blocks, *features.shape)).mean[-1]
-        return normalize(features, dim=-1)
+        return l2_normalize(features, dim=-1)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """The training losses over the global batch; "loss" is their weighted sum, its parts are unweighted."""
         config, context = self.config, context or StepContext()
         source, target = self.compose(batch).float(), super().encode_gallery(batch).float()
-        query, gallery = context.gather(normalize(source, dim=-1)), context.gather(target)
+        query, gallery = context.gather(l2_normalize(source, dim=-1)), context.gather(target)
         ignored, scale = self.ignored(batch, context), self.scale()
         base = self.base_loss(query, gallery, ignored, batch, context)
         total, parts = config.base_weight * base, {"base": base.detach()}
@@ -142,6 +142,7 @@ class RAU(Composed):
         return torch.stack(block_losses).mean(), torch.stack(shares).mean()
 
 
+@in_float32
 def _cosines(source: Tensor, target: Tensor) -> Tensor:
     """(n, B, D) and (n, B, D) or (B, D) -> (n, B, B) cosines."""
-    return normalize(source, dim=-1) @ normalize(target, dim=-1).transpose(-2, -1)
+    return l2_normalize(source, dim=-1) @ l2_normalize(target, dim=-1).transpose(-2, -1)

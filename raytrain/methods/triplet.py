@@ -20,9 +20,13 @@ class TripletMethod(Method):
         query, gallery = self.encode_query(batch), self.encode_gallery(batch)
         return self.pair_losses(query, gallery, batch, context or StepContext())
 
+    def gathered(self, query: Tensor, batch: Batch, context: StepContext) -> Tensor:
+        """The embedded captions of all ranks."""
+        return context.gather(query.float())
+
     def pair_losses(self, query: Tensor, gallery: Tensor, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         """The loss of this rank's embedded pairs, with those of the other ranks."""
-        query, gallery = context.gather(query.float()), context.gather(gallery.float())
+        query, gallery = self.gathered(query, batch, context), context.gather(gallery.float())
         negatives = batch_negatives(context.gather(batch["image_id"]), self.config.same_image)
         hardest = context.epoch >= self.config.mean_warmup_epochs
         loss = losses.triplet_loss(self.similarity(query, gallery), negatives, self.config.margin, hardest)

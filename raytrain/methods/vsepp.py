@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from raytrain import losses, similarity
 from raytrain.config import BiGRUText, EncoderConfig, VSEPPConfig
@@ -14,6 +13,7 @@ from raytrain.errors import UsageError
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import text_encoder
+from raytrain.similarity.precision import l2_normalize
 
 
 class VSEPP(Method):
@@ -53,7 +53,7 @@ class VSEPP(Method):
             whole = regions[:, self.global_region]  # also where region_drop masks it: it is all there is of the image
         else:
             whole = (regions * mask[..., None]).sum(1)  # the mean up to its length, which is normalised anyway
-        return self._for_order(normalize(self.image(normalize(whole, dim=-1)), dim=-1))
+        return self._for_order(l2_normalize(self.image(l2_normalize(whole, dim=-1)), dim=-1))
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G)."""

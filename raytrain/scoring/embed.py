@@ -20,13 +20,15 @@ from raytrain.data.load.batches import (
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit, QuerySplit, Split
 from raytrain.distributed import gather, padded, rank, world_size
+from raytrain.encoders.padding import ends_of, know_ends
 from raytrain.errors import NonFiniteError, UsageError
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.precision import HALF, widened
 from raytrain.evaluation.ranking.recall import Direction
 from raytrain.evaluation.ranking.streaming import MEMORY_MIB, Tile, cut, stream_counts
 from raytrain.methods.base import Method
-from raytrain.scoring.feed import Feed
+from raytrain.scoring.feed import Feed, free_bytes
+from raytrain.similarity.upload import upload
 
 LARGE_TILE = 2**21  # pairs of a query and an image
 
@@ -113,32 +115,39 @@ def _own_query_batches(model: Method, split: AnySplit, feed: Feed) -> tuple[Iter
 
 def _in_order(embedded: Tensor, order: np.ndarray | None) -> Tensor:
     """The rows of what was embedded in another order."""
-    return embedded if order is None else embedded[torch.from_numpy(np.argsort(order)).to(embedded.device)]
+    return embedded if order is None else embedded[upload(torch.from_numpy(np.argsort(order)), embedded.device)]
 
 
 @contextlib.contextmanager
-def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
+def scoring(model: Method, query: Tensor, gallery: Tensor, look: bool = True) -> Iterator[Tile]:
     """A function that scores some queries against some images; inside, the model is in evaluation mode.
 
     Args:
         query: (M, ...) embeddings of captions or composed queries.
         gallery: (N, ...) embeddings of images.
+        look: whether it refuses scores that are not finite. On a GPU that is a wait: whoever copies them looks there.
 
     Raises:
         NonFiniteError: by the function, when a score is not finite.
         UsageError: likewise, when the method computes similarities in half precision.
     """
 
+    # where local features end is asked once, and not for each tile
+    ends = ends_of(query) if model.local_features and query.device.type != "cpu" else None
+
     def tile(queries: Tensor | slice, images: slice) -> Tensor:
-        scores = model.similarity(widened(query[queries]), widened(gallery[images]))
+        if isinstance(queries, Tensor):
+            part = widened(query[upload(queries, query.device)])
+        else:
+            part = widened(query[queries])
+        if ends is not None:
+            know_ends(part, ends[queries])
+        scores = model.similarity(part, widened(gallery[images]))
         if scores.dtype in HALF:
             name = f"{type(model).__name__}.similarity"
             raise UsageError(f"{name} gives {scores.dtype}, in which near scores tie; it has to compute in float32")
         scores = scores.float()
-        # one sum is much faster than a test of each score
-        if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
-            raise NonFiniteError("similarities are not finite; check the features, or the model diverged")
-        return scores
+        return _finite(scores) if look else scores
 
     was_training = model.training
     model.eval()
@@ -147,6 +156,21 @@ def scoring(model: Method, query: Tensor, gallery: Tensor) -> Iterator[Tile]:
             yield tile
     finally:
         model.train(was_training)
+
+
+def _finite(scores: Tensor) -> Tensor:
+    """The scores; raises NonFiniteError where one is not finite. One sum is much faster than a test of each score."""
+    if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
+        raise NonFiniteError("similarities are not finite; check the features, or the model diverged")
+    return scores
+
+
+def tile_memory(device: torch.device, memory_mib: float) -> float:
+    """MiB that tiles may take: as asked for, on a GPU at least half of what is free there.
+
+    Methods with much to hold per pair would else be cut into tiles of a few pairs.
+    """
+    return max(memory_mib, free_bytes(device) / 2**21) if device.type == "cuda" else memory_mib
 
 
 def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEMORY_MIB) -> Tensor:
@@ -164,11 +188,12 @@ def score(model: Method, query: Tensor, gallery: Tensor, memory_mib: float = MEM
     if not scores.numel():
         return scores
     # nothing is counted while a tile is in the CPU's cache, and products of large tiles are faster
+    memory_mib = tile_memory(query.device, memory_mib)
     rows, columns = cut(len(query), len(gallery), model.pair_cost(query, gallery), memory_mib, LARGE_TILE)
-    with scoring(model, query, gallery) as tile:
+    with scoring(model, query, gallery, look=False) as tile:
         for images in columns:
             for queries in rows:
-                scores[queries, images] = tile(queries, images).cpu()
+                scores[queries, images] = _finite(tile(queries, images).cpu())
     return scores
 
 
@@ -192,9 +217,9 @@ def count_pairs(
     Raises:
         NonFiniteError: a score is not finite.
     """
-    cost = model.pair_cost(query, gallery)
+    cost, memory_mib = model.pair_cost(query, gallery), tile_memory(query.device, memory_mib)
     with scoring(model, query, gallery) as tile:
-        counts = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep)
+        counts = stream_counts(tile, item_of_text, len(gallery), cost, memory_mib, keep, refused=True)
     return {direction: Counts(*(part.cpu() for part in parts)) for direction, parts in counts.items()}
 
 

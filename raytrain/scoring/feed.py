@@ -86,7 +86,7 @@ def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch
     size += texts.bytes_of(split.texts) if isinstance(texts, TokenStates) else 0
     if place == "device" and not size:
         raise UsageError("feed.features=device holds features of the table, and this run reads none; use disk")
-    free = max(0, _free_bytes(device) - needed_bytes)
+    free = max(0, free_bytes(device) - needed_bytes)
     if place == "auto" and size > config.feed.device_share * free:
         return feed
     if size > free:
@@ -101,7 +101,7 @@ def load_to_device(config: RunConfig, feed: Feed, split: AnySplit, device: torch
     return replace(feed, images=images, texts=texts)
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
     """Bytes of the device's memory that this process may still take."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

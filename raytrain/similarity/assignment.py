@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from raytrain.similarity.functions import element_cosines
+from raytrain.similarity.upload import upload
 
 MOST_ENUMERATED = 5
 """K up to which all K! assignments are tried at once; 6! = 720 of them cost more than solving each pair by itself."""
@@ -73,7 +74,8 @@ def _pooled(cosines: Tensor, scale: float | None) -> Tensor:
 def _enumerated(value: Tensor, elements: int) -> Tensor:
     """(K K, n) -> (K, n) rows of the assignment whose values have the largest sum, by trying all of them."""
     orders = itertools.permutations(range(elements))
-    rows = torch.tensor([[k * elements + p for k, p in enumerate(order)] for order in orders], device=value.device)
+    rows = torch.tensor([[k * elements + p for k, p in enumerate(order)] for order in orders])
+    rows = upload(rows, value.device)
     # an exported graph has no loop: it takes any number of pairs at once
     traced = bool(torch.jit.is_tracing()) or torch.compiler.is_exporting()  # type: ignore[attr-defined, no-untyped-call]
     blocks = [value] if traced else torch.split(value, max(1, BLOCK // len(rows)), 1)

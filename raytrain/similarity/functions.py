@@ -3,8 +3,8 @@
 Embeddings are L2-normalised unless a docstring says otherwise. Letters: Q queries, G gallery items, K embeddings per
 query, J embeddings per gallery item, D dimensions.
 
-The similarities of two sets are computed in float32 or wider, also under autocast: exp(alpha C) overflows fp16 from
-alpha = 12 on, and a hinge between two scores needs more digits than bfloat16 has. They hold (Q, K, G, J) numbers in
+All are computed in float32 or wider, also under autocast: exp(alpha C) overflows fp16 from alpha = 12 on, and a hinge
+between two scores needs more digits than bfloat16 has. Those of two sets hold (Q, K, G, J) numbers in
 memory at once; call them in chunks of queries when there are many.
 """
 
@@ -20,12 +20,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from raytrain.similarity.precision import in_float32
 
+
+@in_float32
 def cosine(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, D) and (G, D) -> (Q, G) cosine of each pair."""
     return query @ gallery.T
 
 
+@in_float32
 def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
     """Cosine of each query vector with each view of each gallery item (DVSE).
 
@@ -40,6 +44,7 @@ def view_similarity(query: Tensor, gallery: Tensor) -> Tensor:
     return (query @ gallery.reshape(items * views, dim).T).reshape(query.shape[0], items, views)
 
 
+@in_float32
 def pool_views(similarity: Tensor, score: str, scale: float = 16.0, weights: Tensor | None = None) -> Tensor:
     """(..., K) view scores -> (...) one score; at K = 1 the score of the only view.
 
@@ -131,6 +136,7 @@ def closed_form_sampled_distance(
     return distances + query_variance.to(distances.dtype)[:, None] + gallery_variance.to(distances.dtype)[None]
 
 
+@in_float32
 def order(query: Tensor, gallery: Tensor, block: int = 2**25) -> Tensor:
     """(Q, D) and (G, D) -> (Q, G) minus the order violation ||max(0, query - gallery)|| (Vendrov et al., ICLR 2016).
 

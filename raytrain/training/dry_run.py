@@ -100,6 +100,7 @@ def two_steps(
         started = time.monotonic()
         step_losses = train_step(state, batch, StepContext(epoch, epochs, gather))
         losses.append({name: float(value.detach()) for name, value in step_losses.items()})  # waits for a GPU
+        state.finite.finish()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.monotonic() - started

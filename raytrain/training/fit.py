@@ -16,17 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Batches, TimedBatches, to_device
+from raytrain.data.load.batches import Batches, TimedBatches, to_device, uploaded
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.splits import validation_facts
 from raytrain.data.table.test_guard import closed_while, refuse_test
 from raytrain.distributed import any_rank, default_device, gather, rank, world_size
-from raytrain.errors import Interrupted, NonFiniteError
+from raytrain.errors import Interrupted
 from raytrain.files import room_in
 from raytrain.methods.base import StepContext
 from raytrain.scoring.embed import autocast
 from raytrain.scoring.feed import features_read, load_to_device, open_feed
+from raytrain.similarity.precision import tf32
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method, open_batches
 from raytrain.training.initial_weights import load_weights, open_origin
@@ -129,6 +130,7 @@ def fit(
 
     def save(metrics: Mapping[str, float] | None = None) -> Path | None:
         log.refuse_other_life()
+        state.finite.finish()
         return state.save(checkpoint_root or config.folder, fingerprint, feed.vocabulary, metrics)
 
     metrics: dict[str, float] = {}
@@ -138,6 +140,7 @@ def fit(
         listening(config.folder) as stop,
         room_in(config.folder, "the run", "go on"),
         Watchdog(config.folder, rank()) as watchdog,
+        tf32(config.optim.tf32),
     ):
         if memory:
             memory.refuse_too_much()
@@ -148,7 +151,7 @@ def fit(
                 watchdog.beat()
                 if not updated:
                     continue  # a checkpoint holds no half-summed gradient
-                if any_rank(stop.is_set(), device):
+                if any_rank(stop.is_set()):
                     state.count_seconds(started)
                     save()
                     raise Interrupted(f"stopped at step {state.step}; resume with the same command")
@@ -186,7 +189,7 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
     state.model.train()
     began = time.monotonic()
     waited = TimedBatches(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
-    for batch in waited:
+    for batch in uploaded(waited, state.device):
         if state.out_of_steps():
             break
         # dropout is drawn by the step, so that a resumed run draws what an uninterrupted one draws
@@ -197,6 +200,7 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
         update = state.next_step_updates(steps)
         state.count_step(train_step(state, batch, context, update))
         yield update
+    state.finite.finish()
     state.count_epoch(data_wait_share=waited.seconds / (time.monotonic() - began))
 
 
@@ -209,7 +213,7 @@ def train_step(state: TrainState, batch: Batch, context: StepContext, update: bo
         update: change the weights; False only adds to their gradient.
 
     Raises:
-        NonFiniteError: on all ranks, naming step and term.
+        NonFiniteError: on all ranks, naming step and term; on a GPU one step late (raytrain/training/finite.py).
     """
     optim, model, optimizer, scaler = state.config.optim, state.parallel, state.optimizer, state.scaler
 
@@ -217,38 +221,21 @@ def train_step(state: TrainState, batch: Batch, context: StepContext, update: bo
     with contextlib.nullcontext() if update or world_size() == 1 else model.no_sync():  # type: ignore[operator]
         with autocast(state.device, optim.precision):
             losses: dict[str, Tensor] = model(to_device(batch, state.device), context)
-        _refuse_non_finite(losses, state)
         scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
     if not update:
+        state.finite.add(state.step, state.epoch, losses, None)
         return losses
 
     # Clip
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip_norm or math.inf)
     # fp16 skips a step whose scaled gradient overflowed; in any other precision it is the end
-    if not scaler.is_enabled() and not torch.isfinite(norm):
-        raise NonFiniteError(f"step {state.step}: the gradient is {float(norm)}; lower optim.lr, or look at the data")
+    state.finite.add(state.step, state.epoch, losses, None if scaler.is_enabled() else norm)
 
     # Step
     scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad()
 
-    # Average
-    if state.average is not None:
-        with torch.no_grad():
-            for name, value in state.model.state_dict().items():
-                if value.is_floating_point():
-                    state.average[name].lerp_(value, 1 - optim.ema_decay)
-                else:
-                    state.average[name].copy_(value)
+    state.move_average()
     return losses
-
-
-def _refuse_non_finite(losses: Mapping[str, Tensor], state: TrainState) -> None:
-    """Every rank holds the same global losses, so that all of them stop here, at one step."""
-    names = [name for name in losses if name != "loss"] + ["loss"]  # a term before the sum that it spoils
-    values = torch.stack([losses[name].detach().float() for name in names]).tolist()
-    for name, value in zip(names, values, strict=True):
-        if not math.isfinite(value):
-            raise NonFiniteError(f"step {state.step} (epoch {state.epoch + 1}): {name} is {value}; lower optim.lr")

@@ -19,6 +19,8 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.distributed import rank, synchronise_batch_norm, world_size
 from raytrain.methods.base import Method
 from raytrain.training import checkpoint
+from raytrain.training.compat import move_towards
+from raytrain.training.finite import FiniteCheck
 from raytrain.training.manifest import damaged
 from raytrain.training.schedule import Plateau, make_optimizer
 
@@ -32,6 +34,7 @@ class TrainState:
 
     Attributes:
         parallel: the model, wrapped in DDP where there are several ranks: its forward pass is the one to train.
+        finite: looks at the losses and the gradient of each step.
         plateau: factor of the learning rate that follows validation; None under any other schedule.
         average: {name: averaged weight}; None unless the config asks for an average.
         epoch, step: epochs done and steps done since the run began.
@@ -53,6 +56,7 @@ class TrainState:
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
         self.parallel = _distribute(self.model, device)
+        self.finite = FiniteCheck(device)
         self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
         self.worker_seconds = 0.0
@@ -113,6 +117,18 @@ class TrainState:
     def count_seconds(self, started: float) -> None:
         """Add the time since `started`, a value of time.monotonic(), to `worker_seconds`."""
         self.worker_seconds += (time.monotonic() - started) * world_size()
+
+    @torch.no_grad()
+    def move_average(self) -> None:
+        """Move the averaged weights towards those that train, where the run averages; numbers of steps are copied."""
+        if self.average is None:
+            return
+        weights = self.model.state_dict()
+        moved = [name for name, value in weights.items() if value.is_floating_point()]
+        decay = self.config.optim.ema_decay
+        move_towards([self.average[name] for name in moved], [weights[name] for name in moved], 1 - decay)
+        for name in weights.keys() - set(moved):
+            self.average[name].copy_(weights[name])
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:

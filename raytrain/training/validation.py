@@ -46,7 +46,7 @@ def validate(state: TrainState, split: AnySplit, feed: Feed) -> dict[str, float]
         uncertainty = query_uncertainty(state.model, split, feed, state.device)
     state.count_seconds(started)
     # rank 0 alone makes the scores; all stop together
-    if any_rank(not finite, state.device):
+    if any_rank(not finite):
         raise NonFiniteError(f"epoch {state.epoch}: the validation similarities are not finite; check the features")
     if result is None:
         return {}

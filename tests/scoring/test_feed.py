@@ -64,7 +64,7 @@ def test_features_are_held_where_asked_and_only_where_they_fit(
     held = load_to_device(config, feed, split, cpu)
     assert held.images is not feed.images and held.texts is not feed.texts
     assert load_to_device(tiny(table, tmp_path), feed, split, cpu) is feed  # the page cache holds them already
-    monkeypatch.setattr("raytrain.scoring.feed._free_bytes", lambda device: needed - 1)
+    monkeypatch.setattr("raytrain.scoring.feed.free_bytes", lambda device: needed - 1)
     with pytest.raises(UsageError, match=r"take 0\.0 GB.*feed\.features=disk"):
         load_to_device(config, feed, split, cpu)
     words = tiny(table, tmp_path, feed__features="device", encoder__text__kind="bigru")
@@ -79,7 +79,7 @@ def test_features_are_held_in_what_training_leaves_free(
     config = tiny(table, tmp_path, feed__features="device")
     split, cpu, feed = table.split("train"), torch.device("cpu"), open_feed(config, table)
     size = feed.images.bytes_of(split.items) + feed.texts.bytes_of(split.texts)  # type: ignore[attr-defined]
-    monkeypatch.setattr("raytrain.scoring.feed._free_bytes", lambda device: size + 10)
+    monkeypatch.setattr("raytrain.scoring.feed.free_bytes", lambda device: size + 10)
     assert load_to_device(config, feed, split, cpu, 10) is not feed
     with pytest.raises(UsageError, match="GB free"):
         load_to_device(config, feed, split, cpu, 11)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -21,11 +21,14 @@ import torch
 from raytrain.config import DataConfig
 from raytrain.data.load.readers import Batch, ImageReader, TextReader
 from raytrain.data.table import QuerySplit, Split
+from raytrain.encoders.padding import know
 from raytrain.errors import UsageError
+from raytrain.similarity.upload import upload
 
 T = TypeVar("T")
 
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 256, 512  # per batch of a split that is embedded
+MASKS = {"text_mask", "region_mask", "reference_mask"}
 
 
 class Batches:
@@ -105,8 +108,9 @@ class TrainBatches(Batches):
         noise: tuple[int, ...] = (),
     ) -> None:
         self.split, self.regions, self.texts, self.config = split, regions, texts, config
+        self.by_image = unit == "image"
         # captions are grouped by image: those of unit u are rows first[u] to first[u] + counts[u] of the split
-        if unit == "image":
+        if self.by_image:
             self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
         else:
             self.images, self.first = split.item_of_text, np.arange(len(split.texts))
@@ -119,10 +123,13 @@ class TrainBatches(Batches):
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
         # the draws above are those of the whole batch; from here on only this rank's slice is read
         before = int(self.counts[units[: self.rank_slice.start]].sum())
+        image_row = np.repeat(np.arange(len(units)), self.counts[units])
         units = units[self.rank_slice]
         rows = np.concatenate([np.arange(self.first[u], self.first[u] + self.counts[u]) for u in units])
         images = self.images[units]
+        row_of_text = {"image_row": torch.from_numpy(image_row[before : before + len(rows)])} if self.by_image else {}
         return {
+            **row_of_text,
             **self.regions.read(self.split.items[images], region_draws[self.rank_slice], self.config.region_drop),
             **self.texts.read(self.split.texts[rows], text_draws[before : before + len(rows)], self.config.word_drop),
             "image_id": torch.from_numpy(self.split.item_of_text[rows].astype(np.int64)),
@@ -253,12 +260,32 @@ class TimedBatches:
             yield batch
 
 
+def uploaded(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches on the device. A GPU copies each on a stream of its own, while it still trains on the one before."""
+    if device.type != "cuda":
+        for batch in batches:
+            yield to_device(batch, device)
+        return
+    copying = torch.cuda.Stream(device)
+    for batch in batches:
+        with torch.cuda.stream(copying):
+            moved = to_device(batch, device)
+        training = torch.cuda.current_stream(device)
+        training.wait_stream(copying)
+        for tensor in moved.values():
+            tensor.record_stream(training)  # its memory is not given away while a step reads it
+        yield moved
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on its device, floats as float32; they are copied to a GPU in the type in which they are stored."""
-    if device.type == "cpu":
+    """The batch on its device, floats as float32; they are copied to a GPU in the type in which they are stored.
+
+    What its masks hold stays known on the host (raytrain/encoders/padding.py).
+    """
+    if device.type == "cpu" or all(tensor.device.type == device.type for tensor in batch.values()):
         return batch
-    moved = {
-        name: tensor if tensor.is_cuda else tensor.pin_memory().to(device, non_blocking=True)
-        for name, tensor in batch.items()
-    }
+    moved = {name: upload(tensor, device) for name, tensor in batch.items()}
+    for name in MASKS & batch.keys():
+        if batch[name].device.type == "cpu":
+            know(moved[name], batch[name])
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in moved.items()}

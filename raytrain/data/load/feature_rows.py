@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raytrain.similarity.upload import upload
+
 COPY_BYTES = 2**26  # per copy while a split is loaded into memory
 CACHED_BYTES = 2**20  # of fp16 rows per cast, so that they stay in the processor's cache
 ONE_THREAD_NUMBERS = 2**15 - 2**8  # PyTorch casts this many in the calling thread, and 2**15 in several
@@ -52,7 +54,7 @@ class FeatureRows:
         """
         assert len(rows) == 0 or (rows.min() >= 0 and rows.max() < len(self.values)), "a row that is not there"
         if isinstance(self.values, Tensor):
-            return self.values.index_select(0, torch.from_numpy(rows).to(self.values.device)).float()
+            return self.values.index_select(0, upload(torch.from_numpy(rows), self.values.device)).float()
         self.announce(rows)
         out = batch_memory((len(rows), *self.values.shape[1:]), self.values.dtype, self.device, self._recycled)
         self.fill(rows, out)

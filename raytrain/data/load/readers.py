@@ -23,6 +23,7 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.data.storage import open_image
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
+from raytrain.similarity.upload import upload
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,7 +77,7 @@ class TokenStates:
         mask = position < lengths[:, None]
         if rows.is_cuda:
             states = rows.new_zeros(mask.size, self.width)
-            states[torch.from_numpy(np.flatnonzero(mask)).to(rows.device)] = rows
+            states[upload(torch.from_numpy(np.flatnonzero(mask)), rows.device)] = rows
         else:
             states = torch.empty(mask.size, self.width, dtype=rows.dtype)
             states.numpy()[mask.ravel()] = rows.numpy()

@@ -24,6 +24,7 @@ from torch import Tensor
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.precision import refuse_half
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
+from raytrain.similarity.upload import upload
 
 MEMORY_MIB = 64
 """Memory for the tiles and for those kept between the passes: the default of `evaluation.memory_mib`."""
@@ -130,10 +131,15 @@ def slices(first: int, last: int, size: int) -> list[slice]:
 
 @dataclass
 class Scores:
-    """The tiles of a plan, computed by `tile`; some of the first pass are held for the second."""
+    """The tiles of a plan, computed by `tile`; some of the first pass are held for the second.
+
+    Attributes:
+        refused: whether `tile` itself refuses numbers that are not finite: a look at a tile is a wait for a GPU.
+    """
 
     tile: Tile
     plan: Plan
+    refused: bool = False
     held: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def make(self, rows: slice, columns: slice, hold: bool = False) -> Tensor:
@@ -152,7 +158,7 @@ class Scores:
         scores = self.tile(self.plan.texts(rows), columns)
         refuse_half(scores)
         # a sum propagates NaN, and is far faster than a check of every score
-        if not bool(scores.sum().isfinite()) and bool(scores.isnan().any()):
+        if not self.refused and not bool(scores.sum().isfinite()) and bool(scores.isnan().any()):
             raise ValueError(
                 f"similarity holds NaN ({int(scores.isnan().sum())} in the first tile that has any): it has no rank. "
                 "Look for an embedding of norm zero, or a model that diverged."
@@ -199,8 +205,8 @@ def own_scores(scores: Scores, columns: Sequence[slice] | None = None, rows: Seq
             tile = scores.make(tile_rows, tile_columns, hold=True)
             if own is None:
                 own = tile.new_full((len(plan.item_of_text),), torch.nan)
-            texts, inside = texts.to(tile.device), inside.to(tile.device)
-            owner = plan.item_of_text.to(tile.device)[texts]
+            owner = upload(plan.item_of_text[texts], tile.device)
+            texts, inside = upload(texts, tile.device), upload(inside, tile.device)
             own[texts] = tile[inside, owner - tile_columns.start]
     return torch.full((len(plan.item_of_text),), torch.nan) if own is None else own
 
@@ -222,7 +228,8 @@ def count(
     """
     plan, own = scores.plan, positives.own
     device = own.device
-    owner, items = plan.item_of_text.to(device), len(positives.best)
+    owner, items = upload(plan.item_of_text, device), len(positives.best)
+    order = None if plan.order is None else upload(plan.order, device)
     counts: dict[Direction, Counts] = {
         "i2t": Counts(*torch.zeros(3, items, dtype=torch.int64, device=device)),
         "t2i": Counts(*torch.zeros(3, len(own), dtype=torch.int64, device=device)),
@@ -232,16 +239,16 @@ def count(
         image = torch.arange(tile_columns.start, tile_columns.stop, device=device)
         for tile_rows in plan.rows if rows is None else rows:
             tile = scores.make(tile_rows, tile_columns)
-            paired, inside = (positions.to(device) for positions in plan.own_pairs(tile_rows, tile_columns))
+            paired, inside = (upload(positions, device) for positions in plan.own_pairs(tile_rows, tile_columns))
             # a tile that is computed again may differ in its last digits: the positives keep their first scores
             tile[inside, owner[paired] - tile_columns.start] = own[paired]
             texts = torch.arange(tile_rows.start, tile_rows.stop, device=device)
-            texts = texts if plan.order is None else plan.order.to(device)[texts]
+            texts = texts if order is None else order[texts]
             if keep is not None:
                 keep[texts.to(keep.device), tile_columns] = tile.to(keep.device)
             _count_rows(tile, own[texts], owner[texts], image, inside, texts, counts["t2i"])
             best, place = positives.best[tile_columns], positives.place[tile_columns]
-            own_best = torch.bincount(owner[paired][leads[paired]] - tile_columns.start, minlength=len(image))
+            own_best = torch.zeros_like(image).index_add_(0, owner[paired] - tile_columns.start, leads[paired].long())
             _count_columns(tile, best, place, texts, own_best, tile_columns, counts["i2t"])
     return counts
 
@@ -255,7 +262,7 @@ def _count_rows(
     tied[inside] -= 1  # a text's image ties with itself
     into.better[texts] += better
     into.tied[texts] += tied
-    rows = tied.nonzero()[:, 0]  # most tiles have few ties: compare indices only in rows that have some
+    rows = _with_ties(tied)
     if len(rows):
         above = (tile[rows] == own[rows, None]) & (image > owner[rows, None])
         into.tied_above[texts[rows]] += _count(above, 1)
@@ -269,10 +276,18 @@ def _count_columns(
     tied = _count(tile >= best, 0) - better - own_best
     into.better[columns] += better
     into.tied[columns] += tied
-    with_ties = tied.nonzero()[:, 0]
+    with_ties = _with_ties(tied)
     if len(with_ties):
         above = (tile[:, with_ties] == best[with_ties]) & (texts[:, None] > place[with_ties])
         into.tied_above[columns.start + with_ties] += _count(above, 0)
+
+
+def _with_ties(tied: Tensor) -> Tensor:
+    """Positions of the rows or columns whose indices are to be compared.
+
+    Most tiles have few that tie. A GPU compares all: that takes less than to wait for the number of those.
+    """
+    return tied.nonzero()[:, 0] if tied.device.type == "cpu" else torch.arange(len(tied), device=tied.device)
 
 
 def _count(yes: Tensor, dim: int) -> Tensor:
@@ -302,6 +317,7 @@ def stream_counts(
     cost: int = 1,
     memory_mib: float = MEMORY_MIB,
     keep: Tensor | None = None,
+    refused: bool = False,
 ) -> dict[Direction, Counts]:
     """Counts of both directions, those of `image_to_text_counts` and `text_to_image_counts` on the same scores.
 
@@ -312,10 +328,11 @@ def stream_counts(
         cost: numbers in memory per pair that is compared.
         memory_mib: budget of everything in memory at once, in MiB.
         keep: (M, N) matrix to write the scores to; None drops them.
+        refused: as of `Scores`.
 
     Raises:
         ValueError: positions that do not fit, or NaN among the scores.
     """
-    scores = Scores(tile, Plan.of(item_of_text, items, cost, memory_mib))
+    scores = Scores(tile, Plan.of(item_of_text.cpu(), items, cost, memory_mib), refused)
     positives = Positives.of(own_scores(scores), item_of_text, items)
     return merge([count(scores, positives, keep=keep)], positives)

@@ -6,17 +6,18 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from raytrain.config import EncoderConfig
 from raytrain.config.methods.triplet import LocalPairsPart
+from raytrain.encoders.padding import ends_of, know_ends, members
 from raytrain.encoders.regions import LocalRegions
 from raytrain.errors import UsageError
-from raytrain.methods.base import Batch, Inputs
+from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.branches import word_encoder
 from raytrain.methods.triplet import TripletMethod
-from raytrain.similarity import real_rows
+from raytrain.similarity.precision import l2_normalize
+from raytrain.similarity.upload import upload
 
 NUMBERS_PER_MIB = 2**18
 """float32 numbers per MiB."""
@@ -41,11 +42,18 @@ class CrossAttention(TripletMethod):
 
     def encode_query(self, batch: Batch) -> Tensor:
         """(B, T[, F]) captions -> (B, T, D) words, L2-normalised."""
-        return normalize(self.text(batch["text"], batch["text_mask"]), dim=-1)
+        return l2_normalize(self.text(batch["text"], batch["text_mask"]), dim=-1)
 
     def encode_gallery(self, batch: Batch) -> Tensor:
         """(B, R, F) regions -> (B, R, D), L2-normalised."""
         return self.image(batch["regions"], batch["region_mask"])  # type: ignore[no-any-return]
+
+    def gathered(self, query: Tensor, batch: Batch, context: StepContext) -> Tensor:
+        everywhere = super().gathered(query, batch, context)
+        if query.device.type != "cpu":
+            before = query.shape[1] - batch["text_mask"].shape[1]  # rows ahead of the words
+            know_ends(everywhere, context.gather(before + members(batch["text_mask"]).ends))
+        return everywhere
 
     def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
         raise UsageError(f"{type(self).__name__} compares words with regions; it has no score of images with images")
@@ -66,15 +74,15 @@ class CrossAttention(TripletMethod):
         Returns:
             The tensors of `compare`, with Q rows in the order of `query`.
         """
-        places = torch.arange(1, query.shape[1] + 1, device=query.device)
-        lengths, order = (real_rows(query) * places).amax(1).sort()  # the mask may also drop words inside a caption
+        lengths, order = ends_of(query).sort()  # the mask may also drop words inside a caption
+        order = upload(order, query.device)
         numbers = max(1, self.pair_cost(query, gallery) * len(gallery))
         fitting = self.config.memory_mib * NUMBERS_PER_MIB // numbers
         again = torch.is_grad_enabled() and fitting < len(query)
         rows = max(1, min(fitting, CAPTIONS_AT_ONCE))
         parts = []
-        for members, member_lengths in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
-            block = query[members, : max(2, int(member_lengths[-1]))]  # keep a row beside SGRAF's global vector
+        for rows_of_block, block_lengths in zip(torch.split(order, rows), torch.split(lengths, rows), strict=True):
+            block = query[rows_of_block, : max(2, int(block_lengths[-1]))]  # keep a row beside SGRAF's global vector
             parts.append(checkpoint(compare, block, gallery, use_reentrant=False) if again else compare(block, gallery))
         back = order.argsort()
         return tuple(torch.cat(blocks)[back] for blocks in zip(*parts, strict=True))

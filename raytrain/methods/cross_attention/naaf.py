@@ -15,8 +15,8 @@ SAFE_DEVIATIONS = 3
 """The safe threshold is so many standard deviations below the mean of matched words (released code)."""
 
 
-def boundary(matched: Tensor, mismatched: Tensor, penalty: float) -> Tensor | None:
-    """() the score t where f_matched(t) = penalty f_mismatched(t), two Gaussians; None where there is no such score.
+def boundary(matched: Tensor, mismatched: Tensor, penalty: float) -> Tensor:
+    """() the score t where f_matched(t) = penalty f_mismatched(t), two Gaussians; NaN where there is no such score.
 
     There the cost of matched words below t plus `penalty` times that of mismatched words above t is least (NAAF,
     equations 3 to 5; the released code weighs the mismatched words, the paper the matched ones). With variances p and n
@@ -32,11 +32,10 @@ def boundary(matched: Tensor, mismatched: Tensor, penalty: float) -> Tensor | No
     b1, b2 = p - n, 2 * (mean_p * n - mean_n * p)
     b3 = mean_n.square() * p - mean_p.square() * n + p * n * torch.log(n / (penalty**2 * p))
     discriminant = b2.square() - 4 * b1 * b3
-    if not bool(discriminant > 0):  # also where a deviation is zero
-        return None
     root = discriminant.sqrt()
     # the same root in the form that does not cancel; b1 is zero where both deviations are equal
-    return -2 * b3 / (b2 + root) if bool(b2 > 0) else (root - b2) / (2 * b1)
+    score = torch.where(b2 > 0, -2 * b3 / (b2 + root), (root - b2) / (2 * b1))
+    return torch.where(discriminant > 0, score, torch.nan)  # NaN also where a deviation is zero
 
 
 class Threshold(nn.Module):
@@ -83,24 +82,23 @@ class Threshold(nn.Module):
         columns = torch.stack([places, scores.argmin(1)])
         by_caption = torch.stack([words.to(sums.dtype).expand(2, -1), sums[places, columns], squares[places, columns]])
         self.sampled += (by_caption * right).sum(2).to(self.sampled.dtype)
-        if bool(self.sampled[0, 0] > self.words):
-            self._estimate()
+        self._estimate(self.sampled[0, 0] > self.words)
 
-    def _estimate(self) -> None:
-        """New thresholds from the sampled words, which then begin anew."""
+    def _estimate(self, due: Tensor) -> None:
+        """New thresholds from the sampled words, which then begin anew; nothing where it is not due, a () bool."""
         number, total, squares = self.sampled.double()
         mean = total / number
         deviation = ((squares - number * mean.square()).clamp(min=0) / (number - 1)).sqrt()
         matched, mismatched = torch.stack([mean, deviation], 1)
-        self.fit.copy_(torch.stack([matched, mismatched]))
+        self.fit.copy_(torch.where(due, torch.stack([matched, mismatched]), self.fit))
         learned = boundary(matched, mismatched, self.penalty)
-        if learned is not None:
-            safe = matched[0] - SAFE_DEVIATIONS * matched[1]
-            for buffer, value in ((self.learned, learned), (self.safe, safe)):
-                # a cosine above 1 is no threshold; the released code takes 0 there too
-                value = value if bool((value > 0) & (value <= 1)) else torch.zeros_like(value)
-                buffer.copy_(self.momentum * buffer + (1 - self.momentum) * value)
-        self.sampled.zero_()
+        safe = matched[0] - SAFE_DEVIATIONS * matched[1]
+        for buffer, value in ((self.learned, learned), (self.safe, safe)):
+            # a cosine above 1 is no threshold; the released code takes 0 there too
+            value = torch.where((value > 0) & (value <= 1), value, 0.0)
+            moved = self.momentum * buffer + (1 - self.momentum) * value
+            buffer.copy_(torch.where(due & ~learned.isnan(), moved, buffer))
+        self.sampled.masked_fill_(due, 0.0)
 
 
 class NAAF(CrossAttention):

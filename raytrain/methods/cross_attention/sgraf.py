@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import pad
 
 from raytrain import similarity
 from raytrain.config import EncoderConfig, SGRAFConfig
@@ -16,6 +16,7 @@ from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Batch, Inputs
 from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
+from raytrain.similarity.precision import l2_normalize
 
 
 class SGRAF(CrossAttention):
@@ -84,6 +85,6 @@ class SGRAF(CrossAttention):
         words, regions = query[:, 1:], gallery[:, 1:]
         weights, _ = similarity.attention(words, regions, self.config.attention_scale)
         attended = (weights.flatten(2).mT @ regions).view(len(gallery), *words.shape)
-        local = self.local_alignment((normalize(attended, dim=-1, eps=EPS) - words).square())
+        local = self.local_alignment((l2_normalize(attended, dim=-1, eps=EPS) - words).square())
         whole = self.global_alignment((gallery[:, None, 0] - query[:, 0]).square())
-        return normalize(torch.cat([whole[:, :, None], local], 2), dim=-1, eps=EPS)
+        return l2_normalize(torch.cat([whole[:, :, None], local], 2), dim=-1, eps=EPS)

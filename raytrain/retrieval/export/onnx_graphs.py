@@ -125,9 +125,9 @@ class TabledGPO(GPO):
             table = pool.weights(torch.arange(1, longest + 1), longest)
         self.register_buffer("table", table)
 
-    def weights(self, lengths: Tensor, longest: int) -> Tensor:
-        """As GPO.weights, for lengths of at most N."""
-        return cast(Tensor, self.table)[lengths - 1, :longest]
+    def of_sets(self, mask: Tensor) -> Tensor:
+        """As GPO.of_sets, for lengths of at most N."""
+        return cast(Tensor, self.table)[mask.sum(1) - 1, : mask.shape[1]]
 
 
 def _exportable(model: Method, longest: int) -> Method:

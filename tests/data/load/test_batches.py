@@ -17,12 +17,16 @@ from raytrain.data.load.batches import (
     query_batches,
     read_ahead,
     text_batches,
+    to_device,
+    uploaded,
 )
 from raytrain.data.load.readers import Batch, Regions, TokenIds, TokenStates
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import QuerySplit, Table
+from raytrain.encoders.padding import members
 from raytrain.errors import UsageError
 from tests.data.load.test_readers import numbers_of
+from tests.gpu.fake_gpu import FakeGPU
 from tests.tables import add_images, make_query_table, make_table
 
 
@@ -260,3 +264,16 @@ def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Tabl
         assert all(torch.equal(batch[name], value) for name, value in same.items())
     halves = [epoch(rank=rank, world=2)[0]["noise"] for rank in range(2)]
     assert torch.equal(torch.cat(halves), noisy[0]["noise"])
+
+
+def test_uploaded_batches_are_those_that_were_read_and_their_masks_stay_known(fake_gpu: FakeGPU) -> None:
+    mask = torch.tensor([[True, True, False]])
+    read = [{"text": torch.ones(1, 3, dtype=torch.float16), "text_mask": mask} for _ in range(2)]
+    batches = list(uploaded(iter(read), fake_gpu.device))
+    assert len(batches) == 2
+    for batch in batches:
+        assert batch["text"].device == fake_gpu.device and batch["text"].dtype == torch.float32
+        assert members(batch["text_mask"]).real is mask
+        assert to_device(batch, fake_gpu.device) is batch
+    assert fake_gpu.waits == []
+    assert next(uploaded(iter(read), torch.device("cpu"))) is read[0]
