@@ -85,6 +85,13 @@ class _AllReduceSum(torch.autograd.Function):
         return total
 
 
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, with gradient; one rank: the tensor."""
+    if world_size() == 1:
+        return tensor
+    return _AllReduceSum.apply(tensor)  # type: ignore[no-any-return, no-untyped-call]
+
+
 class GlobalBatchNorm1d(nn.BatchNorm1d):
     """Batch norm over the rows of all ranks, on any backend (torch's SyncBatchNorm needs a GPU).
 
@@ -97,10 +104,10 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
             return super().forward(rows)
         wide = rows.float()
         count = torch.tensor([float(len(rows))], device=rows.device)
-        sums = _AllReduceSum.apply(torch.cat([wide.sum(0), count]))  # type: ignore[no-untyped-call]
+        sums = sum_over_ranks(torch.cat([wide.sum(0), count]))
         total = sums[-1].detach()
         mean = sums[:-1] / total
-        variance = _AllReduceSum.apply((wide - mean).square().sum(0)) / total  # type: ignore[no-untyped-call]
+        variance = sum_over_ranks((wide - mean).square().sum(0)) / total
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Batches, TimedBatches, to_device
+from raytrain.data.load.batches import Batches, TimedBatches
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.splits import validation_facts
@@ -35,7 +35,7 @@ from raytrain.training.memory import Estimate
 from raytrain.training.run_log import RunLog
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.stop import listening
-from raytrain.training.train_state import TrainState
+from raytrain.training.train_state import TrainState, training_input
 from raytrain.training.validation import validate
 from raytrain.training.watchdog import Watchdog
 
@@ -216,7 +216,7 @@ def train_step(state: TrainState, batch: Batch, context: StepContext, update: bo
     # Forward and backward; ranks exchange their gradients only where the weights change
     with contextlib.nullcontext() if update or world_size() == 1 else model.no_sync():  # type: ignore[operator]
         with autocast(state.device, optim.precision):
-            losses: dict[str, Tensor] = model(to_device(batch, state.device), context)
+            losses: dict[str, Tensor] = model(training_input(batch, optim.parts, state.device), context)
         _refuse_non_finite(losses, state)
         scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
     if not update:

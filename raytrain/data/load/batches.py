@@ -115,7 +115,7 @@ class TrainBatches(Batches):
         super().__init__(len(self.images), what, batch_size, seed, rank, world, noise)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
-        region_draws = random.random((len(units), self.regions.regions), dtype=np.float32)
+        region_draws = random.random((len(units), self.regions.draws), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
         # the draws above are those of the whole batch; from here on only this rank's slice is read
         before = int(self.counts[units[: self.rank_slice.start]].sum())
@@ -159,7 +159,7 @@ class QueryBatches(Batches):
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
         split, queries = self.split, self.answered[units]
-        region_draws = random.random((2, len(units), self.regions.regions), dtype=np.float32)
+        region_draws = random.random((2, len(units), self.regions.draws), dtype=np.float32)
         text_draws = random.random((len(units), self.texts.longest), dtype=np.float32)
         first, last = split.target_offsets[queries], split.target_offsets[queries + 1]
         target = split.targets[random.integers(first, last)]  # (B) positions in the split's items
