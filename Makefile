@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-ray test-rest check format setup clean
+.PHONY: demo test test-ray test-rest check gpu format setup clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,10 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# With the machine's own Python: images with a GPU bring their torch. Writes gpu.md and gpu.json.
+gpu:
+	$(PYTHON) benchmarks/gpu.py --out gpu
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

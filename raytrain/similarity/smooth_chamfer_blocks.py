@@ -55,10 +55,10 @@ class _InBlocks(torch.autograd.Function):
         context.save_for_backward(query, gallery)
         context.rest = alpha, kernels, size
         with torch.autocast(query.device.type, enabled=False):
-            return torch.cat([kernels.scores(_cosines(part, gallery), alpha) for part in query.split(size)])
+            return torch.cat([kernels.scores(_cosines(part, gallery), alpha) for part in torch.split(query, size)])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(context: Any, of_scores: Tensor) -> tuple[Tensor | None, ...]:
         query, gallery = context.saved_tensors
         alpha, kernels, size = context.rest

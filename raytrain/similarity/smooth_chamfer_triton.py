@@ -22,8 +22,18 @@ BELOW_ALL = tl.constexpr(-1.0e30)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _scaled(cosines, query, first, items, alpha, K: tl.constexpr, J: tl.constexpr, KP: tl.constexpr,
-            JP: tl.constexpr, ITEMS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def _scaled(  # type: ignore[no-untyped-def]
+    cosines,
+    query,
+    first,
+    items,
+    alpha,
+    K: tl.constexpr,
+    J: tl.constexpr,
+    KP: tl.constexpr,
+    JP: tl.constexpr,
+    ITEMS: tl.constexpr,
+):
     """(KP, ITEMS, JP) scaled cosines of one query, their places, and which of them are real."""
     k = tl.arange(0, KP)[:, None, None]
     g = first + tl.arange(0, ITEMS)[None, :, None]
@@ -35,8 +45,17 @@ def _scaled(cosines, query, first, items, alpha, K: tl.constexpr, J: tl.constexp
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _score_kernel(cosines, scores, items, alpha, K: tl.constexpr, J: tl.constexpr, KP: tl.constexpr,
-                  JP: tl.constexpr, ITEMS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def _score_kernel(  # type: ignore[no-untyped-def]
+    cosines,
+    scores,
+    items,
+    alpha,
+    K: tl.constexpr,
+    J: tl.constexpr,
+    KP: tl.constexpr,
+    JP: tl.constexpr,
+    ITEMS: tl.constexpr,
+):
     query, first = tl.program_id(0), tl.program_id(1) * ITEMS
     scaled, _, _ = _scaled(cosines, query, first, items, alpha, K, J, KP, JP, ITEMS)
     largest = tl.max(scaled, 2)
@@ -50,8 +69,17 @@ def _score_kernel(cosines, scores, items, alpha, K: tl.constexpr, J: tl.constexp
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _gradient_kernel(cosines, of_scores, items, alpha, K: tl.constexpr, J: tl.constexpr, KP: tl.constexpr,
-                     JP: tl.constexpr, ITEMS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def _gradient_kernel(  # type: ignore[no-untyped-def]
+    cosines,
+    of_scores,
+    items,
+    alpha,
+    K: tl.constexpr,
+    J: tl.constexpr,
+    KP: tl.constexpr,
+    JP: tl.constexpr,
+    ITEMS: tl.constexpr,
+):
     query, first = tl.program_id(0), tl.program_id(1) * ITEMS
     scaled, places, real = _scaled(cosines, query, first, items, alpha, K, J, KP, JP, ITEMS)
     powers = tl.exp(scaled - tl.max(scaled, 2)[:, :, None])

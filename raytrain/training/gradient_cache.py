@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class Statistics(NamedTuple):
 class Moments(NamedTuple):
     """Of a part's rows at one call of a batch norm: their number (), mean (D), and sum of squares around it (D)."""
 
-    count: Tensor
+    number: Tensor
     mean: Tensor
     squares: Tensor
 
@@ -157,7 +157,7 @@ class GradientCache(nn.Module):
         for layer in method.modules():
             if isinstance(layer, nn.BatchNorm1d):
                 layer.__class__ = CachedBatchNorm1d
-                layer.running = self.running
+                cast(CachedBatchNorm1d, layer).running = self.running
 
     def forward(self, parts: Sequence[Batch], context: StepContext) -> dict[str, Tensor]:
         """The losses of the whole batch, the same on every rank.
