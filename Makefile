@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo docs test test-ray test-rest check format dist dist-files setup clean
+.PHONY: demo docs test test-ray test-rest check gpu format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,10 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# With the machine's own Python: images with a GPU bring their torch. Writes gpu.md and gpu.json.
+gpu:
+	$(PYTHON) benchmarks/gpu.py --out gpu
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

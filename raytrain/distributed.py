@@ -101,6 +101,32 @@ class _OfEveryRank(torch.autograd.Function):
         return total[rank()]
 
 
+def of_every_rank(tensor: Tensor) -> Tensor:
+    """(...) of this rank -> (W, ...) of all ranks, with gradient; the shape is that of every rank."""
+    if world_size() == 1:
+        return tensor[None]
+    return _OfEveryRank.apply(tensor)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def moments(rows: Tensor) -> Tensor:
+    """(n, D) -> (3, D): mean, sum of squares around it, and n, in float32; zeros of no rows."""
+    wide = rows.float()
+    mean = wide.sum(0) / max(len(rows), 1)
+    return torch.stack([mean, (wide - mean).square().sum(0), torch.full_like(mean, float(len(rows)))])
+
+
+def joined_moments(groups: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, 3, D) `moments` of N groups of rows -> (D) mean and variance of all their rows, and () how many these are.
+
+    Source: Chan, Golub and LeVeque, 1979.
+    """
+    means, squares, counts = groups.unbind(1)
+    counts = counts.detach()
+    total = counts[:, 0].sum()
+    mean = (counts * means).sum(0) / total
+    return mean, (squares + counts * (means - mean).square()).sum(0) / total, total
+
+
 class GlobalBatchNorm1d(nn.BatchNorm1d):
     """Batch norm over the rows of all ranks, on any backend (torch's SyncBatchNorm needs a GPU).
 
@@ -111,22 +137,14 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         """(n, D) of this rank -> (n, D), normalised with the mean and variance of every rank's rows."""
         if not self.training or world_size() == 1:
             return super().forward(rows)
-        wide = rows.float()
-        # number, means and squared deviations of each rank's rows travel together, and are joined (Chan et al., 1979)
-        own_mean = wide.sum(0) / max(len(rows), 1)
-        own = torch.stack([own_mean, (wide - own_mean).square().sum(0), torch.full_like(own_mean, float(len(rows)))])
-        means, squares, counts = _OfEveryRank.apply(own).unbind(1)  # type: ignore[no-untyped-call]
-        counts = counts.detach()
-        total = counts[:, 0].sum()
-        mean = (counts * means).sum(0) / total
-        variance = (squares + counts * (means - mean).square()).sum(0) / total
+        mean, variance, total = joined_moments(of_every_rank(moments(rows)))
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_((variance * total / (total - 1)).to(self.running_var.dtype), self.momentum)
-        normal = (wide - mean) * torch.rsqrt(variance + self.eps)
+        normal = (rows.float() - mean) * torch.rsqrt(variance + self.eps)
         scaled: Tensor = (normal * self.weight + self.bias).to(rows.dtype)
         return scaled
 

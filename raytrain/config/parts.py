@@ -72,6 +72,12 @@ class FeedConfig(Part):
         le=16,
         description="batches read while one trains, one thread per batch; 0: each when it is needed",
     )
+    image_processes: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="processes per worker that decode and prepare images for a backbone that trains; 0: four threads",
+    )
     local_copy: str | None = Field(
         None,
         description="folder on each host's own disk: a host copies the features there once, and reads the copy",
@@ -107,6 +113,9 @@ class TransformerText(Part):
     path: str = Field(description="folder or hub name that transformers' AutoModel loads (safetensors only)")
     lr_scale: float = Field(0.1, gt=0, description="learning rate of the transformer's last layer / optim.lr")
     layer_decay: float = Field(1.0, gt=0, le=1, description="a layer's rate / that of the one above it")
+    recompute: bool = Field(
+        False, description="activation checkpointing: keep the inputs of its layers alone, and compute the rest again"
+    )
 
 
 class FeatureImages(Part):
@@ -126,6 +135,25 @@ class TransformerImages(Part):
     target_pad: float | None = Field(
         None, ge=1, description="pad images that are longer than this ratio of their sides"
     )
+    crop: float = Field(
+        1.0, gt=0, le=1, description="random resized crop in training: least share of an image's area; 1 crops nothing"
+    )
+    flip: bool = Field(False, description="mirror half of the images in training")
+    colour: float = Field(
+        0.0, ge=0, lt=1, description="largest relative change of brightness, contrast and saturation in training"
+    )
+    draft: bool = Field(
+        False, description="in training decode JPEGs at 1/2, 1/4 or 1/8 of their size where the model needs no more"
+    )
+    recompute: bool = Field(
+        False, description="activation checkpointing: keep the inputs of its layers alone, and compute the rest again"
+    )
+
+    @model_validator(mode="after")
+    def _statistics_move_once(self) -> TransformerImages:
+        if self.recompute and not self.frozen_batch_norm:
+            raise ValueError("recompute=true would move the statistics of batch norm twice; use frozen_batch_norm=true")
+        return self
 
 
 ImageConfig = Annotated[FeatureImages | TransformerImages, Field(discriminator="kind")]
@@ -178,6 +206,12 @@ class OptimConfig(Part):
     warmup_steps: int = Field(0, ge=0, description="linear warm-up of the learning rate")
     clip_norm: float = Field(2.0, ge=0, description="largest gradient norm; 0 turns clipping off")
     accumulation: int = Field(1, ge=1, description="steps whose gradients are summed; negatives stay within a step")
+    parts: int = Field(
+        1,
+        ge=1,
+        description="gradient caching: a worker embeds its share of a batch in so many parts, and has the activations "
+        "of one in memory; the loss stays that of the whole batch",
+    )
     ema_decay: float = Field(0.0, ge=0, lt=1, description="evaluate an exponential moving average; 0 turns it off")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     tf32: bool = Field(

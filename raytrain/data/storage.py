@@ -127,16 +127,19 @@ def root_of(given: str | os.PathLike[str], base: Path) -> Root:
     return Url(text.rstrip("/") if parts.path.strip("/") or parts.netloc else text)
 
 
-def open_image(root: Root, relative: str) -> Image:
+def open_image(root: Root, relative: str, draft_side: int | None = None) -> Image:
     """The image in RGB (raytrain/data/images.py: decode), after checks of its path, format and size.
+
+    Args:
+        draft_side: as in `decode`.
 
     Raises:
         DataError: the image is missing, broken, too large, of another format or outside the root.
         Interrupted: the store does not answer.
     """
     if isinstance(root, Url):
-        return decode(root.read(relative), name=str(root / relative))
-    return decode(contained(root, relative))
+        return decode(root.read(relative), name=str(root / relative), draft_side=draft_side)
+    return decode(contained(root, relative), draft_side=draft_side)
 
 
 def read_image(root: Root, relative: str) -> bytes:

@@ -158,6 +158,22 @@ class Lite:
         return torch.cat([grid, maps.mean((2, 3))[:, None]], 1)
 
 
+@dataclass(frozen=True)
+class ProcessorPixels:
+    """Prepares images as a model's own processor does; it pickles, for processes that prepare images.
+
+    Args:
+        processor: of transformers, with the PIL back end.
+    """
+
+    processor: Any
+
+    def __call__(self, image: Image) -> Tensor:
+        """An RGB image -> (3, H, W)."""
+        pixels: Tensor = self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+
 class VisionBackbone(nn.Module):
     """Any vision model of transformers, or the vision tower of a two-tower model such as CLIP.
 
@@ -167,6 +183,7 @@ class VisionBackbone(nn.Module):
     Args:
         path: as in `tokens.load_pretrained`.
         frozen_batch_norm: whether batch norm keeps its statistics while the rest trains.
+        recompute: as in `tokens.load_pretrained`.
 
     Attributes:
         regions: R.
@@ -174,11 +191,11 @@ class VisionBackbone(nn.Module):
         side: height of a prepared image, in pixels.
     """
 
-    def __init__(self, path: str, frozen_batch_norm: bool = True) -> None:
+    def __init__(self, path: str, frozen_batch_norm: bool = True, recompute: bool = False) -> None:
         super().__init__()
         from transformers import AutoImageProcessor
 
-        model = load_pretrained(path)
+        model = load_pretrained(path, recompute)
         with transformers_errors(resolve(path)):
             # the PIL back end: the other needs torchvision
             self.processor: Any = AutoImageProcessor.from_pretrained(
@@ -205,10 +222,14 @@ class VisionBackbone(nn.Module):
                     part.eval()
         return self
 
+    def has_free_batch_norm(self) -> bool:
+        """Whether training moves statistics of batch norm, which are then those of the images at hand."""
+        norms = any(isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)) for part in self.modules())
+        return norms and not self.frozen_batch_norm
+
     def preprocess(self, image: Image) -> Tensor:
         """An RGB image -> (3, H, W), as the model's own processor makes it."""
-        pixels: Tensor = self.processor(images=image, return_tensors="pt")["pixel_values"][0]
-        return pixels
+        return ProcessorPixels(self.processor)(image)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, patches + 1, F)."""

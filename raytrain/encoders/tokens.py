@@ -34,28 +34,30 @@ def resolve(path: str) -> str:
     return str(Path(spec.origin).parent / "model")
 
 
-def load_text_model(path: str) -> tuple[nn.Module, Any]:
+def load_text_model(path: str, recompute: bool = False) -> tuple[nn.Module, Any]:
     """(model, tokenizer): the text tower, called with input_ids and attention_mask, and its tokenizer.
 
     Args:
         path: "minilm", a folder or a hub name. Weights must be safetensors; no code of the model's author is run.
+        recompute: as in `load_pretrained`.
 
     Raises:
-        UsageError: a path that does not exist, or has no safetensors weights.
+        UsageError: as `load_pretrained` does.
     """
-    model = load_pretrained(path)
+    model = load_pretrained(path, recompute)
     tower: nn.Module = getattr(model, "text_model", model)
     return tower, load_tokenizer(path)
 
 
-def load_pretrained(path: str) -> nn.Module:
+def load_pretrained(path: str, recompute: bool = False) -> nn.Module:
     """The model of a folder or hub name; after ARCHITECTURE, one of those settings with random weights.
 
     Args:
         path: weights must be safetensors; no code of the model's author is run.
+        recompute: activation checkpointing of its layers in training.
 
     Raises:
-        UsageError: a path that does not exist, or has no safetensors weights.
+        UsageError: a path that does not exist, or has no safetensors weights, or a model without such layers.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -67,6 +69,11 @@ def load_pretrained(path: str) -> nn.Module:
             model = AutoModel.from_config(config, trust_remote_code=False)
         else:
             model = AutoModel.from_pretrained(resolved, use_safetensors=True, trust_remote_code=False)
+    if recompute:
+        layers: Any = model
+        if not layers.supports_gradient_checkpointing:
+            raise UsageError(f"{path}: {type(model).__name__} has no activation checkpointing; use recompute=false")
+        layers.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
 
 

@@ -91,6 +91,8 @@ class Method(nn.Module):
             embeddings. Their number n may differ between batches: code that joins batches pads them with zeros.
         monotone: whether `similarity` and `item_similarity` are functions of the inner products of both sides' vectors
             alone that never fall where one of these rises, and rise by no more than it: an index can bound them.
+        mixes_rows: whether what training embeds of a row depends on other rows of the batch, beyond batch norm: such a
+            batch cannot be embedded in parts.
         texts_once: whether `encode_query` takes batches of composed queries that hold each of their texts once, with
             text_row (B), which of them each query has.
     """
@@ -101,6 +103,7 @@ class Method(nn.Module):
     local_features: bool = False
     monotone: bool = False
     texts_once: bool = False
+    mixes_rows: bool = False
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...) embeddings."""
@@ -139,7 +142,11 @@ class Method(nn.Module):
         return None
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        """{"loss": () of the global batch, name: () each of its parts without gradient}; the same on every rank."""
+        """{"loss": () of the global batch, name: () each of its parts without gradient}; the same on every rank.
+
+        What is compared is gathered first, by `context.gather`, in the same calls in every step: under gradient caching
+        a part of a batch runs up to the last of them (raytrain/training/gradient_cache.py).
+        """
         raise NotImplementedError
 
 

@@ -68,7 +68,7 @@ def text_encoder(config: EncoderConfig, inputs: Inputs) -> Captions:
             inputs.words, text.word_dim, config.dim, config.pooling, config.gpo_dim, text.dropout, text.state_dropout
         )
     if isinstance(text, TransformerText):
-        transformer, width = load_transformer(text.path)
+        transformer, width = load_transformer(text)
     else:
         assert inputs.token_features is not None
         transformer, width = None, inputs.token_features
@@ -101,7 +101,7 @@ def text_sets(
     token_head = head(dim)
     transformer, width = None, inputs.token_features
     if isinstance(text, TransformerText):
-        transformer, width = load_transformer(text.path)
+        transformer, width = load_transformer(text)
     assert width is not None
     return TokenSets(width, dim, token_head, whole, whole_linear, transformer, text_head(encoder))
 
@@ -117,17 +117,17 @@ def word_encoder(config: EncoderConfig, inputs: Inputs, dropout: float = 0.0) ->
         assert inputs.words is not None
         return BiGRUWords(inputs.words, text.word_dim, config.dim, dropout)
     if isinstance(text, TransformerText):
-        transformer, width = load_transformer(text.path)
+        transformer, width = load_transformer(text)
         return LinearTokens(width, config.dim, transformer)
     assert inputs.token_features is not None
     return LinearTokens(inputs.token_features, config.dim)
 
 
-def load_transformer(path: str) -> tuple[nn.Module, int]:
+def load_transformer(text: TransformerText) -> tuple[nn.Module, int]:
     """(text model that trains with the rest, width of its token states)."""
     from raytrain.encoders.tokens import load_text_model
 
-    transformer, _ = load_text_model(path)
+    transformer, _ = load_text_model(text.path, text.recompute)
     for name, parameter in transformer.named_parameters():
         # pooled outputs are not used, and DDP waits for the gradient of every parameter that requires one
         parameter.requires_grad_("pooler" not in name)

@@ -52,6 +52,7 @@ class PCMEPP(Method):
             self.lr_scales = {"text_variance.": encoder.text.lr_scale}
         self.global_region = inputs.global_region
         if config.mix != "none":
+            self.mixes_rows = True
             self.noise_shape = (4,)  # whether an image is mixed, how, how much of it stays, where it is cut
         self.match_scale = nn.Parameter(torch.tensor(config.match_scale))
         self.match_shift = nn.Parameter(torch.tensor(config.match_shift))

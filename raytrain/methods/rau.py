@@ -72,15 +72,16 @@ class RAU(Composed):
         source, target = self.compose(batch).float(), super().encode_gallery(batch).float()
         query, gallery = context.gather(l2_normalize(source, dim=-1)), context.gather(target)
         ignored, scale = self.ignored(batch, context), self.scale()
+        from_source = to_target = None
+        if self.source_blocks is not None:
+            noise = batch.get("noise")
+            from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, context)
+            if (of_targets := self._of_targets()) is not None:
+                to_target = self._blocks(of_targets, target, noise, self.first_noise + config.blocks, context)
         base = self.base_loss(query, gallery, ignored, batch, context)
         total, parts = config.base_weight * base, {"base": base.detach()}
-        if self.source_blocks is None:
+        if from_source is None:
             return {"loss": total, **parts}
-        noise = batch.get("noise")
-        from_source = self._blocks(self.source_blocks, source, noise, self.first_noise, context)
-        to_target = None
-        if (of_targets := self._of_targets()) is not None:
-            to_target = self._blocks(of_targets, target, noise, self.first_noise + config.blocks, context)
         if config.isu_weight:
             whole = gallery if to_target is None or config.isu_sides == "source" else to_target.sample
             by_block = _cosines(from_source.sample, whole)

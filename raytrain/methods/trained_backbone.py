@@ -31,16 +31,16 @@ class TrainedBackbone(Method):
             **layer_scales(backbone, "backbone.", config.lr_scale, config.layer_decay),
         }
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
-        self.monotone, self.texts_once = method.monotone, method.texts_once
+        self.monotone, self.texts_once, self.mixes_rows = method.monotone, method.texts_once, method.mixes_rows
 
     def encode_query(self, batch: Batch) -> Tensor:
-        return self.method.encode_query(self._with_regions(batch))
+        return self.method.encode_query(self.with_regions(batch))
 
     def encode_gallery(self, batch: Batch) -> Tensor:
-        return self.method.encode_gallery(self._with_regions(batch))
+        return self.method.encode_gallery(self.with_regions(batch))
 
     def uncertainty(self, batch: Batch) -> Tensor | None:
-        return self.method.uncertainty(self._with_regions(batch))
+        return self.method.uncertainty(self.with_regions(batch))
 
     def pair_cost(self, query: Tensor, gallery: Tensor) -> int:
         return self.method.pair_cost(query, gallery)
@@ -55,10 +55,10 @@ class TrainedBackbone(Method):
         return self.method.matched_views(query, gallery)
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = self.method(self._with_regions(batch), context)
+        losses: dict[str, Tensor] = self.method(self.with_regions(batch), context)
         return losses
 
-    def _with_regions(self, batch: Batch) -> Batch:
+    def with_regions(self, batch: Batch) -> Batch:
         """The batch with (B, R, F) regions in place of pixels."""
         replaced = dict(batch)
         for name in ("regions", "reference"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 
 import torch
 
 from raytrain.config import RunConfig, TransformerImages, TransformerText
-from raytrain.data.load.readers import CPU, ImageReader, Pixels, Regions, TextReader, TokenIds, TokenStates
+from raytrain.data.load.augmentation import Augmentation
+from raytrain.data.load.pixels import Pixels
+from raytrain.data.load.readers import CPU, ImageReader, Regions, TextReader, TokenIds, TokenStates
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import AnySplit, Table
-from raytrain.encoders.images import VisionBackbone
+from raytrain.encoders.images import ProcessorPixels, VisionBackbone
 from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs
 
@@ -123,7 +126,11 @@ def _images(
     if backbone is not None:
         assert isinstance(image, TransformerImages)
         regions = 1 if data.regions == "global" else backbone.regions
-        pixels = Pixels(table, backbone.preprocess, regions, backbone.width, image.target_pad)
+        augmentation = Augmentation(image.crop, image.flip, image.colour)
+        # a crop of the least area still has as many pixels as the model reads
+        draft_side = math.ceil(backbone.side / math.sqrt(image.crop)) if image.draft else None
+        prepare, processes = ProcessorPixels(backbone.processor), config.feed.image_processes
+        pixels = Pixels(table, prepare, regions, backbone.width, image.target_pad, augmentation, draft_side, processes)
         return pixels, regions - 1, backbone
     regions_read = Regions(table, data.image_features, data.regions, device)
     return regions_read, regions_read.features.global_region, None
@@ -132,4 +139,6 @@ def _images(
 def load_backbone(config: RunConfig) -> VisionBackbone | None:
     """The pretrained image backbone that trains with the method; None where features are read from the table."""
     image = config.encoder.image
-    return VisionBackbone(image.path, image.frozen_batch_norm) if isinstance(image, TransformerImages) else None
+    if not isinstance(image, TransformerImages):
+        return None
+    return VisionBackbone(image.path, image.frozen_batch_norm, image.recompute)

@@ -21,6 +21,13 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from raytrain.similarity.precision import in_float32
+from raytrain.similarity.smooth_chamfer_blocks import Kernels, in_blocks
+
+ON_GPU_FROM = 2**22
+"""Cosines of elements (16 MiB) from which smooth-Chamfer similarity runs in blocks on a GPU."""
+
+MOST_ELEMENTS = 32
+"""Elements per set up to which it does: the cosines of a pair of sets fit the registers of a program."""
 
 
 @in_float32
@@ -189,6 +196,8 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
             planes = query.flatten(0, 1) @ gallery.transpose(0, 1).reshape(others * items, dim).T
         scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
         return scores
+    if (kernels := _gpu_kernels(query, gallery)) is not None:
+        return in_blocks(query.float(), gallery.float(), alpha, kernels)
     scaled = alpha * element_cosines(query, gallery)
     by_query = torch.logsumexp(scaled, 3).mean(1)
     by_gallery = torch.logsumexp(scaled, 1).mean(2)
@@ -217,6 +226,21 @@ def _compiled() -> ModuleType | None:
     return (
         importlib.import_module("raytrain.similarity.smooth_chamfer_cpu") if importlib.util.find_spec("numba") else None
     )
+
+
+def _gpu_kernels(query: Tensor, gallery: Tensor) -> Kernels | None:
+    """Those of smooth_chamfer_triton, for float32 or less on a GPU, sets and matrices of fitting size; else None.
+
+    Below ON_GPU_FROM cosines the plain path keeps little, and launches no more kernels than that.
+    """
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+    cosines = math.prod(query.shape[:2]) * math.prod(gallery.shape[:2])
+    if query.device.type != "cuda" or traced or cosines < ON_GPU_FROM or torch.float64 in (query.dtype, gallery.dtype):
+        return None
+    if max(query.shape[1], gallery.shape[1]) > MOST_ELEMENTS or not importlib.util.find_spec("triton"):
+        return None
+    kernels: Kernels = importlib.import_module("raytrain.similarity.smooth_chamfer_triton").TritonKernels()
+    return kernels
 
 
 def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:

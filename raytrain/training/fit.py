@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.config import RunConfig
-from raytrain.data.load.batches import Batches, TimedBatches, to_device, uploaded
+from raytrain.data.load.batches import Batches, TimedBatches, uploaded
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.splits import validation_facts
@@ -30,13 +30,14 @@ from raytrain.scoring.feed import features_read, load_to_device, open_feed
 from raytrain.similarity.precision import tf32
 from raytrain.training import checkpoint
 from raytrain.training.build import build_method, open_batches
+from raytrain.training.gradient_cache import parts_of
 from raytrain.training.initial_weights import load_weights, open_origin
 from raytrain.training.leftovers import sweep_leftovers
 from raytrain.training.memory import Estimate
 from raytrain.training.run_log import RunLog
 from raytrain.training.schedule import lr_factor, set_lr
 from raytrain.training.stop import listening
-from raytrain.training.train_state import TrainState
+from raytrain.training.train_state import TrainState, training_input
 from raytrain.training.validation import validate
 from raytrain.training.watchdog import Watchdog
 
@@ -189,7 +190,8 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
     state.model.train()
     began = time.monotonic()
     waited = TimedBatches(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
-    for batch in uploaded(waited, state.device):
+    in_parts = (parts_of(batch, config.optim.parts) for batch in waited)
+    for batch in uploaded(in_parts, state.device):
         if state.out_of_steps():
             break
         # dropout is drawn by the step, so that a resumed run draws what an uninterrupted one draws
@@ -204,11 +206,13 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
     state.count_epoch(data_wait_share=waited.seconds / (time.monotonic() - began))
 
 
-def train_step(state: TrainState, batch: Batch, context: StepContext, update: bool = True) -> dict[str, Tensor]:
+def train_step(
+    state: TrainState, batch: Batch | list[Batch], context: StepContext, update: bool = True
+) -> dict[str, Tensor]:
     """One pass forward and back, and a step of the optimizer; the losses, which are those of the global batch.
 
     Args:
-        batch: of this rank, as it was read, on the CPU or already on the device.
+        batch: of this rank, as it was read, or its parts (`parts_of`); on the CPU or already on the device.
         context: where training stands, and how to reach the other ranks.
         update: change the weights; False only adds to their gradient.
 
@@ -220,7 +224,7 @@ def train_step(state: TrainState, batch: Batch, context: StepContext, update: bo
     # Forward and backward; ranks exchange their gradients only where the weights change
     with contextlib.nullcontext() if update or world_size() == 1 else model.no_sync():  # type: ignore[operator]
         with autocast(state.device, optim.precision):
-            losses: dict[str, Tensor] = model(to_device(batch, state.device), context)
+            losses: dict[str, Tensor] = model(training_input(batch, optim.parts, state.device), context)
         scaler.scale(losses["loss"]).backward()  # type: ignore[no-untyped-call]
     if not update:
         state.finite.add(state.step, state.epoch, losses, None)

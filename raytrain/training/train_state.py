@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raytrain.config import RunConfig
+from raytrain.data.load.batches import to_device
 from raytrain.data.load.words import Vocabulary
 from raytrain.distributed import rank, synchronise_batch_norm, world_size
-from raytrain.methods.base import Method
+from raytrain.methods.base import Batch, Method
 from raytrain.training import checkpoint
 from raytrain.training.compat import move_towards
 from raytrain.training.finite import FiniteCheck
+from raytrain.training.gradient_cache import GradientCache, parts_of
 from raytrain.training.manifest import damaged
 from raytrain.training.schedule import Plateau, make_optimizer
 
@@ -33,7 +35,7 @@ class TrainState:
         model: with fresh weights; moved to the device.
 
     Attributes:
-        parallel: the model, wrapped in DDP where there are several ranks: its forward pass is the one to train.
+        parallel: the model as it trains (`trainable`), of what `training_input` makes of a batch.
         finite: looks at the losses and the gradient of each step.
         plateau: factor of the learning rate that follows validation; None under any other schedule.
         average: {name: averaged weight}; None unless the config asks for an average.
@@ -55,7 +57,7 @@ class TrainState:
         self.plateau = Plateau(optim.decay_factor, optim.plateau_patience) if optim.schedule == "plateau" else None
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
-        self.parallel = _distribute(self.model, device)
+        self.parallel = trainable(self.model, optim.parts, device)
         self.finite = FiniteCheck(device)
         self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0
         self.best = -math.inf
@@ -209,14 +211,33 @@ class TrainState:
         self.sums = {name: value.to(self.device) for name, value in state["sums"].items()}
 
 
-def _distribute(model: Method, device: torch.device) -> nn.Module:
-    """The model, in DDP where there are several ranks."""
+def trainable(model: Method, parts: int, device: torch.device) -> nn.Module:
+    """The model as it trains: under gradient caching where `parts` is above 1, in DDP where there are several ranks.
+
+    Raises:
+        UsageError: the model cannot be embedded in parts.
+    """
+    module: nn.Module = model if parts == 1 else GradientCache(model)
     if world_size() == 1:
-        return model
+        return module
     # batch norm statistics are global already: there is nothing to broadcast. Newer torch renames the switch, with a
     # warning on every rank; older torch knows this name alone
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return DistributedDataParallel(
-            model, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
+            module, [device.index] if device.type == "cuda" else None, broadcast_buffers=False
         )
+
+
+def training_input(batch: Batch | list[Batch], parts: int, device: torch.device) -> Batch | list[Batch]:
+    """What `trainable` takes in place of a batch, on the device: the batch, or its parts.
+
+    Args:
+        batch: as it was read, or as `parts_of` makes it.
+        parts: number of parts.
+
+    Raises:
+        UsageError: the batch has fewer rows than parts.
+    """
+    moved = [to_device(part, device) for part in parts_of(batch, parts)]
+    return moved[0] if parts == 1 else moved

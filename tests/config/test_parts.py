@@ -74,3 +74,8 @@ def test_image_features_are_one_name_or_several() -> None:
     assert DataConfig(table="t").image_feature_names == ("lite0",)
     several = DataConfig(table="t", image_features="lite0, lite2")
     assert (several.image_features, several.image_feature_names) == ("lite0,lite2", ("lite0", "lite2"))
+
+
+def test_layers_are_not_computed_again_where_batch_norm_moves() -> None:
+    with pytest.raises(ValueError, match="use frozen_batch_norm=true"):
+        TransformerImages(path="clip", recompute=True, frozen_batch_norm=False)

@@ -14,7 +14,7 @@ from raytrain.training import checkpoint
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests import forked
-from tests.distributed.two_ranks import METHODS, TwoRanks, one_step, table_for
+from tests.distributed.two_ranks import IN_PARTS, METHODS, TwoRanks, one_step, table_for
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -30,6 +30,15 @@ def test_two_ranks_of_half_the_batch_equal_one_rank(
         part = results[f"{method} {epoch}"]
         for name, value in whole.items():
             torch.testing.assert_close(part[name], value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("method", IN_PARTS)
+def test_two_ranks_in_two_parts_each_equal_one_rank(method: str, two_ranks: TwoRanks, tmp_path: Path) -> None:
+    whole = one_step(tiny(table_for(method, two_ranks.table), tmp_path, **METHODS[method]), 2.0)
+    for results in two_ranks.results:
+        for name, value in whole.items():
+            cached = results[f"{method} in parts"][name]
+            torch.testing.assert_close(cached, value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_the_rate_of_a_plateau_is_that_of_rank_0_on_both(two_ranks: TwoRanks) -> None:

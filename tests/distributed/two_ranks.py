@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from raytrain.config import RunConfig
 from raytrain.data.table import Table
-from raytrain.distributed import any_rank, gather, rank, synchronise_batch_norm, world_size
+from raytrain.distributed import any_rank, gather, rank, synchronise_batch_norm
 from raytrain.errors import NonFiniteError
 from raytrain.methods.base import StepContext
 from raytrain.scoring.embed import embed_split, score
@@ -21,6 +21,7 @@ from raytrain.training.build import build_method, open_batches
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from raytrain.training.schedule import Plateau
+from raytrain.training.train_state import trainable, training_input
 from tests.runs import tiny
 from tests.tables import make_query_table, make_table
 
@@ -90,6 +91,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "sgraf-saf": {**SGRAF, "method__module": "saf", "method__memory_mib": 1},  # in blocks that are computed again
 }
 
+IN_PARTS = ("dvse", "dive-ragged", "query-rau", "sgraf-saf")
+"""Methods that two ranks also train in two parts each."""
+
 
 @dataclass(frozen=True)
 class TwoRanks:
@@ -98,9 +102,9 @@ class TwoRanks:
     Args:
         folder: storage of their runs.
         table: that they trained on; those of other kinds lie beside it.
-        results: of each rank. {"<method> <epoch>": as `one_step`, "padded": as `longer_rows`, "norm": as
-            `batch_norm_of_all_rows`, "any": [a flag of rank 1, a flag of none], "plateau": state of a
-            `Plateau`, "nan": message of the error}
+        results: of each rank. {"<method> <epoch>" and "<method> in parts": as `one_step`, "padded": as
+            `longer_rows`, "norm": as `batch_norm_of_all_rows`, "any": [a flag of rank 1, a flag of none], "plateau":
+            state of a `Plateau`, "nan": message of the error}
     """
 
     folder: Path
@@ -117,18 +121,20 @@ def compute(folder: Path) -> TwoRanks:
     return TwoRanks(folder, table, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)])
 
 
-def one_step(config: RunConfig, epoch: float) -> dict[str, torch.Tensor]:
-    """Losses, gradients and batch norm statistics of the first batch, and the scores of validation."""
+def one_step(config: RunConfig, epoch: float, parts: int = 1) -> dict[str, torch.Tensor]:
+    """Losses, gradients and batch norm statistics of the first batch, and the scores of validation.
+
+    Args:
+        parts: that each rank embeds its share of the batch in.
+    """
     splits = open_tables(config)
     feed = open_feed(config, splits["train"].table)
     torch.manual_seed(0)
     model = build_method(config, feed).train()
     synchronise_batch_norm(model)
-    parallel: torch.nn.Module = model
-    if world_size() > 1:
-        parallel = torch.nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    parallel = trainable(model, parts, CPU)
     batches = open_batches(config, splits["train"], feed, model.noise_shape)
-    losses = parallel(next(batches.epoch(0)), StepContext(epoch, 5, gather))
+    losses = parallel(training_input(next(batches.epoch(0)), parts, CPU), StepContext(epoch, 5, gather))
     losses["loss"].backward()
     step = {f"loss/{name}": value.detach() for name, value in losses.items()}
     step |= {f"gradient/{name}": p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -179,6 +185,9 @@ def _work(number: int, folder: str, table: str) -> None:
     for name, changes in METHODS.items():
         for epoch in (0.0, 2.0):
             results[f"{name} {epoch}"] = one_step(tiny(table_for(name, opened), Path(folder), **changes), epoch)
+    for name in IN_PARTS:
+        made = tiny(table_for(name, opened), Path(folder), **METHODS[name])
+        results[f"{name} in parts"] = one_step(made, 2.0, parts=2)
     results["padded"] = longer_rows(number)
     results["norm"] = batch_norm(rows_of_both_ranks()[number])
     results["any"] = [any_rank(number == 1), any_rank(False)]

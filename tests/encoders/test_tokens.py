@@ -107,3 +107,29 @@ def test_settings_without_weights_are_taken_only_where_that_is_asked_for(tmp_pat
         name: tensor.shape for name, tensor in weights.items()
     }
     assert load_text_model(f"{ARCHITECTURE}{path}")[1].pad_token_id == 0
+
+
+def test_layers_that_are_computed_again_keep_less_and_give_the_same_gradient(tmp_path: Path) -> None:
+    path = str(tiny_models.clip(tmp_path / "clip"))
+    ids = torch.tensor([[2, 5, 6, 3], [2, 7, 8, 3]])
+    kept, gradients = {False: 0, True: 0}, {}
+    for recompute in (False, True):
+        model, _ = load_text_model(path, recompute)
+        model.train()
+
+        def count(tensor: torch.Tensor, recompute: bool = recompute) -> torch.Tensor:
+            kept[recompute] += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            states = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        states.square().sum().backward()
+        gradients[recompute] = [p.grad for p in model.parameters() if p.grad is not None]
+    assert kept[True] < kept[False]
+    assert len(gradients[True]) == len(gradients[False]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(*gradients.values(), strict=True))
+
+
+def test_a_model_without_activation_checkpointing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ResNetModel has no activation checkpointing; use recompute=false"):
+        load_pretrained(str(tiny_models.resnet(tmp_path / "resnet")), recompute=True)

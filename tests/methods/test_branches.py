@@ -101,7 +101,7 @@ def test_pooling_and_its_size_are_those_of_the_config(pool: Any, kind: type[nn.M
 def test_every_parameter_of_a_transformer_that_wants_a_gradient_gets_one(transformer: EncoderConfig) -> None:
     """Its pooled output is not used: parameters of the pooler must want none, or DDP would wait for them."""
     assert isinstance(transformer.text, TransformerText)
-    model, width = load_transformer(transformer.text.path)
+    model, width = load_transformer(transformer.text)
     assert width == 12
     assert {name for name, p in model.named_parameters() if not p.requires_grad} == {
         name for name, _ in model.named_parameters() if "pooler" in name

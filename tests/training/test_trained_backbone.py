@@ -14,7 +14,7 @@ import torch
 from raytrain.config import RunConfig
 from raytrain.data.build import build
 from raytrain.data.images import decode, target_pad
-from raytrain.data.load.readers import Pixels
+from raytrain.data.load.pixels import Pixels
 from raytrain.data.table import Table
 from raytrain.encoders.images import TransformersImages, VisionBackbone
 from raytrain.errors import DataError, UsageError

@@ -119,7 +119,7 @@ class TrainBatches(Batches):
         super().__init__(len(self.images), what, batch_size, seed, rank, world, noise)
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
-        region_draws = random.random((len(units), self.regions.regions), dtype=np.float32)
+        region_draws = random.random((len(units), self.regions.draws), dtype=np.float32)
         text_draws = random.random((int(self.counts[units].sum()), self.texts.longest), dtype=np.float32)
         # the draws above are those of the whole batch; from here on only this rank's slice is read
         before = int(self.counts[units[: self.rank_slice.start]].sum())
@@ -166,7 +166,7 @@ class QueryBatches(Batches):
 
     def batch(self, units: np.ndarray, random: np.random.Generator) -> Batch:
         split, queries = self.split, self.answered[units]
-        region_draws = random.random((2, len(units), self.regions.regions), dtype=np.float32)
+        region_draws = random.random((2, len(units), self.regions.draws), dtype=np.float32)
         text_draws = random.random((len(units), self.texts.longest), dtype=np.float32)
         first, last = split.target_offsets[queries], split.target_offsets[queries + 1]
         target = split.targets[random.integers(first, last)]  # (B) positions in the split's items
@@ -260,20 +260,24 @@ class TimedBatches:
             yield batch
 
 
-def uploaded(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """The batches on the device. A GPU copies each on a stream of its own, while it still trains on the one before."""
+def uploaded(batches: Iterable[list[Batch]], device: torch.device) -> Iterator[list[Batch]]:
+    """Batches, each a list of its parts, on the device.
+
+    A GPU copies each on a stream of its own, while it still trains on the one before.
+    """
     if device.type != "cuda":
-        for batch in batches:
-            yield to_device(batch, device)
+        for parts in batches:
+            yield [to_device(part, device) for part in parts]
         return
     copying = torch.cuda.Stream(device)
-    for batch in batches:
+    for parts in batches:
         with torch.cuda.stream(copying):
-            moved = to_device(batch, device)
+            moved = [to_device(part, device) for part in parts]
         training = torch.cuda.current_stream(device)
         training.wait_stream(copying)
-        for tensor in moved.values():
-            tensor.record_stream(training)  # its memory is not given away while a step reads it
+        for part in moved:
+            for tensor in part.values():
+                tensor.record_stream(training)  # its memory is not given away while a step reads it
         yield moved
 
 

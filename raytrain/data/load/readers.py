@@ -1,4 +1,4 @@
-"""Rows of a table as tensors: captions as words, pieces or token states; images as features or as pixels.
+"""Rows of a table as tensors: captions as words, pieces or token states; images as features (as pixels: pixels.py).
 
 Letters: B rows, R regions, F features, T tokens.
 """
@@ -6,27 +6,20 @@ Letters: B rows, R regions, F features, T tokens.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from raytrain.config import names_in
-from raytrain.data.images import target_pad
 from raytrain.data.load.feature_rows import FeatureRows, JoinedRows
 from raytrain.data.load.image_features import ImageFeatures, global_region
 from raytrain.data.load.words import Vocabulary
-from raytrain.data.storage import open_image
 from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from raytrain.similarity.upload import upload
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Batch = dict[str, Tensor]
 CPU = torch.device("cpu")
@@ -199,58 +192,25 @@ class TokenIds:
 
 
 class ImageReader(Protocol):
-    """Images as tensors; a method sees `regions` (R) vectors of `width` (F) features per image."""
+    """Images as tensors; a method sees `regions` (R) vectors of `width` (F) features per image.
+
+    `draws` uniform numbers per image decide the augmentation: R, and where images are augmented too, more.
+    """
 
     regions: int
     width: int
+    draws: int
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
         """The keys "regions" and "region_mask" of a batch; an image never loses all of its regions.
 
         Args:
             items: (B) rows of the table's items.
-            draws: (B, R) uniform numbers in [0, 1) that decide which regions are dropped; None keeps all.
+            draws: (B, self.draws) uniform numbers in [0, 1); the first R decide which regions are dropped. None for no
+                augmentation.
             drop: share of the regions that are dropped.
         """
         ...
-
-
-class Pixels:
-    """Pixels (B, 3, H, W) for a backbone that trains, read from the image files of each batch.
-
-    Args:
-        table: with image files.
-        prepare: RGB image -> (3, H, W) pixels.
-        regions, width: R and F of the backbone's output.
-        pad: ratio of `target_pad`; None for no padding.
-        threads: number of threads that read images.
-
-    Raises:
-        UsageError: the table names no image files.
-    """
-
-    def __init__(
-        self,
-        table: Table,
-        prepare: Callable[[Image], Tensor],
-        regions: int,
-        width: int,
-        pad: float | None = None,
-        threads: int = 4,
-    ) -> None:
-        self.root, self.files = table.image_root, table.items["file"].to_pylist()
-        if not any(self.files):
-            raise UsageError(f"{table.path} names no image files; encoder.image.kind=transformer reads the images")
-        self.prepare, self.regions, self.width, self.pad = prepare, regions, width, pad
-        self.pool = ThreadPoolExecutor(threads)
-
-    def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        pixels = torch.stack(list(self.pool.map(self._load, items.tolist())))
-        return {"regions": pixels, "region_mask": torch.from_numpy(_kept(len(items), self.regions, draws, drop))}
-
-    def _load(self, item: int) -> Tensor:
-        image = open_image(self.root, self.files[item])
-        return self.prepare(image if self.pad is None else target_pad(image, self.pad))
 
 
 class Regions:
@@ -270,6 +230,7 @@ class Regions:
         described = {name: table.feature(name, "image") for name in names_in(names)}
         self.features = ImageFeatures.of(described, list(described), which, str(table.path))
         self.regions, self.width = self.features.regions, self.features.width
+        self.draws = self.regions
         self.rows_of: list[np.ndarray] = []  # (N) of each array: the row of each item, -1 where it is not there
         parts = []
         for array in self.features.arrays:
@@ -285,7 +246,7 @@ class Regions:
         self.rows = JoinedRows(parts)
 
     def read(self, items: np.ndarray, draws: np.ndarray | None, drop: float) -> Batch:
-        mask = _kept(len(items), self.regions, draws, drop)
+        mask = kept_regions(len(items), self.regions, draws, drop)
         regions = self.rows.take([row_of[items] for row_of in self.rows_of])
         return {"regions": regions, "region_mask": torch.from_numpy(mask)}
 
@@ -303,7 +264,7 @@ class Regions:
         return other
 
 
-def _kept(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np.ndarray:
+def kept_regions(items: int, regions: int, draws: np.ndarray | None, drop: float) -> np.ndarray:
     """(B, R) bool: the regions that stay; all of an image if every one would be dropped."""
     if draws is None:
         return np.ones((items, regions), dtype=bool)

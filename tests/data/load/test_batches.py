@@ -268,12 +268,12 @@ def test_noise_is_drawn_for_the_whole_batch_and_changes_nothing_else(table: Tabl
 
 def test_uploaded_batches_are_those_that_were_read_and_their_masks_stay_known(fake_gpu: FakeGPU) -> None:
     mask = torch.tensor([[True, True, False]])
-    read = [{"text": torch.ones(1, 3, dtype=torch.float16), "text_mask": mask} for _ in range(2)]
+    read = [[{"text": torch.ones(1, 3, dtype=torch.float16), "text_mask": mask}] for _ in range(2)]
     batches = list(uploaded(iter(read), fake_gpu.device))
     assert len(batches) == 2
-    for batch in batches:
+    for (batch,) in batches:
         assert batch["text"].device == fake_gpu.device and batch["text"].dtype == torch.float32
         assert members(batch["text_mask"]).real is mask
         assert to_device(batch, fake_gpu.device) is batch
     assert fake_gpu.waits == []
-    assert next(uploaded(iter(read), torch.device("cpu"))) is read[0]
+    assert next(uploaded(iter(read), torch.device("cpu")))[0] is read[0][0]
