@@ -97,8 +97,8 @@ def try_one(wheel: Path, python: str, extra: str, folder: Path) -> str:
 
 
 def import_s(python: str, folder: Path) -> float:
-    """Seconds of `import raytrain`, the least of five tries."""
-    code = "import time; start = time.perf_counter(); import raytrain; print(time.perf_counter() - start)"
+    """Seconds of a CPU that `import raytrain` takes, the least of five tries; other processes do not change it."""
+    code = "import time; start = time.process_time(); import raytrain; print(time.process_time() - start)"
     return min(float(run([python, "-c", code], folder)) for _ in range(5))
 
 

@@ -125,7 +125,7 @@ def by_sweep(base: RunConfig, trials: int, slots: int) -> Timings:
 def _sweep(arguments: list[str]) -> int:
     """Run `raytrain sweep`, with our space among its spaces."""
     from raytrain.cli.main import main as raytrain
-    from search_spaces import SPACES
+    from raytrain.sweeps.spaces import SPACES
 
     SPACES["margins"] = margins
     return raytrain(arguments)

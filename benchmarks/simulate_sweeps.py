@@ -144,8 +144,8 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 20) -
     import optuna
 
     from raytrain.sweeps.options import SweepOptions
+    from raytrain.sweeps.spaces import SPACES
     from raytrain.sweeps.study import sampler
-    from search_spaces import SPACES
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))

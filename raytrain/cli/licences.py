@@ -32,7 +32,7 @@ class PackageLicence:
     Args:
         licence: an SPDX expression where the package states one, else its own words; "not stated" where it has none.
         author: whom it names.
-        home: its address, or "".
+        home: its address, or ""; an index of packages is none.
         files: of its licence texts, below site-packages.
         needed_by: "core", and extras of raytrain through which it is installed.
     """
@@ -219,13 +219,13 @@ def _licence_of(of: Distribution, needed_by: str) -> PackageLicence:
         label.strip().lower(): url.strip()
         for label, _, url in (str(each).partition(",") for each in data.get_all("Project-URL") or [])
     }
-    home = next((urls[name] for name in ("homepage", "home", "source", "repository") if name in urls), "")
+    homes = [field("Home-page"), *(urls.get(name, "") for name in ("homepage", "home", "source", "repository"))]
     return PackageLicence(
         name=_canonical(str(data["Name"])),
         version=str(data["Version"]),
         licence=licence[:80],
         author=(field("Author") or field("Author-email") or field("Maintainer")).partition("\n")[0],
-        home=field("Home-page") or home,
+        home=next((home for home in homes if home and "//pypi." not in home), ""),
         files=tuple(files),
         needed_by=(needed_by,),
     )

@@ -20,7 +20,10 @@ from tests.command_lines import parse
 from tests.tables import make_table
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "ray", "optuna", "mlflow", "numpy", "pyarrow", "pydantic", "yaml", "search_spaces", "raytrain.config")
+HEAVY = (
+    "torch", "ray", "optuna", "mlflow", "numpy", "pyarrow", "pydantic", "yaml", "raytrain.search_spaces",
+    "raytrain.config",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
