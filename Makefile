@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 
 # The documentation site in build/site; fails on a broken link, a missing reference, or a command that does not parse.
 docs: $(VENV)/.ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
 
 # Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.

@@ -74,7 +74,8 @@ def train(
         workers: processes of Ray Train; 0 trains in this process.
         start_from: checkpoint, or folder of a run, whose weights are the first ones; optimizer and epochs are new.
         verify: compare the table's features with their sha256; recorded with the run.
-        use_gpu: one GPU per worker; None uses GPUs where there are some. For `workers` above 0, as all that follows.
+        use_gpu: one GPU per worker; None uses GPUs where there are some. This and the next three are for `workers`
+            above 0.
         resources_per_worker: {"CPU": 1.0, "GPU": 1.0} where nothing else is said.
         max_failures: worker groups that may be lost before the run fails.
         address: Ray cluster, "auto" or "host:port"; None takes RAY_ADDRESS, or starts one on this machine.

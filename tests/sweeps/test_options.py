@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, ForwardRef
 
 import pytest
 
 from raytrain.errors import UsageError
-from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.options import SweepOptions, SweepSettings
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,13 @@ def test_what_decides_the_trials_reads_as_in_older_sweeps() -> None:
 def test_the_grace_is_a_quarter_of_the_epochs_rounded_up_unless_it_is_given(epochs: int, expected: int) -> None:
     assert SweepOptions().grace(epochs) == expected
     assert SweepOptions(grace_epochs=7).grace(epochs) == 7
+
+
+def test_keyword_arguments_of_a_sweep_are_its_options() -> None:
+    hints = {field.name: field.type for field in dataclasses.fields(SweepOptions)}
+    assert {name: ForwardRef(str(text)) for name, text in hints.items()} == {
+        name: ForwardRef(hint.__forward_arg__) for name, hint in SweepSettings.__annotations__.items()
+    }
+    assert SweepOptions.of({"trials": 3}) == SweepOptions(trials=3)
+    with pytest.raises(UsageError, match="no sweep option 'trails'; did you mean 'trials'"):
+        SweepOptions.of({"trails": 3})

@@ -22,6 +22,7 @@ from raytrain.tracking.mirror import Mirror
 from raytrain.training.run import train
 from search_spaces import SPACES
 from search_spaces.image_text import METHODS
+from tests.cli.test_sweep import RESULT
 from tests.sweeps.small_sweep import write_run
 from tests.tables import make_table
 
@@ -76,7 +77,7 @@ def test_a_resumed_sweep_keeps_the_flags_it_began_with_unless_told_otherwise(
 
     def instead(space: Any, base: Any, options: SweepOptions, **more: Any) -> dict[str, Any]:
         asked.update(options.as_dict() | more)
-        return {"folder": str(ledger.folder), "trials": {}, "best": None, "front": [], "mirrored": True}
+        return {**RESULT, "folder": str(ledger.folder), "trials": {}, "best": None, "mirrored": True}
 
     monkeypatch.setattr("raytrain.sweeps.sweep.sweep", instead)
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
