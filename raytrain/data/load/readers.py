@@ -18,7 +18,6 @@ from raytrain.data.load.feature_rows import FeatureRows, JoinedRows
 from raytrain.data.load.image_features import ImageFeatures, global_region
 from raytrain.data.load.words import Vocabulary
 from raytrain.data.table import Table
-from raytrain.errors import UsageError
 from raytrain.similarity.upload import upload
 
 Batch = dict[str, Tensor]
