@@ -29,6 +29,16 @@ def one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fake_gpu_known() -> None:
+    """Autograd makes room for the devices that are there at the first backward pass of a process, and for no others."""
+    if "torch" in sys.modules:
+        from tests.gpu.fake_gpu import available, register
+
+        if available():
+            register()
+
+
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """A small table; tests that write to one make their own."""

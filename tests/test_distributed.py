@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import raytrain.distributed
 from raytrain.distributed import (
     GlobalBatchNorm1d,
     any_rank,
@@ -17,6 +18,7 @@ from raytrain.distributed import (
     world_size,
 )
 from tests.distributed.two_ranks import CPU, TwoRanks, batch_norm, rows_of_both_ranks
+from tests.gpu.steps import imitated_ranks
 
 
 def test_rows_of_different_length_travel_padded_with_zeros(two_ranks: TwoRanks) -> None:
@@ -52,6 +54,23 @@ def test_alone_nothing_is_exchanged() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     synchronise_batch_norm(model)
     assert type(model[1]) is nn.BatchNorm1d
+
+
+def test_ranks_whose_shapes_are_known_to_be_equal_do_not_tell_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.arange(6.0).view(3, 2)
+    with imitated_ranks():
+        exchanges: list[torch.Tensor] = []
+        dist = raytrain.distributed.dist
+        all_gather = dist.all_gather
+
+        def counted(parts: list[torch.Tensor], tensor: torch.Tensor, group: object = None) -> None:
+            exchanges.append(tensor)
+            all_gather(parts, tensor)
+
+        monkeypatch.setattr(dist, "all_gather", counted)
+        told, known = gather(rows), gather(rows, even=True)
+    assert torch.equal(told, torch.cat([rows, rows])) and torch.equal(known, told)
+    assert [list(tensor.shape) for tensor in exchanges] == [[2], [3, 2], [3, 2]]
 
 
 @pytest.mark.parametrize("training", [True, False])

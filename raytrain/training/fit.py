@@ -10,13 +10,19 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+<<<<<<< HEAD
 from raytrain.config import RunConfig
 from raytrain.data.load.batches import Batches, TimedBatches, uploaded
+=======
+from raytrain.config import METHOD_CONFIGS, RunConfig
+from raytrain.data.load.batches import Batches, TimedBatches, to_device, uploaded
+>>>>>>> fake
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.splits import validation_facts
@@ -188,6 +194,9 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
     """
     config, steps = state.config, batches.steps
     state.model.train()
+    # local features are as long as a rank's longest caption; what a method of another package gathers is not known here
+    own = METHOD_CONFIGS.package_of(config.method.kind) is None
+    exchange = partial(gather, even=own and batches.even and not state.model.local_features)
     began = time.monotonic()
     waited = TimedBatches(batches.epoch(state.epoch, state.step_in_epoch, config.feed.read_ahead))
     in_parts = (parts_of(batch, config.optim.parts) for batch in waited)
@@ -198,7 +207,7 @@ def train_epoch(state: TrainState, batches: Batches) -> Iterator[bool]:
         torch.manual_seed((config.seed * 1_000_003 + state.step) * 1009 + rank())
         factor = lr_factor(config, state.step, steps) * (state.plateau.factor if state.plateau else 1.0)
         set_lr(state.optimizer, config.optim.lr * factor)
-        context = StepContext(state.epoch + state.step_in_epoch / steps, config.optim.num_epochs, gather)
+        context = StepContext(state.epoch + state.step_in_epoch / steps, config.optim.num_epochs, exchange)
         update = state.next_step_updates(steps)
         state.count_step(train_step(state, batch, context, update))
         yield update

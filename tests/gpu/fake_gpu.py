@@ -84,8 +84,8 @@ class _Module(backend_registration._DummyBackendModule if available() else objec
 
 
 @functools.cache
-def _registered() -> torch.device:
-    """The device; torch takes one such registration per process."""
+def register() -> torch.device:
+    """The device; torch takes one such registration per process, and autograd one ahead of the first backward pass."""
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
     return torch.device(NAME, 0)
 
@@ -99,7 +99,7 @@ class _OnDevice(torch.Tensor):
     def __new__(cls, values: Tensor) -> _OnDevice:
         wrapper = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls, values.shape, strides=values.stride(), storage_offset=values.storage_offset(), dtype=values.dtype,
-            device=_registered(),
+            device=register(),
         )  # fmt: skip
         wrapper.values = values
         return wrapper  # type: ignore[no-any-return]
@@ -144,7 +144,7 @@ class FakeGPU(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.device = _registered()
+        self.device = register()
         self.waits: list[Wait] = []
         self._pinned: set[int] = set()
 

@@ -42,9 +42,14 @@ class Batches:
         rank, world: of this process, and the number of processes.
         noise: shape of the standard normal noise per unit, for a method that samples; () for none.
 
+    Attributes:
+        even: whether all ranks' batches have equally many rows.
+
     Raises:
         UsageError: batch_size does not divide over the ranks, or is larger than the number of units.
     """
+
+    even = True
 
     def __init__(
         self, units: int, what: str, batch_size: int, seed: int, rank: int, world: int, noise: tuple[int, ...]
@@ -109,6 +114,7 @@ class TrainBatches(Batches):
     ) -> None:
         self.split, self.regions, self.texts, self.config = split, regions, texts, config
         self.by_image = unit == "image"
+        self.even = not self.by_image
         # captions are grouped by image: those of unit u are rows first[u] to first[u] + counts[u] of the split
         if self.by_image:
             self.images, self.first, self.counts = np.unique(split.item_of_text, return_index=True, return_counts=True)
