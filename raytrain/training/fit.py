@@ -16,13 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-<<<<<<< HEAD
-from raytrain.config import RunConfig
-from raytrain.data.load.batches import Batches, TimedBatches, uploaded
-=======
 from raytrain.config import METHOD_CONFIGS, RunConfig
-from raytrain.data.load.batches import Batches, TimedBatches, to_device, uploaded
->>>>>>> fake
+from raytrain.data.load.batches import Batches, TimedBatches, uploaded
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
 from raytrain.data.table.splits import validation_facts
