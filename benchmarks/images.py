@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import tempfile
 import time
@@ -33,6 +34,7 @@ from raytrain.data.load.batches import read_ahead
 from raytrain.data.load.pixels import Pixels
 from raytrain.encoders.images import ProcessorPixels
 
+PRELOADED = ["raytrain.data.load.pixels", "transformers.models.clip.image_processing_pil_clip"]
 SIDE, BATCH = 224, 64
 CROP, COLOUR = 0.5, 0.2
 PROCESSOR = {
@@ -135,6 +137,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    multiprocessing.set_forkserver_preload(PRELOADED)
     files = sorted(str(path) for path in given.folder.glob("*.jpg"))[: given.images]
     rates = measure(files, given.processes)
     plain, limit = (

@@ -32,6 +32,7 @@ def decode(
     name: str = "",
     max_pixels: int = MAX_PIXELS,
     fix: str = FIX,
+    *,
     draft_side: int | None = None,
 ) -> Image:
     """The image as in `upright_rgb`.
