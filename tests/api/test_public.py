@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,14 @@ def test_every_public_name_is_on_the_page_of_the_interface() -> None:
     pages = "".join((ROOT / "docs" / "reference" / name).read_text() for name in ("api.md", "blocks.md"))
     missing = [name for name in raytrain.__all__ if f"::: raytrain.{name}\n" not in pages and name != "__version__"]
     assert not missing
+
+
+def test_a_type_checker_sees_the_names_that_are_looked_up() -> None:
+    tree = ast.parse((ROOT / "raytrain" / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module != "typing"]
+    seen = {name.name: node.module for node in imports for name in node.names if node.module != "__future__"}
+    assert seen == raytrain._HOME_OF  # type: ignore[attr-defined]
+    assert {*seen, "__version__"} == {*raytrain.__all__}
 
 
 def test_asking_for_a_function_imports_neither_torch_nor_ray() -> None:

@@ -69,7 +69,7 @@ def test_the_demo_makes_everything_in_the_folder_it_is_given(
     here = tmp_path / "here"
     assert f"storage={here / 'runs'}" in sweeps[0]["overrides"] and EPOCHS in sweeps[1]["overrides"]
     opened = next(flags for verb, flags in commands.parsed if verb == "evaluate")
-    assert opened["split"] == "test" and len(opened["runs"]) == 4
+    assert opened["split"] == "test" and len(opened["folders"]) == 4
     printed = capsys.readouterr().out
     assert "verdict: On emoji. On dvse-stamp." in printed and f"search {here / 'runs/emoji/dvse-stamp-t003'}" in printed
 
