@@ -272,7 +272,7 @@ def uploaded(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
         for batch in batches:
             yield to_device(batch, device)
         return
-    copying = torch.cuda.Stream(device)
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batch in batches:
         with torch.cuda.stream(copying):
             moved = to_device(batch, device)
