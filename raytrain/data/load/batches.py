@@ -275,7 +275,7 @@ def uploaded(batches: Iterable[list[Batch]], device: torch.device) -> Iterator[l
         for parts in batches:
             yield [to_device(part, device) for part in parts]
         return
-    copying = torch.cuda.Stream(device)
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for parts in batches:
         with torch.cuda.stream(copying):
             moved = [to_device(part, device) for part in parts]
