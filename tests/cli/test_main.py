@@ -122,10 +122,10 @@ VERBS = [
 
 def test_these_are_the_verbs() -> None:
     assert VERBS == [
-        "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
+        "demo", "init", "data build", "data detect", "data check", "data vocabulary", "data encode", "train", "sweep",
         "study list", "study run", "study report", "watch",
         "evaluate", "rerank", "ensemble", "compare", "leaderboard", "cost", "track sync", "report", "search", "index",
-        "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "submit", "doctor",
+        "serve", "export", "promote", "show", "recipes", "spaces", "methods", "sources", "licences", "submit", "doctor",
     ]  # fmt: skip
 
 
