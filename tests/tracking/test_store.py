@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
 from raytrain.cli.main import main
-from raytrain.cli.options import tracking_uri
+from raytrain.api.mirroring import tracking_uri
 from raytrain.errors import TrackingError
 from raytrain.tracking import mlflow as mlflow_mirror
 from raytrain.tracking import store
