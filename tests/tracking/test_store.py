@@ -18,8 +18,8 @@ import pytest
 
 pytest.importorskip("mlflow", reason="the mirror needs MLflow")
 
-from raytrain.cli.main import main
 from raytrain.api.mirroring import tracking_uri
+from raytrain.cli.main import main
 from raytrain.errors import TrackingError
 from raytrain.tracking import mlflow as mlflow_mirror
 from raytrain.tracking import store
