@@ -314,3 +314,7 @@ def _gru_cell_backward(slope: Tensor, workspace: Tensor, has_bias: bool) -> tupl
 
 
 _WITHOUT_CPU_KERNEL = {"_thnn_fused_gru_cell": _gru_cell, "_thnn_fused_gru_cell_backward": _gru_cell_backward}
+
+# autograd makes its threads, one per device, at the first backward pass of a process: tests are imported before that
+if available():
+    _registered()
