@@ -85,7 +85,11 @@ class _Module(backend_registration._DummyBackendModule if available() else objec
 
 @functools.cache
 def register() -> torch.device:
-    """The device; torch takes one such registration per process, and autograd one ahead of the first backward pass."""
+    """The device, known to torch from then on.
+
+    Autograd makes its threads, one per device, at the first backward pass of a process: registered later, a tensor of
+    this device cannot be differentiated.
+    """
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
     return torch.device(NAME, 0)
 
@@ -314,7 +318,3 @@ def _gru_cell_backward(slope: Tensor, workspace: Tensor, has_bias: bool) -> tupl
 
 
 _WITHOUT_CPU_KERNEL = {"_thnn_fused_gru_cell": _gru_cell, "_thnn_fused_gru_cell_backward": _gru_cell_backward}
-
-# autograd makes its threads, one per device, at the first backward pass of a process: tests are imported before that
-if available():
-    _registered()
