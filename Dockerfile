@@ -40,15 +40,15 @@ WORKDIR /home/ray
 FROM base AS cpu-packages
 ARG EXTRAS=ray,mlflow,encode,fast,serve
 ARG TORCH_INDEX=
-COPY --chown=ray pyproject.toml constraints.txt .docker/requirements.py /tmp/packages/
-RUN python /tmp/packages/requirements.py "${EXTRAS}" > /tmp/packages/requirements.txt \
+COPY --chown=ray pyproject.toml constraints.txt .ci/image_requirements.py /tmp/packages/
+RUN python /tmp/packages/image_requirements.py "${EXTRAS}" > /tmp/packages/requirements.txt \
     && pip install --constraint /tmp/packages/constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} \
     --requirement /tmp/packages/requirements.txt
 
 FROM base AS cuda-packages
 ARG EXTRAS=ray,mlflow,encode,fast,serve
-COPY --chown=ray pyproject.toml constraints.txt .docker/requirements.py /tmp/packages/
-RUN python /tmp/packages/requirements.py "${EXTRAS}" > /tmp/packages/requirements.txt \
+COPY --chown=ray pyproject.toml constraints.txt .ci/image_requirements.py /tmp/packages/
+RUN python /tmp/packages/image_requirements.py "${EXTRAS}" > /tmp/packages/requirements.txt \
     && pip install --constraint /tmp/packages/constraints.txt --requirement /tmp/packages/requirements.txt
 
 FROM cpu-packages AS cpu

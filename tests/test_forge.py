@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def image_requirements() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("image_requirements", ROOT / ".docker" / "requirements.py")
+    spec = importlib.util.spec_from_file_location("image_requirements", ROOT / ".ci" / "image_requirements.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

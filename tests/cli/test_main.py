@@ -191,7 +191,7 @@ def run_python(code: str) -> Any:
     [
         ("raytrain tra", ["train", "track"]),
         ("raytrain data en", ["encode"]),
-        ("raytrain train dvse_f", ["dvse_flickr30k", "dvse_flickr8k", "dvse_flickr8k_grid"]),
+        ("raytrain train dvse_flickr8", ["dvse_flickr8k", "dvse_flickr8k_grid"]),
         ("raytrain sweep vse", ["vse_infinity", "vse_infinity_core", "vsepp"]),
         ("raytrain sweep dvse --recipe sum_", ["sum_emoji", "sum_products"]),
         ("raytrain data build web", ["webdataset"]),

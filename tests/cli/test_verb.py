@@ -91,7 +91,7 @@ def test_a_flags_value_is_no_override() -> None:
 
 
 def test_an_unknown_verb_or_action_shows_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"no verb 'fly'\. Verbs: data, train, "):
+    with pytest.raises(UsageError, match=r"no verb 'fly'\. Verbs: demo, init, data, train, "):
         parse(["fly"])
     with pytest.raises(UsageError, match=r"no action 'encod'; did you mean 'encode'\? Actions: build, "):
         parse(["data", "encod"])

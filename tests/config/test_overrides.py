@@ -191,7 +191,7 @@ def test_what_a_sweep_draws_changes_a_run_as_it_is(space: str, config: RunConfig
         for name, value in {**extra, **trial.params}.items()
         if name.partition(".")[0] in ("method", "optim")
     }
-    kinds = {"composed": "rau", "views": "dvse"}
+    kinds = {"composed": "rau", "views": "dvse", "heads": "vse_infinity"}
     kind = drawn.get("method.kind", kinds.get(space, space.removesuffix("_core")))
     run = override(config, {"method.kind": kind, **drawn}).model_dump()
     for name, value in drawn.items():

@@ -59,7 +59,8 @@ def test_a_bad_yaml_file_is_named_in_the_error(text: str, tmp_path: Path) -> Non
 def test_a_recorded_config_is_completed_by_defaults_and_otherwise_left(config: RunConfig) -> None:
     flat = {name: value for name, value in flatten(config).items() if not changes_nothing(name)}
     assert flatten(config).keys() - flat.keys() == {
-        "storage", "feed.features", "feed.device_share", "feed.read_ahead", "feed.local_copy", "feed.verify",
+        "storage", "feed.features", "feed.device_share", "feed.read_ahead", "feed.image_processes", "feed.local_copy",
+        "feed.verify",
     }  # fmt: skip
     assert completed(flatten(config)) == flat
     missing = {name: value for name, value in flat.items() if name not in ("optim.clip_norm", "data.max_words")}

@@ -56,8 +56,9 @@ def test_every_source_that_reads_a_folder_is_among_these() -> None:
 def test_the_help_and_the_docs_name_every_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "build", "--help"]) == 0
     help_text = capsys.readouterr().out
-    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    assert [name for name in SOURCES if name not in help_text or f"\n### {name}: " not in page] == []
+    docs = (Path(__file__).parents[2] / "docs" / "data").glob("*.md")
+    pages = "".join(path.read_text(encoding="utf-8") for path in docs)
+    assert [name for name in SOURCES if name not in help_text or f"## {name}: " not in pages] == []
 
 
 @pytest.mark.parametrize(("source", "make"), EVERY, ids=lambda value: getattr(value, "__name__", ""))

@@ -47,7 +47,7 @@ def test_a_mirror_without_mlflow_warns_and_lets_the_run_go_on(tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, "mlflow", None)
     start(tmp_path / "x" / "a")
     with (
-        pytest.warns(RuntimeWarning, match=r"\.\[mlflow\]"),
+        pytest.warns(RuntimeWarning, match=r"raytrain\[mlflow\]"),
         Mirror("http://host") as mirror,
     ):
         mirror.due(tmp_path / "x" / "a")

@@ -71,9 +71,9 @@ def test_it_takes_the_step_of_training(tmp_path: Path, monkeypatch: pytest.Monke
     batches: list[Batch] = []
     after: list[dict[str, torch.Tensor]] = []
 
-    def watched(state: TrainState, batch: Batch, *given: Any) -> Any:
+    def watched(state: TrainState, batch: Batch | list[Batch], *given: Any) -> Any:
         losses = train_step(state, batch, *given)
-        batches.append(batch)
+        batches.extend(batch if isinstance(batch, list) else [batch])
         after.append({name: value.clone() for name, value in state.model.state_dict().items()})
         return losses
 

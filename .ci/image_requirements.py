@@ -1,6 +1,6 @@
 """Print what raytrain and some of its extras require, from pyproject.toml beside this file: a layer without raytrain.
 
-python requirements.py ray,mlflow,encode
+python image_requirements.py ray,mlflow,encode
 """
 
 from __future__ import annotations
