@@ -1,17 +1,20 @@
 """The verdict of a board in sentences: what leads, by how much, how sure that is, on what data, over how many seeds.
 
-The first row of a table is the one with the highest validation score. It is compared with the best row of another
-method, or with the next row where there is one method. A difference whose interval holds zero decides nothing.
+The first row of a table is the one with the highest validation score; where some rows were evaluated on test, the first
+of these. It is compared with the best row of another method, or with the next row where there is one method. A
+difference whose interval holds zero decides nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.review.board import Board, Row, Split, Table, main_split
 from raytrain.review.cell_text import gain, method_title, p_value, run_names, with_spread
+from raytrain.review.comparison import compare_with_first
 from raytrain.review.marks.selection import is_trained_on
 from raytrain.review.watch.progress import Progress
 from raytrain.tracking.run_record import first_start
@@ -49,6 +52,11 @@ def verdicts_of(board: Board, least_methods: int = 1) -> list[Verdict]:
 def verdict_of(table: Table) -> Verdict:
     """The verdict of one table, which has at least one row."""
     plain = [row for row in table if row.rerank is None] or list(table)
+    evaluated = [row for row in plain if row.ranks["test"]]
+    if evaluated and not plain[0].ranks["test"]:
+        # a trial of one seed may stand above the rows that were chosen, trained again and evaluated: these are judged
+        pairs = zip(evaluated, compare_with_first(evaluated), strict=True)
+        plain = [replace(row, comparison=comparison) for row, comparison in pairs]
     first = plain[0]
     others = [row for row in plain[1:] if row.method != first.method] or plain[1:]
     # a trial that was not evaluated may stand above the row of its method that was: what can be compared comes first

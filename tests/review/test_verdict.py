@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from raytrain.review.board import Board, Comparison, Coverage, Headline, Interval, Row
@@ -39,6 +40,18 @@ def test_a_difference_that_chance_does_not_explain_is_a_lead() -> None:
 def test_a_row_that_was_evaluated_is_compared_before_one_of_its_method_that_was_not() -> None:
     trial = rival(0.0, 1.0, runs=["trial"], comparison=None, test=None, rank=2)
     assert "VSE-infinity (b) by 10.0 points" in verdict_of([first(), trial, rival(-10.0, 0.002, rank=3)]).sentence
+
+
+def test_rows_that_were_evaluated_are_judged_where_a_single_trial_stands_above_them() -> None:
+    def ranks(worse: int) -> dict[str, Any]:
+        better = {"i2t": np.arange(30) % 12 + worse, "t2i": np.arange(60) % 12 + worse}
+        return {"val": None, "test": [better | {"item_of_text": np.repeat(np.arange(30), 2)}]}
+
+    trial = first(test=made_scores(None), runs=["trial"])
+    chosen = first(rank=2, runs=["chosen"], ranks=ranks(0))
+    other = rival(0.0, 1.0, comparison=None, rank=3, ranks=ranks(4))
+    sentence = verdict_of([trial, chosen, other]).sentence
+    assert sentence.startswith("DVSE (K = 4, chosen) leads VSE-infinity (b) by ") and "of test rsum (95 %" in sentence
 
 
 def test_an_interval_that_holds_zero_decides_nothing() -> None:
