@@ -9,7 +9,7 @@ from tests.command_lines import parse
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words of every command line in a page's code blocks, comments cut, continued lines joined."""
+    """The words of every command line in a page's code blocks; comments and redirections cut, continuations joined."""
     result = []
     for language, block in re.findall(r"```([a-z]*)[^\n]*\n(.*?)```", text, re.S):
         if language in ("python", "math", "json", "yaml"):
@@ -17,7 +17,7 @@ def commands(text: str) -> list[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True) if not line.startswith(("{", "[")) else []
             if words:
-                result.append(words)
+                result.append(words[: words.index(">")] if ">" in words else words)
     return result
 
 
