@@ -58,7 +58,7 @@ def problems_of_wheel(path: Path, root: Path = ROOT) -> list[str]:
 
 def problems_of_metadata(text: str, root: Path = ROOT) -> list[str]:
     """What METADATA says otherwise than pyproject.toml and raytrain/__init__.py."""
-    said = email.message_from_string(text)
+    stated = email.message_from_string(text)
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     init = (root / "raytrain" / "__init__.py").read_text(encoding="utf-8")
     version = re.search(r'^__version__ = "(.+)"$', init, re.M)
@@ -70,11 +70,11 @@ def problems_of_metadata(text: str, root: Path = ROOT) -> list[str]:
         "License-Expression": project["license"],
         "Description-Content-Type": "text/markdown",
     }
-    problems = [f"{name} is {said[name]}, and not {value}" for name, value in wanted.items() if said[name] != value]
+    problems = [f"{name} is {stated[name]}, and not {value}" for name, value in wanted.items() if stated[name] != value]
     extras = {re.sub("[-_.]+", "-", extra) for extra in project["optional-dependencies"]}
-    if absent := extras - set(said.get_all("Provides-Extra") or []):
+    if absent := extras - set(stated.get_all("Provides-Extra") or []):
         problems.append(f"no extra {', '.join(sorted(absent))}")
-    pins = [line for line in said.get_all("Requires-Dist") or [] if line.startswith("torch==")]
+    pins = [line for line in stated.get_all("Requires-Dist") or [] if line.startswith("torch==")]
     return problems + ([] if len(pins) == 1 else ["torch is not pinned once"])
 
 

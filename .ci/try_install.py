@@ -77,10 +77,10 @@ def try_one(wheel: Path, python: str, extra: str, folder: Path) -> str:
     run([own, "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt"), requirement], folder)
     seconds = time.monotonic() - started
     checked = run([own, "-m", "pip", "check"], folder).strip()
-    found = json.loads(run([own, "-c", IMPORT_ALL], folder).splitlines()[-1])
-    assert not found["failed"], found["failed"]
-    assert str(folder) in found["file"], found["file"]
-    assert extra != "all" or not found["lacking"], found["lacking"]
+    imports = json.loads(run([own, "-c", IMPORT_ALL], folder).splitlines()[-1])
+    assert not imports["failed"], imports["failed"]
+    assert str(folder) in imports["file"], imports["file"]
+    assert extra != "all" or not imports["lacking"], imports["lacking"]
     raytrain = str(folder / "venv" / "bin" / "raytrain")
     counts = [len(json.loads(run([raytrain, verb, "--json"], folder).splitlines()[-1])[verb])
               for verb in ("recipes", "spaces")]  # fmt: skip
@@ -89,7 +89,7 @@ def try_one(wheel: Path, python: str, extra: str, folder: Path) -> str:
         path.lstat().st_size for path in (folder / "venv").rglob("*") if path.is_file() and not path.is_symlink()
     )
     cells = (
-        version, extra, checked, found["modules"], ", ".join(found["lacking"]) or "nothing",
+        version, extra, checked, imports["modules"], ", ".join(imports["lacking"]) or "nothing",
         f"{1000 * import_s(own, folder):.0f} ms", ", ".join(map(str, counts)), f"{size / 1e9:.2f} GB",
         f"{seconds:.0f} s",
     )  # fmt: skip

@@ -71,11 +71,11 @@ def outcome(config: RunConfig, device: torch.device, precision: str = "fp32", pa
     return Outcome({name: float(v.detach()) for name, v in losses.items()}, torch.cat(gradients).cpu(), result.metrics)
 
 
-def apart(one: Outcome, other: Outcome) -> Numbers:
+def apart(expected: Outcome, given: Outcome) -> Numbers:
     """{"loss", "gradient": relative differences}."""
-    loss = max(abs(other.losses[name] - v) / max(abs(v), 1.0) for name, v in one.losses.items())
-    norm = max(float(one.gradient.norm()), 1e-6)
-    return {"loss": loss, "gradient": float((one.gradient - other.gradient).norm()) / norm}
+    loss = max(abs(given.losses[name] - v) / max(abs(v), 1.0) for name, v in expected.losses.items())
+    norm = max(float(expected.gradient.norm()), 1e-6)
+    return {"loss": loss, "gradient": float((expected.gradient - given.gradient).norm()) / norm}
 
 
 def tables(setup: Setup) -> dict[str, Table]:

@@ -106,6 +106,6 @@ def _blank_lines_before_lists(markdown: str) -> str:
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
     """Raises PluginError where a page would load something from another host."""
-    if found := REMOTE.search(output):
-        raise PluginError(f"{page.file.src_uri}: loads from another host: {found[0][:100]}")
+    if remote := REMOTE.search(output):
+        raise PluginError(f"{page.file.src_uri}: loads from another host: {remote[0][:100]}")
     return output

@@ -62,15 +62,7 @@ def study_plan(
     storage: str | None = None,
     name: str | None = None,
 ) -> StudyPlan:
-    """What `study` with the same arguments would train.
-
-    Args:
-        study: its name, such as "dvse/views" (`raytrain study list` lists them).
-        run: name of the recipe, or path of a YAML file, whose variants are compared.
-        changes: of the run, as in `recipe`.
-        seeds: per variant, from the recipe's own on.
-        storage: folder that holds experiments; None takes the recipe's.
-        name: of the study's folder; None makes one of study and recipe.
+    """What `study` with the same arguments would train, which are described there.
 
     Raises:
         UsageError: no such study, recipe or field, or a variant does not fit the recipe.

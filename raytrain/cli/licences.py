@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from raytrain.cli.terminal import print_columns
 from raytrain.cli.verb import OUTPUT, option, verb
 from raytrain.errors import UsageError
 
 app = typer.Typer()
-_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
-_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 CORE = "core"
 
 
@@ -152,15 +152,15 @@ def package_licences(root: str = "raytrain") -> list[PackageLicence]:
         extras = set(_extras(distribution(root)))
     except PackageNotFoundError:
         raise UsageError(f"{root} is not installed here, so nothing says what it needs: pip install {root}") from None
-    found: dict[str, PackageLicence] = {}
+    packages: dict[str, PackageLicence] = {}
     for extra in [None, *sorted(extras - {"all"})]:
         for name in _needed(root, extra):
             label = extra or CORE
-            if name in found:
-                found[name] = replace(found[name], needed_by=(*found[name].needed_by, label))
+            if name in packages:
+                packages[name] = replace(packages[name], needed_by=(*packages[name].needed_by, label))
             else:
-                found[name] = _licence_of(distribution(name), label)
-    return [_shortened(found[name]) for name in sorted(found)]
+                packages[name] = _licence_of(distribution(name), label)
+    return [_shortened(packages[name]) for name in sorted(packages)]
 
 
 def _shortened(package: PackageLicence) -> PackageLicence:
@@ -184,14 +184,11 @@ def _needed(root: str, extra: str | None) -> set[str]:
 
 
 def _requirements(of: Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """(canonical name, its extras) of what a package requires with these extras, whatever the platform."""
-    for line in of.requires or []:
-        text, _, marker = line.partition(";")
-        match = _REQUIREMENT.match(text)
-        wanted = {_canonical(name) for name in _EXTRA.findall(marker)}
-        if match and (not wanted or wanted & {_canonical(name) for name in extras}):
-            own = frozenset(name.strip() for name in (match[2] or "").split(",") if name.strip())
-            yield _canonical(match[1]), own
+    """(canonical name, its extras) of what a package requires here with these extras."""
+    for requirement in map(Requirement, of.requires or []):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""}):
+            yield canonicalize_name(requirement.name), frozenset(requirement.extras)
 
 
 def _extras(of: Distribution) -> list[str]:
@@ -221,7 +218,7 @@ def _licence_of(of: Distribution, needed_by: str) -> PackageLicence:
     }
     homes = [field("Home-page"), *(urls.get(name, "") for name in ("homepage", "home", "source", "repository"))]
     return PackageLicence(
-        name=_canonical(str(data["Name"])),
+        name=canonicalize_name(str(data["Name"])),
         version=str(data["Version"]),
         licence=licence[:80],
         author=(field("Author") or field("Author-email") or field("Maintainer")).partition("\n")[0],
@@ -237,7 +234,3 @@ def _title_of(of: Distribution, file: str) -> str:
         return Path(str(of.locate_file(file))).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

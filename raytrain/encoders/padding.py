@@ -73,7 +73,7 @@ class Members:
         return distinct, upload(which, self.device)
 
 
-_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_MEMBERS: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _ENDS: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
@@ -85,7 +85,7 @@ def know(mask: Tensor, real: Tensor) -> Tensor:
         real: the same, on the CPU.
     """
     if mask.device != CPU:
-        _KNOWN[mask] = Members(real, mask.device)
+        _MEMBERS[mask] = Members(real, mask.device)
     return mask
 
 
@@ -93,10 +93,10 @@ def members(mask: Tensor) -> Members:
     """What the host knows of a (B, T) mask; a GPU is asked, once, for one that `know` was not told of."""
     if mask.device == CPU:
         return Members(mask, CPU)
-    if mask not in _KNOWN:
+    if mask not in _MEMBERS:
         know(mask, mask.cpu())
-    known: Members = _KNOWN[mask]
-    return known
+    on_host: Members = _MEMBERS[mask]
+    return on_host
 
 
 def know_ends(local: Tensor, ends: Tensor) -> None:
@@ -108,8 +108,8 @@ def know_ends(local: Tensor, ends: Tensor) -> None:
 def ends_of(local: Tensor) -> Tensor:
     """(N, n, D) local features -> (N,) number of rows up to the last real one, on the CPU."""
     if local in _ENDS:
-        known: Tensor = _ENDS[local]
-        return known
+        ends: Tensor = _ENDS[local]
+        return ends
     places = torch.arange(1, local.shape[1] + 1, device=local.device)
     return (real_rows(local) * places).amax(1).cpu()
 
@@ -129,17 +129,17 @@ def map_real_rows(layer: Callable[[Tensor], Tensor], rows: Tensor, mask: Tensor)
 
 def real_members(rows: Tensor, mask: Tensor) -> Tensor:
     """(B, T, ...) and (B, T) bool mask -> (S, ...) the real members, set by set."""
-    known, flat = members(mask), rows.flatten(0, 1)
-    return flat if known.all_real else flat.index_select(0, known.places)
+    of_mask, flat = members(mask), rows.flatten(0, 1)
+    return flat if of_mask.all_real else flat.index_select(0, of_mask.places)
 
 
 def spread(real: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """(S, ...) real members, set by set, and (B, T) bool mask -> (B, T, ...), with `fill` at padding."""
-    known = members(mask)
-    if known.all_real:
+    of_mask = members(mask)
+    if of_mask.all_real:
         return real.view(*mask.shape, *real.shape[1:])
     everywhere = real.new_full((mask.numel(), *real.shape[1:]), fill)
-    return everywhere.index_copy(0, known.places, real).view(*mask.shape, *real.shape[1:])
+    return everywhere.index_copy(0, of_mask.places, real).view(*mask.shape, *real.shape[1:])
 
 
 def pack(rows: Tensor, mask: Tensor) -> PackedSequence:

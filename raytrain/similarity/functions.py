@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from raytrain.similarity.precision import in_float32
-from raytrain.similarity.smooth_chamfer_blocks import Kernels, in_blocks
+from raytrain.similarity.smooth_chamfer_blocks import Kernels, PlainKernels, in_blocks
 
 ON_GPU_FROM = 2**22
 """Cosines of elements (16 MiB) from which smooth-Chamfer similarity runs in blocks on a GPU."""
@@ -198,10 +198,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
         return scores
     if (kernels := _gpu_kernels(query, gallery)) is not None:
         return in_blocks(query.float(), gallery.float(), alpha, kernels)
-    scaled = alpha * element_cosines(query, gallery)
-    by_query = torch.logsumexp(scaled, 3).mean(1)
-    by_gallery = torch.logsumexp(scaled, 1).mean(2)
-    return (by_query + by_gallery) / (2 * alpha)
+    return PlainKernels().scores(element_cosines(query, gallery), alpha)
 
 
 def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:

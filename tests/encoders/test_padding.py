@@ -62,12 +62,12 @@ def test_a_traced_layer_gives_the_same_rows() -> None:
 
 
 def test_what_the_host_knows_of_a_mask() -> None:
-    known = members(MASK)
-    assert known.lengths.tolist() == [3, 1] and known.ends.tolist() == [3, 1]
-    assert known.places.tolist() == [0, 1, 2, 4]
-    distinct, which = known.distinct_lengths
+    of_mask = members(MASK)
+    assert of_mask.lengths.tolist() == [3, 1] and of_mask.ends.tolist() == [3, 1]
+    assert of_mask.places.tolist() == [0, 1, 2, 4]
+    distinct, which = of_mask.distinct_lengths
     assert (distinct.tolist(), which.tolist()) == ([1, 3], [1, 0])
-    assert not known.all_real and members(MASK[:1, :3]).all_real
+    assert not of_mask.all_real and members(MASK[:1, :3]).all_real
     assert members(torch.tensor([[True, False, True, False], [False] * 4])).ends.tolist() == [3, 1]
 
 
