@@ -56,22 +56,22 @@ def dvse_flickr8k_grid() -> RunConfig:
     return override(vse_infinity_flickr8k(), {"method": DVSEConfig(views=4)})
 
 
-def mv_vse_flickr8k() -> RunConfig:
+def mv_vse_flickr8k_grid() -> RunConfig:
     """MV-VSE with K = 4, on the budget of `vse_infinity_flickr8k`, one epoch on the mean over all negatives first.
 
     Linear views and max pooling of regions, as published; the weight of the two bounds is ours.
-    Run: `raytrain train mv_vse_flickr8k data.table=TABLE`.
+    Run: `raytrain train mv_vse_flickr8k_grid data.table=TABLE`.
     """
     return override(vse_infinity_flickr8k(), {"method": MVVSEConfig(mean_warmup_epochs=1)})
 
 
-def dive_flickr8k() -> RunConfig:
+def dive_flickr8k_grid() -> RunConfig:
     """DivE with K = 4 at D 256 on MiniLM token states.
 
     Hardest negatives from the first step, as published (`method.mean_warmup_epochs=0`), stay collapsed on a split of
     this size: the loss stands at twice the margin. One epoch on the mean over all negatives comes first (docs/log.md).
     The slots' attention is 4 x 128 wide, in proportion to D as published, and all parts learn at one rate.
-    Run: `raytrain train dive_flickr8k data.table=TABLE`.
+    Run: `raytrain train dive_flickr8k_grid data.table=TABLE`.
     """
     changes = {
         "method": DivEConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1),
@@ -80,13 +80,13 @@ def dive_flickr8k() -> RunConfig:
     return override(vse_infinity_flickr8k(), changes)
 
 
-def maxmatch_flickr8k() -> RunConfig:
-    """MaxMatch with K = 4 and the defaults of its reading maxmatch-r1, on the settings of `dive_flickr8k`.
+def maxmatch_flickr8k_grid() -> RunConfig:
+    """MaxMatch with K = 4 and the defaults of its reading maxmatch-r1, on the settings of `dive_flickr8k_grid`.
 
-    Run: `raytrain train maxmatch_flickr8k data.table=TABLE`.
+    Run: `raytrain train maxmatch_flickr8k_grid data.table=TABLE`.
     """
     method = MaxMatchConfig(head_dim=128, image_lr_scale=1.0, set_lr_scale=1.0, mean_warmup_epochs=1)
-    return override(dive_flickr8k(), {"method": method})
+    return override(dive_flickr8k_grid(), {"method": method})
 
 
 def scan_flickr8k() -> RunConfig:
@@ -195,10 +195,10 @@ def pcme_flickr8k() -> RunConfig:
     return override(vsepp_flickr8k(), {"encoder.pooling": "gpo", "method": PCMEConfig()})
 
 
-def pcmepp_flickr8k() -> RunConfig:
+def pcmepp_flickr8k_grid() -> RunConfig:
     """PCME++ on MiniLM token states, under `vse_infinity_flickr8k`'s encoders, augmentation and budget.
 
-    Run: `raytrain train pcmepp_flickr8k data.table=TABLE`.
+    Run: `raytrain train pcmepp_flickr8k_grid data.table=TABLE`.
     """
     return override(vse_infinity_flickr8k(), {"method": PCMEPPConfig()})
 

@@ -16,9 +16,37 @@ def test_a_single_vector_has_neither_regions_nor_hard_negatives() -> None:
     check("single_vector_flickr8k", expected)
 
 
-@pytest.mark.parametrize("recipe", ["dvse_flickr8k"])
-def test_a_method_keeps_the_encoders_the_loss_and_the_length_of_the_single_vector(recipe: str) -> None:
-    searched = {"optim.lr", "optim.ema_decay", "encoder.image_dropout", "encoder.text_dropout", "data.word_drop"}
-    changed = set(differences(recipe, "single_vector_flickr8k")) - searched
-    assert {name.partition(".")[0] for name in changed} == {"method"}
-    check(recipe, {"method.loss": "infonce", "method.temperature_learned": True, "method.views": 4})
+SEARCHED = {"optim.lr", "optim.ema_decay", "encoder.image_dropout", "encoder.text_dropout", "data.word_drop"}
+SETS = {
+    "data.regions", "data.batch_by", "encoder.dim", "encoder.head_hidden", "encoder.text_pool_first",
+    "optim.batch_size",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "beside_the_method"),
+    [
+        ("dvse_flickr8k", SEARCHED),
+        ("mv_vse_flickr8k", set()),
+        ("pcmepp_flickr8k", set()),
+        ("dive_flickr8k", SETS),
+        ("maxmatch_flickr8k", SETS),
+    ],
+)
+def test_a_method_keeps_the_settings_of_the_single_vector(recipe: str, beside_the_method: set[str]) -> None:
+    changed = set(differences(recipe, "single_vector_flickr8k"))
+    assert {name for name in changed if not name.startswith("method.")} <= beside_the_method
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("dvse_flickr8k", {"method.views": 4, "method.loss": "infonce", "method.temperature_learned": True}),
+        ("mv_vse_flickr8k", {"method.views": 4, "method.bounds": "smooth", "method.margin": 0.0}),
+        ("pcmepp_flickr8k", {"method.infonce_weight": 1.0, "method.temperature_learned": True}),
+        ("dive_flickr8k", {"method.views": 4, "method.loss": "infonce", "data.regions": "all", "encoder.dim": 256}),
+        ("maxmatch_flickr8k", {"method.loss": "infonce", "method.infonce_weight": 1.0, "method.views": 4}),
+    ],
+)
+def test_what_a_method_adds(recipe: str, expected: dict[str, object]) -> None:
+    check(recipe, expected)

@@ -39,7 +39,7 @@ def test_settings_that_are_no_numbers_have_no_place_on_an_axis() -> None:
 
 def test_a_recipe_of_another_method_is_refused() -> None:
     with pytest.raises(UsageError, match="this study is of dvse; the recipe trains dive"):
-        margins().variants(RECIPES["dive_emoji"]() if "dive_emoji" in RECIPES else RECIPES["dive_flickr8k"]())
+        margins().variants(RECIPES["dive_emoji"]() if "dive_emoji" in RECIPES else RECIPES["dive_flickr8k_grid"]())
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_the_searcher_hands_out_the_recipe_and_then_runs_of_all_methods(tmp_path
     pytest.importorskip("ray.tune", reason="Ray is not installed")
     from raytrain.sweeps.study import searcher
 
-    base, options = RECIPES["dive_flickr8k"](), SweepOptions(trials=24)
+    base, options = RECIPES["dive_flickr8k_grid"](), SweepOptions(trials=24)
     study = open_study(tmp_path, "s", options)
     for params in first_trials(SPACE, base, grid=False, each_method=4, warm_start=()):
         study.enqueue_trial(params)

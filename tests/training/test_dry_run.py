@@ -119,7 +119,7 @@ def test_a_batch_is_made_by_pair_by_image_and_by_query() -> None:
     assert (pair["regions"].shape, pair["text"].shape) == ((6, 3, 7), (6, 4))
     assert 5 <= int(pair["text"].min()) <= int(pair["text"].max()) < 30
     assert pair["image_id"].tolist() == list(range(6))
-    image = made_up_batch(override(RECIPES["dive_flickr8k"](), SMALL), few)
+    image = made_up_batch(override(RECIPES["dive_flickr8k_grid"](), SMALL), few)
     assert (image["regions"].shape, image["text"].shape) == ((6, 3, 7), (12, 4, 5))
     assert image["image_id"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert image["item_id"].tolist() == list(range(6))

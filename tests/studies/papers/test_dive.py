@@ -9,7 +9,7 @@ from tests.studies.papers.definitions import check_studies
 
 
 def test_every_study_of_the_paper_can_be_planned() -> None:
-    assert check_studies("dive", {"dive": RECIPES["dive_flickr8k"]()}) == {
+    assert check_studies("dive", {"dive": RECIPES["dive_flickr8k_grid"]()}) == {
         "dive/aggregator": 4, "dive/elements": 6, "dive/similarity": 4, "dive/successor": 4,
         "dive/supervision": 3, "dive/what-elements-mean": 1,
     }  # fmt: skip
@@ -22,6 +22,6 @@ def test_published_values_stand_beside_their_variants() -> None:
 
 
 def test_the_successor_is_the_recipe_of_maxmatch_on_the_encoders_of_dive() -> None:
-    recipe = RECIPES["dive_flickr8k"]()
+    recipe = RECIPES["dive_flickr8k_grid"]()
     runs = {variant.name: override(recipe, variant.changes) for variant in successor().variants(recipe)}
-    assert runs["DivE"] == recipe and runs["MaxMatch"] == RECIPES["maxmatch_flickr8k"]()
+    assert runs["DivE"] == recipe and runs["MaxMatch"] == RECIPES["maxmatch_flickr8k_grid"]()
