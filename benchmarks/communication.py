@@ -67,7 +67,7 @@ def seconds_of(work: Work, args: argparse.Namespace) -> float:
 
 
 def compute_of(cost: StepCost, ranks: int, args: argparse.Namespace) -> Compute:
-    """The work of one of so many GPUs; a measured step is that of one GPU, scores included."""
+    """The work of one GPU that compares the rows of so many; a measured step is that of one GPU, scores included."""
     encoders, scores = seconds_of(cost.encoders(), args), seconds_of(cost.scores(ranks), args)
     if args.step_ms is not None:
         factor = args.step_ms * 1e-3 / (encoders + seconds_of(cost.scores(1), args))
@@ -75,26 +75,31 @@ def compute_of(cost: StepCost, ranks: int, args: argparse.Namespace) -> Compute:
     return Compute(encoders, scores, args.host_ms * 1e-3, args.overlap)
 
 
-def efficiency(cost: StepCost, ranks: int, network: Network, args: argparse.Namespace) -> float:
+def times(cost: StepCost, ranks: int, network: Network, args: argparse.Namespace, compared: int = 0) -> StepTime:
+    """A step of so many GPUs.
+
+    Args:
+        compared: GPUs whose rows each of them compares; default all.
+    """
+    return step_time(compute_of(cost, compared or ranks, args), sent_by(cost, ranks), ranks, network)
+
+
+def efficiency(cost: StepCost, ranks: int, network: Network, args: argparse.Namespace, compared: int = 0) -> float:
     """Samples per second of a GPU among so many, over those of one GPU alone."""
-    return times(cost, 1, network, args).seconds / times(cost, ranks, network, args).seconds
-
-
-def times(cost: StepCost, ranks: int, network: Network, args: argparse.Namespace) -> StepTime:
-    return step_time(compute_of(cost, ranks, args), sent_by(cost, ranks), ranks, network)
+    return times(cost, 1, network, args).seconds / times(cost, ranks, network, args, compared).seconds
 
 
 def print_bytes(costs: Mapping[str, StepCost]) -> None:
-    print(
-        "| recipe | rows per GPU | parameters | gradients | rows gathered | norms, W = 8 | W = 256 | waits for ranks |"
-    )
+    heads = "recipe | rows per GPU | parameters | gradients | rows gathered | batch norms, W = 8 | W = 256 | waits"
+    print(f"| {heads} |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, cost in costs.items():
         few, many = sent_by(cost, 8), sent_by(cost, 256)
         norms = [sum(sent.get(what, Sent()).bytes for what in ("norms", "gradients of norms")) for sent in (few, many)]
         calls = sum(few.get(what, Sent()).calls for what in ("rows", "norms", "gradients of norms"))
         shape = cost.shape
-        rows = f"{shape.captions} captions, {shape.images} images" if shape.captions != shape.images else shape.captions
+        both = shape.captions != shape.images
+        rows = f"{shape.captions:,} captions, {shape.images:,} images" if both else f"{shape.captions:,}"
         print(
             f"| {name} | {rows} | {few['gradients'].bytes / 4e6:.1f} M | {size(few['gradients'].bytes)} | "
             f"{size(few['rows'].bytes)} | {size(norms[0])} | {size(norms[1])} | {calls} |"
@@ -102,6 +107,7 @@ def print_bytes(costs: Mapping[str, StepCost]) -> None:
 
 
 def print_efficiency(costs: Mapping[str, StepCost], counts: Sequence[int], args: argparse.Namespace) -> None:
+    """With the scores of all rows on each GPU, and what messages alone would leave."""
     made = networks(args)
     inside = [count for count in counts if count <= args.gpus_per_node]
     columns = [(count, next(iter(made))) for count in inside]
@@ -111,8 +117,11 @@ def print_efficiency(costs: Mapping[str, StepCost], counts: Sequence[int], args:
     print(f"| --- | ---: | {' | '.join(['---:'] * len(columns))} |")
     for name, cost in costs.items():
         alone = times(cost, 1, next(iter(made.values())), args).seconds
-        shares = [f"{efficiency(cost, count, made[network], args):.0%}" for count, network in columns]
-        print(f"| {name} | {alone * 1e3:.1f} ms | {' | '.join(shares)} |")
+        shares = [
+            " / ".join(f"{100 * efficiency(cost, count, made[network], args, compared):.0f}" for compared in (0, 1))
+            for count, network in columns
+        ]
+        print(f"| {name} | {duration(alone)} | {' | '.join(shares)} |")
 
 
 def print_parts(costs: Mapping[str, StepCost], counts: Sequence[int], args: argparse.Namespace) -> None:
@@ -124,12 +133,17 @@ def print_parts(costs: Mapping[str, StepCost], counts: Sequence[int], args: argp
         for count in (1, *counts):
             compute, step = compute_of(cost, count, args), times(cost, count, network, args)
             pairs = cost.shape.captions * cost.shape.images * count**2
-            milliseconds = (
+            seconds = (
                 compute.encoders_s, compute.scores_s, step.waited_s, step.gradients_s, step.host_s, step.seconds,
             )  # fmt: skip
-            parts = " | ".join(f"{1e3 * seconds:.1f} ms" for seconds in milliseconds)
+            parts = " | ".join(map(duration, seconds))
             units = count * cost.config.optim.batch_size
             print(f"| {name} | {count} | {units:,} | {parts} | {size(4 * pairs)} |")
+
+
+def duration(seconds: float) -> str:
+    """0.0123 -> "12.3 ms"."""
+    return f"{seconds:,.1f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms"
 
 
 def size(count: float) -> str:

@@ -60,6 +60,8 @@ def test_efficiency_falls_with_more_ranks_and_slower_networks(table: Table, tmp_
     by_count = [efficiency(cost, count, slow, args) for count in (1, 8, 64, 256)]
     assert by_count[0] == 1
     assert by_count == sorted(by_count, reverse=True)
+    alone = [efficiency(cost, count, slow, args, compared=1) for count in (8, 64, 256)]
+    assert all(whole <= messages for whole, messages in zip(by_count[1:], alone, strict=True))
     args.step_ms = 20.0
     assert efficiency(cost, 64, slow, args) <= efficiency(cost, 64, middle, args) <= efficiency(cost, 64, fast, args)
 
