@@ -32,7 +32,6 @@ RECIPES = (
 )  # fmt: skip
 OUTSIDE = {"Ethernet, 25 Gb/s": 25, "EFA, 400 Gb/s": 400, "EFA, 3,200 Gb/s": 3200}
 """{network between nodes: Gb/s of a node}"""
-GIB = 2**30
 
 
 def networks(args: argparse.Namespace) -> dict[str, Network]:

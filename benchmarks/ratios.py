@@ -27,7 +27,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "benchmarks" / "ratios.json"
@@ -55,22 +54,24 @@ class Expected:
         bench: that measures it.
         ratio: the median of repeated runs.
         tolerance: share of it by which a ratio may be lower.
+        where: how often, on which machine, at what load, when, and at which commit it was measured.
     """
 
     bench: str
     ratio: float
     tolerance: float
+    where: str = ""
 
     @property
     def least(self) -> float:
         return self.ratio * (1 - self.tolerance)
 
 
-def expected_of(bench: str, ratios: Sequence[float]) -> Expected:
+def expected_of(bench: str, ratios: Sequence[float], where: str = "") -> Expected:
     """What repeated runs of a ratio let one expect of the next."""
     middle = statistics.median(ratios)
     spread = (max(ratios) - min(ratios)) / middle
-    return Expected(bench, round(middle, 3), round(max(LEAST_TOLERANCE, 1.5 * spread), 3))
+    return Expected(bench, round(middle, 3), round(max(LEAST_TOLERANCE, 1.5 * spread), 3), where)
 
 
 def warnings_of(bench: str, measured: Mapping[str, float] | None, committed: Mapping[str, Expected]) -> dict[str, str]:
@@ -107,7 +108,7 @@ def run_bench(bench: str) -> Mapping[str, float] | None:
         return ratios
 
 
-def compare(benches: Sequence[str], committed: Mapping[str, Expected], measure: Measure = run_bench) -> dict[str, str]:
+def compare(benches: Sequence[str], committed: Mapping[str, Expected], measure: Measure) -> dict[str, str]:
     """Measure the benchmarks and print their ratios; {ratio or bench: what is wrong with it}."""
     wrong: dict[str, str] = {}
     for bench in benches:
@@ -138,28 +139,24 @@ def read(path: Path) -> dict[str, Expected]:
     return {name: Expected(**expected) for name, expected in ratios.items()}
 
 
-def write(path: Path, ratios: Mapping[str, Expected], repeats: int) -> None:
-    """Writes the ratios and where they were measured."""
-    described: dict[str, Any] = {**host(), "repeats": repeats}
-    described["ratios"] = {name: asdict(expected) for name, expected in ratios.items()}
+def write(path: Path, ratios: Mapping[str, Expected]) -> None:
+    described = {"ratios": {name: asdict(expected) for name, expected in ratios.items()}}
     path.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def host() -> dict[str, Any]:
-    """Machine, date, commit, and how busy the machine was in the last five minutes."""
+def place(repeats: int) -> str:
+    """How often, on which machine, at what load of the last five minutes, when and at which commit."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "host": f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-        "load": round(os.getloadavg()[1], 1),
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit or "unknown",
-    }
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    return (
+        f"{repeats} runs, {model}, {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}, {platform.system()}, "
+        f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}, commit {commit}"
+    )
 
 
-def update(benches: Sequence[str], repeats: int, path: Path, measure: Measure = run_bench) -> None:
+def update(benches: Sequence[str], repeats: int, path: Path, measure: Measure) -> None:
     """Measure each benchmark so many times and write what to expect, one after the other; others' ratios stay."""
     kept = {name: expected for name, expected in read(path).items() if expected.bench not in benches}
     for bench in benches:
@@ -168,9 +165,10 @@ def update(benches: Sequence[str], repeats: int, path: Path, measure: Measure = 
         if not names:
             raise SystemExit(f"{bench} failed; its ratios were not written")
         for name in names:
-            kept[name] = expected_of(bench, [run[name] for run in runs if run is not None and name in run])
+            ratios = [run[name] for run in runs if run is not None and name in run]
+            kept[name] = expected_of(bench, ratios, place(len(ratios)))
             print(f"{name:38}{kept[name].ratio:8.2f} - {kept[name].tolerance:.0%}", flush=True)
-        write(path, kept, repeats)
+        write(path, kept)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,9 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := sorted({*benches} - {*BENCHES}):
         parser.error(f"no benchmark of that name: {', '.join(unknown)}. There are: {', '.join(BENCHES)}")
     if args.update:
-        update(benches, args.repeats, args.file)
+        update(benches, args.repeats, args.file, run_bench)
         return 0
-    wrong = compare(benches, read(args.file))
+    wrong = compare(benches, read(args.file), run_bench)
     for name, what in wrong.items():
         print(annotation(name, what))
     return int(args.strict and bool(wrong))

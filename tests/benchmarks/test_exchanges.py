@@ -57,12 +57,11 @@ def step(run: Run, ranks: int) -> tuple[dict[str, Sent], StepShape]:
     return traffic.sent, StepShape.of(batch)
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("name", STEPS)
-def test_it_predicts_what_one_of_several_even_ranks_sends(name: str, ranks: int, step_tables: Table) -> None:
+def test_it_predicts_what_one_of_three_even_ranks_sends(name: str, step_tables: Table) -> None:
     run = open_run(name, step_tables, CPU)
-    sent, shape = step(run, ranks)
-    expected = predicted(run.state.config, run.state.model, shape, ranks, even=True)
+    sent, shape = step(run, 3)
+    expected = predicted(run.state.config, run.state.model, shape, 3, even=True)
     del expected["gradients"]  # there is no DDP here
     assert sent == expected
 

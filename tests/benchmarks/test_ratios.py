@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,20 +60,21 @@ def test_a_drop_is_a_warning_and_fails_the_build_under_strict_alone(
     strict: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setattr(compare, "__defaults__", (lambda bench: {"gru": 1.0},))
+    monkeypatch.setattr(ratios, "run_bench", lambda bench: {"gru": 1.0})
     path = tmp_path / "ratios.json"
-    ratios.write(path, GRU, repeats=3)
+    ratios.write(path, GRU)
     assert ratios.main(["gru", "--file", str(path), *strict]) == code
     assert "::warning title=bench::gru fell to 1.00 from 2.00 (at least 1.80)" in capsys.readouterr().out
 
 
-def test_an_update_writes_the_median_with_host_date_and_commit_and_keeps_the_others(tmp_path: Path) -> None:
+def test_an_update_writes_the_median_and_where_it_was_measured_and_keeps_the_others(tmp_path: Path) -> None:
     path = tmp_path / "ratios.json"
-    ratios.write(path, {"loader": Expected("loader", 9.0, 0.2)}, repeats=3)
+    ratios.write(path, {"loader": Expected("loader", 9.0, 0.2, "there")})
     update(["gru"], 3, path, Scripted(gru=[{"gru": 2.0}, None, {"gru": 2.1}]))
-    assert read(path) == {"loader": Expected("loader", 9.0, 0.2), "gru": Expected("gru", 2.05, 0.1)}
-    written = json.loads(path.read_text(encoding="utf-8"))
-    assert {"host", "load", "date", "commit", "repeats"} <= set(written)
+    written = read(path)
+    assert written["loader"] == Expected("loader", 9.0, 0.2, "there")
+    assert written["gru"] == Expected("gru", 2.05, 0.1, written["gru"].where)
+    assert re.fullmatch(r"2 runs, .+ cores, load [\d.]+, .+, \d{4}-\d\d-\d\d, commit \w+", written["gru"].where)
 
 
 def test_an_update_of_a_benchmark_that_fails_writes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.communication import compute_of, efficiency, networks, options, sent_by
 from benchmarks.step_cost import FEW, StepCost, Work, WorkCounter, _solve, count_step, step_cost
 from raytrain.data.table import Table
 from raytrain.training.input_sizes import Sizes
@@ -51,30 +50,3 @@ def test_small_steps_foretell_the_operations_of_another(name: str, apart: float,
     expected = cost.fixed.plus(cost.own, 6).plus(cost.gathered, 30).plus(cost.pairs, 30**2)
     assert expected.products == pytest.approx(counted.products, rel=apart)
     assert expected.moved == pytest.approx(counted.moved, rel=max(apart, 0.02))
-
-
-def test_efficiency_falls_with_more_ranks_and_slower_networks(table: Table, tmp_path: Path) -> None:
-    cost = cost_of("dvse", table, tmp_path)
-    args = options().parse_args([])
-    slow, middle, fast = networks(args).values()
-    by_count = [efficiency(cost, count, slow, args) for count in (1, 8, 64, 256)]
-    assert by_count[0] == 1
-    assert by_count == sorted(by_count, reverse=True)
-    alone = [efficiency(cost, count, slow, args, compared=1) for count in (8, 64, 256)]
-    assert all(whole <= messages for whole, messages in zip(by_count[1:], alone, strict=True))
-    args.step_ms = 20.0
-    assert efficiency(cost, 64, slow, args) <= efficiency(cost, 64, middle, args) <= efficiency(cost, 64, fast, args)
-
-
-def test_a_measured_step_is_that_of_one_gpu_and_its_scores_grow_with_the_square(table: Table, tmp_path: Path) -> None:
-    cost = cost_of("vse_infinity", table, tmp_path)
-    args = options().parse_args(["--step-ms", "20"])
-    alone, many = (compute_of(cost, count, args) for count in (1, 64))
-    assert alone.encoders_s + alone.scores_s == pytest.approx(0.02)
-    assert many.encoders_s == alone.encoders_s
-    assert alone.scores_s * 64 < many.scores_s < alone.scores_s * 64**2
-
-
-def test_methods_of_words_and_regions_tell_their_shapes(table: Table, tmp_path: Path) -> None:
-    assert "shapes" in sent_by(cost_of("scan-words", table, tmp_path), 8)
-    assert "shapes" not in sent_by(cost_of("dvse", table, tmp_path), 8)
