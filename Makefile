@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo docs test test-ray test-rest check gpu format dist dist-files setup clean
+.PHONY: bench demo docs test test-ray test-rest check gpu format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,10 @@ check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Small forms of the benchmarks; ratios that fell below benchmarks/ratios.json are warnings. Three minutes on two cores.
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.ratios
 
 # With the machine's own Python: images with a GPU bring their torch. Writes gpu.md and gpu.json.
 gpu:

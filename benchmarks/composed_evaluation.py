@@ -1,6 +1,6 @@
 """Composed evaluation against a plain one that compares names, from embeddings to all metrics, at the real sizes.
 
-    python benchmarks/composed_evaluation.py --threads 2
+    python -m benchmarks.composed_evaluation --threads 2
 
 CIRR's val (4,181 queries, 2,297 images) and FashionIQ's original galleries (2,017 x 3,817, 2,038 x 6,346, 1,961 x
 5,373), random embeddings of 640 dimensions. The plain evaluation does what research code does: it sorts every query's
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain.evaluation.protocols.cirr import KS, SUBSET_KS, VAL, evaluate_cirr
 from raytrain.evaluation.protocols.composed import ComposedQueries
 from raytrain.evaluation.protocols.fashion_iq import PUBLISHED, evaluate_fashion, find_fashion
@@ -40,7 +41,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dims", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=5)
+    add_options(parser)
     args = parser.parse_args()
+    if args.small:
+        return run_small(small, args.json)
     torch.set_num_threads(args.threads)
     print(f"threads {args.threads}, {args.dims} dimensions, median of {args.rounds}")
     for name, made, ours, plain in (
@@ -80,8 +84,16 @@ def compare(name: str, made: Made, ours: Evaluate, plain: Evaluate, rounds: int)
     )
 
 
-def cirr(dims: int) -> Made:
-    queries, images = VAL
+def small() -> dict[str, float]:
+    made = cirr(64, 600, 800)
+
+    def ours() -> None:
+        our_cirr(*made, "partial/cirr/val")
+
+    return {"composed evaluation": times_as_fast(lambda: plain_cirr(*made), ours)}
+
+
+def cirr(dims: int, queries: int = VAL[0], images: int = VAL[1]) -> Made:
     generator = torch.Generator().manual_seed(0)
     gallery = normalize(torch.randn(images, dims, generator=generator), dim=1)
     members = torch.rand(queries, images, generator=generator).topk(6, dim=1).indices
@@ -97,8 +109,8 @@ def cirr(dims: int) -> Made:
     )
 
 
-def our_cirr(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:
-    return dict(evaluate_cirr(Scored(Cosine(), None, query, gallery).blocks(), queries).metrics)
+def our_cirr(query: Tensor, gallery: Tensor, queries: ComposedQueries, name: str = "cirr/val") -> dict[str, float]:
+    return dict(evaluate_cirr(Scored(Cosine(), None, query, gallery).blocks(), queries, name).metrics)
 
 
 def plain_cirr(query: Tensor, gallery: Tensor, queries: ComposedQueries) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """What encoding costs: measured here, and calculated for larger data sets.
 
-    python benchmarks/encoding.py measure tables/flickr8k --backbone lite0 --items 1024
-    python benchmarks/encoding.py repeats --texts 6000 --distinct 382
-    python benchmarks/encoding.py plan --tflops 10 --cores 8 --images-per-core 150 --price 2.50
+    python -m benchmarks.encoding measure tables/flickr8k --backbone lite0 --items 1024
+    python -m benchmarks.encoding repeats --texts 6000 --distinct 382
+    python -m benchmarks.encoding plan --tflops 10 --cores 8 --images-per-core 150 --price 2.50
 
 `measure` encodes the first items of a table into a copy of it, and prints items per second: of the whole command, of
 its parts alone (reading and preparing on one thread; the encoder on prepared items), and the ratio of the whole to the
@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
+from benchmarks.small_forms import add_options, cpu_s, run_small
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.encode.encode import encode
 from raytrain.data.encode.jobs import ImageJob, Job, TextJob, Work
@@ -51,7 +52,8 @@ SETS = {"COCO": 123_287, "12 million": 12_000_000, "400 million": 400_000_000}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = parser.add_subparsers(dest="part", required=True)
+    add_options(parser)
+    parts = parser.add_subparsers(dest="part")
     measuring = parts.add_parser("measure")
     measuring.add_argument("table")
     measuring.add_argument("--backbone", default="lite0")
@@ -70,6 +72,10 @@ def main() -> None:
     planning.add_argument("--storage", type=float, default=25.0, help="price of 10^12 bytes per month")
     planning.add_argument("--gpus", type=int, default=1)
     args = parser.parse_args()
+    if args.small:
+        return run_small(small, args.json)
+    if args.part is None:
+        parser.error("name a part: measure, repeats or plan")
     if args.part == "measure":
         torch.set_num_threads(args.threads)
         measure(Table(args.table), args.backbone, args.items, args.threads)
@@ -107,7 +113,12 @@ def measure(table: Table, backbone: str, count: int, threads: int) -> None:
         print(f"  {size(path.stat().st_size / total)} each, hashed at {size(path.stat().st_size / hash_s)} per second")
 
 
-def repeats(backbone: str, count: int, distinct: int) -> None:
+def small() -> dict[str, float]:
+    return {"encoding repeated texts once": repeats("minilm", 160, 20)}
+
+
+def repeats(backbone: str, count: int, distinct: int) -> float:
+    """CPU seconds of each text by itself over those of each distinct text once."""
     words = ("make", "it", "a", "red", "blue", "happy", "sad", "cat", "dog", "with", "glasses", "and", "hat", "crying")
     draw = np.random.default_rng(0)
     sentences = sorted({" ".join(draw.choice(words, draw.integers(3, 9))) for _ in range(2 * distinct)})[:distinct]
@@ -121,14 +132,16 @@ def repeats(backbone: str, count: int, distinct: int) -> None:
         def each_by_itself(table: Table, job: TextJob) -> Plan:
             return replace(text_plan(table, job), source=None)
 
-        once_s, _ = timed(lambda: encode(path, backbone, kind="text", name="once", progress=None))
+        encode(path, backbone, kind="text", name="first", progress=None)  # imports and loads what it needs
+        once_s = cpu_s(lambda: encode(path, backbone, kind="text", name="once", progress=None))
         with mock.patch("raytrain.data.encode.encode.text_plan", each_by_itself):
-            each_s, _ = timed(lambda: encode(path, backbone, kind="text", name="each", progress=None))
+            each_s = cpu_s(lambda: encode(path, backbone, kind="text", name="each", progress=None))
         table = Table(path)
         gap = float(np.abs(table.array("once").astype(np.float32) - table.array("each").astype(np.float32)).max())
     print(f"{backbone}, {count:,} texts of which {len(set(texts)):,} are distinct, {torch.get_num_threads()} threads")
-    print(f"  each by itself {each_s:.1f} s, each distinct one once {once_s:.1f} s: ratio {each_s / once_s:.1f}")
+    print(f"  CPU: each by itself {each_s:.1f} s, each distinct one once {once_s:.1f} s: ratio {each_s / once_s:.1f}")
     print(f"  largest difference of the fp16 features {gap:.1e}")
+    return each_s / once_s
 
 
 def plan(tflops: float, cores: int, images_per_core: float, price: float, storage: float, gpus: int) -> None:

@@ -1,7 +1,7 @@
 """Seconds and memory of scoring a split and ranking it in both directions, and their ratio to the bare product.
 
-    python benchmarks/evaluation.py                  # the table of docs/evaluation/speed.md, some minutes
-    python benchmarks/evaluation.py --part sets      # one part of the table
+    python -m benchmarks.evaluation                  # the table of docs/evaluation/speed.md, some minutes
+    python -m benchmarks.evaluation --part sets      # one part of the table
 
 COCO 5K has 5,000 images and 25,000 captions: single vectors of 1,024 numbers (VSE-infinity), or sets of 4 such vectors
 compared by smooth-Chamfer with alpha 16 (DivE). Sets of the whole size are timed once, a slice of them several times.
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain import similarity
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import Direction, metrics_of_counts
@@ -56,7 +57,10 @@ def main() -> None:
         "--cpu", action="store_true", help="measure CPU seconds; use --threads 1: threads that wait spin"
     )
     parser.add_argument("--memory-mib", type=int, default=MEMORY_MIB)
+    add_options(parser)
     args = parser.parse_args()
+    if args.small:
+        return run_small(small, args.json)
     torch.set_num_threads(args.threads)
     Clock.read = time.process_time if args.cpu else time.perf_counter
     print(f"threads {args.threads}, float32, D {DIM}, memory_mib {args.memory_mib}")
@@ -77,10 +81,7 @@ def compare(
     name: str, model: Method, texts: int, items: int, shape: tuple[int, ...], repeats: int, memory_mib: int
 ) -> None:
     """One line of the table."""
-    draw = torch.Generator().manual_seed(0)
-    query, gallery = (normalize(torch.randn(n, *shape, generator=draw), dim=-1) for n in (texts, items))
-    # where there are fewer texts than images, most images have no text: their number is what grows
-    owner = torch.arange(texts) * items // texts
+    query, gallery, owner = made_up(texts, items, shape)
     evaluate(model, query[:64], gallery[: int(owner[63]) + 1], owner[:64], memory_mib)  # compiles what is compiled
     seconds, bare, highest = [], [], 0
     for _ in range(repeats):
@@ -95,6 +96,35 @@ def compare(
         f"{statistics.median(ratios):7.2f}{spread:>15}{min(seconds) / min(bare):10.2f}{highest / 1e6:10.0f}",
         flush=True,
     )
+
+
+def made_up(texts: int, items: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Random embeddings of texts and of items, and the item of each text."""
+    draw = torch.Generator().manual_seed(0)
+    query, gallery = (normalize(torch.randn(n, *shape, generator=draw), dim=-1) for n in (texts, items))
+    # where there are fewer texts than images, most images have no text: their number is what grows
+    return query, gallery, torch.arange(texts) * items // texts
+
+
+def small() -> dict[str, float]:
+    """The bare product over all of it: 1 is the machine's limit."""
+    ratios = {}
+    for name, model, texts, items, shape in (
+        ("vectors", Vectors(), 5000, 1000, (DIM,)), ("sets", Sets(), 1000, 200, (VIEWS, DIM)),
+    ):  # fmt: skip
+        query, gallery, owner = made_up(texts, items, shape)
+        left, right = query.flatten(0, -2), gallery.flatten(0, -2)
+
+        def ours(
+            model: Method = model, query: Tensor = query, gallery: Tensor = gallery, owner: Tensor = owner
+        ) -> None:
+            evaluate(model, query, gallery, owner, MEMORY_MIB)
+
+        def bare(left: Tensor = left, right: Tensor = right) -> None:
+            product(left, right)
+
+        ratios[f"evaluation of {name}, of its product"] = times_as_fast(bare, ours)
+    return ratios
 
 
 def evaluate(model: Method, query: Tensor, gallery: Tensor, owner: Tensor, memory_mib: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Gradient caching: losses, gradients, memory and seconds of one batch embedded in parts, against the batch at once.
 
-    python benchmarks/gradient_cache.py vse_infinity_flickr30k dvse_flickr30k dive_flickr30k --batch 1024 --parts 4
-    python benchmarks/gradient_cache.py vse_infinity_flickr30k --assume regions=12 method.loss=infonce
+    python -m benchmarks.gradient_cache vse_infinity_flickr30k dvse_flickr30k dive_flickr30k --batch 1024 --parts 4
+    python -m benchmarks.gradient_cache vse_infinity_flickr30k --assume regions=12 method.loss=infonce
 
 The second is for a small machine. One training step's forward and backward pass on a random batch of the recipe's
 sizes, from the same weights. Dropout is turned off: its masks are drawn part by part, and would differ. Activation
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain.config import RunConfig, flatten, override, parse_overrides
 from raytrain.distributed import default_device, gather
 from raytrain.methods.base import StepContext
@@ -152,13 +153,37 @@ def measured_step(config: RunConfig, sizes: Sizes, parts: int, device: torch.dev
         return Step(**values)
 
 
+def small() -> dict[str, float]:
+    """The batch at once over the batch in four parts."""
+    settings = {"optim.batch_size": 96, "encoder.dim": 128, "encoder.text.word_dim": 32}
+    config = without_dropout(override(load_recipe("vse_infinity_flickr30k"), settings))
+    sizes = Sizes(regions=12, region_features=256, tokens=8, words=500)
+    steps = {}
+    for parts in (1, 4):
+        torch.manual_seed(config.seed)
+        module = trainable(over_backbone(config, inputs(config, sizes), None), parts, torch.device("cpu")).train()
+        given = training_input(made_up_batch(config, sizes), parts, torch.device("cpu"))
+
+        def step(module: torch.nn.Module = module, given: Any = given) -> None:
+            module(given, StepContext(1, 2, gather))["loss"].backward()
+
+        steps[parts] = step
+    return {"gradient caching in four parts": times_as_fast(steps[1], steps[4], 9)}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="+", help="recipes, and overrides of all of them")
+    parser.add_argument("names", nargs="*", help="recipes, and overrides of all of them")
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--assume", action="append", default=[], help="sizes, as of `train --dry-run`")
+    add_options(parser)
     given = parser.parse_intermixed_args(arguments)
+    if given.small:
+        run_small(small, given.json)
+        return 0
+    if not given.names:
+        parser.error("name a recipe")
     device, failed = default_device(), False
     for name in [text for text in given.names if "=" not in text]:
         recipe = load_recipe(name)

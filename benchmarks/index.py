@@ -29,8 +29,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
+from raytrain.config import override
 from raytrain.files import size
 from raytrain.methods.base import Method
+from raytrain.recipes.load import load_recipe
 from raytrain.retrieval import Gallery, Retriever
 from raytrain.retrieval.index.candidates import Accuracy, build, open_candidates
 from raytrain.retrieval.index.certificate import Certainty
@@ -38,6 +41,8 @@ from raytrain.retrieval.index.manifest import CandidatesEntry
 from raytrain.retrieval.index.store import file_entry
 from raytrain.retrieval.load import load
 from raytrain.retrieval.ranked_hits import ranked_hits
+from raytrain.training.build import over_backbone
+from raytrain.training.input_sizes import Sizes, inputs
 
 K = 10
 Answers = list[list[int]]  # positions of the K best, best first, per query
@@ -198,14 +203,36 @@ def made(embeddings: Tensor, kind: str, folder: Path) -> tuple[CandidatesEntry, 
     return entry, f"; {size(entry.file.bytes)} made in {seconds:.0f} s, error {entry.error:.4f}"
 
 
+def small() -> dict[str, float]:
+    """Exact search by a DVSE model over made-up embeddings, against numpy."""
+    config = override(load_recipe("dvse_flickr30k"), {"encoder.dim": 128, "method.views": 4})
+    model = over_backbone(config, inputs(config, Sizes()), None).eval()
+    draw = torch.Generator().manual_seed(0)
+    queries, count = normalize(torch.randn(32, 128, generator=draw), dim=-1), 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        place, names = Path(folder) / "embeddings.npy", [""] * count
+        tile(normalize(torch.randn(1000, 4, 128, generator=draw), dim=-1), count, 0.3, place)
+        numpy, gallery = plain_numpy(model, place), Gallery("images", mapped(place), names, names, names, names)
+
+        def ours() -> None:
+            ranked_hits(model, queries, gallery, K, {}, None, 256)
+
+        return {"index, exact search": times_as_fast(lambda: numpy(queries), ours)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", help="finished runs of DVSE (score max) or DivE (smooth-Chamfer)")
+    parser.add_argument("runs", nargs="*", help="finished runs of DVSE (score max) or DivE (smooth-Chamfer)")
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--noise", type=float, default=0.3, help="length beside that of a vector, which is 1")
     parser.add_argument("--kinds", default="flat,fp16,sq8,hnsw")
+    add_options(parser)
     given = parser.parse_args()
+    if given.small:
+        return run_small(small, given.json)
+    if not given.runs:
+        parser.error("name a run")
     for run in given.runs:
         with tempfile.TemporaryDirectory() as place:
             compare(run, given.items, given.queries, given.noise, given.kinds.split(","), Path(place))

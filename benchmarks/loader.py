@@ -1,6 +1,6 @@
 """Items per second into a training step, beside a per-item DataLoader and a plain copy; memory; waiting for data.
 
-    python benchmarks/loader.py --items 20000
+    python -m benchmarks.loader --items 20000
 
 Makes a table of 36 x 2,048 random features with five captions per image for each dtype (fp32: 5.9 GB of disk at 20,000
 items). Compares in turns, in one process:
@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain.config import FeedConfig, override
 from raytrain.data.annotations.items import Item, to_arrow
 from raytrain.data.load.batches import TrainBatches
@@ -62,7 +63,10 @@ def main() -> None:
     parser.add_argument("--dtypes", default="float32,float16")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    add_options(parser)
     args = parser.parse_args()
+    if args.small:
+        return run_small(small, args.json)
     torch.set_num_threads(args.threads)
     if args.memory_of:
         print(json.dumps(memory_of_steps(Table(args.memory_of))))
@@ -77,8 +81,8 @@ def main() -> None:
             if "speed" in args.parts:
                 speed(table, args.turns, args.seconds)
             if "memory" in args.parts:
-                small = made_up_table(folder / f"{dtype}_{args.items // 4}", args.items // 4, dtype)
-                for measured in (small, table):
+                quarter = made_up_table(folder / f"{dtype}_{args.items // 4}", args.items // 4, dtype)
+                for measured in (quarter, table):
                     memory(measured, args.threads)
             if "waiting" in args.parts:
                 for ahead in (0, 1, AHEAD):
@@ -161,6 +165,32 @@ def copies(table: Table) -> Iterator[dict[str, Tensor]]:
             yield {}
 
 
+def small() -> dict[str, float]:
+    """Ours in one thread against the loader of published code, and a plain copy of as many items against ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = made_up_table(Path(folder) / "table", 256, "float16")
+        config = override(RECIPES[RECIPE](), {"data.table": str(table.path)})
+        items = PerItem(table, open_feed(config, table), config.data.region_drop)
+        mine, copied = ours(table), copies(table)
+
+        def epoch_of_ours() -> None:
+            for _ in mine.epoch(0, ahead=0):
+                pass
+
+        def epoch_of_theirs() -> None:
+            for _ in DataLoader(items, BATCH, shuffle=True, collate_fn=collate, drop_last=True):
+                pass
+
+        def copy_of_an_epoch() -> None:
+            for _ in range(mine.steps):
+                next(copied)
+
+        return {
+            "loader, against DataLoader": times_as_fast(epoch_of_theirs, epoch_of_ours, 3),
+            "loader, of a plain copy": times_as_fast(copy_of_an_epoch, epoch_of_ours),
+        }
+
+
 def speed(table: Table, turns: int, seconds: float) -> None:
     """Items per second of each contender, in turns; the ratios are medians over turns."""
     config = override(RECIPES[RECIPE](), {"data.table": str(table.path)})
@@ -199,7 +229,7 @@ def speed(table: Table, turns: int, seconds: float) -> None:
 
 
 def memory(table: Table, threads: int) -> None:
-    command = [sys.executable, __file__, "--memory-of", str(table.path), "--threads", str(threads)]
+    command = [sys.executable, "-m", "benchmarks.loader", "--memory-of", str(table.path), "--threads", str(threads)]
     peaks = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     size = table.array("butd").nbytes / 1e9
     print(

@@ -1,7 +1,7 @@
 """Seconds of 64 re-ranking temperatures over one matrix, and the ratio to plain numpy, one temperature after another.
 
-    python benchmarks/reranking.py
-    python benchmarks/reranking.py --images 1000 --path torch
+    python -m benchmarks.reranking
+    python -m benchmarks.reranking --images 1000 --path torch
 
 Makes random scores of texts against images (cosines of random features with a shared part; the five texts of an image
 are close to it). Finds the normalisers and the ranks of both directions under 64 scales of cross mode in one pass, and
@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain.evaluation.temperature_search.log_means import Grid, has_numba, log_means
 from raytrain.evaluation.temperature_search.many_temperatures import Best, image_ranks, text_ranks
 from raytrain.evaluation.temperature_search.recalls import GRID
@@ -41,7 +42,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--path", choices=["numba", "torch"], default="numba" if has_numba() else "torch")
     parser.add_argument("--timed", type=int, default=3, help="scales that plain numpy is timed on")
+    add_options(parser)
     args = parser.parse_args()
+    if args.small:
+        return run_small(small, args.json)
     torch.set_num_threads(args.threads)
     scores, owner = made_up(args.images, args.texts_per_image)
     compiled = args.path == "numba"
@@ -87,6 +91,19 @@ def main() -> None:
     print(f"counts of queries within 1, 5 and 10 that differ from plain numpy's: {wrong} of {hits.size}")
     if wrong:
         raise SystemExit("the recalls are not equal")
+
+
+def small() -> dict[str, float]:
+    """Plain numpy, which is timed on two scales, over the one pass per scale."""
+    scores, owner = made_up(400, 5)
+    compiled, chosen = has_numba(), (GRID.scales[0], GRID.scales[-1])
+
+    def numpy() -> None:
+        for scale in chosen:
+            plain(scores.numpy(), owner.numpy(), scale, np.float32)
+
+    ratio = times_as_fast(numpy, lambda: every_scale(scores, owner, GRID, compiled))
+    return {f"re-ranking, {'compiled' if compiled else 'torch'}": ratio * len(GRID) / len(chosen)}
 
 
 def made_up(images: int, texts_per_image: int, dim: int = 64) -> tuple[torch.Tensor, torch.Tensor]:

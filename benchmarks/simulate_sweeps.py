@@ -2,11 +2,14 @@
 
     python -m benchmarks.simulate_sweeps check              # predicted against recorded wall time of recorded sweeps
     python -m benchmarks.simulate_sweeps launch             # seconds to draw a trial, by the number of earlier trials
-    python -m benchmarks.simulate_sweeps plan --stretch 20  # a table for docs/scale.md
+    python -m benchmarks.simulate_sweeps plan               # a table for docs/scale.md
 
-Trials are drawn, with replacement, from those of a recorded sweep: start-up, seconds per epoch, running best. A trial
-that had been stopped early is continued like a complete one, with its own seconds per epoch. `--stretch` multiplies the
-length of epochs and leaves start-ups as they are. Failure rates are assumptions, stated in SCENARIOS.
+Trials are drawn, with replacement, from those of a recorded sweep: seconds per epoch, running best. A trial that had
+been stopped early is continued like a complete one, with its own seconds per epoch. `plan` then makes each of them as
+many epochs long as it is told: an epoch takes as long as all others of its trial, and the mean of all full trials is
+`--trial-h`. The running best is that of the recorded trial at the same share of its length, on a line from 0 to its
+first epoch, so that trials keep their order. Start-ups, the first read of the features on a node, and failure rates are
+not those of the recordings; they are options, or stated in SCENARIOS.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.sweep_model import Cluster, Halving, Rates, Result, Simulation, Trial
+import numpy as np
+
+from benchmarks.sweep_model import Simulation
+from benchmarks.sweep_parts import Cluster, Halving, Rates, Result, StartUp, Trial
 from raytrain.tracking.journal import Journal
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -100,9 +106,32 @@ def draw(recorded: Sequence[Trial], epochs: int, count: int, seed: int) -> list[
     return drawn
 
 
-def longer(trial: Trial, stretch: float) -> Trial:
-    """The trial with epochs `stretch` times as long."""
-    return replace(trial, epochs_s=tuple(stretch * seconds for seconds in trial.epochs_s))
+def of_length(trials: Sequence[Trial], epochs: int, mean_s: float) -> list[Trial]:
+    """The trials with so many epochs each, of `mean_s` seconds per trial on average; failed ones stay as they are.
+
+    Args:
+        trials: complete, or without an epoch.
+    """
+    whole = [trial for trial in trials if trial.epochs_s]
+    factor = mean_s / statistics.fmean(epochs * statistics.fmean(trial.epochs_s) for trial in whole)
+    made = []
+    for trial in trials:
+        if trial.epochs_s:
+            recorded = np.arange(len(trial.best) + 1) * epochs / len(trial.best)
+            best = np.interp(np.arange(1, epochs + 1), recorded, (0.0, *trial.best))
+            seconds = factor * statistics.fmean(trial.epochs_s)
+            trial = replace(trial, epochs_s=(seconds,) * epochs, best=tuple(best.tolist()))
+        made.append(trial)
+    return made
+
+
+def start_up(args: argparse.Namespace, nodes: int) -> StartUp:
+    """Start-ups on so many nodes, which read the features from shared storage at the same time."""
+    read_s = args.features_gb / min(args.node_gb_per_s, args.storage_gb_per_s / nodes)
+    copy_s = args.features_gb / args.copy_gb_per_s if args.copy_gb_per_s else 0.0
+    several = args.workers > 1
+    process_s = (args.group_s if several else args.process_s) + args.cuda_s
+    return StartUp(process_s, args.gap_s + args.probe_s + copy_s, read_s, reuse=not several)
 
 
 def check() -> None:
@@ -169,32 +198,26 @@ def launch_cost(counts: Sequence[int] = (16, 64, 256, 512), repeats: int = 20) -
     return seconds_by_count
 
 
-def plan(
-    sweep: Profile,
-    gpus: Sequence[int],
-    trials: int,
-    stretch: float,
-    launch_s: Callable[[int], float],
-    repeats: int,
-    workers: int,
-) -> None:
+def plan(sweep: Profile, args: argparse.Namespace) -> None:
+    """Print a line per number of GPUs and scenario."""
     print("| GPUs | scenario | wall | kept | start-up | lost | idle | stopped early | best found after |")
     print("|---:|---|---:|---:|---:|---:|---:|---:|---:|")
-    for count in gpus:
-        cluster = Cluster(max(1, count // 8), min(8, count), workers)
-        for scenario, rates in SCENARIOS.items():
+    for count in args.gpus:
+        cluster = Cluster(max(1, count // 8), min(8, count), args.workers)
+        for scenario in args.scenarios:
             results = [
                 Simulation(
-                    [longer(t, stretch) for t in draw(sweep.trials, sweep.epochs, trials, seed)],
+                    of_length(draw(sweep.trials, sweep.epochs, args.trials, seed), args.epochs, 3600 * args.trial_h),
                     cluster,
-                    rates,
-                    Halving(sweep.grace, sweep.reduction, sweep.epochs),
-                    launch_s,
+                    SCENARIOS[scenario],
+                    Halving(args.grace, args.reduction, args.epochs),
+                    lambda begun: args.launch_s + args.launch_per_trial_s * begun,
                     seed,
+                    start_up(args, cluster.nodes),
                 ).run()
-                for seed in range(repeats)
+                for seed in range(args.repeats)
             ]
-            print(row(count, scenario, results, trials))
+            print(row(count, scenario, results, args.trials), flush=True)
 
 
 def row(gpus: int, scenario: str, results: Sequence[Result], trials: int) -> str:
@@ -214,7 +237,7 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
-def main() -> None:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("check")
@@ -225,11 +248,28 @@ def main() -> None:
     table.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64, 512])
     table.add_argument("--trials", type=int, default=512)
     table.add_argument("--workers", type=int, default=1, help="GPUs per trial")
-    table.add_argument("--stretch", type=float, default=1.0)
-    table.add_argument("--launch-s", type=float, default=0.0, help="seconds of the driver per start of a trial")
-    table.add_argument("--launch-per-trial-s", type=float, default=0.0, help="further seconds per earlier trial")
+    table.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
+    table.add_argument("--epochs", type=int, default=24, help="of a full trial")
+    table.add_argument("--grace", type=int, default=1, help="epochs of the first rung")
+    table.add_argument("--reduction", type=int, default=3, help="a rung is this many times the one before")
+    table.add_argument("--trial-h", type=float, default=1.0, help="mean hours that all epochs of a trial take")
+    table.add_argument("--process-s", type=float, default=12.6, help="to the first step of a new process (measured)")
+    table.add_argument("--gap-s", type=float, default=0.3, help="between two trials of a process (measured)")
+    table.add_argument("--group-s", type=float, default=20.5, help="to start a trial of several workers (measured)")
+    table.add_argument("--cuda-s", type=float, default=10.0, help="CUDA's context and libraries, per process (assumed)")
+    table.add_argument("--probe-s", type=float, default=5.0, help="probe of the batch, per trial (assumed)")
+    table.add_argument("--features-gb", type=float, default=16.7, help="that a trial reads; those of COCO")
+    table.add_argument("--node-gb-per-s", type=float, default=1.0, help="a node's first read of them (assumed)")
+    table.add_argument("--storage-gb-per-s", type=float, default=10.0, help="shared storage, all nodes (assumed)")
+    table.add_argument("--copy-gb-per-s", type=float, default=10.0, help="to a GPU's memory; 0: stay (assumed)")
+    table.add_argument("--launch-s", type=float, default=0.2, help="seconds of the driver per start of a trial")
+    table.add_argument("--launch-per-trial-s", type=float, default=0.0006, help="further seconds per earlier trial")
     table.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    args = options().parse_args()
     if args.action == "check":
         check()
     elif args.action == "launch":
@@ -237,8 +277,7 @@ def main() -> None:
     else:
         recorded = RESULTS / args.sweep
         sweep = profile(recorded if recorded.exists() else Path(args.sweep), args.slots or RECORDED.get(args.sweep, 1))
-        plan(sweep, args.gpus, args.trials, args.stretch,
-             lambda begun: args.launch_s + args.launch_per_trial_s * begun, args.repeats, args.workers)  # fmt: skip
+        plan(sweep, args)
 
 
 if __name__ == "__main__":

@@ -17,98 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial without disturbances.
-
-    Args:
-        startup_s: seconds from the free slot to the first step.
-        epochs_s: seconds of each epoch on a node of ordinary speed; empty for a trial that fails in its start-up.
-        best: running best after each epoch, higher is better.
-    """
-
-    startup_s: float
-    epochs_s: tuple[float, ...]
-    best: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Nodes of equal size; a trial holds `workers` GPUs anywhere."""
-
-    nodes: int
-    gpus_per_node: int = 1
-    workers: int = 1
-
-    @property
-    def gpus(self) -> int:
-        return self.nodes * self.gpus_per_node
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Failures per hour, and what each costs.
-
-    Args:
-        worker: failures of a worker's process per hour; its group starts again on the same slots.
-        node: losses of a node per hour; its trials wait for slots elsewhere, the node is back after `node_back_s`.
-        driver: losses of the sweep's driver per hour; everything stops, and is resumed after `driver_back_s`.
-        worker_found_s, node_found_s: seconds until the failure is noticed; the slots are held meanwhile.
-        slow_share, slow_factor: share of nodes that are slow, and how many times as long their epochs take.
-    """
-
-    worker: float = 0.0
-    node: float = 0.0
-    driver: float = 0.0
-    worker_found_s: float = 6.0
-    node_found_s: float = 30.0
-    node_back_s: float = 600.0
-    driver_back_s: float = 300.0
-    slow_share: float = 0.0
-    slow_factor: float = 1.0
-
-
-class Halving:
-    """Asynchronous successive halving, decided like Ray's ASHAScheduler; never at the last epoch, as in our sweeps."""
-
-    def __init__(self, grace: int, reduction: int, epochs: int) -> None:
-        self.epochs, self.reduction = epochs, reduction
-        rungs = int(math.log(epochs / grace) / math.log(reduction) + 1) if grace < epochs else 0
-        self.rungs: dict[int, list[float]] = {grace * reduction**k: [] for k in reversed(range(rungs))}
-
-    def stops(self, epoch: int, best: float) -> bool:
-        if epoch >= self.epochs or epoch not in self.rungs:
-            return False
-        recorded = self.rungs[epoch]
-        cutoff = np.percentile(recorded, (1 - 1 / self.reduction) * 100) if recorded else -math.inf
-        recorded.append(best)
-        return bool(best < cutoff)
-
-
-@dataclass
-class Result:
-    """The outcome of a sweep; seconds of slots add up to wall_s x GPUs."""
-
-    wall_s: float = 0.0
-    kept_s: float = 0.0
-    startup_s: float = 0.0
-    lost_s: float = 0.0
-    slots_s: float = 0.0
-    best: float = -math.inf
-    best_at_s: float = 0.0
-    epochs: int = 0
-    stopped: int = 0
-    failures: dict[str, int] = field(default_factory=lambda: {"worker": 0, "node": 0, "driver": 0})
-
-    @property
-    def idle_s(self) -> float:
-        return self.slots_s - self.kept_s - self.startup_s - self.lost_s
-
-    def share(self, what: str) -> float:
-        return float(getattr(self, f"{what}_s")) / self.slots_s
+from benchmarks.sweep_parts import Cluster, Halving, Rates, Result, StartUp, Trial
 
 
 @dataclass(eq=False)
@@ -132,6 +41,7 @@ class Simulation:
         halving: early stops; None lets each trial run to its end.
         launch_s: number of trials started so far -> seconds of the driver to start one more, one after the other.
         seed: of failures and slow nodes.
+        start: what start-ups take; None: each trial's own `startup_s`.
     """
 
     def __init__(
@@ -142,6 +52,7 @@ class Simulation:
         halving: Halving | None = None,
         launch_s: Callable[[int], float] = lambda begun: 0.0,
         seed: int = 0,
+        start: StartUp | None = None,
     ) -> None:
         if cluster.workers > cluster.gpus:
             raise ValueError(f"a trial of {cluster.workers} workers never fits {cluster.gpus} GPUs")
@@ -150,7 +61,10 @@ class Simulation:
         self.waiting = [_Run(trial) for trial in trials]
         self.left = len(trials)
         self.running: list[_Run] = []
+        self.start = start
         self.free = [cluster.gpus_per_node] * cluster.nodes
+        self.idle_processes = [0] * cluster.nodes
+        self.features_there: list[float | None] = [None] * cluster.nodes  # when the node has read them
         self.away: set[int] = set()
         slow = self.rates.slow_share
         self.speed = [self.rates.slow_factor if self.random.random() < slow else 1.0 for _ in range(cluster.nodes)]
@@ -206,7 +120,23 @@ class Simulation:
 
     def _start(self, run: _Run, turn: int) -> None:
         if turn == run.turn:
-            self._segment(run, run.trial.startup_s, self._started)
+            self._segment(run, self._startup_s(run), self._started)
+
+    def _startup_s(self, run: _Run) -> float:
+        """Seconds from now to the trial's first step; its workers start side by side."""
+        if self.start is None:
+            return run.trial.startup_s
+        ready = self.now
+        for node in run.places:
+            if self.idle_processes[node]:
+                self.idle_processes[node] -= 1
+                up = self.now
+            else:
+                up = self.now + self.start.process_s
+            if (there := self.features_there[node]) is None:
+                there = self.features_there[node] = up + self.start.read_s
+            ready = max(ready, up, there)
+        return ready - self.now + self.start.trial_s
 
     def _segment(self, run: _Run, seconds: float, then: Callable[[_Run, int], None]) -> None:
         """Let the run's workers work for so many seconds, unless one of them fails before."""
@@ -247,6 +177,9 @@ class Simulation:
 
     def _end(self, run: _Run) -> None:
         self.left -= 1
+        if self.start is not None and self.start.reuse:
+            for node in run.places:
+                self.idle_processes[node] += 1
         self._release(run)
         self._fill()
 
@@ -272,7 +205,7 @@ class Simulation:
     def _again(self, run: _Run, turn: int) -> None:
         if turn == run.turn:
             self._cut(run)  # the time until the failure was noticed
-            self._segment(run, run.trial.startup_s, self._started)
+            self._segment(run, self._startup_s(run), self._started)
 
     def _node_fails(self, node: int) -> None:
         self.result.failures["node"] += 1
@@ -281,6 +214,7 @@ class Simulation:
             run.since = self.now
             self._at(self.now + self.rates.node_found_s, self._moved, run, run.turn)
         self.away.add(node)
+        self.idle_processes[node], self.features_there[node] = 0, None
         self._at(self.now + max(self.rates.node_back_s, self.rates.node_found_s), self._node_back, node)
 
     def _moved(self, run: _Run, turn: int) -> None:
@@ -298,6 +232,7 @@ class Simulation:
     def _driver_fails(self) -> None:
         self.result.failures["driver"] += 1
         self.driver_there = False
+        self.idle_processes = [0] * self.cluster.nodes
         for run in list(self.running):
             self._cut(run)
             self._release(run)

@@ -14,12 +14,12 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.small_forms import add_options, cpu_s, run_small
 from raytrain.config import flatten
 from raytrain.recipes import RECIPES
 from raytrain.review.accounting import read_journals
@@ -72,10 +72,10 @@ def make_sweep(storage: Path, trials: int, epochs: int, training: int) -> list[P
     return open_runs
 
 
-def cpu_s(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def small() -> dict[str, float]:
+    """Reading all journals over a further look."""
+    looks = costs(40, 100, 4)
+    return {"watch, a further look": looks["all journals read"] / looks["further look"]}
 
 
 def main() -> None:
@@ -83,11 +83,21 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--training", type=int, default=20, help="trials that have not ended")
+    add_options(parser)
     given = parser.parse_args()
+    if given.small:
+        return run_small(small, given.json)
+    looks = costs(given.trials, given.epochs, given.training)
+    print(f"{given.trials} trials of {given.epochs} epochs, {given.training} of them training")
+    for what, seconds in looks.items():
+        print(f"  {what}: {seconds:.3f} s of CPU, {seconds / looks['all journals read']:.2%}")
+
+
+def costs(trials: int, epochs: int, training: int) -> dict[str, float]:
+    """{what: CPU seconds} of looks at a made-up sweep."""
     with tempfile.TemporaryDirectory() as place:
         storage = Path(place)
-        open_runs = make_sweep(storage, given.trials, given.epochs, given.training)
-        size_mb = sum(path.stat().st_size for path in storage.rglob(NAME)) / 1e6
+        open_runs = make_sweep(storage, trials, epochs, training)
         whole = cpu_s(lambda: read_journals(storage, EXPERIMENT))
         reader = JournalsReader(storage / EXPERIMENT / SWEEP)
         console = Console(file=io.StringIO(), width=120, force_terminal=True)
@@ -98,12 +108,9 @@ def main() -> None:
 
         first, again = cpu_s(look), min(cpu_s(look) for _ in range(5))
         for folder in open_runs:
-            write_lines(folder, [epoch(given.epochs // 2 + 1, time.time())])
+            write_lines(folder, [epoch(epochs // 2 + 1, time.time())])
         grown = cpu_s(look)
-    print(f"{given.trials} trials of {given.epochs} epochs, {given.training} of them training, {size_mb:.0f} MB")
-    looks = {"all journals read": whole, "first look": first, "further look": again, "look after new epochs": grown}
-    for what, seconds in looks.items():
-        print(f"  {what}: {seconds:.3f} s of CPU, {seconds / whole:.2%}")
+    return {"all journals read": whole, "first look": first, "further look": again, "look after new epochs": grown}
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.simulate_sweeps import longer, profile
-from benchmarks.sweep_model import Cluster, Halving, Rates, Simulation, Trial
+from benchmarks.simulate_sweeps import of_length, options, profile, start_up
+from benchmarks.sweep_model import Simulation
+from benchmarks.sweep_parts import Cluster, Halving, Rates, StartUp, Trial
 
 ONE = Trial(10, (20, 20, 20), (1.0, 2.0, 3.0))
 
@@ -184,5 +185,58 @@ def test_a_profile_is_what_the_journals_say(tmp_path: Path) -> None:
     assert result.epochs == 2
 
 
-def test_stretching_a_trial_leaves_its_start_up() -> None:
-    assert longer(ONE, 3.0) == Trial(10, (60, 60, 60), (1.0, 2.0, 3.0))
+def test_a_process_goes_on_with_the_next_trial_of_its_slot() -> None:
+    """A process takes 10 s to start, and each trial 1 s: 11 + 60, then 1 + 60; new processes each time, 142."""
+    assert run([ONE, ONE], start=StartUp(10, 1)).wall_s == 71 + 61
+    assert run([ONE, ONE], start=StartUp(10, 1, reuse=False)).wall_s == 2 * 71
+    assert run([ONE, ONE], gpus=2, start=StartUp(10, 1)).startup_s == 2 * 11
+
+
+def test_a_node_reads_the_features_once() -> None:
+    """Two trials wait 10 + 100 + 1 s for them, and the next two 1 s."""
+    result = run([ONE] * 4, gpus=2, start=StartUp(10, 1, read_s=100))
+    assert (result.wall_s, result.startup_s) == (111 + 60 + 1 + 60, 2 * 111 + 2)
+
+
+def test_a_failed_worker_needs_a_new_process_and_no_new_read() -> None:
+    """Cut at 136, 5 s into epoch 2, found 6 s later; then 10 + 1 s and two epochs."""
+    one = Simulation([ONE], Cluster(1), start=StartUp(10, 1, read_s=100))
+    one._at(136.0, lambda: one._worker_fails(one.running[0], one.running[0].turn))
+    assert one.run().wall_s == 136 + 6 + 11 + 40
+
+
+def test_a_lost_node_reads_again() -> None:
+    one = Simulation([ONE], Cluster(1), Rates(node_back_s=100), start=StartUp(10, 1, read_s=100))
+    one._at(136.0, lambda: one._node_fails(0))
+    assert one.run().wall_s == 236 + 111 + 40
+
+
+def test_no_second_is_lost_with_start_ups_of_processes_either() -> None:
+    rates = Rates(worker=20, node=15, driver=2, node_back_s=50, driver_back_s=40)
+    one = Simulation([ONE] * 40, Cluster(3, 2), rates, start=StartUp(5, 1, read_s=20))
+    result = one.run()
+    assert result.idle_s >= -1e-6 and result.epochs == 120
+    assert all(0 <= idle <= 2 for idle in one.idle_processes)
+
+
+def test_trials_of_another_length_keep_their_order_and_their_share_of_the_time() -> None:
+    """Six epochs of a three-epoch trial: best halfway to its first epoch, then at it; 200 s on average."""
+    slow, failed = Trial(0, (40, 40, 40), (2.0, 2.0, 8.0)), Trial(15, ())
+    made = of_length([ONE, slow, failed], epochs=6, mean_s=200)
+    assert made[0].epochs_s == pytest.approx([400 / 3 / 6] * 6)
+    assert made[1].epochs_s == pytest.approx([800 / 3 / 6] * 6)
+    assert made[1].best == pytest.approx([1, 2, 2, 2, 5, 8])
+    assert made[2] == failed
+
+
+def test_start_ups_of_the_options() -> None:
+    """16.7 GB by 1 GB per second on one node, by 10 / 64 of it on 64; to the GPU by 10 GB per second."""
+    args = options().parse_args(["plan"])
+    assert start_up(args, 1) == StartUp(12.6 + 10, 0.3 + 5 + 1.67, 16.7, reuse=True)
+    assert start_up(args, 64).read_s == pytest.approx(16.7 * 6.4)
+    several = options().parse_args(["plan", "--workers", "4", "--copy-gb-per-s", "0"])
+    assert start_up(several, 1) == StartUp(20.5 + 10, 0.3 + 5, 16.7, reuse=False)
+
+
+def test_rungs_of_24_epochs_are_1_3_and_9() -> None:
+    assert set(Halving(1, 3, 24).rungs) == {1, 3, 9}

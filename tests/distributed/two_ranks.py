@@ -9,7 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
 
+from benchmarks.exchanges import count_gradients, counted
 from raytrain.config import RunConfig
 from raytrain.data.table import Table
 from raytrain.distributed import any_rank, gather, rank, synchronise_batch_norm
@@ -121,8 +123,10 @@ def compute(folder: Path) -> TwoRanks:
     return TwoRanks(folder, table, [torch.load(folder / f"rank{r}.pt", weights_only=True) for r in range(2)])
 
 
-def one_step(config: RunConfig, epoch: float, parts: int = 1) -> dict[str, torch.Tensor]:
+def one_step(config: RunConfig, epoch: float, parts: int = 1) -> dict[str, Any]:
     """Losses, gradients and batch norm statistics of the first batch, and the scores of validation.
+
+    One of several ranks adds "sent", {what: calls and bytes of its messages}, and "shapes" of its batch.
 
     Args:
         parts: that each rank embeds its share of the batch in.
@@ -134,12 +138,20 @@ def one_step(config: RunConfig, epoch: float, parts: int = 1) -> dict[str, torch
     synchronise_batch_norm(model)
     parallel = trainable(model, parts, CPU)
     batches = open_batches(config, splits["train"], feed, model.noise_shape)
-    losses = parallel(training_input(next(batches.epoch(0)), parts, CPU), StepContext(epoch, 5, gather))
-    losses["loss"].backward()
-    step = {f"loss/{name}": value.detach() for name, value in losses.items()}
+    batch = next(batches.epoch(0))
+    with counted() as traffic:
+        if isinstance(parallel, DistributedDataParallel):
+            count_gradients(traffic, parallel)
+        losses = parallel(training_input(batch, parts, CPU), StepContext(epoch, 5, gather))
+        losses["loss"].backward()
+        any_rank(False)
+    step: dict[str, Any] = {f"loss/{name}": value.detach() for name, value in losses.items()}
     step |= {f"gradient/{name}": p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     step |= {f"buffer/{name}": b.clone() for name, b in model.named_buffers()}
     step["scores"] = score(model, *embed_split(model, splits["val"], feed, CPU))
+    if traffic.sent:
+        step["sent"] = {what: tuple(sent) for what, sent in traffic.sent.items()}
+        step["shapes"] = {name: tuple(rows.shape) for name, rows in batch.items()}
     return step
 
 
