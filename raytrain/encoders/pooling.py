@@ -15,8 +15,8 @@ from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.padding import Members, being_traced, members
 from raytrain.similarity.installed import module_with_numba
 
-MOST_COMPILED = 64
-"""Members of a set up to which ranks are found by compiled loops."""
+LEAST_DIM, MOST_MEMBERS = 128, 256
+"""D from which on, and R up to which, ranks are found by compiled loops: not by the batch, so that none matters."""
 
 
 class GPO(nn.Module):
@@ -84,7 +84,7 @@ def _compiled(features: Tensor) -> ModuleType | None:
     """The module of `ranked_sum` where it applies (float32 on the CPU, small sets, numba); else None."""
     if being_traced() or features.device.type != "cpu" or features.dtype != torch.float32:
         return None
-    if torch.compiler.is_compiling() or features.shape[1] > MOST_COMPILED:
+    if torch.compiler.is_compiling() or features.shape[1] > MOST_MEMBERS or features.shape[2] < LEAST_DIM:
         return None
     return module_with_numba("raytrain.encoders.compiled.ranked_sum")
 

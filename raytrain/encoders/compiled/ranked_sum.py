@@ -1,9 +1,9 @@
 """Sum over a set of its members sorted per dimension, times a weight per rank: the pooling of GPO on a CPU.
 
 torch.sort orders each dimension of each set by itself, and copies the features before and after. Here 64 dimensions of
-a set at a time stay in the first-level cache and are sorted together by a network of comparators (Batcher's odd-even
-merge sort), whose every step is the same for all of them. What is kept for the gradient is which member has which rank,
-a byte each. Values are those of a sort; sums run over ranks, from the largest member on.
+a set at a time stay in a core's first two caches and are sorted together by a network of comparators (Batcher's
+odd-even merge sort), whose every step is the same for all of them. What is kept for the gradient is which member has
+which rank, a byte each. Values are those of a sort; sums run over ranks, from the largest member on.
 
 Letters: B sets, R members of a set, n real ones, D dimensions.
 """
@@ -22,7 +22,6 @@ from torch.autograd.function import once_differentiable
 from raytrain.encoders.padding import Members
 from raytrain.similarity.compiled import compiled, on_threads
 
-MOST = 64  # members of a set; blocks of so many stay in the first-level cache
 WIDTH = 64  # dimensions at a time
 SIGN, REST, NONE, ALL = np.int32(31), np.int32(0x7FFFFFFF), np.int32(0), np.int32(-1)
 ZERO = np.float32(0)
@@ -34,7 +33,7 @@ def ranked_sum(features: Tensor, weights: Tensor, real: Tensor) -> Tensor:
     Which of two equal members ranks first is the network's choice, and always the same one.
 
     Args:
-        features: (B, R, D) float32 on the CPU, R at most MOST.
+        features: (B, R, D) float32 on the CPU, R at most 256.
         weights: (B, R) float32 weight of each rank in each set; those from n on do not count.
         real: (B, R) bool, True at real members.
     """
@@ -112,7 +111,8 @@ def _sums(bits: Any, places: Any, counts: Any, weights: Any, sums: Any, members:
         places: (B, R), where the real members stand, at the beginning of a row.
         counts: (B) n.
     """
-    keys, numbers = np.zeros((MOST, WIDTH), np.int32), np.zeros((MOST, WIDTH), np.int32)
+    longest = places.shape[1]
+    keys, numbers = np.zeros((longest, WIDTH), np.int32), np.zeros((longest, WIDTH), np.int32)
     total = np.empty(WIDTH, np.float32)
     for item in range(bits.shape[0]):
         count = counts[item]
@@ -161,7 +161,8 @@ def _gradients(
     features: Any, weights: Any, places: Any, counts: Any, members: Any, slopes: Any, of_features: Any, of_weights: Any
 ) -> None:
     """Adds to (B, R) `of_weights`, and fills the real members of (B, R, D) `of_features`."""
-    block, slope_block = np.empty((MOST, WIDTH), np.float32), np.empty((MOST, WIDTH), np.float32)
+    longest = places.shape[1]
+    block, slope_block = np.empty((longest, WIDTH), np.float32), np.empty((longest, WIDTH), np.float32)
     products = np.empty(WIDTH, np.float32)
     for item in range(features.shape[0]):
         count, slope = counts[item], slopes[item]
