@@ -4,9 +4,9 @@
     python benchmarks/step.py --only DVSE --rounds 7 --json step.json
     python benchmarks/step.py --small          # seconds; what it measures says nothing
 
-Each method has the sizes of its recipe for COCO or FashionIQ, and one made-up batch, whose captions have 10 to 20 words or
-tokens and of which a fifth of the regions is dropped where the recipe drops any. Three things are timed in turns, so
-that their ratios are of one run:
+Each method has the sizes of its recipe for COCO or FashionIQ, and one made-up batch: its captions have 10 to 20 words
+or tokens, and a fifth of its regions is dropped where the recipe drops any. Three things are timed in turns, so that
+their ratios are of one run:
 
 - our step, as `fit` takes it (`train_step`), split into forward (up to the last gather), similarity and losses,
   backward, optimizer (clipping and finite check included) and gather. Feeding, the reading and padding of a batch of a

@@ -132,7 +132,7 @@ def raw_batch(batch: Batch, config: RunConfig, sizes: Sizes) -> RawBatch:
     draw = torch.Generator().manual_seed(0)
     regions, texts = batch["regions"], batch["text"]
     kept = torch.rand(regions.shape[:2], generator=draw) >= config.data.region_drop
-    kept[:, 0] = True
+    kept[:, 0] = kept[0] = True  # one image and one caption stay whole: all are padded to their length
     lengths = torch.randint(sizes.tokens // 2, sizes.tokens + 1, (len(texts),), generator=draw)
     lengths[0] = sizes.tokens
     split = {name: list(batch[name]) if name in batch else [] for name in ("reference", "noise")}
@@ -140,11 +140,11 @@ def raw_batch(batch: Batch, config: RunConfig, sizes: Sizes) -> RawBatch:
 
 
 def padded_batch(batch: Batch, raw: RawBatch) -> Batch:
-    """What our readers make of those samples: masks, and zeros at what is dropped."""
+    """What our readers make of those samples: regions that are dropped stay where they are, and are masked."""
     kept = torch.stack(raw.kept)
     words = torch.arange(batch["text"].shape[1]) < torch.tensor(raw.lengths)[:, None]
     text = batch["text"] * words.view(*words.shape, *[1] * (batch["text"].ndim - 2)).to(batch["text"].dtype)
-    return {"regions": batch["regions"] * kept[..., None], "region_mask": kept, "text": text, "text_mask": words}
+    return {"region_mask": kept, "text": text, "text_mask": words}
 
 
 def loss_difference(state: TrainState, batch: Batch, plain: PlainModel, raw: RawBatch) -> float:

@@ -95,8 +95,8 @@ class _Recurrence(torch.autograd.Function):
         weight, gates, inner, former = context.saved_tensors
         gate_slopes = torch.empty_like(gates)  # gradient of the recurrent product
         new_slopes = torch.empty_like(inner)
-        given = slopes.contiguous(), weight, gates, inner, former
-        given += context.sizes, context.reverse, gate_slopes, new_slopes
+        read = slopes.contiguous(), weight, gates, inner, former
+        given = *read, context.sizes, context.reverse, gate_slopes, new_slopes
         if (compiled := _compiled(weight)) is not None:
             compiled.backward(*given)
         else:
@@ -113,7 +113,7 @@ def _forward(
     """Fills states, the states before them, gates and W_n h + b_n; the first state before any is zero."""
     hidden = weight.shape[1]
     both_in, new_in, both_gates, resets, updates, news, all_inner, all_former, all_states = (
-        part.split(sizes)
+        torch.split(part, sizes)
         for part in (*_both_and_new(inputs), _both_and_new(gates)[0], *gates.chunk(3, 1), inner, former, states)
     )
     product = inputs.new_empty(max(sizes), 3 * hidden)
@@ -147,7 +147,7 @@ def _backward(
     to_update.mul_(update).mul_(rest)
     to_reset.mul_(torch.sub(one, reset, out=rest))
     all_slopes, all_steps, of_reset, of_update, of_inner, of_new, by_new, by_update, by_reset, resets, updates = (
-        part.split(sizes)
+        torch.split(part, sizes)
         for part in (
             slopes, gate_slopes, *gate_slopes.chunk(3, 1), new_slopes, to_new, to_update, to_reset, reset, update,
         )
@@ -172,7 +172,7 @@ def _backward(
 
 def _both_and_new(gates: Tensor) -> tuple[Tensor, Tensor]:
     """(S, 3H) -> (S, 2H) for reset and update gate, (S, H) for the new state."""
-    both, new = gates.split([2 * gates.shape[1] // 3, gates.shape[1] // 3], 1)
+    both, new = torch.split(gates, [2 * gates.shape[1] // 3, gates.shape[1] // 3], 1)
     return both, new
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.padding import Members, being_traced, members
 from raytrain.similarity.installed import module_with_numba
+from raytrain.similarity.precision import in_float32
 
 LEAST_DIM, MOST_MEMBERS = 128, 256
 """D from which on, and R up to which, ranks are found by compiled loops: not by the batch, so that none matters."""
@@ -71,7 +72,13 @@ class GPO(nn.Module):
 class MeanPooling(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D), (B, R) -> (B, D)"""
-        return (features * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        return _masked_sum(features, mask).to(features.dtype) / mask.sum(1, keepdim=True)
+
+
+@in_float32
+def _masked_sum(features: Tensor, mask: Tensor) -> Tensor:
+    """(B, R, D), (B, R) -> (B, D): a product of each set with its mask, so that masked features are written nowhere."""
+    return (mask[:, None].to(features.dtype) @ features)[:, 0]
 
 
 class MaxPooling(nn.Module):

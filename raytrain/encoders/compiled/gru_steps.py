@@ -24,8 +24,9 @@ def forward(
     states: Tensor, former: Tensor, gates: Tensor, inner: Tensor,
 ) -> None:  # fmt: skip
     """Fills states, the states before them, gates and W_n h + b_n; the first state before any is zero."""
-    given = (inputs.contiguous(), weight.T.contiguous(), bias, states, former, gates, inner)
-    _forward(*(tensor.detach().numpy() for tensor in given), np.array(sizes), reverse)
+    given = inputs.contiguous(), weight.T.contiguous(), bias, states, former, gates, inner
+    arrays: list[Any] = [tensor.detach().numpy() for tensor in given]
+    _forward(*arrays, *(np.array(sizes), reverse))
 
 
 def backward(
@@ -33,8 +34,9 @@ def backward(
     sizes: list[int], reverse: bool, gate_slopes: Tensor, new_slopes: Tensor,
 ) -> None:  # fmt: skip
     """Fills the gradients of the recurrent product and of n's argument, from those of the states."""
-    given = (slopes, weight.contiguous(), gates, inner, former, gate_slopes, new_slopes)
-    _backward(*(tensor.detach().numpy() for tensor in given), np.array(sizes), reverse)
+    given = slopes, weight.contiguous(), gates, inner, former, gate_slopes, new_slopes
+    arrays: list[Any] = [tensor.detach().numpy() for tensor in given]
+    _backward(*arrays, *(np.array(sizes), reverse))
 
 
 @compiled

@@ -51,11 +51,11 @@ class _RankedSum(torch.autograd.Function):
         sums = features.new_empty(items, dim)
         members = torch.empty(features.shape, dtype=torch.uint8)
         given = features.view(torch.int32), places, of_mask.lengths, weights, sums, members
-        arrays = [tensor.numpy() for tensor in given]
+        arrays: list[Any] = [tensor.numpy() for tensor in given]
         comparators = _network(longest)
 
         def part(first: int, last: int) -> None:
-            _sums(*(array[first:last] for array in arrays), comparators)
+            _sums(*(array[first:last] for array in arrays), *(comparators,))
 
         on_threads(part, items)
         context.save_for_backward(features, weights, places, of_mask.lengths, members)
@@ -69,7 +69,7 @@ class _RankedSum(torch.autograd.Function):
         of_features = torch.empty_like(features) if context.all_real else torch.zeros_like(features)
         of_weights = torch.zeros_like(weights)
         given = features, weights, places, counts, members, slopes.contiguous(), of_features, of_weights
-        arrays = [tensor.numpy() for tensor in given]
+        arrays: list[Any] = [tensor.numpy() for tensor in given]
 
         def part(first: int, last: int) -> None:
             _gradients(*(array[first:last] for array in arrays))
