@@ -9,7 +9,7 @@ Letters: S all words of a batch, H hidden size.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -25,8 +25,8 @@ def forward(
 ) -> None:  # fmt: skip
     """Fills states, the states before them, gates and W_n h + b_n; the first state before any is zero."""
     given = inputs.contiguous(), weight.T.contiguous(), bias, states, former, gates, inner
-    arrays: list[Any] = [tensor.detach().numpy() for tensor in given]
-    _forward(*arrays, *(np.array(sizes), reverse))
+    arrays = [tensor.detach().numpy() for tensor in given]
+    cast(Any, _forward)(*arrays, np.array(sizes), reverse)
 
 
 def backward(
@@ -35,8 +35,8 @@ def backward(
 ) -> None:  # fmt: skip
     """Fills the gradients of the recurrent product and of n's argument, from those of the states."""
     given = slopes, weight.contiguous(), gates, inner, former, gate_slopes, new_slopes
-    arrays: list[Any] = [tensor.detach().numpy() for tensor in given]
-    _backward(*arrays, *(np.array(sizes), reverse))
+    arrays = [tensor.detach().numpy() for tensor in given]
+    cast(Any, _backward)(*arrays, np.array(sizes), reverse)
 
 
 @compiled

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class _RankedSum(torch.autograd.Function):
         comparators = _network(longest)
 
         def part(first: int, last: int) -> None:
-            _sums(*(array[first:last] for array in arrays), *(comparators,))
+            cast(Any, _sums)(*(array[first:last] for array in arrays), comparators)
 
         on_threads(part, items)
         context.save_for_backward(features, weights, places, of_mask.lengths, members)
