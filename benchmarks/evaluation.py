@@ -20,6 +20,7 @@ import ctypes
 import statistics
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -77,10 +78,36 @@ def main() -> None:
             compare(f"sets 500 x {items:,}, D 64", Sets(), 500, items, (VIEWS, 64), 2, args.memory_mib)
 
 
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of scoring and ranking, and of the bare product, turn by turn; and the most bytes that memory grew by."""
+
+    seconds: list[float]
+    bare: list[float]
+    highest: int
+
+    def ratios(self) -> list[float]:
+        return [mine / other for mine, other in zip(self.seconds, self.bare, strict=True)]
+
+
 def compare(
     name: str, model: Method, texts: int, items: int, shape: tuple[int, ...], repeats: int, memory_mib: int
 ) -> None:
     """One line of the table."""
+    turns = in_turns(model, texts, items, shape, repeats, memory_mib)
+    seconds, bare, ratios = turns.seconds, turns.bare, turns.ratios()
+    spread = f"({min(ratios):.2f}, {max(ratios):.2f})"
+    print(
+        f"{name:34}{statistics.median(seconds):9.2f}{statistics.median(bare):10.2f}"
+        f"{statistics.median(ratios):7.2f}{spread:>15}{min(seconds) / min(bare):10.2f}{turns.highest / 1e6:10.0f}",
+        flush=True,
+    )
+
+
+def in_turns(
+    model: Method, texts: int, items: int, shape: tuple[int, ...], repeats: int, memory_mib: int = MEMORY_MIB
+) -> Turns:
+    """A made-up split, evaluated in turns with its bare product."""
     query, gallery, owner = made_up(texts, items, shape)
     evaluate(model, query[:64], gallery[: int(owner[63]) + 1], owner[:64], memory_mib)  # compiles what is compiled
     seconds, bare, highest = [], [], 0
@@ -89,13 +116,7 @@ def compare(
         with Peak() if not seconds else contextlib.nullcontext() as peak:
             seconds.append(timed(lambda: evaluate(model, query, gallery, owner, memory_mib)))
         highest = peak.bytes if peak else highest
-    ratios = [mine / other for mine, other in zip(seconds, bare, strict=True)]
-    spread = f"({min(ratios):.2f}, {max(ratios):.2f})"
-    print(
-        f"{name:34}{statistics.median(seconds):9.2f}{statistics.median(bare):10.2f}"
-        f"{statistics.median(ratios):7.2f}{spread:>15}{min(seconds) / min(bare):10.2f}{highest / 1e6:10.0f}",
-        flush=True,
-    )
+    return Turns(seconds, bare, highest)
 
 
 def made_up(texts: int, items: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from benchmarks.gpu import ROOT, Check, Numbers, Setup
 from raytrain.config import RunConfig, override
 from raytrain.data.load.batches import TimedBatches, to_device
 from raytrain.distributed import gather
-from raytrain.methods.base import StepContext
+from raytrain.methods.base import Batch, StepContext
 from raytrain.recipes.load import load_recipe
 from raytrain.scoring.feed import open_feed
 from raytrain.similarity import element_cosines
@@ -86,6 +86,14 @@ def step_config(setup: Setup, what: str, precision: str) -> tuple[RunConfig, Siz
     return override(recipe, settings), sizes
 
 
+def made_up_step(config: RunConfig, sizes: Sizes, device: torch.device) -> tuple[TrainState, Batch]:
+    """A fresh state of a run, ready to train, and a random batch of it on the device."""
+    torch.manual_seed(0)
+    state = TrainState(config, over_backbone(config, inputs(config, sizes), None), device)
+    state.model.train()
+    return state, to_device(made_up_batch(config, sizes, state.model.noise_shape), device)
+
+
 def steps(setup: Setup) -> Iterator[Check]:
     """Whole training steps on a random batch that is on the device already."""
     device = torch.device(setup.device)
@@ -93,10 +101,7 @@ def steps(setup: Setup) -> Iterator[Check]:
 
     def measure(what: str, precision: str) -> Numbers:
         config, sizes = step_config(setup, what, precision)
-        torch.manual_seed(0)
-        state = TrainState(config, over_backbone(config, inputs(config, sizes), None), device)
-        state.model.train()
-        batch = to_device(made_up_batch(config, sizes, state.model.noise_shape), device)
+        state, batch = made_up_step(config, sizes, device)
         context = StepContext(config.optim.num_epochs - 1, config.optim.num_epochs, gather)
 
         def step() -> None:
@@ -264,10 +269,7 @@ def packed_worker(mark: Path, device_name: str, small: bool) -> int:
     device = torch.device(device_name)
     torch.set_num_threads(1)
     config, sizes = step_config(Setup(device_name, small, mark.parent), "DVSE, K 4, B 128", "bf16")
-    torch.manual_seed(0)
-    state = TrainState(config, over_backbone(config, inputs(config, sizes), None), device)
-    state.model.train()
-    batch = to_device(made_up_batch(config, sizes, state.model.noise_shape), device)
+    state, batch = made_up_step(config, sizes, device)
     context = StepContext(0.0, config.optim.num_epochs, gather)
     for _ in range(2):
         train_step(state, batch, context)

@@ -29,9 +29,9 @@ class Fusion(nn.Module):
 
     def __init__(self, dim: int, dropout: float = 0.5, residual: bool = True, activation: str = "relu") -> None:
         super().__init__()
-        act = {"relu": nn.ReLU, "gelu": nn.GELU}[activation]
+        act = nn.ReLU(inplace=True) if activation == "relu" else nn.GELU()
         self.residual = residual
-        self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), act(), nn.Dropout(dropout), nn.Linear(2 * dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), act, nn.Dropout(dropout), nn.Linear(2 * dim, dim))
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         fused: Tensor = self.mlp(torch.cat([image, text], -1))
@@ -135,4 +135,4 @@ def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True
 
 
 def _hidden(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))

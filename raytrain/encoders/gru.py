@@ -5,7 +5,7 @@ Letters: S all words of a batch, F features of a word, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -13,6 +13,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
+
+from raytrain.similarity.installed import module_with_numba
+
+SMALL = 16, 64
+"""Least and most H of a recurrence whose steps are compiled loops where numba is installed: that of GPO's weights."""
 
 
 class BiGRU(nn.GRU):
@@ -40,20 +45,30 @@ class BiGRU(nn.GRU):
         if rows.device.type != "cpu":
             both = self.both_ways(PackedSequence(rows, batch_sizes)).data
             return both.view(len(rows), 2, -1).mean(1)
-        sizes = batch_sizes.tolist()
-        states = [
-            _Recurrence.apply(  # type: ignore[no-untyped-call]
-                linear(rows, getattr(self, f"weight_ih_l0{end}"), getattr(self, f"bias_ih_l0{end}")),
-                getattr(self, f"weight_hh_l0{end}"), getattr(self, f"bias_hh_l0{end}"), sizes, bool(end),
-            )
-            for end in ("", "_reverse")
-        ]  # fmt: skip
-        return (states[0] + states[1]) / 2  # type: ignore[no-any-return]
+        forward, backward = directions(self, rows, batch_sizes)
+        return (forward + backward) / 2
 
     def both_ways(self, packed: PackedSequence) -> PackedSequence:
         """Packed rows (S, F) -> the states of both directions side by side, (S, 2H), by torch's own GRU."""
         states: PackedSequence = super().forward(packed)[0]
         return states
+
+
+def directions(gru: nn.GRU, rows: Tensor, batch_sizes: Tensor) -> list[Tensor]:
+    """[(S, H)] hidden states of packed words in each direction, on a CPU.
+
+    Args:
+        gru: of one layer, with biases.
+        rows, batch_sizes: as in `BiGRU`.
+    """
+    sizes = batch_sizes.tolist()
+    return [
+        _Recurrence.apply(  # type: ignore[no-untyped-call]
+            linear(rows, getattr(gru, f"weight_ih_l0{end}"), getattr(gru, f"bias_ih_l0{end}")),
+            getattr(gru, f"weight_hh_l0{end}"), getattr(gru, f"bias_hh_l0{end}"), sizes, bool(end),
+        )
+        for end in (("", "_reverse") if gru.bidirectional else ("",))
+    ]  # fmt: skip
 
 
 class _Recurrence(torch.autograd.Function):
@@ -62,22 +77,14 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, inputs: Tensor, weight: Tensor, bias: Tensor, sizes: list[int], reverse: bool) -> Tensor:
         """(S, 3H) projected inputs, (3H, H) recurrent weight and (3H) bias -> (S, H) states."""
-        hidden = weight.shape[1]
         inputs = inputs.to(weight.dtype)
-        states, inner = inputs.new_empty(2, len(inputs), hidden)
-        former = inputs.new_zeros(len(inputs), hidden)
+        states, inner, former = inputs.new_empty(3, len(inputs), weight.shape[1])
         gates = torch.empty_like(inputs)
-        for here, before in _steps(sizes, reverse):
-            if before is not None:
-                rows = min(here.stop - here.start, before.stop - before.start)
-                former[here][:rows] = states[before][:rows]
-            recurrent = torch.addmm(bias, former[here], weight.T)
-            gate = gates[here]
-            torch.add(inputs[here, : 2 * hidden], recurrent[:, : 2 * hidden], out=gate[:, : 2 * hidden]).sigmoid_()
-            reset, update, new = gate.chunk(3, 1)
-            inner[here] = recurrent[:, 2 * hidden :]
-            torch.addcmul(inputs[here, 2 * hidden :], reset, inner[here], out=new).tanh_()
-            torch.lerp(new, former[here], update, out=states[here])
+        given = inputs, weight, bias, sizes, reverse, states, former, gates, inner
+        if (compiled := _compiled(weight)) is not None:
+            compiled.forward(*given)
+        else:
+            _forward(*given)
         context.save_for_backward(weight, gates, inner, former)
         context.sizes, context.reverse = sizes, reverse
         return cast(Tensor, states)
@@ -86,42 +93,96 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         weight, gates, inner, former = context.saved_tensors
-        hidden = weight.shape[1]
-        reset, update, new = gates.chunk(3, 1)
-        # the factors that do not depend on later states, for all words at once
-        to_new = (1 - update) * (1 - new * new)
-        to_update = (former - new) * update * (1 - update)
-        to_reset = inner * reset * (1 - reset)
         gate_slopes = torch.empty_like(gates)  # gradient of the recurrent product
-        new_slopes = torch.empty_like(new)
-        carried: Tensor | None = None
-        for here, before in reversed(list(_steps(context.sizes, context.reverse))):
-            slope = slopes[here].contiguous()
-            if carried is not None:
-                rows = min(len(slope), len(carried))
-                slope = slope.clone()
-                slope[:rows] += carried[:rows]
-            step = gate_slopes[here]
-            torch.mul(slope, to_new[here], out=new_slopes[here])
-            torch.mul(new_slopes[here], to_reset[here], out=step[:, :hidden])
-            torch.mul(slope, to_update[here], out=step[:, hidden : 2 * hidden])
-            torch.mul(new_slopes[here], reset[here], out=step[:, 2 * hidden :])
-            if before is not None:
-                carried = torch.addmm(slope * update[here], step, weight)
+        new_slopes = torch.empty_like(inner)
+        read = slopes.contiguous(), weight, gates, inner, former
+        given = *read, context.sizes, context.reverse, gate_slopes, new_slopes
+        if (compiled := _compiled(weight)) is not None:
+            compiled.backward(*given)
+        else:
+            _backward(*given)
         weight_slope, bias_slope = gate_slopes.T @ former, gate_slopes.sum(0)
-        gate_slopes[:, 2 * hidden :] = new_slopes  # the gradient of the inputs differs in this part only
+        gate_slopes[:, 2 * weight.shape[1] :] = new_slopes  # the gradient of the inputs differs in this part only
         return gate_slopes, weight_slope, bias_slope, None, None
 
 
-def _steps(sizes: list[int], reverse: bool) -> Iterator[tuple[slice, slice | None]]:
-    """(rows of a step, rows of the step before it; None at the first), in the order of the recurrence."""
-    slices, start = [], 0
-    for size in sizes:
-        slices.append(slice(start, start + size))
-        start += size
-    if reverse:
-        slices.reverse()
-    before: slice | None = None
-    for here in slices:
-        yield here, before
-        before = here
+def _forward(
+    inputs: Tensor, weight: Tensor, bias: Tensor, sizes: list[int], reverse: bool,
+    states: Tensor, former: Tensor, gates: Tensor, inner: Tensor,
+) -> None:  # fmt: skip
+    """Fills states, the states before them, gates and W_n h + b_n; the first state before any is zero."""
+    hidden = weight.shape[1]
+    both_in, new_in, both_gates, resets, updates, news, all_inner, all_former, all_states = (
+        torch.split(part, sizes)
+        for part in (*_both_and_new(inputs), _both_and_new(gates)[0], *gates.chunk(3, 1), inner, former, states)
+    )
+    product = inputs.new_empty(max(sizes), 3 * hidden)
+    before: Tensor | None = None
+    for step in _order(sizes, reverse):
+        rows, earlier = sizes[step], all_former[step]
+        kept = 0 if before is None else min(rows, len(before))
+        if before is not None:
+            earlier[:kept].copy_(before[:kept])
+        if kept < rows:
+            earlier[kept:].zero_()
+        # the product with a state of zeros is not computed
+        recurrent = torch.addmm(bias, earlier, weight.T, out=product[:rows]) if kept else bias.expand(rows, -1)
+        both, new = _both_and_new(recurrent)
+        torch.add(both_in[step], both, out=both_gates[step]).sigmoid_()
+        all_inner[step].copy_(new)
+        torch.addcmul(new_in[step], resets[step], all_inner[step], out=news[step]).tanh_()
+        before = torch.lerp(news[step], earlier, updates[step], out=all_states[step])
+
+
+def _backward(
+    slopes: Tensor, weight: Tensor, gates: Tensor, inner: Tensor, former: Tensor,
+    sizes: list[int], reverse: bool, gate_slopes: Tensor, new_slopes: Tensor,
+) -> None:  # fmt: skip
+    """Fills the gradients of the recurrent product and of n's argument, from those of the states."""
+    reset, update, new = gates.chunk(3, 1)
+    # the factors that do not depend on later states, for all words at once
+    one = gates.new_ones(())
+    to_new, to_update, to_reset, rest = new * new, former - new, inner * reset, one - update
+    torch.sub(one, to_new, out=to_new).mul_(rest)
+    to_update.mul_(update).mul_(rest)
+    to_reset.mul_(torch.sub(one, reset, out=rest))
+    all_slopes, all_steps, of_reset, of_update, of_inner, of_new, by_new, by_update, by_reset, resets, updates = (
+        torch.split(part, sizes)
+        for part in (
+            slopes, gate_slopes, *gate_slopes.chunk(3, 1), new_slopes, to_new, to_update, to_reset, reset, update,
+        )
+    )  # fmt: skip
+    total, carried = slopes.new_empty(2, max(sizes), weight.shape[1])
+    order, later = list(_order(sizes, reverse)), 0  # rows of the step behind
+    for place, step in reversed(list(enumerate(order))):
+        rows, slope = sizes[step], all_slopes[step]
+        if kept := min(rows, later):
+            whole = total[:rows]
+            torch.add(slope[:kept], carried[:kept], out=whole[:kept])
+            whole[kept:] = slope[kept:]
+            slope = whole
+        torch.mul(slope, by_new[step], out=of_new[step])
+        torch.mul(of_new[step], by_reset[step], out=of_reset[step])
+        torch.mul(slope, by_update[step], out=of_update[step])
+        torch.mul(of_new[step], resets[step], out=of_inner[step])
+        if place:
+            torch.mul(slope, updates[step], out=carried[:rows]).addmm_(all_steps[step], weight)
+            later = rows
+
+
+def _both_and_new(gates: Tensor) -> tuple[Tensor, Tensor]:
+    """(S, 3H) -> (S, 2H) for reset and update gate, (S, H) for the new state."""
+    both, new = torch.split(gates, [2 * gates.shape[1] // 3, gates.shape[1] // 3], 1)
+    return both, new
+
+
+def _order(sizes: list[int], reverse: bool) -> range:
+    """The steps of the recurrence, in its order."""
+    return range(len(sizes) - 1, -1, -1) if reverse else range(len(sizes))
+
+
+def _compiled(weight: Tensor) -> ModuleType | None:
+    """The module of compiled loops for states so small that calls take longer than what they compute; else None."""
+    if weight.dtype != torch.float32 or not SMALL[0] <= weight.shape[1] <= SMALL[1]:
+        return None
+    return module_with_numba("raytrain.encoders.compiled.gru_steps")

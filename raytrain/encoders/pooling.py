@@ -6,12 +6,18 @@ Letters: B batch, R members of a set (regions or tokens), D dimensions.
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from raytrain.encoders.gru import BiGRU
-from raytrain.encoders.padding import Members, members
+from raytrain.encoders.padding import Members, being_traced, members
+from raytrain.similarity.installed import module_with_numba
+from raytrain.similarity.precision import in_float32
+
+LEAST_DIM, MOST_MEMBERS = 128, 256
+"""D from which on, and R up to which, ranks are found by compiled loops: not by the batch, so that none matters."""
 
 
 class GPO(nn.Module):
@@ -51,24 +57,43 @@ class GPO(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D) features and (B, R) bool mask of the real ones, at least one per row -> (B, D)."""
+        weights = self.of_sets(mask)
+        if (compiled := _compiled(features)) is not None:
+            pooled: Tensor = compiled.ranked_sum(features, weights, mask)
+            return pooled
         lengths = mask.sum(1)
         # masked members sort to the end, where the weight is zero; filling in zeros avoids inf * 0
         ordered = features.masked_fill(~mask[..., None], -torch.inf).sort(dim=1, descending=True).values
         past_end = torch.arange(mask.shape[1], device=mask.device) >= lengths[:, None]
         ordered = ordered.masked_fill(past_end[..., None], 0.0)
-        return torch.einsum("br,brd->bd", self.of_sets(mask).to(ordered.dtype), ordered)
+        return torch.einsum("br,brd->bd", weights.to(ordered.dtype), ordered)
 
 
 class MeanPooling(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D), (B, R) -> (B, D)"""
-        return (features * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        return _masked_sum(features, mask).to(features.dtype) / mask.sum(1, keepdim=True)
+
+
+@in_float32
+def _masked_sum(features: Tensor, mask: Tensor) -> Tensor:
+    """(B, R, D), (B, R) -> (B, D): a product of each set with its mask, so that masked features are written nowhere."""
+    return (mask[:, None].to(features.dtype) @ features)[:, 0]
 
 
 class MaxPooling(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B, R, D), (B, R) -> (B, D)"""
         return features.masked_fill(~mask[..., None], -torch.inf).amax(1)
+
+
+def _compiled(features: Tensor) -> ModuleType | None:
+    """The module of `ranked_sum` where it applies (float32 on the CPU, small sets, numba); else None."""
+    if being_traced() or features.device.type != "cpu" or features.dtype != torch.float32:
+        return None
+    if torch.compiler.is_compiling() or features.shape[1] > MOST_MEMBERS or features.shape[2] < LEAST_DIM:
+        return None
+    return module_with_numba("raytrain.encoders.compiled.ranked_sum")
 
 
 def pooling(kind: str, gpo_dim: int = 32) -> nn.Module:

@@ -151,10 +151,13 @@ class SlotBlock(nn.Module):
         )
 
     def read(self, local: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, n, F) inputs and (B, n, F) codes of their positions -> keys and values, (B, H, n, inner / H) each."""
+        """(B, n, F) inputs and (B, n, F) codes of their positions -> keys and values, (B, H, n, inner / H) each.
+
+        In memory they lie head by head: every refinement multiplies them as they are.
+        """
         inputs = self.norm_inputs(local)
         keys = self.key(inputs if codes is None else inputs + codes)
-        return self._by_head(keys), self._by_head(self.value(inputs))
+        return self._by_head(keys).contiguous(), self._by_head(self.value(inputs)).contiguous()
 
     def forward(self, slots: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """(B, K, D) slots, keys and values of `read`, (B, n) bool mask -> (B, K, D)."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from raytrain.encoders.gru import BiGRU
+from raytrain.encoders.gru import BiGRU, directions
 from raytrain.encoders.heads import LINEAR, Head
-from raytrain.encoders.padding import being_traced, map_real_rows, pack, unpack
+from raytrain.encoders.padding import being_traced, map_real_rows, members, pack, unpack
 from raytrain.encoders.pooling import pooling
 from raytrain.similarity.precision import l2_normalize
 
@@ -187,5 +187,20 @@ def last_state(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
         ends = (mask.sum(1) - 1)[:, None, None].expand(-1, 1, gru.hidden_size)
         forward = states[:, :, 0].gather(1, ends)
         return torch.cat([forward, states[:, :1, 1]], 1).mean(1) if gru.bidirectional else forward[:, 0]
+    if rows.device.type == "cpu":  # as in BiGRU: torch's own GRU takes gradients of all words at each step
+        return _last_states(gru, rows, mask)
     _, last = gru(pack(rows, mask))  # (directions, B, D)
     return last.mean(0)  # type: ignore[no-any-return]
+
+
+def _last_states(gru: nn.GRU, rows: Tensor, mask: Tensor) -> Tensor:
+    """As `last_state`: a sequence's last word has the last state of one direction, its first word that of the other."""
+    packed, of_mask = pack(rows, mask), members(mask)
+    assert packed.unsorted_indices is not None and packed.sorted_indices is not None
+    sizes = packed.batch_sizes
+    states = directions(gru, packed.data, sizes)
+    starts = sizes.cumsum(0) - sizes
+    order = torch.arange(len(mask))
+    last_words = starts[of_mask.lengths[packed.sorted_indices] - 1] + order
+    ends = [state.index_select(0, words) for state, words in zip(states, (last_words, order), strict=False)]
+    return torch.stack(ends).mean(0).index_select(0, packed.unsorted_indices)

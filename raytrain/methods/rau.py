@@ -82,15 +82,16 @@ class RAU(Composed):
         total, parts = config.base_weight * base, {"base": base.detach()}
         if from_source is None:
             return {"loss": total, **parts}
+        of_both = config.csu_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
+        drawn = _cosines(from_source.sample, to_target.sample) if to_target is not None and of_both else None
         if config.isu_weight:
-            whole = gallery if to_target is None or config.isu_sides == "source" else to_target.sample
-            by_block = _cosines(from_source.sample, whole)
+            sampled = drawn if config.isu_sides == "both" else None
+            by_block = _cosines(from_source.sample, gallery) if sampled is None else sampled
             isu = torch.stack([losses.info_nce(block, scale, ignored=ignored) for block in by_block]).mean()
             total, parts["isu"] = total + config.isu_weight * isu, isu.detach()
-        if config.csu_weight and to_target is not None:
+        if config.csu_weight and drawn is not None:
             scores = similarity.cosine(query, gallery)
-            by_block = _cosines(from_source.sample, to_target.sample)
-            csu, further = self._cross_sample(by_block, scores, scale, ignored, context)
+            csu, further = self._cross_sample(drawn, scores, scale, ignored, context)
             total = total + config.csu_weight * csu
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:
@@ -131,15 +132,18 @@ class RAU(Composed):
     ) -> tuple[Tensor, Tensor]:
         """Mean over blocks of the cross-sample loss, and the share of further positives."""
         config = self.config
-        block_losses, shares = [], []
-        for block in by_block:
-            mask_scores = scores if config.csu_mask == "deterministic" else block
-            positives = torch.eye(len(block), dtype=torch.bool, device=block.device)
-            # at first similarities carry no information
-            if context.epoch >= config.theta_warmup_epochs:
-                positives = losses.likely_positives(mask_scores, config.theta, config.theta_mode)
-            block_losses.append(losses.cross_sample(block, positives, scale, config.csu_form, ignored))
-            shares.append(further_positives(positives, ignored))
+        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        masks = [scores] if config.csu_mask == "deterministic" else list(by_block)
+        warmed_up = context.epoch >= config.theta_warmup_epochs
+        # at first similarities carry no information
+        positives = [
+            losses.likely_positives(mask, config.theta, config.theta_mode) if warmed_up else own for mask in masks
+        ]
+        shares = [further_positives(block, ignored) for block in positives]
+        block_losses = [
+            losses.cross_sample(block, chosen, scale, config.csu_form, ignored)
+            for block, chosen in zip(by_block, positives * (len(by_block) // len(masks)), strict=True)
+        ]
         return torch.stack(block_losses).mean(), torch.stack(shares).mean()
 
 

@@ -10,7 +10,6 @@ memory at once; call them in chunks of queries when there are many.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import math
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from raytrain.similarity.installed import module_with_numba
 from raytrain.similarity.precision import in_float32
 from raytrain.similarity.smooth_chamfer_blocks import Kernels, PlainKernels, in_blocks
 
@@ -215,14 +215,7 @@ def _fused(query: Tensor, gallery: Tensor) -> ModuleType | None:
     traced = bool(torch.jit.is_tracing()) or torch.compiler.is_exporting()  # type: ignore[attr-defined, no-untyped-call]
     if gradient or traced or query.device.type != "cpu" or not query.dtype == gallery.dtype == torch.float32:
         return None
-    return _compiled()
-
-
-@functools.cache
-def _compiled() -> ModuleType | None:
-    return (
-        importlib.import_module("raytrain.similarity.smooth_chamfer_cpu") if importlib.util.find_spec("numba") else None
-    )
+    return module_with_numba("raytrain.similarity.smooth_chamfer_cpu")
 
 
 def _gpu_kernels(query: Tensor, gallery: Tensor) -> Kernels | None:

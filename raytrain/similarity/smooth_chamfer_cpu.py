@@ -10,18 +10,13 @@ Letters: Q queries, G gallery items, K elements per query, J elements per galler
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-F = TypeVar("F", bound=Callable[..., object])
-# only multiply-adds may be fused, so NaN stays NaN
-compiled: Callable[[F], F] = numba.njit(fastmath={"contract"}, nogil=True, cache=True)
+from raytrain.similarity.compiled import compiled, on_threads
 
 WIDTH = 128  # pairs at a time; the last block is filled up, so that a score does not depend on its pair's position
 MOST_BITS = 100  # sums of n exponentials lie in [1, n]: multiply them up to 2^100, then take one logarithm
@@ -49,13 +44,11 @@ def smooth_chamfer_of_cosines(cosines: Tensor, alpha: float) -> Tensor:
     queries, elements, others, items = cosines.shape
     scores = torch.empty(queries, items)
     source, target = cosines.numpy(), scores.numpy()
-    bounds = np.linspace(0, queries, min(torch.get_num_threads(), max(queries, 1)) + 1).astype(int)
 
     def part(first: int, last: int) -> None:
         _scores(source[first:last], target[first:last], np.float32(alpha), _together(others), _together(elements))
 
-    with ThreadPoolExecutor(len(bounds) - 1) as pool:  # compiled loops release the GIL
-        list(pool.map(part, bounds[:-1], bounds[1:]))
+    on_threads(part, queries)
     return scores
 
 

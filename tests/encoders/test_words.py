@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from raytrain.encoders.words import (
     BiGRUCaptions,
@@ -16,6 +17,7 @@ from raytrain.encoders.words import (
     LastStateCaptions,
     LinearTokens,
     TokenCaptions,
+    last_state,
 )
 
 MASK = torch.tensor([[True, True, True, False], [True, False, False, False]])
@@ -112,3 +114,19 @@ def test_ids_go_through_the_transformer_that_trains_and_states_are_taken_as_they
     torch.testing.assert_close(training(ids, MASK), frozen(transformer.table(ids), MASK))
     training(ids, MASK).sum().backward()
     assert transformer.table.weight.grad is not None
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("lengths", [[4, 1, 3, 3], [2, 2], [1]])
+def test_the_last_state_and_its_gradients_are_those_of_torchs_gru(lengths: list[int], both: bool) -> None:
+    torch.manual_seed(0)
+    gru = nn.GRU(3, 5, batch_first=True, bidirectional=both).double()
+    rows = torch.randn(len(lengths), max(lengths), 3, dtype=torch.float64, requires_grad=True)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    packed = pack_padded_sequence(rows, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    expected, actual = gru(packed)[1].mean(0), last_state(gru, rows, mask)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+    slopes, of = torch.randn_like(actual), [rows, *gru.parameters()]
+    gradients = (torch.autograd.grad((states * slopes).sum(), of) for states in (actual, expected))
+    for given, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(given, wanted, rtol=0, atol=1e-12)

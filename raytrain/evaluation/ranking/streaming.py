@@ -14,6 +14,7 @@ Letters: M texts, N images.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from torch import Tensor
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.precision import refuse_half
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
+from raytrain.similarity.installed import module_with_numba
 from raytrain.similarity.upload import upload
 
 MEMORY_MIB = 64
@@ -34,6 +36,12 @@ MOST_PAIRS = 2**19
 
 THINNEST = 128
 """Least rows or columns of a tile, where the matrix has so many and memory allows it."""
+
+MULTIPLE = 16
+"""Products are slower by a third on some processors where their columns are no multiple of 8."""
+
+COMPILED_FROM = 2**22
+"""Pairs of a matrix from which on compiled loops count them where numba is installed: importing it takes a second."""
 
 NUMBERS_PER_MIB = 2**18
 """float32 numbers per MiB."""
@@ -104,8 +112,8 @@ def cut(
     """Slices of texts and of images, such that a tile of both fits the budget and has at most `most` pairs.
 
     Tiles have the proportions of the matrix, unless they would become thin: with as many slices of texts as of images,
-    the positives, which lie along the diagonal, fall into the fewest tiles. Sizes differ by at most one: products of
-    similar shape round alike, and no tile has a single row beside long ones.
+    the positives, which lie along the diagonal, fall into the fewest tiles. Sizes are nearly equal: products of similar
+    shape round alike, and no tile has a single row beside long ones.
 
     Args:
         texts: M.
@@ -123,10 +131,15 @@ def cut(
 
 
 def slices(first: int, last: int, size: int) -> list[slice]:
-    """The range from first to last in the fewest parts of at most `size`, whose sizes differ by at most one."""
-    number = last - first
-    parts = -(-number // size)
-    return [slice(first + number * n // parts, first + number * (n + 1) // parts) for n in range(parts)]
+    """The range from first to last in the fewest parts of at most `size`, of nearly the same size.
+
+    From THINNEST on, sizes are multiples of MULTIPLE, but for the last part's; smaller ones differ by at most one.
+    """
+    number, unit = last - first, MULTIPLE if size >= THINNEST else 1
+    units = -(-number // unit)
+    parts = -(-units // (size // unit))
+    ends = [first + min(number, unit * (units * n // parts)) for n in range(parts + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
 @dataclass
@@ -246,19 +259,45 @@ def count(
             texts = texts if order is None else order[texts]
             if keep is not None:
                 keep[texts.to(keep.device), tile_columns] = tile.to(keep.device)
-            _count_rows(tile, own[texts], owner[texts], image, inside, texts, counts["t2i"])
             best, place = positives.best[tile_columns], positives.place[tile_columns]
             own_best = torch.zeros_like(image).index_add_(0, owner[paired] - tile_columns.start, leads[paired].long())
-            _count_columns(tile, best, place, texts, own_best, tile_columns, counts["i2t"])
+            around = _around(tile, own[texts], best, len(own) * items >= COMPILED_FROM)
+            _count_rows(tile, own[texts], owner[texts], image, inside, texts, around[:2], counts["t2i"])
+            _count_columns(tile, best, place, texts, own_best, tile_columns, around[2:], counts["i2t"])
     return counts
 
 
+def _around(tile: Tensor, own: Tensor, best: Tensor, many: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(m) scores above and at least each text's own, (n) above and at least each image's best.
+
+    Args:
+        many: whether the whole matrix is so large that compiled loops pay.
+    """
+    fast = many and tile.device.type == "cpu" and tile.dtype == own.dtype == best.dtype == torch.float32
+    if fast and (compiled := module_with_numba("raytrain.evaluation.ranking.tile_counts")) is not None:
+        counts: tuple[Tensor, Tensor, Tensor, Tensor] = compiled.around(tile, own, best)
+        return counts
+    rows = own[:, None]
+    return _count(tile > rows, 1), _count(tile >= rows, 1), _count(tile > best, 0), _count(tile >= best, 0)
+
+
 def _count_rows(
-    tile: Tensor, own: Tensor, owner: Tensor, image: Tensor, inside: Tensor, texts: Tensor, into: Counts
+    tile: Tensor,
+    own: Tensor,
+    owner: Tensor,
+    image: Tensor,
+    inside: Tensor,
+    texts: Tensor,
+    around: Sequence[Tensor],
+    into: Counts,
 ) -> None:
-    """Add to `into` the counts around each text's image in the tile."""
-    better = _count(tile > own[:, None], 1)
-    tied = _count(tile >= own[:, None], 1) - better
+    """Add to `into` the counts around each text's image in the tile.
+
+    Args:
+        around: (m) scores above its own and at least its own.
+    """
+    better, least = around
+    tied = least - better
     tied[inside] -= 1  # a text's image ties with itself
     into.better[texts] += better
     into.tied[texts] += tied
@@ -269,11 +308,22 @@ def _count_rows(
 
 
 def _count_columns(
-    tile: Tensor, best: Tensor, place: Tensor, texts: Tensor, own_best: Tensor, columns: slice, into: Counts
+    tile: Tensor,
+    best: Tensor,
+    place: Tensor,
+    texts: Tensor,
+    own_best: Tensor,
+    columns: slice,
+    around: Sequence[Tensor],
+    into: Counts,
 ) -> None:
-    """Add to `into` the counts around each image's best text in the tile."""
-    better = _count(tile > best, 0)
-    tied = _count(tile >= best, 0) - better - own_best
+    """Add to `into` the counts around each image's best text in the tile.
+
+    Args:
+        around: (n) scores above its best and at least its best.
+    """
+    better, least = around
+    tied = least - better - own_best
     into.better[columns] += better
     into.tied[columns] += tied
     with_ties = _with_ties(tied)

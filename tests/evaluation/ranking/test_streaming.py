@@ -12,6 +12,7 @@ from raytrain.evaluation.ranking.counts import Counts, image_to_text_counts, tex
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction, metrics_of_counts
 from raytrain.evaluation.ranking.streaming import (
     NUMBERS_PER_MIB,
+    THINNEST,
     Plan,
     Positives,
     Scores,
@@ -119,14 +120,18 @@ def test_a_small_split_is_one_tile_that_is_made_once() -> None:
 
 
 @pytest.mark.parametrize(("texts", "items", "cost", "pairs"), [(25_000, 5_000, 1, None), (7, 5, 1, 6), (1, 9, 16, 3)])
-def test_slices_cover_everything_once_and_differ_by_one_at_most(
+def test_slices_cover_everything_once_and_have_nearly_one_size(
     texts: int, items: int, cost: int, pairs: int | None
 ) -> None:
     memory = 64 if pairs is None else pairs * 2 * (cost + 2) / NUMBERS_PER_MIB
     for slices, size in zip(cut(texts, items, cost, memory), (texts, items), strict=True):
         assert [n for part in slices for n in range(part.start, part.stop)] == list(range(size))
-        lengths = {part.stop - part.start for part in slices}
-        assert max(lengths) - min(lengths) <= 1
+        lengths = [part.stop - part.start for part in slices]
+        if max(lengths) < THINNEST:
+            assert max(lengths) - min(lengths) <= 1
+        else:  # products are fastest with columns in multiples of 16
+            assert max(lengths) - min(lengths) < 2 * 16
+            assert all(length % 16 == 0 for length in lengths[:-1])
 
 
 @pytest.mark.parametrize("sets", [False, True])
