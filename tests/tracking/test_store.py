@@ -240,7 +240,7 @@ def test_a_server_that_answers_nonsense_stops_no_work(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     try:
         assert tracking_uri(None, str(storage)) == address
-        with pytest.warns(RuntimeWarning, match="--tracking none") as caught, Mirror(address) as mirror:
+        with pytest.warns(RuntimeWarning, match='tracking="none"') as caught, Mirror(address) as mirror:
             mirror.due(storage / "e" / "a")
         messages = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
         assert fault in messages[0] and f"{address} (of MLFLOW_TRACKING_URI)" in messages[0]
