@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -73,6 +77,36 @@ def pip_install(extra: str) -> str:
         extra: of pyproject.toml that brings it.
     """
     return f'pip install "raytrain[{extra}]"'
+
+
+_names_flags: ContextVar[bool] = ContextVar("_names_flags", default=False)
+"""Whether the caller is a command, whose flags messages name."""
+
+
+@contextlib.contextmanager
+def naming_flags() -> Iterator[None]:
+    """Inside, `argument` names flags of a command; elsewhere arguments of a call from Python."""
+    token = _names_flags.set(True)
+    try:
+        yield
+    finally:
+        _names_flags.reset(token)
+
+
+def argument(name: str, value: object = None, *, flag: str | None = None) -> str:
+    """What the caller gives, in words of the caller: `--trials 0` of a command, `trials=0` of a call from Python.
+
+    Args:
+        name: of the argument.
+        value: it stands behind the name; None leaves it out, and a flag of a bool has none.
+        flag: of the command, where it is not the argument's name.
+    """
+    if _names_flags.get():
+        words = flag or f"--{name.replace('_', '-')}"
+        return words if value is None or isinstance(value, bool) else f"{words} {shlex.quote(str(value))}"
+    if value is None:
+        return name
+    return f"{name}={value if isinstance(value, (bool, int, float)) else json.dumps(str(value), ensure_ascii=False)}"
 
 
 class RaytrainError(Exception):

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 
 import pytest
 
 from raytrain import errors
-from raytrain.errors import DataError, Problem, RaytrainError, UsageError, did_you_mean, no_such_name, printable
+from raytrain.errors import (
+    DataError,
+    Problem,
+    RaytrainError,
+    UsageError,
+    argument,
+    did_you_mean,
+    naming_flags,
+    no_such_name,
+    printable,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +85,22 @@ def test_nothing_in_a_message_reaches_the_terminal_but_text() -> None:
     assert str(Problem(hostile, None, "x\ny", "Fix it.")) == shown + r": x\ny. Fix it."
     assert str(DataError(Problem("f", 1, hostile, "Fix it."))) == f"f, row 1: {shown}. Fix it."
     assert printable("tabs\tand\nlines, é, 日本 and 👩\u200d🚀 stay") == "tabs\tand\nlines, é, 日本 and 👩\u200d🚀 stay"
+
+
+@pytest.mark.parametrize(
+    ("words", "in_python", "in_a_command"),
+    [
+        (lambda: argument("gpu_hours"), "gpu_hours", "--gpu-hours"),
+        (lambda: argument("trials", 0), "trials=0", "--trials 0"),
+        (lambda: argument("table", "my folder"), 'table="my folder"', "--table 'my folder'"),
+        (lambda: argument("replace", True), "replace=True", "--replace"),
+        (lambda: argument("run", "dvse_emoji", flag="--recipe"), 'run="dvse_emoji"', "--recipe dvse_emoji"),
+    ],
+)
+def test_an_argument_is_named_in_words_of_the_caller(
+    words: Callable[[], str], in_python: str, in_a_command: str
+) -> None:
+    assert words() == in_python
+    with naming_flags():
+        assert words() == in_a_command
+    assert words() == in_python

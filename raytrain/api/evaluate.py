@@ -8,7 +8,7 @@ from typing import Any
 
 from raytrain.api.mirroring import mirrored
 from raytrain.api.results import Evaluation, Reranking
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.progress import Listener, heard_by
 
 MODES = ("cross", "product", "additive")
@@ -56,9 +56,12 @@ def evaluate(
     """
     given = (os.fspath(run), split, protocol)
     if shards and sheet:
-        raise UsageError("--sheet goes without --shards, whose actors keep no scores to look at")
+        raise UsageError(
+            f"{argument('sheet')} goes without {argument('shards')}, whose actors keep no scores to look at"
+        )
     if shards and table:
-        raise UsageError("--table goes without --shards, whose actors read the table where training did")
+        both = f"{argument('table')} goes without {argument('shards')}"
+        raise UsageError(f"{both}, whose actors read the table where training did")
     with heard_by(progress), mirrored([given[0]], tracking):
         if shards:
             from raytrain.cluster.evaluate import evaluate_by_shards

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from raytrain.api.mirroring import chosen_uri, tracking_uri
 from raytrain.api.results import SweepResult
 from raytrain.api.train import Changes, changed, config_of
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.progress import Listener, heard_by
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _base(
         recorded, start = _recorded(folder)
         return changed(recorded, changes), folder.name, start
     if run is None:
-        raise UsageError("name the recipe of trial 0: --recipe dvse_emoji")
+        raise UsageError(f"name the recipe of trial 0: {argument('run', 'dvse_emoji', flag='--recipe')}")
     base = config_of(run, changes)
     name = resume or name or f"{space}-{plain_name(base.data.table)}-{time.strftime('%m%d-%H%M%S')}"
     resumed = Journal(override(base, {"name": name}).folder).last("start") if resume else None
@@ -141,11 +141,11 @@ def _recorded(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
     from raytrain.config import nested, validate
     from raytrain.tracking.journal import Journal
 
-    start = Journal(folder).last("start")
+    start, run = Journal(folder).last("start"), argument("run", flag="--recipe")
     if start is None:
-        raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with --recipe")
+        raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with {run}")
     if not start.get("config"):
-        raise UsageError(f"{folder}: the start in its journal holds no settings; give its name together with --recipe")
+        raise UsageError(f"{folder}: the start in its journal holds no settings; give its name together with {run}")
     flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
     flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
     return validate(nested(flat) | {"plugins": start.get("plugins", {})}), start

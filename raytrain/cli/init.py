@@ -43,10 +43,10 @@ def run_init(
     present = [str(root / file) for file in FILES if (root / file).exists()]
     if present:
         raise UsageError(f"there already: {', '.join(present)}; name another folder, or move them away")
-    (root / "photos").mkdir(parents=True, exist_ok=True)
+    (root / "photos" / "images").mkdir(parents=True, exist_ok=True)
     for file, template in FILES.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
         (root / file).write_text(Template(text).substitute(project=project), encoding="utf-8")
     print(f"{root}: {', '.join(FILES)}")
-    print(f"Begin with {root / 'README.md'}: put images and captions.csv into {root / 'photos'}.")
+    print(f"Begin with {root / 'README.md'}: put images into {root / 'photos' / 'images'}, and captions.csv beside it.")
     return {"folder": str(root), "project": project, "files": sorted(FILES)}

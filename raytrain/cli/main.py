@@ -37,7 +37,7 @@ from raytrain.cli import (
 )
 from raytrain.cli.terminal import print_error
 from raytrain.cli.verb import Verbs, explain
-from raytrain.errors import DataError, RaytrainError, UsageError
+from raytrain.errors import DataError, RaytrainError, UsageError, naming_flags
 
 _EXAMPLES = (
     "raytrain demo",
@@ -145,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = f"raytrain {words[0]}" if words and words[0] in command().commands else "raytrain"
     try:
-        return int(command().main(words, prog_name="raytrain", standalone_mode=False) or 0)
+        with naming_flags():
+            return int(command().main(words, prog_name="raytrain", standalone_mode=False) or 0)
     except RaytrainError as error:
         return _failed(name, error, words)
     except BrokenPipeError:  # `raytrain ... | head` has read enough

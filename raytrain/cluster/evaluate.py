@@ -28,7 +28,7 @@ from raytrain.cluster.connect import connect
 from raytrain.data.load.batches import IMAGES_AT_ONCE, TEXTS_AT_ONCE
 from raytrain.data.table import AnySplit, QuerySplit, Split, Table, open_split
 from raytrain.distributed import default_device, padded
-from raytrain.errors import RaytrainError, RefusedError, UsageError
+from raytrain.errors import RaytrainError, RefusedError, UsageError, argument
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result, evaluate_counts, find_protocol
 from raytrain.evaluation.ranking.counts import Counts
@@ -66,7 +66,7 @@ def evaluate_by_shards(
     name = protocol or f"split/{split}"
     definition = find_protocol(name)
     if definition.folds > 1 or definition.relevance != "own":
-        raise UsageError(f"{name} ranks a gallery that any machine holds: leave --shards out")
+        raise UsageError(f"{name} ranks a gallery that any machine holds: leave {argument('shards')} out")
     refuse_other_split(name, split)
     connect()
     ranker = RayRanker(shards, verify_features)
@@ -91,7 +91,7 @@ class RayRanker:
         import ray
 
         if isinstance(split, QuerySplit):
-            raise UsageError("composed queries have a gallery each: evaluate them without --shards")
+            raise UsageError(f"composed queries have a gallery each: evaluate them without {argument('shards')}")
         resources = ray.cluster_resources()
         gpus = resources.get("GPU", 0) >= self.shards
         if not gpus and (cpus := math.floor(resources.get("CPU", 0))) < self.shards:

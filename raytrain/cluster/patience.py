@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from raytrain.errors import RaytrainError
+from raytrain.errors import RaytrainError, argument
 from raytrain.progress import say
 
 Given = ParamSpec("Given")
@@ -41,7 +41,7 @@ def patient(start: Callable[Given, Result]) -> Callable[Given, Result]:
                     raise RaytrainError(
                         f"Ray did not start on this machine in {TRIES} tries ({reason:.200}). Give the command again "
                         "once fewer processes run here, or start a cluster (`ray start --head`) and name it by "
-                        "--address auto"
+                        f"{argument('address', 'auto')}"
                     ) from error
                 say(f"Ray did not start in time; try {number + 1} of {TRIES}")
         raise AssertionError("the last try returns or raises")

@@ -219,7 +219,8 @@ def within_memory(device: Any, share: float) -> Iterator[None]:
             peak = torch.cuda.max_memory_allocated(device) / 2**30
             reason = f"it held {peak:.1f} GiB of the {share * total:.1f} GiB of its share of a GPU"
         raise OutOfMemory(
-            f"the run needs more memory: {reason}. Lower optim.batch_size, or raise --gpus-per-worker or --workers"
+            f"the run needs more memory: {reason}. Lower optim.batch_size, give a worker more of a GPU, or take more "
+            "workers"
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.progress import say
 
 
@@ -61,7 +61,10 @@ def concurrency(
         UsageError: not even one trial fits.
     """
     if workers > 1 and worker.get("GPU", 1.0) < 1.0:
-        raise UsageError("workers of one run cannot share a GPU (NCCL): --gpus-per-worker below 1 is for --workers 1")
+        given = argument("resources_per_worker", flag="--gpus-per-worker")
+        raise UsageError(
+            f"workers of one run cannot share a GPU (NCCL): {given} below 1 GPU is for {argument('workers', 1)}"
+        )
     slots = sum(_slots(node, worker) for node in nodes)
     fits = slots // workers
     if fits == 0:
@@ -70,7 +73,8 @@ def concurrency(
         need = ", ".join(f"{name} {value:g}" for name, value in worker.items())
         raise UsageError(
             f"a trial of {workers} workers ({need} each) does not fit the cluster, which has {have} on {len(nodes)} "
-            f"nodes and room for {slots} such workers. Start more nodes, or lower --workers."
+            f"nodes and room for {slots} such workers. Start more nodes, or lower "
+            f"{argument('workers')}."
         )
     return min(fits, most) if most else fits
 

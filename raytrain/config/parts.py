@@ -85,7 +85,7 @@ class FeedConfig(Part):
     verify: bool = Field(
         True,
         description="compare each feature array that is read with its sha256 in table.json, once per version of its "
-        "file; false is --no-verify, which the run records",
+        "file; false is `train --no-verify`, which the run records",
     )
 
 

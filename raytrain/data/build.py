@@ -22,7 +22,7 @@ from raytrain.config.overrides import from_text, split_overrides
 from raytrain.data import sources
 from raytrain.data.special_files import refuse_special_files
 from raytrain.data.table import Table
-from raytrain.errors import UsageError, did_you_mean, no_such_name
+from raytrain.errors import UsageError, argument, did_you_mean, no_such_name
 from raytrain.files import room_in
 from raytrain.plugins import Lazy, Registry
 
@@ -68,9 +68,9 @@ def build(source: str, root: str | os.PathLike[str] | None, out: str | os.PathLi
             raise _not_of_its_type(source, name, type_, value) from None
     takes_root = "root" in inspect.signature(make).parameters
     if takes_root and root is None:
-        raise UsageError(f"source {source} reads a folder; name it with --root")
+        raise UsageError(f"source {source} reads a folder; name it with {argument('root')}")
     if not takes_root and root is not None:
-        raise UsageError(f"source {source} comes from installed packages and takes no --root")
+        raise UsageError(f"source {source} comes from installed packages and takes no {argument('root')}")
     if root is not None:
         refuse_special_files(root)
     with room_in(Path(out).expanduser().resolve().parent, f"table {out}"):

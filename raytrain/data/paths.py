@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from raytrain.errors import DataError, Problem
+from raytrain.errors import DataError, Problem, argument
 from raytrain.files import open_regular
 
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes; longer ones make every file system call fail
@@ -23,6 +23,12 @@ _LITTER_NAMES = frozenset(
 )
 _PAX_FOLDER = re.compile(r"paxheaders(\.\d+)?")  # headers of a tar file that an old tar unpacked as files
 PATH_FIX = "Give a path relative to the image folder that stays inside it; copy linked files into the folder."
+
+
+def need_folder(folder: Path, what: str) -> None:
+    """DataError where the folder of a source is none; `what` says which folder it should be."""
+    if not folder.is_dir():
+        raise DataError(Problem(str(folder), None, "not a folder", f"Name the {what} with {argument('root')}."))
 
 
 def contained(root: str | os.PathLike[str], relative: str) -> Path:

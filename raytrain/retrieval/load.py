@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from raytrain.distributed import default_device
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.retrieval.portable.description import is_portable
 from raytrain.retrieval.portable.read import open_portable
 from raytrain.retrieval.registry.download import SCHEME, downloaded
@@ -113,5 +113,5 @@ def _device(name: str | torch.device | None) -> torch.device:
     except RuntimeError:
         raise UsageError(f"no device '{name}'; give cpu, cuda or cuda:1") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"no device '{name}': torch sees no GPU here; leave --device out, or give cpu")
+        raise UsageError(f"no device '{name}': torch sees no GPU here; leave {argument('device')} out, or give cpu")
     return device

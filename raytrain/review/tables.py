@@ -32,7 +32,7 @@ OPENED = (
     "that were counted."
 )
 UNEQUAL = "Budget: training samples (or epochs) and parameters against those of the first row re-ranked alike."
-UNVERIFIED = "Unverified in: where features were read without comparing them with the table's checksums (--no-verify)."
+UNVERIFIED = "Unverified in: where features were read without comparing them with the table's checksums."
 GAIN = "FR gain: rsum against that of the same runs without re-ranking."
 CHANCE = "(chance) follows a recall that a random order reaches to so much, since the gallery is small."
 TRAINED = "Runs that were selected on what they train on have a table of their own: its validation is no validation."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from raytrain.data.table import QuerySplit, Split
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.evaluation.contact_sheet import FIRST, Asked, Entry, Query, Ranking, clipped
 from raytrain.evaluation.protocols.composed import scored_blocks
 from raytrain.evaluation.protocols.protocols import PARTIAL, PROTOCOLS, Result, find_protocol
@@ -48,7 +48,7 @@ def refuse_protocol(protocol: str) -> None:
     if published is not None or whole.startswith(("fashioniq/", "cirr/")):
         raise UsageError(
             f"{protocol} has no contact sheet: a sheet shows ranks in a whole split, where its own captions, classes "
-            "or targets are right. Leave --protocol out, or give split/NAME"
+            f"or targets are right. Leave {argument('protocol')} out, or give split/NAME"
         )
 
 

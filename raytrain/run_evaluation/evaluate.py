@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raytrain.data.table import AnySplit, QuerySplit, open_split
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.evaluation.protocols.cirr import submissions, write_submissions
 from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import PARTIAL, Result
@@ -82,13 +82,13 @@ def evaluate_run(
     """
     protocol = protocol or f"split/{split}"
     if annotations is not None and protocol.removeprefix(PARTIAL) != "coco/cxc":
-        raise UsageError(f"--annotations is for coco/cxc; {protocol} reads none")
+        raise UsageError(f"{argument('annotations')} is for coco/cxc; {protocol} reads none")
     run = open_for_evaluation(folder, split, verify_features, table)
     queries = queries_for_protocol(open_split(run.table, split, allow_test=True), protocol)
     diagnosed = None
     if ranker is not None:
         if diagnostics:
-            raise UsageError("diagnostics look at all scores in one place: leave --shards out")
+            raise UsageError(f"diagnostics look at all scores in one place: leave {argument('shards')} out")
         assert viewer is None, "a ranker leaves no scores to look at"
         results = [ranker(run.only_model("actors rank with one model").saved.path, queries, protocol)]
     else:

@@ -15,7 +15,7 @@ from raytrain.files import plain_name, read_model, write_json
 from raytrain.studies.plan import PlannedRun
 
 NAME = "study.json"
-FIX = "Restore the file, or run the study under another --name: it takes the runs that the storage has."
+FIX = "Restore the file, or run the study under another name: it takes the runs that the storage has."
 
 
 class NumberedRun(BaseModel):

@@ -18,7 +18,7 @@ from raytrain.cluster import resources
 from raytrain.cluster.connect import connect, placed
 from raytrain.config import RunConfig, changes_nothing, flatten, to_values
 from raytrain.data.table.test_guard import closed_while
-from raytrain.errors import RefusedError
+from raytrain.errors import RefusedError, argument
 from raytrain.files import room_in
 from raytrain.progress import say
 from raytrain.studies.given_trials import given_trials
@@ -104,13 +104,13 @@ def _record(folder: Path, name: str, recipe: str, base: RunConfig, seeds: int) -
     except FileNotFoundError:
         return StudyRecord(study=name, recipe=recipe, base=to_values(base), seeds=seeds)
     if before.study != name:
-        raise RefusedError(f"{folder} holds the study {before.study}; choose another --name")
+        raise RefusedError(f"{folder} holds the study {before.study}; choose another {argument('name')}")
     now, then = (flatten(run) for run in (base, before.recipe_run(folder)))
     different = [key for key in now if now[key] != then.get(key) and key not in PLACES and not changes_nothing(key)]
     if different:
         raise RefusedError(
-            f"{folder.name} was started from other settings ({', '.join(different)}); choose another --name: runs that "
-            "both need are trained once"
+            f"{folder.name} was started from other settings ({', '.join(different)}); choose another "
+            f"{argument('name')}: runs that both need are trained once"
         )
     return before.with_values(recipe=recipe, base=to_values(base), seeds=max(seeds, before.seeds))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import RunConfig, flatten
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.progress import say
 from raytrain.sweeps.space import Walker, distributions
 from raytrain.sweeps.spaces import Space
@@ -73,7 +73,7 @@ def even_start(space: Space, each_method: int) -> list[dict[str, Any]]:
         return []
     by_name = distributions(space)
     if "method.kind" not in by_name:
-        raise UsageError("--each-method is for a space that draws method.kind, such as image_text")
+        raise UsageError(f"{argument('each_method')} is for a space that draws method.kind, such as image_text")
     return [{"method.kind": kind} for _ in range(each_method) for kind in by_name["method.kind"].choices]
 
 
@@ -94,7 +94,7 @@ def best_of(space: Space, base: RunConfig, folder: str) -> list[dict[str, Any]]:
         key=lambda event: (event["state"] != "complete", -event["value"], event["number"]),
     )
     if not scored:
-        raise UsageError(f"--warm-start {folder}: no sweep with a trial that has a value")
+        raise UsageError(f"{argument('warm_start', folder)}: no sweep with a trial that has a value")
     settings, why = [], ""
     for event in scored:
         walker = _Recipe({**flatten(base), **event["params"]})
@@ -106,7 +106,8 @@ def best_of(space: Space, base: RunConfig, folder: str) -> list[dict[str, Any]]:
         if len(settings) == WARM_BEST:
             break
     if not settings:
-        raise UsageError(f"--warm-start {folder}: this space could have drawn none of its trials ({why})")
+        given = argument("warm_start", folder)
+        raise UsageError(f"{given}: this space could have drawn none of its trials ({why})")
     say(f"warm start: the best {len(settings)} of {len(scored)} trials of {Path(folder).name} are tried again")
     return settings
 

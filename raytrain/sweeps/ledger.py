@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import RunConfig
+from raytrain.errors import argument
 from raytrain.progress import say
 from raytrain.sweeps.objectives import cost_of
 from raytrain.sweeps.options import SweepOptions
@@ -36,7 +37,7 @@ class Ledger:
         self, base: RunConfig, sweep: str, options: SweepOptions, mirror: Mirror, go_on: str | None = None
     ) -> None:
         self.base, self.sweep, self.options, self.mirror = base, sweep, options, mirror
-        self.go_on = go_on or f"go on with --resume {sweep}"
+        self.go_on = go_on or f"go on with {argument('resume', sweep)}"
         self.select = base.evaluation.select
         self.folder = base.folder.parent / sweep
         self.journal = Journal(self.folder)

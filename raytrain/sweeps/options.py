@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypedDict, get_args
 
-from raytrain.errors import UsageError, no_such_name
+from raytrain.errors import UsageError, argument, no_such_name
 from raytrain.sweeps.objectives import COSTS
 
 Sampler = Literal["tpe", "gp", "nsga2", "random", "grid"]
@@ -65,11 +65,12 @@ class SweepOptions:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SweepOptions:
-        """Options by their names; a name that does not exist is an error."""
+        """Options by their names; a name that does not exist is an error, and one folder may stand for a list."""
         for name in values:
             if name not in SweepSettings.__annotations__:
                 raise UsageError(no_such_name("sweep option", name, SweepSettings.__annotations__))
-        return cls(**values)
+        folders = values.get("warm_start", ())
+        return cls(**{**values, "warm_start": (folders,) if isinstance(folders, str) else tuple(folders)})
 
     def __post_init__(self) -> None:
         if self.trials < 1 or self.workers < 1:
@@ -79,11 +80,12 @@ class SweepOptions:
         if self.cost is not None and self.cost not in COSTS:
             raise UsageError(f"no cost '{self.cost}'. Costs: {', '.join(COSTS)}.")
         if self.cost is not None and self.repeat_best:
-            raise UsageError("--repeat-best chooses one trial, --cost a front of them: leave one out")
+            both = f"{argument('repeat_best')} chooses one trial, {argument('cost')} a front of them"
+            raise UsageError(f"{both}: leave one out")
         if self.reduction < 2:
-            raise UsageError("--reduction is at least 2")
+            raise UsageError(f"{argument('reduction')} is at least 2")
         if any(budget is not None and budget <= 0 for budget in (self.hours, self.gpu_hours)):
-            raise UsageError("--hours and --gpu-hours are above 0")
+            raise UsageError(f"{argument('hours')} and {argument('gpu_hours')} are above 0")
 
     def grace(self, num_epochs: int) -> int:
         """Epochs before a trial of `num_epochs` may be stopped early: `grace_epochs`, or a quarter, rounded up."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrain.config import RunConfig, flatten, recorded_plugins
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import RefusedError, UsageError, argument
 from raytrain.sweeps.space import refuse_other
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.tracking.sweep_record import LOCK, NAME, SearchIdentity
@@ -31,7 +31,8 @@ def claim(folder: Path, resume: bool) -> Iterator[None]:
         sweeps = sorted(path.parent.name for path in folder.parent.glob(f"*/{NAME}"))
         raise UsageError(f"no sweep '{folder.name}' in {folder.parent}. Sweeps there: {', '.join(sweeps) or 'none'}.")
     if not resume and (started or Journal(folder).last("start")):
-        raise RefusedError(f"{folder} exists; go on with it by --resume {folder.name}, or choose another name")
+        go_on = argument("resume", folder.name)
+        raise RefusedError(f"{folder} exists; go on with it by {go_on}, or choose another name")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "a") as file:
         try:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from raytrain.errors import Interrupted
+from raytrain.errors import Interrupted, argument
 from raytrain.progress import say
 from raytrain.sweeps.head_monitor import HeadMonitor
 from raytrain.sweeps.ledger import Ledger
@@ -66,7 +66,7 @@ def exit_resumable(ledger: Ledger, reason: str, resume_with: str = "") -> None:
 def watch_head(ledger: Ledger, address: str) -> HeadMonitor:
     """A monitor of the head at `address` that ends this process once the head is gone: Ray would do so unrecorded."""
     reason = f"nothing answers at {address}, the head of the cluster"
-    resume_with = " --address HOST:PORT once there is a head on the same storage"
+    resume_with = f" {argument('address', 'HOST:PORT')} once there is a head on the same storage"
     return HeadMonitor(address, lambda: exit_resumable(ledger, reason, resume_with))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytrain.errors import DataError, Problem
+from raytrain.errors import DataError, Problem, argument
 from raytrain.sweeps.capacity import Capacity
 from raytrain.sweeps.objectives import COSTS
 from raytrain.sweeps.options import SweepOptions
@@ -45,7 +45,7 @@ def open_study(folder: Path, name: str, options: SweepOptions) -> optuna.Study:
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         # Optuna checks no line of its journal
         what = f"no study of Optuna: {type(error).__name__}: {error}"
-        fix = f"Start a new sweep under another name, with --warm-start {folder}."
+        fix = f"Start a new sweep under another name, with {argument('warm_start', folder)}."
         raise DataError(Problem(str(path), None, what, fix)) from None
     study.sampler = sampler(options, len(study.get_trials(deepcopy=False)))
     return study

@@ -18,6 +18,7 @@ from raytrain.cluster import resources
 from raytrain.cluster.connect import connect, placed
 from raytrain.config import RunConfig, override
 from raytrain.data.table.test_guard import closed_while
+from raytrain.errors import argument
 from raytrain.files import room_in
 from raytrain.progress import say
 from raytrain.retrieval.registry.log import log_or_warn
@@ -79,7 +80,7 @@ def sweep(
     # before the test split is closed: a cluster that is started here may outlive the sweep
     address = connect()["address"]
     base = placed(override(base, {"name": name}))
-    with closed_while("a sweep"), room_in(base.folder, "the sweep", f"go on with --resume {name}"):
+    with closed_while("a sweep"), room_in(base.folder, "the sweep", f"go on with {argument('resume', name)}"):
         result = _sweep(space, base, options, address, resume, tracking_uri)
     model = None
     if tracking_uri and result["mirrored"] and result["best"]:  # its gallery holds images of all splits, test too

@@ -35,7 +35,7 @@ _DATABASE_CAUSES = (
     ),
     (
         r"readonly|read-only|Read-only|unable to open database|Permission denied|Not a directory|File exists",
-        f"cannot be written. Give yourself the right to, or name another store by --tracking; {_SYNC}.",
+        f"cannot be written. Give yourself the right to, or name another store; {_SYNC}.",
     ),
     (
         r"out-of-date database schema|locate revision",

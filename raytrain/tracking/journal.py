@@ -41,7 +41,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from raytrain.errors import Problem, UsageError, no_such_name
+from raytrain.errors import Problem, UsageError, argument, no_such_name
 from raytrain.files import is_locked, parse_json, read_regular
 from raytrain.tracking.events import why_no_event
 
@@ -151,7 +151,7 @@ def run_folders(
     """
     root = Path(storage).expanduser().resolve()
     if not root.exists():
-        raise UsageError(f"no folder {root}: --storage names the folder that holds experiments")
+        raise UsageError(f"no folder {root}: {argument('storage')} names the folder that holds experiments")
     if not root.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
     folders: list[Path] = []

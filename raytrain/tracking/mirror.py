@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 from pathlib import Path
 from types import TracebackType
 
 from raytrain.tracking import mlflow
-from raytrain.tracking.store import GOES_ON, warn_once
+from raytrain.tracking.store import goes_on, warn_once
 from raytrain.tracking.uri import named
 
 
@@ -31,7 +32,8 @@ class Mirror:
         # MLflow's own defaults, seven tries of two minutes, would delay the end of a sweep; here a later try follows
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-        self._thread = threading.Thread(target=self._work, name="mlflow mirror", daemon=True)
+        inherited = contextvars.copy_context()  # warnings name what the caller gives
+        self._thread = threading.Thread(target=lambda: inherited.run(self._work), name="mlflow mirror", daemon=True)
         if uri:
             self._thread.start()
 
@@ -54,7 +56,7 @@ class Mirror:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         if self._thread.is_alive() and self.uri:
-            warn_once(self.uri, f"MLflow did not answer within {timeout_s:g} s: {named(self.uri)}. {GOES_ON}")
+            warn_once(self.uri, f"MLflow did not answer within {timeout_s:g} s: {named(self.uri)}. {goes_on()}")
         return not self._thread.is_alive() and not self._missed
 
     def __enter__(self) -> Mirror:
@@ -94,6 +96,6 @@ class Mirror:
         try:
             mlflow.sync(folder, self.uri)
         except Exception as error:  # whatever the tracker does, the run goes on
-            warn_once(self.uri, f"MLflow did not take {folder}: {error}. {GOES_ON}")
+            warn_once(self.uri, f"MLflow did not take {folder}: {error}. {goes_on()}")
             return False
         return True

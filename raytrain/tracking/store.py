@@ -16,16 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raytrain.errors import TrackingError, UsageError, pip_install
+from raytrain.errors import TrackingError, UsageError, argument, pip_install
 from raytrain.tracking.faults import explained
 from raytrain.tracking.uri import check_uri, sqlite_path
 
 LOCK_WAIT_S, TURN_WAIT_S = 5.0, 60.0
 """For the database, and for another process that mirrors the same run or makes the same store."""
-GOES_ON = (
-    "The run goes on and its journal keeps everything; `raytrain track sync` brings in what is missing, and "
-    "`--tracking none` leaves MLflow out."
-)
+
+
+def goes_on() -> str:
+    """The end of a warning: what is lost, which is nothing, and what to do."""
+    return (
+        "The run goes on and its journal keeps everything; `raytrain track sync` brings in what is missing, and "
+        f"{argument('tracking', 'none')} leaves MLflow out."
+    )
 
 
 def prepare_store(uri: str) -> None:
@@ -61,7 +65,7 @@ def prepare_or_warn(uri: str) -> bool:
     try:
         prepare_store(uri)
     except TrackingError as error:
-        warn_once(uri, f"MLflow cannot be used: {error}. {GOES_ON}")
+        warn_once(uri, f"MLflow cannot be used: {error}. {goes_on()}")
         return False
     _warned.discard(uri)
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 
 _VARIABLE = "MLFLOW_TRACKING_URI"
 
@@ -33,7 +33,7 @@ def check_uri(uri: str) -> str:
     raise UsageError(
         f"MLflow store '{without_password(uri)}' ({_origin(uri)}) is neither sqlite:////absolute/path/mlflow.db nor "
         "http(s)://host:port. A relative path would land in a job's temporary folder and be lost, and MLflow no longer "
-        "takes plain files. --tracking none leaves MLflow out."
+        f"takes plain files. {argument('tracking', 'none')} leaves MLflow out."
     )
 
 
@@ -78,7 +78,7 @@ def _origin(uri: str) -> str:
         return f"of {_VARIABLE}"
     if path is not None and path.is_absolute() and path.name == "mlflow.db":
         return "the storage's own"
-    return "of --tracking or --uri"
+    return f"of {argument('tracking', flag='--tracking or --uri')}"
 
 
 def without_password(uri: str) -> str:

@@ -39,7 +39,7 @@ class Estimate:
             raise OutOfMemory(
                 f"a step on the largest batch takes {needed}, and with a tenth to spare that is more than the "
                 f"{self.allowed_bytes / 2**30:.2f} GiB of its share of a GPU. Lower optim.batch_size or "
-                "data.max_words, or raise --gpus-per-worker"
+                "data.max_words, or give a worker more of a GPU"
             )
 
     def as_dict(self) -> dict[str, Any]:

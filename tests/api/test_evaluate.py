@@ -39,7 +39,7 @@ def test_temperatures_are_searched_and_then_applied(copied: Path, capsys: pytest
 
 
 def test_what_excludes_each_other_is_refused_before_anything_is_opened(run: Path) -> None:
-    with pytest.raises(raytrain.UsageError, match="--sheet goes without --shards"):
+    with pytest.raises(raytrain.UsageError, match="sheet goes without shards"):
         raytrain.evaluate(run, shards=2, sheet=True)
     with pytest.raises(raytrain.UsageError, match="holds no finished checkpoint"):
         raytrain.evaluate(run.parent / "nothing")

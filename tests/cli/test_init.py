@@ -11,9 +11,11 @@ import pytest
 from raytrain.cli.init import FILES
 from raytrain.cli.main import main
 from raytrain.config import override
+from raytrain.data.table import Table
 from raytrain.recipes.load import load_recipe
 from raytrain.sweeps.spaces import space_of
 from tests.command_lines import parse
+from tests.data.pictures import write_image
 
 
 @pytest.fixture
@@ -47,6 +49,20 @@ def test_every_command_of_its_readme_parses(project: Path) -> None:
     (job,) = [words for words in lines if words[1] == "submit"]
     assert parse(job[4:])[1]["space"] == "space.py"
     assert "$" not in text
+
+
+def test_the_data_of_its_readme_become_a_table_with_all_splits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (project / "README.md").read_text(encoding="utf-8")
+    (columns,) = re.findall(r"^image,.*", text, re.M)
+    rows = [f"{number}.jpg,a flower {number}" for number in range(30)]
+    for number in range(30):
+        write_image(project / "photos" / "images" / f"{number}.jpg", number)
+    (project / "photos" / "captions.csv").write_text("\n".join([columns, *rows]) + "\n")
+    monkeypatch.chdir(project)
+    (build,) = re.findall(r"^raytrain (data build .*)", text, re.M)
+    assert main(shlex.split(build)) == 0
+    splits = Table(project / load_recipe("recipe.yaml").data.table).splits
+    assert all(splits[name]["items"] > 0 for name in ("train", "val", "test"))
 
 
 def test_a_cluster_gets_the_recipe_and_the_space_and_no_photo(project: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_start_that_times_out_is_tried_again(shut_down: list[str], capsys: pyt
 
 def test_a_start_that_always_times_out_is_told_in_one_line(shut_down: list[str]) -> None:
     left, start = starting(*[TIMED_OUT] * TRIES, "never reached")
-    with pytest.raises(RaytrainError, match=r"in 3 tries .*--address auto") as error:
+    with pytest.raises(RaytrainError, match=r"in 3 tries .*address=.auto") as error:
         start()  # type: ignore[operator]
     assert left == ["never reached"] and "\n" not in str(error.value) and len(shut_down) == TRIES
 

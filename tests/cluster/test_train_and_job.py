@@ -19,6 +19,13 @@ from tests.runs import small_run
 from tests.tables import make_table
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+TRAIN = """
+import json, sys, raytrain
+from raytrain.progress import to_stderr
+run = raytrain.train(sys.argv[1], workers=2, tracking=sys.argv[2], progress=to_stderr)
+print(json.dumps(run.as_dict()))
+"""
+"""A call from Python, with the path of a recipe and a store of MLflow."""
 
 
 def mlflow_states(uri: str, experiment: str = "small") -> dict[str, str]:
@@ -48,11 +55,9 @@ def test_a_run_of_two_workers_leaves_what_a_plain_run_leaves_and_its_method_may_
     config = override(small_run(tmp_path, num_epochs=3), {"name": "two", "method.kind": "two_towers"})
     (tmp_path / "run.yaml").write_text(to_yaml(config))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    done = cluster.run(
-        "-m", "raytrain.cli", "train", str(tmp_path / "run.yaml"), "--workers", "2", "--tracking", uri, "--json"
-    )  # fmt: skip
+    done = cluster.run("-c", TRAIN, str(tmp_path / "run.yaml"), uri)
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = json.loads(done.stdout)  # nothing else is printed there
     assert result["run"] == str(config.folder)
     assert result["epochs"] == 3
     events = Journal(config.folder).read()

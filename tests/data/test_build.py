@@ -37,7 +37,7 @@ def test_an_unknown_source_or_option_shows_those_that_exist(tmp_path: Path) -> N
         build("karpathy", root, tmp_path / "table", image="x")
     with pytest.raises(UsageError, match="takes a number; given: 'many'"):
         build("karpathy", root, tmp_path / "table", allow_missing="many")
-    with pytest.raises(UsageError, match="--root"):
+    with pytest.raises(UsageError, match="name it with root"):
         build("karpathy", None, tmp_path / "table")
 
 

@@ -108,7 +108,7 @@ def test_runs_that_ended_while_no_driver_was_there_are_recorded(
 
 def test_a_folder_of_another_recipe_or_study_is_refused(here: RunConfig) -> None:
     run_margins(here, 1)
-    with pytest.raises(RefusedError, match=r"other settings \(optim.lr\); choose another --name"):
+    with pytest.raises(RefusedError, match=r"other settings \(optim.lr\); choose another name"):
         run_margins(override(here, {"optim.lr": 0.5}), 1)
     with pytest.raises(RefusedError, match="holds the study margins"):
         run_study(shared(), "shared", "small", override(here, {"name": "study-margins"}), 1, SweepOptions())

@@ -1,4 +1,4 @@
-"""The driver of a sweep, one trial after the other, whose second trial learns nothing and is stopped early.
+"""The driver of a sweep by `raytrain.sweep`: one trial after the other, the second learns nothing and is stopped early.
 
 Then a study of the same recipe, which the sweep's first trial has trained, and of one other margin.
 """
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import raytrain
 from raytrain.config import override
 from raytrain.studies.train import run_study
-from raytrain.sweeps.options import SweepOptions
+from raytrain.sweeps.options import SweepOptions, SweepSettings
 from tests.runs import small_run
 from tests.studies.in_process import margins
-from tests.sweeps.sweep_driver import drive
 
 TRIALS, EPOCHS, GRACE = 4, 6, 2
 
@@ -26,7 +26,9 @@ def second_learns_nothing(trial: Any) -> dict[str, Any] | None:
 
 
 if __name__ == "__main__":
-    options = SweepOptions(trials=TRIALS, concurrent=1, grace_epochs=GRACE, rerank_trials=0)
-    drive(second_learns_nothing, "stopped", EPOCHS, options)
-    base = override(small_run(Path(sys.argv[1]), num_epochs=EPOCHS), {"name": "margins"})
+    small = small_run(Path(sys.argv[1]), num_epochs=EPOCHS)
+    budget: SweepSettings = {"trials": TRIALS, "concurrent": 1, "grace_epochs": GRACE, "rerank_trials": 0}
+    swept = raytrain.sweep(second_learns_nothing, small, name="stopped", tracking="none", **budget)
+    print(json.dumps(swept.as_dict()))
+    base = override(small, {"name": "margins"})
     print(json.dumps(run_study(margins(), "margins", "small", base, 1, SweepOptions(concurrent=1))))

@@ -86,7 +86,7 @@ def test_a_warm_start_from_nothing_is_refused(base: RunConfig, tmp_path: Path) -
 
 def test_an_even_start_is_of_spaces_that_draw_the_method() -> None:
     assert even_start(SPACES["dvse"], 0) == []
-    with pytest.raises(UsageError, match=r"--each-method is for a space that draws method\.kind"):
+    with pytest.raises(UsageError, match=r"each_method is for a space that draws method\.kind"):
         even_start(SPACES["dvse"], 2)
 
 

@@ -49,3 +49,8 @@ def test_keyword_arguments_of_a_sweep_are_its_options() -> None:
     assert SweepOptions.of({"trials": 3}) == SweepOptions(trials=3)
     with pytest.raises(UsageError, match="no sweep option 'trails'; did you mean 'trials'"):
         SweepOptions.of({"trails": 3})
+
+
+def test_one_folder_to_start_from_is_given_alone() -> None:
+    assert SweepOptions.of({"warm_start": "runs/e/s"}) == SweepOptions.of({"warm_start": ["runs/e/s"]})
+    assert SweepOptions.of({}).warm_start == ()

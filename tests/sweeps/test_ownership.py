@@ -28,7 +28,7 @@ def test_a_sweeps_folder_has_one_driver_and_one_search(tmp_path: Path) -> None:
         identify(folder, search_of("f"))
         with pytest.raises(RefusedError, match="another driver"), claim(folder, resume=True):
             pass
-    with pytest.raises(RefusedError, match="--resume s"), claim(folder, resume=False):
+    with pytest.raises(RefusedError, match='resume="s"'), claim(folder, resume=False):
         pass
     with claim(folder, resume=True), pytest.raises(RefusedError, match="data: was f, is g"):
         identify(folder, search_of("g"))

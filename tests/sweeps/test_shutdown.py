@@ -53,7 +53,7 @@ def test_without_its_head_a_sweep_leaves_with_code_75_and_says_how_it_goes_on(
     end = ledger.journal.last("end")
     assert end is not None
     assert (end["status"], address in end["error"]) == ("interrupted", True)
-    assert "--resume s --address" in capsys.readouterr().err
+    assert 'resume="s" address="HOST:PORT"' in capsys.readouterr().err
 
 
 def test_an_error_that_ends_the_sweep_is_recorded_and_raised(ledger: Ledger) -> None:
@@ -76,7 +76,7 @@ def test_a_storage_that_takes_no_record_does_not_keep_a_sweep_from_ending(
     monkeypatch.setattr(Journal, "write", full)
     record_end(ledger, "failed", "why")
     said = capsys.readouterr().err
-    assert "not recorded" in said and "s failed: why; go on with --resume s" in said
+    assert "not recorded" in said and "s failed: why; go on with resume=" in said
     ledger.go_on = "go on with the same command"  # of a study
     record_end(ledger, "interrupted", "why")
     assert "s interrupted: why; go on with the same command" in capsys.readouterr().err

@@ -190,5 +190,5 @@ def test_a_study_with_a_hostile_line_is_bad_data(line: bytes, tmp_path: Path) ->
     open_study(tmp_path, "s", SweepOptions())
     path = tmp_path / "study.journal"
     path.write_bytes(line + b"\n" + path.read_bytes())
-    with pytest.raises(DataError, match=r"study\.journal: no study of Optuna.*--warm-start"):
+    with pytest.raises(DataError, match=r"study\.journal: no study of Optuna.*warm_start="):
         open_study(tmp_path, "s", SweepOptions())

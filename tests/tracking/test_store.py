@@ -80,7 +80,7 @@ def told(fault: str, storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
             mirror.due(storage / "e" / "a")
     messages = [str(warning.message) for warning in caught if issubclass(warning.category, RuntimeWarning)]
     assert len(messages) == 1, messages
-    for words in (fault, str(storage / "mlflow.db"), "the storage's own", "raytrain track sync", "--tracking none"):
+    for words in (fault, str(storage / "mlflow.db"), "the storage's own", "raytrain track sync", 'tracking="none"'):
         assert words in messages[0]
     code, _, err = track_sync(storage, capsys)
     assert code == 1 and fault in err and len(err.splitlines()) == 1, err
@@ -240,7 +240,7 @@ def test_a_server_that_answers_nonsense_stops_no_work(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     try:
         assert tracking_uri(None, str(storage)) == address
-        with pytest.warns(RuntimeWarning, match="--tracking none") as caught, Mirror(address) as mirror:
+        with pytest.warns(RuntimeWarning, match='tracking="none"') as caught, Mirror(address) as mirror:
             mirror.due(storage / "e" / "a")
         messages = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
         assert fault in messages[0] and f"{address} (of MLFLOW_TRACKING_URI)" in messages[0]

@@ -123,5 +123,6 @@ def test_each_rank_has_its_own_part_of_the_batch(table: Table, tmp_path: Path, m
 def test_a_batch_larger_than_the_split_is_refused(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", items=8)
     config = tiny(table, tmp_path, optim__batch_size=100)
-    with pytest.raises(UsageError, match=r"optim\.batch_size=100 is more than the 20 captions of split 'train'"):
+    wrong = r"optim\.batch_size=100 is more than the 20 captions of split 'train'; give 20 or less"
+    with pytest.raises(UsageError, match=wrong):
         open_batches(config, table.split("train"), open_feed(config, table), ())

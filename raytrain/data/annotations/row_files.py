@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from raytrain.data.annotations.json_rows import JSON_FILES, json_rows
 from raytrain.data.annotations.separated import separated_rows
-from raytrain.data.paths import contained, entries, refuse_pickle
+from raytrain.data.paths import contained, entries, need_folder, refuse_pickle
 from raytrain.data.problems import Problems
 from raytrain.errors import DataError, Problem
 
@@ -72,8 +72,7 @@ def files_in(folder: Path, names: str, suffixes: Sequence[str]) -> list[Path]:
     Raises:
         DataError: the folder does not exist, has no such file, or a name leads out of it.
     """
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the files with --root."))
+    need_folder(folder, "folder of the files")
     if names:
         return [contained(folder, name.strip()) for name in names.split(",")]
     paths = [path for path in entries(folder) if path.suffix.lower() in suffixes and path.is_file()]

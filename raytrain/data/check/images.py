@@ -23,7 +23,7 @@ from raytrain.data.progress import Progress, Say
 from raytrain.data.storage import Root, read_image
 from raytrain.data.table import Table
 from raytrain.data.table.schema import SPLITS
-from raytrain.errors import DataError, Problem, RaytrainError
+from raytrain.errors import DataError, Problem, RaytrainError, argument
 
 FailOn = Literal["nothing", "copies", "near"]
 _CHUNK = 64
@@ -100,8 +100,8 @@ def inspect_images(root: Root, files: Sequence[str], workers: int) -> Iterator[I
         try:
             yield from _flat(pool.map(inspect, chunks))
         except BrokenProcessPool:
-            what = "a process that read images was killed, most likely for lack of memory; use --workers 1"
-            raise RaytrainError(what) from None
+            what = "a process that read images was killed, most likely for lack of memory"
+            raise RaytrainError(f"{what}; use {argument('workers', 1)}") from None
 
 
 def _cores() -> int:
@@ -148,7 +148,7 @@ def _copies(
             if other is not None and other < row and splits[other] != splits[row] and files[other] != files[row]:
                 what = f"in {splits[row]}, and, byte for byte, {files[other]!r} (row {other}) in {splits[other]}"
                 file = str(table.image_root / files[row])
-                fix = "Keep an image in one split and build again, or check with --fail-on nothing."
+                fix = f"Keep an image in one split and build again, or check with {argument('fail_on', 'nothing')}."
                 problems.add("copies", Problem(file, row, what, fix, level=level))
                 rows |= {row, other}
                 break

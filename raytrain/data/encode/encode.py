@@ -26,11 +26,10 @@ from raytrain.data.progress import Progress, Say
 from raytrain.data.table import Table
 from raytrain.data.table.coverage import exceeds
 from raytrain.data.table.writer import add_feature, new_array
-from raytrain.errors import Problem, RefusedError, UsageError
+from raytrain.errors import Problem, RefusedError, UsageError, argument
 from raytrain.progress import say
 
 SHARD_ITEMS = 2048
-OTHER_ENCODING = "Finish that one with its settings, give this one another --name, or drop the shards with --replace"
 
 
 def encode(
@@ -113,13 +112,17 @@ def encode(
     if _is_complete(table, name, encoding, replace):
         return _result(table, name, None, 0)
     layout = ShardLayout(plan.shape, dtype, plan.count, shard_items, plan.starts)
+    finish_or_drop = (
+        f"Finish that one with its settings, give this one another {argument('name')}, or drop the shards with "
+        f"{argument('replace', True)}"
+    )
     with open_shards(
         table.path,
         table.path / "encoding" / name,
         f"features {name}",
         encoding,
         layout,
-        None if replace else OTHER_ENCODING,
+        None if replace else finish_or_drop,
         None if name in table.features else table.path / "features" / f"{name}.npy",
     ) as shards:
         shards.take_up(plan.still_broken)
@@ -172,7 +175,7 @@ def _fill(
         not_finite = ~np.isfinite(done.features).reshape(len(done.features), -1).all(1)
         for row in dict.fromkeys(np.repeat(done.rows, lengths)[not_finite].tolist()):
             what = f"the features of {plan.inputs[row].as_py()!r:.60} are not finite"
-            fix = "Use --dtype float32; if that fails too, the fault is the backbone's."
+            fix = f"Use {argument('dtype', 'float32')}; if that fails too, the fault is the backbone's."
             where = "items.arrow" if plan.starts is None else "texts.arrow"
             overflows.add("finite", Problem(str(table.path / where), row, what, fix))
         copies, same = plan.copies(done.rows)
@@ -251,7 +254,8 @@ def _is_complete(table: Table, name: str, encoding: dict[str, Any], replace: boo
     if not replace:
         raise RefusedError(
             f"{table.path} has a feature '{name}' of another encoding ({differences(before, encoding)}). It has: "
-            f"{table.has()}. Give the new one another name with --name, or replace the old one with --replace"
+            f"{table.has()}. Give the new one another name with {argument('name')}, or replace the old one with "
+            f"{argument('replace', True)}"
         )
     return False
 

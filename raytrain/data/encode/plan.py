@@ -12,7 +12,7 @@ import pyarrow as pa
 from raytrain.data.encode.jobs import ImageJob, Job, TextJob, Work
 from raytrain.data.storage import open_image
 from raytrain.data.table import Table
-from raytrain.errors import DataError, Problem, UsageError
+from raytrain.errors import DataError, Problem, UsageError, argument
 
 _TOKENS_AT_ONCE = 4096
 
@@ -93,7 +93,7 @@ class Plan:
 
     def problem(self, row: int, what: str) -> Problem:
         """The problem of an image without features."""
-        fix = "Replace the image, or allow a share of missing images with --allow-missing."
+        fix = f"Replace the image, or allow a share of missing images with {argument('allow_missing')}."
         return Problem(str(self.table.image_root / self.inputs[row].as_py()), row, what, fix)
 
 
@@ -151,5 +151,6 @@ def kind_of(backbone: str) -> Literal["image", "text"]:
     with transformers_errors(backbone):
         config = AutoConfig.from_pretrained(backbone, trust_remote_code=False)
     if hasattr(config, "vision_config") and hasattr(config, "text_config"):
-        raise UsageError(f"{backbone} encodes images and texts; say which with --kind image or --kind text")
+        either = f"{argument('kind', 'image')} or {argument('kind', 'text')}"
+        raise UsageError(f"{backbone} encodes images and texts; say which with {either}")
     return "text" if getattr(config, "vocab_size", None) else "image"

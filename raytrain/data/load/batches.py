@@ -57,7 +57,8 @@ class Batches:
         if batch_size % world:
             raise UsageError(f"optim.batch_size={batch_size} does not divide over {world} workers; use a multiple")
         if units < batch_size:
-            raise UsageError(f"optim.batch_size={batch_size} is more than the {units} {what}")
+            most = units // world * world
+            raise UsageError(f"optim.batch_size={batch_size} is more than the {units} {what}; give {most} or less")
         self.units, self.batch_size, self.seed, self.noise = units, batch_size, seed, noise
         self.steps = units // batch_size
         self.rank_slice = slice(rank * batch_size // world, (rank + 1) * batch_size // world)

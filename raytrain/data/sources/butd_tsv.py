@@ -27,7 +27,7 @@ from raytrain.data.annotations.layouts import KNOWN, Layout
 from raytrain.data.annotations.records import SourceLocation, split_of
 from raytrain.data.annotations.row_files import LISTED_FILES, read_rows
 from raytrain.data.annotations.text_files import MAX_LINE_BYTES
-from raytrain.data.paths import contained, entries, open_binary
+from raytrain.data.paths import contained, entries, need_folder, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.progress import Progress, Say
 from raytrain.data.sources.karpathy import read_items
@@ -215,8 +215,7 @@ def _fill(
 
 def _files(folder: Path) -> list[Path]:
     """The *.tsv files of features in a folder, sorted; DataError if there is none."""
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the *.tsv files with --root."))
+    need_folder(folder, "folder of the *.tsv files")
     paths = [path for path in entries(folder) if path.suffix == ".tsv" and _has_features(path)]
     if not paths:
         raise DataError(Problem(str(folder), None, "no *.tsv with features", "Put the extracted files there."))

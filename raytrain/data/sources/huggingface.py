@@ -34,7 +34,7 @@ from raytrain.data.annotations.layouts import GUESSED, MARKED, Layout, column_na
 from raytrain.data.annotations.records import Record, Shares, split_in, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
 from raytrain.data.images import MAX_IMAGE_BYTES
-from raytrain.data.paths import PATH_FIX, contained, files_below
+from raytrain.data.paths import PATH_FIX, contained, files_below, need_folder
 from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
@@ -117,8 +117,7 @@ def shards(folder: Path, problems: Problems) -> list[Shard]:
     Raises:
         DataError: the folder holds no data set, or its descriptions cannot be read.
     """
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the data set's folder with --root."))
+    need_folder(folder, "data set's folder")
     if (folder / "dataset_dict.json").is_file():
         path = folder / "dataset_dict.json"
         names = read_json(path, dict, _FIX).get("splits")

@@ -24,7 +24,7 @@ from raytrain.data.annotations.layouts import MARKED, Layout, column_named, desc
 from raytrain.data.annotations.placement import SAMPLE
 from raytrain.data.annotations.records import Record, Shares, split_of, with_split
 from raytrain.data.annotations.row_files import columns_of, read_rows
-from raytrain.data.paths import entries, files_below
+from raytrain.data.paths import entries, files_below, need_folder
 from raytrain.data.presence import Presence
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
@@ -98,8 +98,7 @@ def metadata(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder does not exist, there is none, or a folder has two.
     """
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the images with --root."))
+    need_folder(folder, "folder of the images")
     paths = sorted(path for path in files_below(folder) if path.name in NAMES)
     if not paths:
         what = f"no {', '.join(NAMES[:-1])} or {NAMES[-1]} in or below it"

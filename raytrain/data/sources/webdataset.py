@@ -27,7 +27,7 @@ from raytrain.data.annotations.grouping import write_records
 from raytrain.data.annotations.layouts import MARKED, Layout
 from raytrain.data.annotations.records import Record, Shares, SourceLocation, split_in, split_of, with_split
 from raytrain.data.images import IMAGE_SUFFIXES, MAX_IMAGE_BYTES
-from raytrain.data.paths import check_relative, files_below, is_litter, open_binary
+from raytrain.data.paths import check_relative, files_below, is_litter, need_folder, open_binary
 from raytrain.data.problems import Problems
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
@@ -111,8 +111,7 @@ def shards(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder does not exist, or there is none.
     """
-    if not folder.is_dir():
-        raise DataError(Problem(str(folder), None, "not a folder", "Name the folder of the shards with --root."))
+    need_folder(folder, "folder of the shards")
     files = sorted(path for path in files_below(folder) if path.is_file())
     paths = [path for path in files if path.suffix == ".tar"]
     compressed = [path for path in files if path.name.lower().endswith(_COMPRESSED)]

@@ -96,7 +96,7 @@ def annotated(table: Table) -> dict[str, dict[str, int]]:
 
 def notes(table: Table, split: str) -> list[str]:
     """Sentences for every result on a split: what of the annotations is missing, and what of features is not sound."""
-    result = [] if table.verify_features else ["features were not compared with table.json (--no-verify)"]
+    result = [] if table.verify_features else ["features were not compared with table.json"]
     if table.description.missing:
         accounts, totals = table.description.accounts, annotated(table)
         split_accounts = accounts.splits.get(split, {}) if accounts else {}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from raytrain.data.table.schema import SCHEMA_VERSION, Gallery
-from raytrain.errors import DataError, Problem
+from raytrain.errors import DataError, Problem, argument
 from raytrain.files import read_model, write_json
 
 NAME = "table.json"
@@ -151,7 +151,7 @@ class TableDescription(_Described):
                     None,
                     "not found",
                     "Build the table with `raytrain data build`; name one that was moved by data.table=FOLDER, and to "
-                    "evaluate by --table FOLDER.",
+                    f"evaluate by {argument('table', 'FOLDER')}.",
                 )
             ) from None
 

@@ -51,7 +51,9 @@ def local_copy(path: Path, sha256: str, folder: Path) -> Path:
                 os.fsync(target.fileno())
             if digest.hexdigest() != sha256:
                 what = f"sha256 {digest.hexdigest()[:12]}, its table says {sha256[:12]}"
-                raise ChangedFile(Problem(str(path), None, what, "Encode the feature again with --replace."))
+                raise ChangedFile(
+                    Problem(str(path), None, what, "Encode the feature again with `raytrain data encode --replace`.")
+                )
             os.replace(part, copy)
             record(copy, sha256, folder)
         finally:

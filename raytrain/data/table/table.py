@@ -36,7 +36,7 @@ from raytrain.data.table.verification import ChangedFile, verify
 from raytrain.errors import DataError, Problem, RefusedError, UsageError
 
 _BUILD_FIX = "Build the table again."
-_ENCODE_FIX = "Encode the feature again with --replace."
+_ENCODE_FIX = "Encode the feature again with `raytrain data encode --replace`."
 
 
 class Table:

@@ -23,7 +23,7 @@ from raytrain.data.table.schema import ITEMS, QUERIES, SCHEMA_VERSION, SPLITS, T
 from raytrain.data.table.shared_captions import shared_captions
 from raytrain.data.table.table import Table
 from raytrain.data.table.test_guard import OPENINGS
-from raytrain.errors import RefusedError, UsageError
+from raytrain.errors import RefusedError, UsageError, argument
 from raytrain.files import locked, sha256, sync
 
 
@@ -57,7 +57,7 @@ class TableWriter:
 
     def __enter__(self) -> TableWriter:
         if self.out.exists() and not (self.out / "table.json").exists() and any(self.out.iterdir()):
-            raise UsageError(f"{self.out} exists and is no table; choose an empty or new folder for --out")
+            raise UsageError(f"{self.out} exists and is no table; choose an empty or new folder for {argument('out')}")
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.old = (self.out.with_name(f".{self.out.name}.{end}") for end in ("part", "old"))
         self._lock = _lock_folder(self.path)

@@ -157,10 +157,6 @@ def _missing_directions(
     for direction, file in (("i2i", "sis_test.csv"), ("t2t", "sts_test.csv")):
         if protocol.relevance != "cxc" or (direction in positives and direction in within):
             continue
-        why = (
-            "the method does not compare two of a kind"
-            if direction in positives
-            else f"{file} of CxC was not given (--annotations FOLDER)"
-        )
+        why = "the method does not compare two of a kind" if direction in positives else f"{file} of CxC was not given"
         notes.append(f"{direction} is missing: {why}")
     return notes

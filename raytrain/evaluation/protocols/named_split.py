@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, argument
 from raytrain.evaluation.protocols.protocols import PARTIAL
 
 WHOLE = ("split", "karpathy", "class")
@@ -32,5 +32,5 @@ def refuse_other_split(protocol: str, split: str) -> None:
     if named is not None and named != split:
         raise UsageError(
             f"protocol {protocol} is of split '{named}', and split '{split}' was asked for: scores of one split never "
-            f"stand for another's. Give --split {named}, or a protocol of '{split}' such as split/{split}"
+            f"stand for another's. Give {argument('split', named)}, or a protocol of '{split}' such as split/{split}"
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from raytrain.errors import UsageError, pip_install
+from raytrain.errors import UsageError, argument, pip_install
 from raytrain.evaluation.protocols.protocols import Protocol, Result, evaluate, find_protocol, folds
 from raytrain.evaluation.ranking.counts import check_owner
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction
@@ -243,7 +243,8 @@ def _new_study(seed: int) -> optuna.Study:
     try:
         import optuna
     except ImportError:
-        raise UsageError(f"searching temperatures needs Optuna: {pip_install('ray')}; or give --trials 0") from None
+        needed = f"searching temperatures needs Optuna: {pip_install('ray')}"
+        raise UsageError(f"{needed}; or give {argument('trials', 0)}") from None
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

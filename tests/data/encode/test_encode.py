@@ -87,7 +87,7 @@ def test_broken_images_are_all_listed_and_no_feature_is_added(table: Table, vit:
     assert [(p.file, p.row) for p in caught.value.problems] == [
         (str(table.image_root / f"{n}.jpg"), n) for n in (2, 4, 6)
     ]
-    assert all("--allow-missing" in p.fix for p in caught.value.problems)
+    assert all("allow_missing" in p.fix for p in caught.value.problems)
     assert files(table) == before
     assert Table(table.path).features == {}
 

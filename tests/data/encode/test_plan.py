@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> Table:
 
 def test_a_model_with_both_towers_needs_the_kind_and_then_gives_either(table: Table, tmp_path: Path) -> None:
     clip = str(tiny_models.clip(tmp_path / "clip"))
-    with pytest.raises(UsageError, match="--kind image or --kind text"):
+    with pytest.raises(UsageError, match='kind="image" or kind="text"'):
         encode(table.path, clip, progress=None)
     assert encode(table.path, clip, kind="image", name="see", progress=None)["shape"] == [7, 5, 16]
     assert encode(table.path, clip, kind="text", name="read", progress=None)["shape"][1:] == [12]

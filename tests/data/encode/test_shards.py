@@ -107,7 +107,7 @@ def test_shards_of_another_encoding_are_refused_and_dropped_on_demand(
 ) -> None:
     stopped(table, vit, 5)
     kept = lines(table, "vit").read_bytes()
-    with pytest.raises(RefusedError, match="--replace") as caught:
+    with pytest.raises(RefusedError, match="replace=True") as caught:
         encode(table, vit, **OPTIONS | change)
     assert difference in str(caught.value)
     assert lines(table, "vit").read_bytes() == kept

@@ -91,7 +91,7 @@ def test_the_table_is_credited_and_no_family_is_in_two_splits(
 
 
 def test_the_source_takes_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no --root"):
+    with pytest.raises(UsageError, match="takes no root"):
         build("emoji", tmp_path, tmp_path / "table")
     with pytest.raises(UsageError, match="keywords"):
         build("emoji", None, tmp_path / "table", keywords=0)

@@ -49,7 +49,7 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(experiment: Pa
         read_subject("serch", experiment.parent)
     with pytest.raises(UsageError, match="is no folder of a run or sweep"):
         read_subject(str(experiment / "nowhere"), experiment.parent)
-    with pytest.raises(UsageError, match="--storage names the folder that holds experiments"):
+    with pytest.raises(UsageError, match="storage names the folder that holds experiments"):
         read_subject("search", experiment.parent / "nowhere")
 
 
