@@ -30,6 +30,19 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_commit() -> Iterator[None]:
+    """Git is asked once for the commit of this checkout: hundreds of tests train a run, and each run records it."""
+    if "raytrain.training.provenance" not in sys.modules:
+        yield
+        return
+    provenance = sys.modules["raytrain.training.provenance"]
+    commit, here = provenance.commit, provenance.commit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "commit", lambda root=None: here if root is None else commit(root))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def fake_gpu_known() -> None:
     """Autograd makes room for the devices that are there at the first backward pass of a process, and for no others."""
     if "torch" in sys.modules:
