@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export RAY_AUTH_MODE := token
 export TOKENIZERS_PARALLELISM := false
+# where it is set, each of the many processes that tests start would compile the package anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: bench demo docs test test-ray test-rest check gpu format dist dist-files setup clean
 
@@ -27,8 +29,9 @@ docs: $(VENV)/.ready
 test: $(VENV)/.ready
 	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
 
+# Only files with such tests: collecting all of them takes half a minute, which the tests without Ray have to spend.
 test-ray:
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster $$(grep -rl "mark.cluster" tests --include="test_*.py" | sort)
 
 test-rest:
 	nice -n 4 $(BIN)/python -m pytest -m "not cluster"

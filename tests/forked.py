@@ -15,7 +15,8 @@ SERVER.set_forkserver_preload(  # what is not installed is passed over
     ["raytrain.cli.main", "raytrain.data.build", "raytrain.config", "raytrain.data.encode.encode",
      "raytrain.encoders.images", "raytrain.data.sources.webdataset", "raytrain.training.fit", "tests.runs",
      "tests.distributed.two_ranks", "transformers.conversion_mapping", "transformers.models.auto.modeling_auto",
-     "transformers.models.vit.modeling_vit", "transformers.models.vit.image_processing_vit", "mlflow.server"]
+     "transformers.models.vit.modeling_vit", "transformers.models.vit.image_processing_vit", "mlflow.server",
+     "torch._dynamo"]  # torch's wrapper of several ranks asks for it
 )  # fmt: skip
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # its thread would be missing after a fork
 

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from raytrain.config import RunConfig, TransformerText
 from raytrain.distributed import gather
 from raytrain.methods.base import Method, layer_scales
+from raytrain.training.compat import AdamW
 
 
 def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> torch.optim.AdamW:
@@ -47,7 +48,7 @@ def make_optimizer(model: Method, config: RunConfig, device: torch.device) -> to
     groups: list[dict[str, Any]] = [{"params": some, "scale": scales[prefix]} for prefix, some in members.items()]
     if kept:
         groups.append({"params": kept, "scale": 1.0, "weight_decay": 0.0})
-    return torch.optim.AdamW(
+    return AdamW(
         groups, lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=device.type in ("cpu", "cuda")
     )
 

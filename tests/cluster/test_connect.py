@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from raytrain.cli.main import main
 from raytrain.cluster import connect as connecting
 from raytrain.cluster.connect import connect, placed
-from raytrain.config import override
+from raytrain.config import override, to_yaml
 from raytrain.errors import RefusedError, UsageError
 from tests.ray_cluster import LocalCluster, run_with_own_ray
 from tests.runs import small_run
@@ -35,6 +37,15 @@ def test_a_relative_storage_is_made_absolute_here_and_refused_in_a_job(
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(UsageError, match="storage=runs is relative"):
         placed(config)
+
+
+def test_a_job_that_would_write_into_its_own_folder_is_refused(
+    bare: Path, no_cluster: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bare / "run.yaml").write_text(to_yaml(override(small_run(bare), {"storage": "runs"})))
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert main(["train", str(bare / "run.yaml"), "--workers", "2"]) == 2
+    assert "storage=runs is relative" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", [None, "somewhere:1"])
@@ -88,11 +99,15 @@ facts = connect()
 import ray
 import ray._private.thirdparty
 import psutil
+from ray.util.state import list_actors
 
 @ray.remote
 class Worker:
     def folder(self):
         return ray._private.worker.global_worker.node.get_session_dir_path()
+
+    def actors(self):  # as Ray's own cleaner of placement groups asks
+        return len(list_actors())
 
 refuse_open_cluster(facts["address"])  # it asks for the token
 worker = Worker.remote()
@@ -100,41 +115,42 @@ session = Path(ray.get(worker.folder.remote()))
 processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
 listening = sorted({c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == "LISTEN"})
 private = session.parent.parent
-mode = stat.S_IMODE(private.stat().st_mode)
-sockets = max(len(os.fsencode(path)) for path in (session / "sockets").iterdir())
-print(json.dumps([facts["address"], listening, str(private), mode, len(processes), sockets]))
+print(json.dumps({
+    "address": facts["address"],
+    "actors": ray.get(worker.actors.remote()),
+    "listening": listening,
+    "folder": str(private),
+    "mode": stat.S_IMODE(private.stat().st_mode),
+    "processes": len(processes),
+    "longest_socket": max(len(os.fsencode(path)) for path in (session / "sockets").iterdir()),
+}))
 """
 
 
-@pytest.mark.cluster
-def test_our_own_ray_listens_on_the_loopback_alone_and_lives_in_a_folder_that_nobody_else_enters() -> None:
-    address, listening, folder, mode, processes, longest = json.loads(run_with_own_ray(OWN).splitlines()[-1])
-    assert address.startswith("127.0.0.1:")
-    assert processes > 5 and {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
-    assert mode == 0o700 and Path(folder).name.startswith("rtray-")
-    assert longest <= 107
-    assert not Path(folder).exists()  # once its process has ended
-
-
-BESIDE_ANOTHER = """
-from raytrain.cluster.connect import connect
-address = connect()["address"]
-import ray
-from ray.util.state import list_actors
-
-@ray.remote
-class Asking:  # as Ray's own cleaner of placement groups does
-    def actors(self):
-        return len(list_actors())
-
-print(address, ray.get(Asking.remote().actors.remote()))
-"""
-
-
-@pytest.mark.cluster
-def test_a_cluster_that_starts_beside_another_is_the_one_that_its_workers_ask(cluster: LocalCluster) -> None:
+@pytest.fixture(scope="module")
+def own_ray(cluster: LocalCluster) -> dict[str, Any]:
+    """What a process tells of the cluster that it started, beside another one, and that has ended with it."""
     assert cluster.nodes  # there is another one
-    printed = run_with_own_ray(BESIDE_ANOTHER)
-    address, actors = printed.split()
-    assert address != cluster.address
-    assert actors == "1"
+    facts: dict[str, Any] = json.loads(run_with_own_ray(OWN).splitlines()[-1])
+    return facts
+
+
+@pytest.mark.cluster
+def test_our_own_ray_listens_on_the_loopback_alone_and_lives_in_a_folder_that_nobody_else_enters(
+    own_ray: dict[str, Any],
+) -> None:
+    assert own_ray["address"].startswith("127.0.0.1:")
+    assert own_ray["processes"] > 5
+    assert {ip.removeprefix("::ffff:") for ip in own_ray["listening"]} == {"127.0.0.1"}
+    folder = Path(own_ray["folder"])
+    assert own_ray["mode"] == 0o700 and folder.name.startswith("rtray-")
+    assert own_ray["longest_socket"] <= 107
+    assert not folder.exists()  # once its process has ended
+
+
+@pytest.mark.cluster
+def test_a_cluster_that_starts_beside_another_is_the_one_that_its_workers_ask(
+    cluster: LocalCluster, own_ray: dict[str, Any]
+) -> None:
+    assert own_ray["address"] != cluster.address
+    assert own_ray["actors"] == 1

@@ -13,9 +13,8 @@ from raytrain.data.table import Table
 from raytrain.errors import UsageError
 from tests.data.pictures import entry, karpathy
 from tests.encoders import tiny_models
-from tests.ray_cluster import run_with_own_ray
+from tests.ray_cluster import LocalCluster
 
-# its own process: Ray reads its authentication when it is imported, and ends with the process that started it
 SCRIPT = """
 import json, sys
 from raytrain.cluster.connect import connect
@@ -48,8 +47,9 @@ for call in json.loads(sys.argv[1]):
 
 
 @pytest.mark.cluster
-def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_images(tmp_path: Path) -> None:
-    pytest.importorskip("ray.data", reason="needs the extra `ray`")
+def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_images(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
     table = build("karpathy", karpathy(tmp_path / "root", [entry(n, "train") for n in range(9)]), tmp_path / "table")
     broken = build("karpathy", karpathy(tmp_path / "b", [entry(n, "train") for n in range(5)]), tmp_path / "broken")
     (broken.image_root / "3.jpg").write_text("no picture")
@@ -61,14 +61,15 @@ def test_ray_gives_the_features_of_one_process_bit_for_bit_and_lists_broken_imag
     calls = [
         call(table.path, vit, name="vit_here"),
         call(table.path, bert, name="bert_here"),
-        call(table.path, bert, name="bert_there", workers=2),
+        call(table.path, bert, name="bert_there", workers=1),
         call(table.path, vit, name="vit_there", stops=True),
         call(table.path, vit, name="vit_there", workers=2),
         call(broken.path, vit, workers=1),
         call(table.path, vit, name="x", workers=50),
     ]
-    printed = run_with_own_ray(SCRIPT, json.dumps(calls))
-    answers = [json.loads(line) for line in printed.splitlines() if line.startswith(('"', "[", "0", "4"))]
+    done = cluster.run("-c", SCRIPT, json.dumps(calls))
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(('"', "[", "0", "4"))]
     assert answers[:3] == [0] * 3
     assert answers[3:5] == ["stopped", 4]  # Ray goes on with the shards of one process
     assert answers[5][1] == [[str(broken.image_root / "3.jpg"), 3]]

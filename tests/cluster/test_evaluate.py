@@ -23,7 +23,7 @@ from raytrain.scoring.feed import open_feed
 from raytrain.training.build import build_method
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
-from tests.ray_cluster import run_with_own_ray
+from tests.ray_cluster import LocalCluster
 from tests.runs import tiny
 from tests.tables import make_table
 
@@ -93,17 +93,13 @@ def test_shards_rank_no_scores_of_half_precision(
 
 SCRIPT = """
 import json, sys
-from raytrain.cluster.auth_token import make_token
-make_token()
-import ray
 import torch
 from raytrain.cluster.evaluate import evaluate_by_shards
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.evaluation.report import read_evaluations, read_ranks
 from raytrain.errors import RaytrainError
 torch.set_num_threads(1)
-ray.init(address="local", num_cpus=3, object_store_memory=100_000_000, include_dashboard=False, log_to_driver=False)
-for shards in (0, 3, 4):
+for shards in (0, 2, 3):
     try:
         run = sys.argv[1]
         found = evaluate_by_shards(run, "test", None, shards) if shards else evaluate_run(run, "test")
@@ -116,14 +112,14 @@ for shards in (0, 3, 4):
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_ray_gives_the_ranks_of_one_process_with_three_shards(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="needs the extra `ray`")
-    table = make_table(tmp_path / "table", items=2800, texts_per_item=3, regions=2, ragged=True)
+def test_ray_gives_the_ranks_of_one_process_with_shards_on_two_nodes(cluster: LocalCluster, tmp_path: Path) -> None:
+    table = make_table(tmp_path / "table", items=2100, texts_per_item=3, regions=2, ragged=True)
     config = tiny(table, tmp_path, optim__batch_size=1000, optim__num_epochs=1, method__kind="dive")
     fit(config, open_tables(config))
-    assert len(Table(table.path).split("test", allow_test=True)) > 2 * 256  # three batches, so three shards
-    printed = run_with_own_ray(SCRIPT, str(config.folder))
-    here, there, refused = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-    assert "4 shards need as many CPUs; the cluster has 3" in refused["error"]
+    assert len(Table(table.path).split("test", allow_test=True)) > 2 * 256  # three batches, so shards of two and of one
+    done = cluster.run("-c", SCRIPT, str(config.folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    here, there, refused = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert "3 shards need as many CPUs; the cluster has 2" in refused["error"]
     assert there == here
     assert len(set(np.array(here["ranks"]["t2i"]).tolist())) > 10  # a model that learned something, and not one rank

@@ -19,7 +19,7 @@ from tests.data.downloads import DOWNLOADS
 from tests.data.layouts import LAYOUTS
 from tests.faults.fuzz import CASE_S
 
-CASES = int(os.environ.get("RAYTRAIN_FUZZ_CASES", "10"))
+CASES = int(os.environ.get("RAYTRAIN_FUZZ_CASES", "5"))
 SEED = os.environ.get("RAYTRAIN_FUZZ_SEED", "0")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raytrain.data.build import build
+from raytrain.data.problems import Problems
+from raytrain.data.sources.karpathy import read_items
 from raytrain.data.table import Table
 from raytrain.errors import DataError, Problem
 from tests.data.pictures import entry, karpathy, left_behind
@@ -165,11 +168,24 @@ def test_a_failed_rebuild_keeps_the_old_table(root: Path, tmp_path: Path) -> Non
         ("coco_mini", {"train": (80, 400), "test": (79, 395)}),
     ],
 )
-def test_real_data_have_their_counts(
-    folder: str, counts: dict[str, tuple[int, int]], real_data: Path, tmp_path: Path
+def test_the_real_annotations_have_their_counts_and_images(
+    folder: str, counts: dict[str, tuple[int, int]], real_data: Path
 ) -> None:
     if not (real_data / folder).is_dir():
         pytest.skip(f"no {folder} here")
-    table = build("karpathy", real_data / folder, tmp_path / "table")
-    assert table.splits == {name: {"items": items, "texts": texts} for name, (items, texts) in counts.items()}
+    (path,), problems = (real_data / folder).glob("dataset_*.json"), Problems()
+    items = [item for item, _ in read_items(path, problems)]
+    assert len(problems) == 0
+    images, texts = Counter(item.split for item in items), Counter[str]()
+    for item in items:
+        texts[item.split] += len(item.texts)
+    assert {split: (images[split], texts[split]) for split in images} == counts
+    assert all((real_data / folder / "images" / item.file).is_file() for item in items)
+
+
+def test_real_images_and_captions_build_a_table(real_data: Path, tmp_path: Path) -> None:
+    if not (real_data / "coco_mini").is_dir():
+        pytest.skip("no coco_mini here")
+    table = build("karpathy", real_data / "coco_mini", tmp_path / "table")
+    assert table.splits == {"train": {"items": 80, "texts": 400}, "test": {"items": 79, "texts": 395}}
     assert table.description.missing == []
