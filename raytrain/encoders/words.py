@@ -134,7 +134,8 @@ class TokenCaptions(LinearTokens):
         self.dropout = head.input_dropout()
         self.mlp = head.residual(features, dim) if head.kind == "mlp" else None
         self.pool = pooling(pool, gpo_dim)
-        self.pool_first = pool_first
+        # the linear layer of a mean is the mean of the linear layer, for one row per caption instead of one per token
+        self.pool_first = pool_first or (head.kind == "linear" and pool == "mean" and not head.dropout)
 
     def head(self, states: Tensor) -> Tensor:
         """(S, F) -> (S, D)"""

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 P = ParamSpec("P")
@@ -32,7 +33,32 @@ def l2_normalize(rows: Tensor, dim: int = -1, eps: float = 1e-12) -> Tensor:
         dim: of the vectors.
         eps: least denominator, so that a row of zeros stays one.
     """
-    return normalize(wide(rows), dim=dim, eps=eps)
+    rows = wide(rows)
+    recorded = torch.compiler.is_compiling() or torch.compiler.is_exporting() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+    if recorded or not (torch.is_grad_enabled() and rows.requires_grad):
+        return normalize(rows, dim=dim, eps=eps)
+    return _Unit.apply(rows, dim, eps)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Unit(torch.autograd.Function):
+    """`normalize`, whose gradient takes half as many passes over the rows as that of a norm and a division."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, dim: int, eps: float) -> Tensor:
+        length = rows.norm(2, dim, keepdim=True)
+        bounded = length.clamp_min(eps)
+        unit: Tensor = rows / bounded
+        context.save_for_backward(unit, length, bounded)
+        context.dim, context.eps = dim, eps
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
+        unit, length, bounded = context.saved_tensors
+        # along a row nothing changes, unless it is so short that it is divided by eps
+        along = (slopes * unit).sum(context.dim, keepdim=True) * (length >= context.eps)
+        return torch.addcmul(slopes, unit, along, value=-1).div_(bounded), None, None
 
 
 def in_float32(function: Callable[P, R]) -> Callable[P, R]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from raytrain.encoders.heads import Head
 from raytrain.encoders.words import (
     BiGRUCaptions,
     BiGRUWords,
@@ -130,3 +131,16 @@ def test_the_last_state_and_its_gradients_are_those_of_torchs_gru(lengths: list[
     gradients = (torch.autograd.grad((states * slopes).sum(), of) for states in (actual, expected))
     for given, wanted in zip(*gradients, strict=True):
         torch.testing.assert_close(given, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("head", "first"), [(Head("linear"), True), (Head("linear", dropout=0.1), False), (Head(), False)]
+)
+def test_the_linear_layer_of_a_mean_reads_one_row_per_caption(head: Head, first: bool) -> None:
+    torch.manual_seed(0)
+    model = TokenCaptions(6, 8, pool="mean", head=head).eval()
+    assert model.pool_first is first
+    states = torch.randn(2, 4, 6)
+    lengths = MASK.sum(1).tolist()
+    by_token = torch.stack([model.head(states[row, :length]).mean(0) for row, length in enumerate(lengths)])
+    torch.testing.assert_close(model(states, MASK), torch.nn.functional.normalize(by_token, dim=-1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -56,3 +58,19 @@ def test_tf32_is_allowed_inside_only_and_never_in_scores() -> None:
         score(torch.ones(1))
     assert seen == [False]
     assert (flags.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.parametrize("dim", [-1, 1])
+def test_the_gradient_of_unit_rows_is_that_of_a_norm_and_a_division(dim: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(3, 4, 5, generator=draw, dtype=torch.float64)
+    rows[0, 0], rows[:, 0, 0], rows[1, 2] = 0.0, 1e-14, 1e-14  # rows that are divided by eps
+    slopes = torch.randn(3, 4, 5, generator=draw, dtype=torch.float64)
+
+    def outcome(way: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        own = rows.clone().requires_grad_()
+        unit = way(own, dim=dim)
+        return unit, torch.autograd.grad((unit * slopes).sum(), own)[0]
+
+    for actual, expected in zip(outcome(l2_normalize), outcome(torch.nn.functional.normalize), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
