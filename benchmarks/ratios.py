@@ -36,6 +36,7 @@ BENCHES = (
     "composed_evaluation",
     "loader",
     "epoch",
+    "step",
     "gru",
     "gradient_cache",
     "encoding",

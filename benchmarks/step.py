@@ -2,7 +2,8 @@
 
     python benchmarks/step.py                  # the table of docs/evaluation/speed.md: some minutes, on an idle machine
     python benchmarks/step.py --only DVSE --rounds 7 --json step.json
-    python benchmarks/step.py --small          # seconds; what it measures says nothing
+    python benchmarks/step.py --small          # ratios at an eighth of the batch, for `make bench`
+    python benchmarks/step.py --tiny           # to try the script itself; what it measures says nothing
 
 Each method has the sizes of its recipe for COCO or FashionIQ, and one made-up batch: its captions have 10 to 20 words
 or tokens, and a fifth of its regions is dropped where the recipe drops any. Three things are timed in turns, so that
@@ -41,14 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=names, nargs="+", metavar="ROW", help=f"of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script itself")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
-    args = parser.parse_args(arguments)
+    parser.add_argument("--tiny", action="store_true", help="a few numbers of everything, to try the script itself")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     import torch
 
+    from benchmarks.small_forms import add_options, run_small
     from benchmarks.step_measures import evaluation, measure
+
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    if args.small:
+        run_small(small, args.json)
+        return 0
 
     before = torch.get_num_threads()
     torch.set_num_threads(args.threads)
@@ -57,17 +63,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="step") as folder:
             for name in args.only or names:
                 if name == EVALUATION:
-                    rows[name] = evaluation(args.rounds, args.small)
+                    rows[name] = evaluation(args.rounds, args.tiny)
                 else:
-                    rows[name] = measure(name, args.rounds, args.small, Path(folder))
+                    rows[name] = measure(name, args.rounds, "tiny" if args.tiny else "paper", Path(folder))
                 print(f"{name}: {', '.join(f'{key} {value:.3g}' for key, value in rows[name].items())}", flush=True)
     finally:
         torch.set_num_threads(before)
     print(f"\n{as_markdown(rows)}")
     if args.json:
-        about = {"threads": args.threads, "rounds": args.rounds, "small": args.small, "torch": torch.__version__}
+        about = {"threads": args.threads, "rounds": args.rounds, "tiny": args.tiny, "torch": torch.__version__}
         args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=1), encoding="utf-8")
     return 0
+
+
+def small() -> dict[str, float]:
+    """The ratios of `make bench`."""
+    from benchmarks.step_measures import small as ratios
+
+    return ratios()
 
 
 def as_markdown(rows: dict[str, dict[str, float]]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -59,15 +60,17 @@ CASES = {
 }
 PRODUCTS = {"mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_", "mv", "addmv", "convolution", "convolution_backward"}
 TOLERANCE = 1e-5
+Scale = Literal["paper", "small", "tiny"]
+"""Sizes of the paper, an eighth of its batch, or a few numbers of everything."""
 
 
-def measure(name: str, rounds: int, small: bool, folder: Path) -> dict[str, float]:
+def measure(name: str, rounds: int, scale: Scale, folder: Path) -> dict[str, float]:
     """The numbers of a method: seconds but for "step / products", "plain / step" and the loss "difference".
 
     Raises:
         SystemExit: the plain step has another loss.
     """
-    config, sizes = set_up(CASES[name], small, folder)
+    config, sizes = set_up(CASES[name], scale, folder)
     state, batch = made_up_step(config, sizes, torch.device("cpu"))
     # around zero: embeddings of numbers in [0, 1) would be nearly equal, and every loss that of equal scores
     batch |= {name: 2 * batch[name] - 1 for name in ("regions", "reference") if name in batch}
@@ -81,7 +84,7 @@ def measure(name: str, rounds: int, small: bool, folder: Path) -> dict[str, floa
     with ProductRecorder() as recorder:
         clock.step(batch)
     products, optimizer = recorder.replay(), plain_optimizer(plain, config)
-    feed = fed_batches(config, sizes, small, folder / name)
+    feed = fed_batches(config, sizes, folder / name)
     next(feed)
 
     phases: dict[str, list[float]] = {phase: [] for phase in PHASES}
@@ -103,9 +106,20 @@ def measure(name: str, rounds: int, small: bool, folder: Path) -> dict[str, floa
     }
 
 
-def evaluation(rounds: int, small: bool) -> dict[str, float]:
+def small() -> dict[str, float]:
+    """Of an eighth of the papers' batches: the plain step over ours, and the bare products over ours."""
+    ratios = {}
+    with tempfile.TemporaryDirectory(prefix="step") as folder:
+        for name in ("DVSE", "DivE"):
+            numbers = measure(name, 3, "small", Path(folder))
+            ratios[f"step of {name}, of the plain step"] = numbers["plain / step"]
+            ratios[f"step of {name}, of its products"] = 1 / numbers["step / products"]
+    return ratios
+
+
+def evaluation(rounds: int, tiny: bool) -> dict[str, float]:
     """The numbers of COCO 5K, by single vectors."""
-    texts, items, dim = (500, 100, 16) if small else (25_000, 5_000, 1024)
+    texts, items, dim = (500, 100, 16) if tiny else (25_000, 5_000, 1024)
     turns = in_turns(Vectors(), texts, items, (dim,), rounds)
     return {
         "step": statistics.median(turns.seconds),
@@ -114,11 +128,13 @@ def evaluation(rounds: int, small: bool) -> dict[str, float]:
     }
 
 
-def set_up(case: Case, small: bool, folder: Path) -> tuple[RunConfig, Sizes]:
+def set_up(case: Case, scale: Scale, folder: Path) -> tuple[RunConfig, Sizes]:
     """The case's config, in fp32, and the sizes of its data."""
     settings = {**case.changes, "optim.precision": "fp32", "data.table": str(folder / "none")}
     sizes = case.sizes
-    if small:
+    if scale == "small":
+        settings["optim.batch_size"] = max(8, override(load_recipe(case.recipe), settings).optim.batch_size // 8)
+    if scale == "tiny":
         regions = min(sizes.regions, TINY["regions"])
         sizes = Sizes(**{**TINY, "regions": regions})
         settings |= {"optim.batch_size": 8, "encoder.dim": 8, "encoder.gpo_dim": 4}
@@ -287,14 +303,14 @@ def plain_step(plain: PlainModel, optimizer: torch.optim.Optimizer, raw: RawBatc
     float(loss.detach())  # for the log
 
 
-def fed_batches(config: RunConfig, sizes: Sizes, small: bool, folder: Path) -> Iterator[Batch]:
+def fed_batches(config: RunConfig, sizes: Sizes, folder: Path) -> Iterator[Batch]:
     """Batches of a made-up table of the case's sizes, read in this thread when they are asked for."""
     batch_size, features = config.optim.batch_size, sizes.region_features
     if config.batch_by == "query":
         bases = -(-batch_size // 12)  # things of a split, with twelve queries each
         table = make_query_table(folder, bases, features, sizes.token_features)
     else:
-        table = make_table(folder, 2 * batch_size, 5, sizes.regions, features, 4 if small else 8)
+        table = make_table(folder, 2 * batch_size, 5, sizes.regions, features, 8)
     changes = {"data.table": str(folder), "data.image_features": "lite0", "data.min_word_count": 1}
     if config.data.text_features:
         changes["data.text_features"] = "minilm"

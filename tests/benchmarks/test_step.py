@@ -1,4 +1,4 @@
-"""The step benchmark: plain steps have our losses and gradients, all products are replayed, the small form runs."""
+"""The step benchmark: plain steps have our losses and gradients, all products are replayed, the tiny form runs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.plain_steps import PLAIN, PlainModel, RawBatch
 from benchmarks.step_measures import CASES, ProductRecorder, last_epoch, loss_difference, padded_batch, raw_batch
 
 
-def small_case(name: str, folder: Path) -> tuple[Any, dict[str, Tensor], PlainModel, RawBatch]:
-    config, sizes = step_measures.set_up(CASES[name], True, folder)
+def tiny_case(name: str, folder: Path) -> tuple[Any, dict[str, Tensor], PlainModel, RawBatch]:
+    config, sizes = step_measures.set_up(CASES[name], "tiny", folder)
     state, batch = step_measures.made_up_step(config, sizes, torch.device("cpu"))
     batch |= {side: 2 * batch[side] - 1 for side in ("regions", "reference") if side in batch}
     raw = raw_batch(batch, config, sizes)
@@ -27,7 +27,7 @@ def small_case(name: str, folder: Path) -> tuple[Any, dict[str, Tensor], PlainMo
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_plain_step_has_our_loss_and_our_gradients(name: str, tmp_path: Path) -> None:
-    state, batch, plain, raw = small_case(name, tmp_path)
+    state, batch, plain, raw = tiny_case(name, tmp_path)
     assert loss_difference(state, batch, plain, raw) < 1e-6
     for layer in [*state.model.modules(), *plain.modules()]:
         if isinstance(layer, nn.Dropout):
@@ -49,7 +49,7 @@ def test_another_loss_of_the_plain_step_is_an_error(tmp_path: Path, monkeypatch:
 
     monkeypatch.setitem(PLAIN, "VSE-infinity", Off)
     with pytest.raises(SystemExit, match=r"VSE-infinity: the loss of the plain step differs by 1\.0e-03"):
-        step_measures.measure("VSE-infinity", 1, True, tmp_path)
+        step_measures.measure("VSE-infinity", 1, "tiny", tmp_path)
 
 
 def test_products_of_both_passes_are_recorded_with_their_layouts() -> None:
@@ -90,7 +90,7 @@ def test_replayed_products_compute_nothing_but_products() -> None:
 
 
 def test_phases_add_up_to_the_step(tmp_path: Path) -> None:
-    state, batch, _, _ = small_case("DVSE", tmp_path)
+    state, batch, _, _ = tiny_case("DVSE", tmp_path)
     clock = step_measures.PhaseClock(state)
     passed = step_measures.seconds_of(lambda: clock.step(batch))
     assert set(clock.seconds) == set(step.PHASES) - {"feeding"}
@@ -98,14 +98,14 @@ def test_phases_add_up_to_the_step(tmp_path: Path) -> None:
     assert 0.8 * passed < sum(clock.seconds.values()) <= passed
 
 
-def test_the_small_form_runs_and_writes_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tiny_form_runs_and_writes_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = ["VSE-infinity", "DVSE", "RAU", step.EVALUATION]
     assert (
-        step.main(["--small", "--rounds", "1", "--threads", "1", "--json", str(tmp_path / "a.json"), "--only", *rows])
+        step.main(["--tiny", "--rounds", "1", "--threads", "1", "--json", str(tmp_path / "a.json"), "--only", *rows])
         == 0
     )
     written = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
-    assert list(written["rows"]) == rows and written["about"]["small"] is True
+    assert list(written["rows"]) == rows and written["about"]["tiny"] is True
     printed = capsys.readouterr().out
     assert "| ms | step | feeding | forward |" in printed and "| RAU |" in printed
     assert "times as long as VSE-infinity" in printed
