@@ -101,6 +101,7 @@ class LocalCluster:
             *arguments,
         ]
         command += [f"--node-ip-address={ip}", "--disable-usage-stats", "--object-store-memory=100000000"]
+        command += ["--include-log-monitor=false"]  # it reads logs for drivers that show them
         command += [f"{name}={free_port()}" for name in ports]
         # helpers of Ray's that run there ask for "the" cluster of a machine, which may have several
         env = self.env | {"RAY_ADDRESS": self.address}
@@ -219,6 +220,7 @@ def _start_cluster(nodes: int, kind: type[LocalCluster]) -> LocalCluster:
         **NICENESS,
         "CUDA_VISIBLE_DEVICES": "",  # the same cluster wherever the tests run
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_enable_metrics_collection": "0",  # a share of a core, that nobody looks at
         "RAY_raylet_start_wait_time_s": "120",  # 30 s by default, which a machine with other work may not have
     }
     cluster = kind(folder, free_port(), free_port(), env)

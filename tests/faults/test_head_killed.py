@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -15,17 +16,18 @@ from tests.ray_cluster import LocalCluster, start_cluster
 from tests.runs import small_run
 from tests.tables import make_table
 
-EPOCHS = 50  # of a trial that is to be hurt while it trains
+EPOCHS = 40  # of a trial that is to be hurt while it trains
 pytestmark = [pytest.mark.faults, pytest.mark.cluster, pytest.mark.slow]
 
 
 def test_a_sweep_whose_head_is_killed_leaves_with_code_75_and_goes_on_under_a_new_head(
-    cluster: LocalCluster, tmp_path: Path
+    cluster: LocalCluster, empty_store: Path, tmp_path: Path
 ) -> None:
     make_table(tmp_path / "table", items=160)  # enough captions for the space's smallest batches
     base = override(small_run(tmp_path, num_epochs=EPOCHS, batch_size=64), {"method": VSEInfinityConfig()})
     (tmp_path / "recipe.yaml").write_text(to_yaml(base))
     folder = tmp_path / "runs" / "small" / "s"
+    shutil.copy(empty_store, tmp_path)
     store = f"sqlite:///{tmp_path}/mlflow.db"
     sweep = ["-m", "raytrain.cli", "sweep", "vse_infinity_core", "--tracking", store, "--json"]
     first = ["--recipe", str(tmp_path / "recipe.yaml"), "--name", "s", "--trials", "2"]

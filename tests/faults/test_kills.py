@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -34,7 +35,7 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], timeout_s:
             return result
         if process.poll() is not None:
             break
-        time.sleep(0.02)
+        time.sleep(0.05)
     process.kill()
     raise AssertionError(f"it never came; the driver said:\n{''.join(process.communicate())}")
 
@@ -93,10 +94,11 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def resumed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def resumed(cluster: LocalCluster, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A sweep whose driver was killed in its second trial, after the first had failed, and that was then resumed."""
     root = tmp_path_factory.mktemp("sweep")
     runs = root / "runs" / "small"
+    shutil.copy(empty_store, root)
     process = cluster.python("-m", "tests.faults.drive_sweep", str(root))
     wait_for(lambda: epochs(runs / "killed-t001"), process)
     process.kill()
