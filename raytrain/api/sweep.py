@@ -37,6 +37,9 @@ def sweep(
 ) -> SweepResult:
     """Search a space of settings around a run. Never opens the test split.
 
+    An interrupt (Ctrl+C, a notebook's stop) lets the trials write checkpoints and ends this process with exit code 75:
+    a notebook's kernel is started again then, and `resume` goes on.
+
     Args:
         space: name of a search space (`raytrain spaces` lists them), a Python file that holds one, or a function that
             takes an Optuna trial and draws names of fields.
