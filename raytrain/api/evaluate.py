@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from raytrain.api.mirroring import mirrored
+from raytrain.api.outside_errors import public_call
 from raytrain.api.results import Evaluation, Reranking
 from raytrain.errors import UsageError, argument
-from raytrain.progress import Listener, heard_by
+from raytrain.progress import Listener
 
 MODES = ("cross", "product", "additive")
 """Forms of re-ranking that `rerank` chooses from where nothing else is said."""
@@ -62,7 +63,7 @@ def evaluate(
     if shards and table:
         both = f"{argument('table')} goes without {argument('shards')}"
         raise UsageError(f"{both}, whose actors read the table where training did")
-    with heard_by(progress), mirrored([given[0]], tracking):
+    with public_call(progress), mirrored([given[0]], tracking):
         if shards:
             from raytrain.cluster.evaluate import evaluate_by_shards
 
@@ -112,7 +113,7 @@ def rerank(
     from raytrain.run_evaluation.rerank import rerank_run
 
     folder, chosen_modes = os.fspath(run), searchable(modes)
-    with heard_by(progress):
+    with public_call(progress):
         rescore = None
         if bank or pooling:
             from raytrain.run_evaluation.rescore import Rescore

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrain.api.mirroring import tracking_uri
+from raytrain.api.outside_errors import public_call
 from raytrain.api.results import StudyRuns
 from raytrain.api.train import Changes, recipe
 from raytrain.errors import UsageError, no_such_name
-from raytrain.progress import Listener, heard_by
+from raytrain.progress import Listener
 
 if TYPE_CHECKING:
     from raytrain.config import RunConfig
@@ -125,7 +126,7 @@ def study(
         resources_per_worker=resources_per_worker or {},
         max_failures=max_failures,
     )
-    with heard_by(progress):
+    with public_call(progress):
         base = study_base(study, run, changes, storage, name)
         return train_study(study, run, base, seeds, options, study_prices(base, prices), address, tracking)
 

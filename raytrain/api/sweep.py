@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from raytrain.api.mirroring import chosen_uri, tracking_uri
+from raytrain.api.outside_errors import public_call
 from raytrain.api.results import SweepResult
 from raytrain.api.train import Changes, changed, config_of
 from raytrain.errors import UsageError, argument
-from raytrain.progress import Listener, heard_by
+from raytrain.progress import Listener
 
 if TYPE_CHECKING:
     from raytrain.config import RunConfig
@@ -36,6 +37,9 @@ def sweep(
 ) -> SweepResult:
     """Search a space of settings around a run. Never opens the test split.
 
+    An interrupt (Ctrl+C, a notebook's stop) lets the trials write checkpoints and ends this process with exit code 75:
+    a notebook's kernel is started again then, and `resume` goes on.
+
     Args:
         space: name of a search space (`raytrain spaces` lists them), a Python file that holds one, or a function that
             takes an Optuna trial and draws names of fields.
@@ -58,7 +62,7 @@ def sweep(
         RefusedError: the name is taken, another process runs this sweep, or it is of another search.
         DiskFullError: the storage is full; `resume` goes on.
     """
-    with heard_by(progress):
+    with public_call(progress):
         prepared = prepare_sweep(space, run, changes, name, resume, dict(options), prices)
         return run_sweep(prepared, address, tracking)
 

@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from raytrain.api.outside_errors import public_call
 from raytrain.data.table import Table as DataTable
-from raytrain.progress import Listener, heard_by, say
+from raytrain.progress import Listener, say
 
 if TYPE_CHECKING:
     from raytrain.errors import Problem
@@ -71,7 +72,7 @@ class Table(DataTable):
         """
         from raytrain.data.build import build
 
-        with heard_by(progress):
+        with public_call(progress):
             return cls(build(source, root, out, **options).path)
 
     @classmethod
@@ -123,7 +124,7 @@ class Table(DataTable):
         from raytrain.data.encode.encode import encode
         from raytrain.data.table.description import TableDescription
 
-        with heard_by(progress):
+        with public_call(progress):
             done = encode(
                 self.path, backbone, kind=kind, name=name, dtype=dtype, batch_size=batch_size, device=device,
                 allow_missing=allow_missing, pad=target_pad, replace=replace, progress=say,
@@ -152,5 +153,5 @@ class Table(DataTable):
         """
         from raytrain.data.check.check import check
 
-        with heard_by(progress):
+        with public_call(progress):
             return check(self.path, images=images, workers=workers, fail_on=fail_on, keep=sys.maxsize)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrain.api.mirroring import tracking_uri
+from raytrain.api.outside_errors import public_call
 from raytrain.api.results import TrainedRun
-from raytrain.progress import Listener, heard_by
+from raytrain.progress import Listener
 
 if TYPE_CHECKING:
     from raytrain.config import RunConfig
@@ -92,7 +93,7 @@ def train(
         NonFiniteError: a loss became NaN or infinite.
         Interrupted: the run was stopped, and the same call goes on with it.
     """
-    with heard_by(progress):
+    with public_call(progress):
         config = run_to_train(run, changes, start_from, verify)
         if resources_per_worker is None:
             resources_per_worker = {"CPU": 1.0, "GPU": 1.0}

@@ -17,7 +17,7 @@ _JOB = "Job"
 @verb(
     app,
     "submit",
-    "raytrain submit -- python jobs/sweep.py dvse --recipe run.yaml --trials 48",
+    "raytrain submit -- raytrain sweep dvse --recipe run.yaml --trials 48",
     panel="Cluster",
     flags_first=True,
 )

@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_stdout()
         return 1
     except (OSError, ImportError, RuntimeError) as error:
-        from raytrain.cli.outside_errors import in_one_line
+        from raytrain.api.outside_errors import in_one_line
 
         in_words = in_one_line(error)
         if in_words is None:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from raytrain.encoders.efficientnet import EfficientNetLite, fold_batch_norm
 from raytrain.encoders.tokens import (
     load_pretrained,
+    need_transformers,
     resolve,
     settings,
     sha256_of_all,
@@ -193,6 +194,7 @@ class VisionBackbone(nn.Module):
 
     def __init__(self, path: str, frozen_batch_norm: bool = True, recompute: bool = False) -> None:
         super().__init__()
+        need_transformers()
         from transformers import AutoImageProcessor
 
         model = load_pretrained(path, recompute)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from raytrain.encoders import compat
-from raytrain.errors import UsageError
+from raytrain.errors import UsageError, pip_install
 from raytrain.files import plain_name
 
 ARCHITECTURE = "architecture:"
@@ -32,6 +32,12 @@ def resolve(path: str) -> str:
             "or name a transformers text model"
         )
     return str(Path(spec.origin).parent / "model")
+
+
+def need_transformers() -> None:
+    """UsageError with the extra that brings transformers, where it is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise UsageError(f"this backbone needs the package transformers: {pip_install('encode')}")
 
 
 def load_text_model(path: str, recompute: bool = False) -> tuple[nn.Module, Any]:
@@ -59,6 +65,7 @@ def load_pretrained(path: str, recompute: bool = False) -> nn.Module:
     Raises:
         UsageError: a path that does not exist, or has no safetensors weights, or a model without such layers.
     """
+    need_transformers()
     from transformers import AutoConfig, AutoModel
 
     resolved = resolve(path)
@@ -79,6 +86,7 @@ def load_pretrained(path: str, recompute: bool = False) -> nn.Module:
 
 def load_tokenizer(path: str) -> Any:
     """The tokenizer of a text model, as `load_text_model` takes and refuses it."""
+    need_transformers()
     from transformers import AutoTokenizer
 
     resolved = resolve(path)

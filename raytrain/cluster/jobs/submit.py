@@ -62,7 +62,7 @@ def submit(
         RefusedError: a secret would travel in the job, or the token without encryption.
     """
     if not words:
-        raise UsageError("give the command after --: raytrain submit -- python jobs/sweep.py dvse --recipe dvse_emoji")
+        raise UsageError("give the command after --: raytrain submit -- raytrain sweep dvse --recipe dvse_emoji")
     address = reachable(address, plain_http)
     sent = package.list_package(Path(working_dir))
     sent.refuse_above(max_mb)

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+import raytrain
+from raytrain.api.outside_errors import describe, in_one_line, public_call
 from raytrain.cli.main import main
-from raytrain.cli.outside_errors import describe, in_one_line
 from raytrain.data.table import Table
+from raytrain.encoders.tokens import load_tokenizer
+from raytrain.errors import RaytrainError, UsageError
 
 NUMBERS = [
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENOTDIR,
@@ -205,3 +208,20 @@ def test_a_home_that_cannot_be_used_is_told(
     monkeypatch.setattr("ray.init", lambda **given: pytest.fail("this test starts no Ray"))
     assert main(["train", "dvse_emoji", "name=a", f"storage={tmp_path}", "--workers", "1"]) in (1, 4)
     assert str(tmp_path / "home") in capsys.readouterr().err
+
+
+def test_a_call_from_python_raises_what_the_verb_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "raytrain.cluster.ray_train", raising=False)
+    with pytest.raises(
+        UsageError, match=r"needs the package ray, which is not installed: pip install \"raytrain\[ray\]\""
+    ):
+        raytrain.train("dvse_emoji", {"storage": str(tmp_path)}, workers=2, tracking="none")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UsageError, match=r"needs the package transformers.*raytrain\[encode\]"):
+        load_tokenizer("any")
+    with pytest.raises(RaytrainError, match="its links lead in a circle") as error, public_call(None):
+        raise OSError(errno.ELOOP, "loop", "/data")
+    assert isinstance(error.value.__cause__, OSError)
+    with pytest.raises(RuntimeError, match="ours"), public_call(None):
+        raise RuntimeError("ours")

@@ -1,19 +1,22 @@
 """Errors of the world outside, in one line with path and remedy: files, folders, sockets, packages that are missing.
 
-Whatever a verb meets there, the command line ends with this line and not with a traceback.
+Whatever a verb meets there, the command line ends with this line and not with a traceback; what a public function
+meets there becomes the error of the verb.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import getpass
 import os
 import re
 import resource
+from collections.abc import Iterator
 from typing import Any
 
-from raytrain.errors import DiskFullError, RaytrainError, UsageError, pip_install
-from raytrain.files import FULL_DISK
+from raytrain.errors import DiskFullError, RaytrainError, UsageError, argument, pip_install
+from raytrain.progress import Listener, heard_by
 
 EXTRAS = {
     "ray": "ray", "optuna": "ray", "mlflow": "mlflow", "transformers": "encode", "PIL": "encode", "fsspec": "encode",
@@ -25,11 +28,28 @@ EXTRAS = {
 """{package: extra of pyproject.toml that brings it}."""
 
 
+@contextlib.contextmanager
+def public_call(progress: Listener | None) -> Iterator[None]:
+    """Around the work of a public function: its news goes to the listener, its errors are those of the verb."""
+    with heard_by(progress):
+        try:
+            yield
+        except BrokenPipeError:  # whoever listens has gone
+            raise
+        except (OSError, ImportError, RuntimeError) as error:
+            in_words = in_one_line(error)
+            if in_words is None:
+                raise
+            raise in_words from error
+
+
 def in_one_line(error: BaseException) -> RaytrainError | None:
     """The error in one line, with the exit code of its kind; None of an error that is not of the world outside."""
     if isinstance(error, ImportError):
         return _missing_package(error)
     if isinstance(error, OSError):
+        from raytrain.files import FULL_DISK
+
         line = describe(error)
         return DiskFullError(line) if error.errno in FULL_DISK else RaytrainError(line)
     if loop := re.fullmatch(r"Symlink loop from '(.*)'", str(error)):  # pathlib's words before Python 3.13
@@ -73,7 +93,9 @@ def _causes(path: str) -> dict[int, tuple[str, str]]:
     """{number: (what is wrong, what to do)}."""
     longest = max((len(os.fsencode(part)) for part in path.split("/")), default=0)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    other = "Name another one (storage=..., --storage, --out)"
+    from raytrain.files import FULL_DISK
+
+    other = f"Name another one (storage=..., {argument('storage')}, {argument('out')})"
     rights = (f"the user {_user()} may not read or write it", f"Change its rights (`ls -ld` shows them). {other}")
     files = (f"too many files are open at once (the limit is {limit})", "Raise it, for example by `ulimit -n 65536`")
     full = "Make room and give the same command again"
