@@ -167,25 +167,35 @@ def write_png(report: StudyReport, path: Path) -> Path:
 
 
 def _draw_measure(axes: Any, report: StudyReport, name: str) -> None:
+    lines, title = lines_of(report, name), report.study.measure(name).title
+    axes.grid(alpha=0.3)
+    if not all(line.joined for line in lines):
+        _draw_names(axes, lines, title)
+        return
     factor = report.study.factors[0]
-    lines = lines_of(report, name)
     for line in lines:
         xs, means = [of.x for of in line.points], [of.mean for of in line.points]
-        spreads = [0.0 if of.sd is None else of.sd for of in line.points]
-        axes.errorbar(xs, means, yerr=spreads, marker="o", markersize=4, capsize=3, linewidth=1.2,
-                      linestyle="-" if line.joined else "none", label=line.name or None)  # fmt: skip
-    if (
-        factor.log
-        and all(line.joined for line in lines)
-        and min((p.x for line in lines for p in line.points), default=0) > 0
-    ):
+        axes.errorbar(xs, means, yerr=_spreads(line), marker="o", markersize=4, capsize=3, linewidth=1.2,
+                      label=line.name or None)  # fmt: skip
+    if factor.log and min((p.x for line in lines for p in line.points), default=0) > 0:
         axes.set_xscale("log")
-    if not all(line.joined for line in lines):
-        axes.set_xticks(range(1, len(lines) + 1))
     if (level := level_of(report, name)) is not None:
         axes.axhline(level[1], linestyle="--", color="grey", linewidth=1, label=level[0])
     axes.set_xlabel(factor.title)
-    axes.set_ylabel(report.study.measure(name).title)
-    axes.grid(alpha=0.3)
+    axes.set_ylabel(title)
     if level or any(line.name for line in lines):
         axes.legend(fontsize=7)
+
+
+def _draw_names(axes: Any, lines: Sequence[Line], title: str) -> None:
+    """Variants without numbers: one below the other, by their names."""
+    for line in lines:
+        axes.errorbar([of.mean for of in line.points], [of.x for of in line.points], xerr=_spreads(line), marker="o",
+                      markersize=4, capsize=3, linestyle="none", color="C0")  # fmt: skip
+    axes.set_yticks(range(1, len(lines) + 1), [line.name.partition(" ")[2] for line in lines], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(title)
+
+
+def _spreads(line: Line) -> list[float]:
+    return [0.0 if of.sd is None else of.sd for of in line.points]
