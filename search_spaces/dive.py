@@ -15,7 +15,7 @@ def dive(trial: optuna.Trial) -> None:
     trial.suggest_float("optim.lr", 2e-4, 5e-3, log=True)
     # images with all their captions, or pairs: 512 images of Flickr8k are 2,560 captions and a twelfth of an epoch
     trial.suggest_categorical("data.batch_by", ["method", "pair"])
-    trial.suggest_categorical("optim.batch_size", [64, 128, 200, 512])
+    trial.suggest_categorical("optim.batch_size", [64, 100, 128, 200, 512])
     encoders(trial)
     trial.suggest_categorical("method.image_lr_scale", [0.1, 0.3, 1.0])
     trial.suggest_categorical("method.set_lr_scale", [0.1, 0.3, 1.0])
@@ -26,7 +26,7 @@ def dive(trial: optuna.Trial) -> None:
     trial.suggest_categorical("method.shared_block", [True, False])
     trial.suggest_categorical("method.mask_mode", ["proper", "official"])
     trial.suggest_float("method.dropout", 0.0, 0.3)
-    trial.suggest_float("data.region_drop", 0.1, 0.3)
+    trial.suggest_float("data.region_drop", 0.0, 0.3)
     trial.suggest_float("data.word_drop", 0.1, 0.3)
     if trial.suggest_categorical("method.views", [1, 2, 3, 4, 5, 6]) == 1:
         return

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 METHODS = {"vse_infinity": vse_infinity, "dvse": dvse, "dive": dive}
 # all methods have these, so each is drawn for each: no method then inherits one that the recipe chose for another, and
 # the sampler models it together with the method. The bounds hold what the methods' own spaces span
-BATCH_SIZES = (64, 128, 200, 256, 512)  # pairs, or images with all captions for DivE: 256 of them are 1,280 captions
+# pairs, or images with all captions for DivE: 256 of them are 1,280 captions
+BATCH_SIZES = (64, 100, 128, 200, 256, 512)
 VIEWS = (1, 2, 3, 4, 5, 6, 8)  # DVSE and DivE
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def maxmatch(trial: optuna.Trial) -> None:
     """Draws the fields of a MaxMatch run. With one element nothing is assigned, and nothing is kept apart."""
     trial.suggest_float("optim.lr", 2e-4, 2e-3, log=True)
-    trial.suggest_categorical("optim.batch_size", [64, 128, 200])
+    trial.suggest_categorical("optim.batch_size", [64, 100, 128, 200])
     trial.suggest_categorical("method.image_lr_scale", [0.1, 0.3, 1.0])
     trial.suggest_categorical("method.set_lr_scale", [0.1, 0.3, 1.0])
     trial.suggest_float("method.margin", 0.05, 0.3)
@@ -25,7 +25,7 @@ def maxmatch(trial: optuna.Trial) -> None:
     trial.suggest_float("method.global_margin", 0.0, 0.9)
     trial.suggest_int("method.iterations", 1, 6)
     trial.suggest_float("method.dropout", 0.0, 0.3)
-    trial.suggest_float("data.region_drop", 0.1, 0.3)
+    trial.suggest_float("data.region_drop", 0.0, 0.3)
     trial.suggest_float("data.word_drop", 0.1, 0.3)
     # above five elements assignments are solved pair by pair, which is slow
     if trial.suggest_categorical("method.views", [1, 2, 3, 4, 5]) == 1:

@@ -12,7 +12,7 @@ def mv_vse(trial: optuna.Trial) -> None:
     """Draws the fields of an MV-VSE run. With one view both bounds are the same loss."""
     trial.suggest_float("optim.lr", 1e-4, 2e-3, log=True)
     trial.suggest_categorical("optim.batch_size", [64, 128, 256, 512])
-    trial.suggest_float("method.margin", 0.05, 0.4)
+    trial.suggest_float("method.margin", 0.0, 0.4)
     trial.suggest_float("method.mean_warmup_epochs", 0.0, 4.0)
     trial.suggest_float("data.region_drop", 0.0, 0.4)
     trial.suggest_float("data.word_drop", 0.0, 0.4)

@@ -104,7 +104,6 @@ def dive_flickr8k() -> RunConfig:
     changes = {
         "method": method,
         "data.regions": "all",
-        "data.batch_by": "image",
         "encoder.dim": 256,
         "encoder.head_hidden": 256,
         "encoder.text_pool_first": False,

@@ -212,6 +212,8 @@ def test_a_home_that_cannot_be_used_is_told(
 
 def test_a_call_from_python_raises_what_the_verb_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
+    # imported anew, without Ray; afterwards the package and sys.modules have the same module again
+    monkeypatch.setattr("raytrain.cluster.ray_train", None, raising=False)
     monkeypatch.delitem(sys.modules, "raytrain.cluster.ray_train", raising=False)
     with pytest.raises(
         UsageError, match=r"needs the package ray, which is not installed: pip install \"raytrain\[ray\]\""

@@ -18,7 +18,7 @@ def test_a_single_vector_has_neither_regions_nor_hard_negatives() -> None:
 
 SEARCHED = {"optim.lr", "optim.ema_decay", "encoder.image_dropout", "encoder.text_dropout", "data.word_drop"}
 SETS = {
-    "data.regions", "data.batch_by", "encoder.dim", "encoder.head_hidden", "encoder.text_pool_first",
+    "data.regions", "encoder.dim", "encoder.head_hidden", "encoder.text_pool_first",
     "optim.batch_size",
 }  # fmt: skip
 
