@@ -31,7 +31,7 @@ from benchmarks.small_forms import add_options, run_small, times_as_fast
 from raytrain import similarity
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import Direction, metrics_of_counts
-from raytrain.evaluation.ranking.streaming import MEMORY_MIB
+from raytrain.evaluation.ranking.tiles import MEMORY_MIB
 from raytrain.methods.base import Method
 from raytrain.scoring.embed import count_pairs
 

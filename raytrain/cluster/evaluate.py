@@ -33,7 +33,8 @@ from raytrain.evaluation.protocols.named_split import refuse_other_split
 from raytrain.evaluation.protocols.protocols import Result, evaluate_counts, find_protocol
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import Direction
-from raytrain.evaluation.ranking.streaming import Plan, Positives, Scores, count, cut, merge, own_scores, slices, total
+from raytrain.evaluation.ranking.streaming import Positives, Scores, count, merge, own_scores, total
+from raytrain.evaluation.ranking.tiles import Plan, cut, slices
 from raytrain.methods.base import Method
 from raytrain.run_evaluation.evaluate import evaluate_run
 from raytrain.scoring.embed import embed_images, embed_texts, scoring

@@ -141,11 +141,11 @@ def _backward(
     """Fills the gradients of the recurrent product and of n's argument, from those of the states."""
     reset, update, new = gates.chunk(3, 1)
     # the factors that do not depend on later states, for all words at once
-    one = gates.new_ones(())
-    to_new, to_update, to_reset, rest = new * new, former - new, inner * reset, one - update
-    torch.sub(one, to_new, out=to_new).mul_(rest)
+    unit = gates.new_ones(())
+    to_new, to_update, to_reset, rest = new * new, former - new, inner * reset, unit - update
+    torch.sub(unit, to_new, out=to_new).mul_(rest)
     to_update.mul_(update).mul_(rest)
-    to_reset.mul_(torch.sub(one, reset, out=rest))
+    to_reset.mul_(torch.sub(unit, reset, out=rest))
     all_slopes, all_steps, of_reset, of_update, of_inner, of_new, by_new, by_update, by_reset, resets, updates = (
         torch.split(part, sizes)
         for part in (

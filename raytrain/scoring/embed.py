@@ -25,7 +25,8 @@ from raytrain.errors import NonFiniteError, UsageError
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.precision import HALF, widened
 from raytrain.evaluation.ranking.recall import Direction
-from raytrain.evaluation.ranking.streaming import MEMORY_MIB, Tile, cut, stream_counts
+from raytrain.evaluation.ranking.streaming import Tile, stream_counts
+from raytrain.evaluation.ranking.tiles import MEMORY_MIB, cut
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, free_bytes
 from raytrain.similarity.upload import upload

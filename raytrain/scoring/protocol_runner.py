@@ -40,7 +40,7 @@ from raytrain.evaluation.protocols.relevance import (
 )
 from raytrain.evaluation.ranking.counts import Counts
 from raytrain.evaluation.ranking.recall import Direction
-from raytrain.evaluation.ranking.streaming import MEMORY_MIB
+from raytrain.evaluation.ranking.tiles import MEMORY_MIB
 from raytrain.evaluation.reranking.fast_reranking import Temperatures
 from raytrain.evaluation.reranking.query_bank import QueryBank
 from raytrain.methods.base import Method

@@ -95,36 +95,36 @@ def simulation(trials: list[Trial], cluster: Cluster, rates: Rates = Rates(), se
 
 def test_a_failed_worker_repeats_its_segment_and_its_start_up() -> None:
     """Cut 5 s into epoch 2 (at 35), found 6 s later: 11 s lost, then 10 s of start-up and the epoch again."""
-    one = simulation([ONE], Cluster(1))
-    one._at(35.0, lambda: one._worker_fails(one.running[0], one.running[0].turn))
-    result = one.run()
+    simulated = simulation([ONE], Cluster(1))
+    simulated._at(35.0, lambda: simulated._worker_fails(simulated.running[0], simulated.running[0].turn))
+    result = simulated.run()
     assert (result.wall_s, result.lost_s, result.startup_s, result.kept_s) == (70 + 11 + 10, 11, 20, 60)
     assert result.failures == {"worker": 1, "node": 0, "driver": 0}
 
 
 def test_a_lost_node_moves_its_trial_when_the_loss_is_noticed() -> None:
     """Node 0 goes at 35, noticed at 65; node 1 is free from 70 on, and the moved trial has two epochs left."""
-    one = simulation([ONE, ONE], Cluster(2), Rates(node_back_s=1000))
-    one._at(35.0, lambda: one._node_fails(0))
-    result = one.run()
+    simulated = simulation([ONE, ONE], Cluster(2), Rates(node_back_s=1000))
+    simulated._at(35.0, lambda: simulated._node_fails(0))
+    result = simulated.run()
     assert (result.lost_s, result.startup_s, result.kept_s) == (5 + 30, 30, 120)
     assert result.wall_s == 70 + 10 + 40
     assert result.failures["node"] == 1
 
 
 def test_a_node_that_comes_back_takes_its_trial_again() -> None:
-    one = simulation([ONE], Cluster(1), Rates(node_back_s=100))
-    one._at(35.0, lambda: one._node_fails(0))
-    result = one.run()
+    simulated = simulation([ONE], Cluster(1), Rates(node_back_s=100))
+    simulated._at(35.0, lambda: simulated._node_fails(0))
+    result = simulated.run()
     assert result.wall_s == 135 + 10 + 40  # gone from 35 to 135; epoch 1 is kept
     assert result.idle_s == 135 - 65
 
 
 def test_a_lost_driver_stops_everything_and_loses_only_what_no_checkpoint_has() -> None:
     """At 45 both are 15 s into epoch 2; the driver is back at 345 and each starts up again."""
-    one = simulation([ONE, ONE], Cluster(1, 2), Rates(driver_back_s=300))
-    one._at(45.0, one._driver_fails)
-    result = one.run()
+    simulated = simulation([ONE, ONE], Cluster(1, 2), Rates(driver_back_s=300))
+    simulated._at(45.0, simulated._driver_fails)
+    result = simulated.run()
     assert (result.lost_s, result.wall_s, result.idle_s) == (30, 345 + 10 + 40, 600)
 
 
@@ -136,12 +136,12 @@ def test_a_slow_node_slows_the_trials_on_it() -> None:
 def test_no_second_is_lost_or_counted_twice_whatever_fails() -> None:
     rates = Rates(worker=20, node=15, driver=2, node_back_s=50, driver_back_s=40, slow_share=0.3, slow_factor=1.5)
     for seed in range(5):
-        one = simulation([ONE] * 40, Cluster(3, 2, 2), rates, seed)
-        result = one.run()
+        simulated = simulation([ONE] * 40, Cluster(3, 2, 2), rates, seed)
+        result = simulated.run()
         assert result.idle_s >= -1e-6 and result.lost_s > 0
         assert result.epochs == 120  # each epoch is kept once
         assert sum(result.failures.values()) > 0
-        assert not one.running and one.free == [2, 2, 2]
+        assert not simulated.running and simulated.free == [2, 2, 2]
 
 
 def test_failures_come_at_their_rate() -> None:
@@ -178,7 +178,7 @@ def test_a_profile_is_what_the_journals_say(tmp_path: Path) -> None:
     write("s-t001", life(12, [40], "pruned"))
     write("s-t002", life(47, [60, 80], "finished"))
     result = profile(tmp_path / "e" / "s", slots=2)
-    assert [(one.startup_s, one.epochs_s) for one in result.trials] == [
+    assert [(trial.startup_s, trial.epochs_s) for trial in result.trials] == [
         (10, (20, 20)), (12, (28,)), (7, (13, 20)), (80, ()),
     ]  # fmt: skip
     assert result.trials[0].best == (0.0, 1.0)
@@ -200,23 +200,23 @@ def test_a_node_reads_the_features_once() -> None:
 
 def test_a_failed_worker_needs_a_new_process_and_no_new_read() -> None:
     """Cut at 136, 5 s into epoch 2, found 6 s later; then 10 + 1 s and two epochs."""
-    one = Simulation([ONE], Cluster(1), start=StartUp(10, 1, read_s=100))
-    one._at(136.0, lambda: one._worker_fails(one.running[0], one.running[0].turn))
-    assert one.run().wall_s == 136 + 6 + 11 + 40
+    simulated = Simulation([ONE], Cluster(1), start=StartUp(10, 1, read_s=100))
+    simulated._at(136.0, lambda: simulated._worker_fails(simulated.running[0], simulated.running[0].turn))
+    assert simulated.run().wall_s == 136 + 6 + 11 + 40
 
 
 def test_a_lost_node_reads_again() -> None:
-    one = Simulation([ONE], Cluster(1), Rates(node_back_s=100), start=StartUp(10, 1, read_s=100))
-    one._at(136.0, lambda: one._node_fails(0))
-    assert one.run().wall_s == 236 + 111 + 40
+    simulated = Simulation([ONE], Cluster(1), Rates(node_back_s=100), start=StartUp(10, 1, read_s=100))
+    simulated._at(136.0, lambda: simulated._node_fails(0))
+    assert simulated.run().wall_s == 236 + 111 + 40
 
 
 def test_no_second_is_lost_with_start_ups_of_processes_either() -> None:
     rates = Rates(worker=20, node=15, driver=2, node_back_s=50, driver_back_s=40)
-    one = Simulation([ONE] * 40, Cluster(3, 2), rates, start=StartUp(5, 1, read_s=20))
-    result = one.run()
+    simulated = Simulation([ONE] * 40, Cluster(3, 2), rates, start=StartUp(5, 1, read_s=20))
+    result = simulated.run()
     assert result.idle_s >= -1e-6 and result.epochs == 120
-    assert all(0 <= idle <= 2 for idle in one.idle_processes)
+    assert all(0 <= idle <= 2 for idle in simulated.idle_processes)
 
 
 def test_trials_of_another_length_keep_their_order_and_their_share_of_the_time() -> None:

@@ -1,8 +1,8 @@
 """Counts of a tile of scores, compiled with numba: one pass over the scores for both directions.
 
 torch compares the whole tile four times, and adds up four tiles of truth values. One thread does it here: threads take
-longer to start than a tile to count. streaming.py imports this module where
-numba (the extra `fast`) is installed; the counts are the same.
+longer to start than a tile to count. streaming.py imports this module where numba (the extra `fast`) is installed; the
+counts are the same.
 
 Letters: m texts, n images.
 """

@@ -11,18 +11,15 @@ from torch import Tensor
 from raytrain.evaluation.ranking.counts import Counts, image_to_text_counts, text_to_image_counts
 from raytrain.evaluation.ranking.recall import DIRECTIONS, Direction, metrics_of_counts
 from raytrain.evaluation.ranking.streaming import (
-    NUMBERS_PER_MIB,
-    THINNEST,
-    Plan,
     Positives,
     Scores,
     Tile,
     count,
-    cut,
     merge,
     own_scores,
     stream_counts,
 )
+from raytrain.evaluation.ranking.tiles import NUMBERS_PER_MIB, Plan, cut
 from raytrain.similarity import cosine, smooth_chamfer
 
 
@@ -119,21 +116,6 @@ def test_a_small_split_is_one_tile_that_is_made_once() -> None:
     assert shown == [(slice(0, 6), slice(0, 4))]
 
 
-@pytest.mark.parametrize(("texts", "items", "cost", "pairs"), [(25_000, 5_000, 1, None), (7, 5, 1, 6), (1, 9, 16, 3)])
-def test_slices_cover_everything_once_and_have_nearly_one_size(
-    texts: int, items: int, cost: int, pairs: int | None
-) -> None:
-    memory = 64 if pairs is None else pairs * 2 * (cost + 2) / NUMBERS_PER_MIB
-    for slices, size in zip(cut(texts, items, cost, memory), (texts, items), strict=True):
-        assert [n for part in slices for n in range(part.start, part.stop)] == list(range(size))
-        lengths = [part.stop - part.start for part in slices]
-        if max(lengths) < THINNEST:
-            assert max(lengths) - min(lengths) <= 1
-        else:  # products are fastest with columns in multiples of 16
-            assert max(lengths) - min(lengths) < 2 * 16
-            assert all(length % 16 == 0 for length in lengths[:-1])
-
-
 @pytest.mark.parametrize("sets", [False, True])
 def test_a_collapsed_model_scores_chance_through_the_products_themselves(sets: bool) -> None:
     """Equal embeddings get bit-equal scores in every tile, at its edges too: only then do they tie."""
@@ -193,12 +175,6 @@ def test_nan_is_an_error_wherever_it_stands(place: tuple[int, int]) -> None:
     similarity[place] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         stream_counts(of_matrix(similarity), owner, 3, memory_mib=memory_for(2))
-
-
-@pytest.mark.parametrize("owner", [[0, 1, 5], [0, 1, -1], []])
-def test_owners_that_do_not_fit_are_refused(owner: list[int]) -> None:
-    with pytest.raises(ValueError, match="item_of_text"):
-        stream_counts(of_matrix(torch.zeros(3, 2)), torch.tensor(owner, dtype=torch.int64), 2)
 
 
 @pytest.mark.gpu
