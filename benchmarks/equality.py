@@ -117,14 +117,14 @@ CASES: dict[str, Case] = {
     "composed_combiner": Case("combiner_products", **QUERIES),
     "composed_tirg": Case("tirg_products", **QUERIES),
     "composed_mgur": Case("mgur_products", **QUERIES),
-    "composed_rau": Case("rau_products", changes=("method.theta=0.5",), **QUERIES),
+    "composed_rau": Case("rau_products_linear", changes=("method.theta=0.5",), **QUERIES),
     "composed_rau_bf16": Case(
         "rau_fashion_iq", changes=(*REGIONS, "data.text_features=minilm", "method.theta=0.5"), **QUERIES
     ),
     "two_ranks_dvse": Case("vse_infinity_flickr8k", changes=DVSE, ranks=2),
     "two_ranks_dive": Case("dive_flickr8k_grid", changes=(*DIVE, "method.dropout=0"), ranks=2),
     "two_ranks_scan_words": Case("scan_flickr30k_i2t", changes=REGIONS, ranks=2),
-    "two_ranks_rau": Case("rau_products", changes=("method.theta=0.5", "method.dropout=0"), ranks=2, **QUERIES),
+    "two_ranks_rau": Case("rau_products_linear", changes=("method.theta=0.5", "method.dropout=0"), ranks=2, **QUERIES),
 }
 LEADERBOARD = "leaderboard"
 

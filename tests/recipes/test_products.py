@@ -11,12 +11,25 @@ from tests.recipes.settings import check, differences
 
 def test_rau_leaves_as_many_pairs_as_a_batch_has_further_targets() -> None:
     check(
-        "rau_products",
-        {"data.table": "tables/products", "data.regions": "global", "encoder.dim": 256, "optim.lr": 3e-3,
-         "optim.batch_size": 512, "optim.num_epochs": 5, "optim.schedule": "cosine", "method.theta": 0.998,
-         "method.theta_mode": "quantile", "method.dr_weight": 0.01, "method.known_positives": "negative",
-         "method.blocks": 2},
+        "rau_products_all",
+        {"data.table": "tables/products", "data.image_features": "lite0,lite2", "data.regions": "global",
+         "encoder.dim": 512, "encoder.image_head": "mlp", "encoder.text_head": "mlp", "optim.lr": 3e-3,
+         "optim.batch_size": 512, "optim.num_epochs": 5, "optim.schedule": "cosine", "optim.ema_decay": 0.99,
+         "method.theta": 0.998, "method.theta_mode": "quantile", "method.isu_weight": 1.0, "method.csu_weight": 1.0,
+         "method.dr_weight": 0.01, "method.known_positives": "negative", "method.blocks": 2},
     )  # fmt: skip
+
+
+def test_the_recipe_has_no_loss_that_its_study_shows_to_hurt() -> None:
+    assert differences("rau_products", "rau_products_all") == {
+        "method.isu_weight": 0.0, "method.csu_weight": 0.0, "method.dr_weight": 0.0,
+    }  # fmt: skip
+
+
+def test_the_linear_form_trains_the_same_losses() -> None:
+    changed = differences("rau_products_linear", "rau_products_all")
+    assert changed["encoder.dim"] == 256 and changed["data.image_features"] == "lite0"
+    assert not any(name.startswith("method.") for name in changed)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def test_a_sweep_over_methods_from_the_command_to_the_leaderboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("raytrain.sweeps.sweep.run_trials", one_after_the_other)
-    table = make_table(tmp_path / "table", items=280, texts_per_item=2, regions=3)
+    table = make_table(
+        tmp_path / "table", items=540, texts_per_item=2, regions=3
+    )  # captions for the largest batch of the space
     changes = [f"data.table={table.path}", f"storage={tmp_path}/runs", "encoder.dim=128", "optim.max_steps=1"]
     flags = ["--name", "s", "--trials", "4", "--each-method", "1", "--rerank-trials", "0", "--tracking", "none"]
     assert main(["sweep", "image_text", "--recipe", "dvse_emoji", *flags, *changes]) == 0

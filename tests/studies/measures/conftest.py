@@ -20,6 +20,6 @@ def composed_run(tmp_path_factory: pytest.TempPathFactory) -> MeasuredRun:
         "encoder.dim": 8, "optim.num_epochs": 1, "optim.max_steps": 1, "optim.batch_size": 20,
         "method.theta": 0.5, "method.theta_mode": "quantile",
     }  # fmt: skip
-    config = override(RECIPES["rau_products"](), changes)
+    config = override(RECIPES["rau_products_linear"](), changes)
     train(config)
     return MeasuredRun(read_run(config.folder))

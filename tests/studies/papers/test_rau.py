@@ -13,7 +13,7 @@ from raytrain.studies.papers.rau import DISTANCES, ambiguity, components, cost, 
 from raytrain.tracking.run_identity import run_identity
 from tests.studies.papers.definitions import check_studies
 
-RECIPE = RECIPES["rau_products"]()
+RECIPE = RECIPES["rau_products_all"]()
 
 
 def test_every_study_of_the_paper_can_be_planned() -> None:
