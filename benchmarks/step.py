@@ -2,6 +2,7 @@
 
     python benchmarks/step.py                  # the table of docs/evaluation/speed.md: some minutes, on an idle machine
     python benchmarks/step.py --only DVSE --rounds 7 --json step.json
+    python benchmarks/step.py --compile        # with a further column: our step under `optim.compile`
     python benchmarks/step.py --small          # ratios at an eighth of the batch, for `make bench`
     python benchmarks/step.py --tiny           # to try the script itself; what it measures says nothing
 
@@ -33,6 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("VSE-infinity", "DVSE", "DivE", "RAU", "Combiner", "PCME++")
 EVALUATION = "COCO 5K, vectors"
+COMPILED = ("compiled", "step / compiled")
 PHASES = ("feeding", "forward", "similarity and losses", "backward", "optimizer", "gather")
 
 
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=names, nargs="+", metavar="ROW", help=f"of {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="also take our step compiled by torch: optim.compile")
     parser.add_argument("--tiny", action="store_true", help="a few numbers of everything, to try the script itself")
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
@@ -65,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if name == EVALUATION:
                     rows[name] = evaluation(args.rounds, args.tiny)
                 else:
-                    rows[name] = measure(name, args.rounds, "tiny" if args.tiny else "paper", Path(folder))
+                    rows[name] = measure(
+                        name, args.rounds, "tiny" if args.tiny else "paper", Path(folder), args.compile
+                    )
                 print(f"{name}: {', '.join(f'{key} {value:.3g}' for key, value in rows[name].items())}", flush=True)
     finally:
         torch.set_num_threads(before)
@@ -86,6 +91,7 @@ def small() -> dict[str, float]:
 def as_markdown(rows: dict[str, dict[str, float]]) -> str:
     """The table: milliseconds, and ratios."""
     columns = ["step", *PHASES, "products", "step / products", "plain", "plain / step"]
+    columns += [name for name in COMPILED if any(name in numbers for numbers in rows.values())]
     lines = ["| ms | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     for name, numbers in rows.items():
         cells = [

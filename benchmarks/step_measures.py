@@ -64,8 +64,15 @@ Scale = Literal["paper", "small", "tiny"]
 """Sizes of the paper, an eighth of its batch, or a few numbers of everything."""
 
 
-def measure(name: str, rounds: int, scale: Scale, folder: Path) -> dict[str, float]:
-    """The numbers of a method: seconds but for "step / products", "plain / step" and the loss "difference".
+def measure(name: str, rounds: int, scale: Scale, folder: Path, compiled: bool = False) -> dict[str, float]:
+    """The numbers of a method: seconds but for those with a "/" in their name, and the loss "difference".
+
+    Args:
+        name: of a case.
+        rounds: turns.
+        scale: of its sizes.
+        folder: for a made-up table.
+        compiled: also take our step under `optim.compile`.
 
     Raises:
         SystemExit: the plain step has another loss.
@@ -87,6 +94,8 @@ def measure(name: str, rounds: int, scale: Scale, folder: Path) -> dict[str, flo
     feed = fed_batches(config, sizes, folder / name)
     next(feed)
 
+    take_compiled = compiled_step(config, sizes, batch) if compiled else None
+
     phases: dict[str, list[float]] = {phase: [] for phase in PHASES}
     seconds: dict[str, list[float]] = {"step": [], "products": [], "plain": []}
     products()
@@ -96,14 +105,28 @@ def measure(name: str, rounds: int, scale: Scale, folder: Path) -> dict[str, flo
         for phase, passed in clock.seconds.items():
             phases[phase].append(passed)
         seconds["products"].append(seconds_of(products))
+        if take_compiled is not None:
+            seconds.setdefault("compiled", []).append(seconds_of(take_compiled))
         seconds["plain"].append(seconds_of(lambda: plain_step(plain, optimizer, raw, config)))
     medians = {key: statistics.median(values) for key, values in (seconds | phases).items()}
     return {
         **medians,
         "step / products": median_ratio(seconds["step"], seconds["products"]),
         "plain / step": median_ratio(seconds["plain"], seconds["step"]),
+        **({"step / compiled": median_ratio(seconds["step"], seconds["compiled"])} if compiled else {}),
         "difference": difference,
     }
+
+
+def compiled_step(config: RunConfig, sizes: Sizes, batch: Batch) -> Callable[[], None]:
+    """Our step under `optim.compile`; compiled when this returns."""
+    state, _ = made_up_step(override(config, {"optim.compile": True}), sizes, torch.device("cpu"))
+
+    def step() -> None:
+        train_step(state, batch, last_epoch(state.config))
+
+    step()
+    return step
 
 
 def small() -> dict[str, float]:

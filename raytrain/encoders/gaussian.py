@@ -5,7 +5,7 @@ Letters: n blocks, B batch, D dimensions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +15,27 @@ from raytrain.similarity.precision import wide
 LOG_VARIANCE = (-10.0, 5.0)  # clamp: sigma from 0.007 to 12
 
 
-class Gaussians(NamedTuple):
+class Gaussians:
     """The Gaussians that n blocks predict for B features.
 
     Args:
-        mean: (n, B, D)
-        log_variance: (n, B, D) in [-10, 5].
-        sample: (n, B, D) mean + noise * exp(log_variance / 2).
+        parts: (3 n, B, D): means, log variances in [-10, 5], and samples, mean + noise * exp(log_variance / 2).
+
+    Attributes:
+        mean, log_variance, sample: (n, B, D) each.
     """
 
-    mean: Tensor
-    log_variance: Tensor
-    sample: Tensor
+    def __init__(self, parts: Tensor) -> None:
+        self.parts = parts
+        self.mean, self.log_variance, self.sample = parts.unflatten(0, (3, -1)).unbind()
+
+    def gathered(self, gather: Callable[[Tensor], Tensor]) -> Gaussians:
+        """Those of the features of all ranks.
+
+        Args:
+            gather: rows of this rank -> rows of all ranks.
+        """
+        return Gaussians(gather(self.parts.transpose(0, 1)).transpose(0, 1))
 
 
 class UncertaintyBlock(nn.Module):
@@ -79,12 +88,13 @@ class UncertaintyBlocks(nn.Module):
         if noise is None:
             noise = torch.randn(len(self.blocks), *features.shape, device=features.device)
         noise = noise.to(torch.promote_types(features.dtype, torch.float32))
-        outputs = []
+        means, log_variances, samples = [], [], []
         state = features
         for block, block_noise in zip(self.blocks, noise, strict=True):
             mean, log_variance = block(state)
             sample = mean + block_noise * (log_variance / 2).exp()
-            outputs.append((mean, log_variance, sample))
+            means.append(mean)
+            log_variances.append(log_variance)
+            samples.append(sample)
             state = state + sample if self.wiring == "chain" else features
-        means, log_variances, samples = zip(*outputs, strict=True)
-        return Gaussians(torch.stack(means), torch.stack(log_variances), torch.stack(samples))
+        return Gaussians(torch.stack([*means, *log_variances, *samples]))

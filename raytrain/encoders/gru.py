@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
+from raytrain.encoders.uncompiled import uncompiled
 from raytrain.similarity.installed import module_with_numba
 
 SMALL = 16, 64
@@ -54,6 +55,7 @@ class BiGRU(nn.GRU):
         return states
 
 
+@uncompiled
 def directions(gru: nn.GRU, rows: Tensor, batch_sizes: Tensor) -> list[Tensor]:
     """[(S, H)] hidden states of packed words in each direction, on a CPU.
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from raytrain.encoders.gru import BiGRU
 from raytrain.encoders.padding import Members, being_traced, members
+from raytrain.encoders.uncompiled import uncompiled
 from raytrain.similarity.installed import module_with_numba
 from raytrain.similarity.precision import in_float32
 
@@ -87,11 +88,12 @@ class MaxPooling(nn.Module):
         return features.masked_fill(~mask[..., None], -torch.inf).amax(1)
 
 
+@uncompiled
 def _compiled(features: Tensor) -> ModuleType | None:
     """The module of `ranked_sum` where it applies (float32 on the CPU, small sets, numba); else None."""
     if being_traced() or features.device.type != "cpu" or features.dtype != torch.float32:
         return None
-    if torch.compiler.is_compiling() or features.shape[1] > MOST_MEMBERS or features.shape[2] < LEAST_DIM:
+    if features.shape[1] > MOST_MEMBERS or features.shape[2] < LEAST_DIM:
         return None
     return module_with_numba("raytrain.encoders.compiled.ranked_sum")
 

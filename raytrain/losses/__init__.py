@@ -1,6 +1,14 @@
 """Losses: one function per loss, tensors in, a scalar out. Config, devices and logging stay outside."""
 
-from raytrain.losses.contrastive import cross_sample, info_nce, likely_positives, own_pair_nce, set_info_nce
+from raytrain.losses.contrastive import (
+    cross_sample,
+    cross_sample_of,
+    info_nce,
+    likely_positives,
+    log_shares,
+    own_pair_nce,
+    set_info_nce,
+)
 from raytrain.losses.directional import power_spherical, von_mises_fisher
 from raytrain.losses.discrepancy import discrepancy_loss
 from raytrain.losses.diversity import (
@@ -23,6 +31,7 @@ __all__ = [
     "bhattacharyya",
     "blurred",
     "cross_sample",
+    "cross_sample_of",
     "discrepancy_loss",
     "divergence",
     "exponential_diversity",
@@ -32,6 +41,7 @@ __all__ = [
     "info_nce",
     "intra_set_divergence",
     "likely_positives",
+    "log_shares",
     "match_cross_entropy",
     "match_nll",
     "mean_triplet",

@@ -123,16 +123,40 @@ def cross_sample(
     Raises:
         ValueError: another form.
     """
-    logits = _logits(similarity, scale, ignored)
+    return cross_sample_of(log_shares(similarity, scale, ignored), positives, form, ignored)
+
+
+def log_shares(similarity: Tensor, scale: Tensor | float, ignored: Tensor | None = None) -> Tensor:
+    """(..., B, B) log of each query's softmax over the targets, log p_ij, float32 or wider.
+
+    Its negative diagonal is InfoNCE query by query, and `cross_sample_of` takes it too: both of the same scores cost one
+    softmax.
+
+    Args:
+        similarity: (..., B, B) cosines.
+        scale: factor of the scores.
+        ignored: as of `cross_sample`; its pairs have no share.
+    """
+    return _logits(similarity, scale, ignored).log_softmax(-1)
+
+
+def cross_sample_of(log_shares: Tensor, positives: Tensor, form: str = "soft", ignored: Tensor | None = None) -> Tensor:
+    """() `cross_sample` from `log_shares`; mean over queries, and over the matrices where there are several.
+
+    Args:
+        log_shares: (..., B, B)
+        positives, form, ignored: as of `cross_sample`; positives (..., B, B) or those of every matrix.
+
+    Raises:
+        ValueError: another form.
+    """
     if ignored is not None:
         positives = positives & ~ignored
-    positives = positives | torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    positives = positives | torch.eye(log_shares.shape[-1], dtype=torch.bool, device=log_shares.device)
     if form == "soft":
-        of_positives = logits.masked_fill(~positives, -torch.inf).logsumexp(1)
-        return (logits.logsumexp(1) - of_positives).mean()
+        return -log_shares.masked_fill(~positives, -torch.inf).logsumexp(-1).mean()
     if form == "supcon":
-        costs = -logits.log_softmax(1)
-        return (costs.masked_fill(~positives, 0.0).sum(1) / positives.sum(1)).mean()
+        return (-log_shares.masked_fill(~positives, 0.0).sum(-1) / positives.sum(-1)).mean()
     raise ValueError(f"no form '{form}'; there are soft and supcon")
 
 
@@ -154,5 +178,5 @@ def _logits(similarity: Tensor, scale: Tensor | float, ignored: Tensor | None = 
     logits = similarity.to(torch.promote_types(similarity.dtype, torch.float32)) * scale
     if ignored is None:
         return logits
-    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    own = torch.eye(logits.shape[-1], dtype=torch.bool, device=logits.device)
     return logits.masked_fill(ignored & ~own, -torch.inf)

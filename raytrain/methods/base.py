@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -104,6 +104,10 @@ class Method(nn.Module):
     monotone: bool = False
     texts_once: bool = False
     mixes_rows: bool = False
+
+    def compiled_modules(self) -> Iterator[nn.Module]:
+        """The modules that `optim.compile` compiles, each by itself."""
+        return self.children()
 
     def encode_query(self, batch: Batch) -> Tensor:
         """Queries of the batch -> (Q, ...) embeddings."""

@@ -84,14 +84,16 @@ class RAU(Composed):
             return {"loss": total, **parts}
         of_both = config.csu_weight > 0 or (config.isu_weight > 0 and config.isu_sides == "both")
         drawn = _cosines(from_source.sample, to_target.sample) if to_target is not None and of_both else None
+        log_shares = None if drawn is None else losses.log_shares(drawn, scale, ignored)
         if config.isu_weight:
-            sampled = drawn if config.isu_sides == "both" else None
-            by_block = _cosines(from_source.sample, gallery) if sampled is None else sampled
-            isu = torch.stack([losses.info_nce(block, scale, ignored=ignored) for block in by_block]).mean()
+            of_samples = log_shares if config.isu_sides == "both" else None
+            if of_samples is None:
+                of_samples = losses.log_shares(_cosines(from_source.sample, gallery), scale, ignored)
+            isu = -of_samples.diagonal(dim1=1, dim2=2).mean()  # InfoNCE, by block and query
             total, parts["isu"] = total + config.isu_weight * isu, isu.detach()
-        if config.csu_weight and drawn is not None:
-            scores = similarity.cosine(query, gallery)
-            csu, further = self._cross_sample(drawn, scores, scale, ignored, context)
+        if config.csu_weight and drawn is not None and log_shares is not None:
+            masked_by = similarity.cosine(query, gallery)[None] if config.csu_mask == "deterministic" else drawn
+            csu, further = self._cross_sample(log_shares, masked_by, ignored, context)
             total = total + config.csu_weight * csu
             parts |= {"csu": csu.detach(), "further_positives": further}
         if config.dr_weight and to_target is not None:
@@ -123,28 +125,26 @@ class RAU(Composed):
         """The Gaussians of all ranks, each part (n, B, D), from the (B / W, D) features of this rank."""
         count = self.config.blocks
         block_noise = None if noise is None else noise[:, first : first + count].transpose(0, 1)
-        here = torch.stack([part.float() for part in blocks(features, block_noise)])  # (3, n, B / W, D)
-        everywhere = context.gather(here.permute(2, 0, 1, 3).contiguous()).permute(1, 2, 0, 3)
-        return Gaussians(*everywhere.unbind(0))
+        here: Gaussians = blocks(features, block_noise)
+        return here.gathered(context.gather)
 
     def _cross_sample(
-        self, by_block: Tensor, scores: Tensor, scale: Tensor | float, ignored: Tensor | None, context: StepContext
+        self, log_shares: Tensor, cosines: Tensor, ignored: Tensor | None, context: StepContext
     ) -> tuple[Tensor, Tensor]:
-        """Mean over blocks of the cross-sample loss, and the share of further positives."""
+        """Mean over blocks of the cross-sample loss, and the share of further positives.
+
+        Args:
+            log_shares: (n, B, B) `losses.log_shares` of each block's samples.
+            cosines: (1, B, B) or (n, B, B), from which positives are told.
+        """
         config = self.config
-        own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        masks = [scores] if config.csu_mask == "deterministic" else list(by_block)
-        warmed_up = context.epoch >= config.theta_warmup_epochs
-        # at first similarities carry no information
-        positives = [
-            losses.likely_positives(mask, config.theta, config.theta_mode) if warmed_up else own for mask in masks
-        ]
-        shares = [further_positives(block, ignored) for block in positives]
-        block_losses = [
-            losses.cross_sample(block, chosen, scale, config.csu_form, ignored)
-            for block, chosen in zip(by_block, positives * (len(by_block) // len(masks)), strict=True)
-        ]
-        return torch.stack(block_losses).mean(), torch.stack(shares).mean()
+        if context.epoch >= config.theta_warmup_epochs:
+            masks = [losses.likely_positives(block, config.theta, config.theta_mode) for block in cosines]
+        else:  # at first similarities carry no information
+            masks = [torch.eye(cosines.shape[-1], dtype=torch.bool, device=cosines.device)]
+        positives = torch.stack(masks)
+        share = torch.stack([further_positives(block, ignored) for block in masks]).mean()
+        return losses.cross_sample_of(log_shares, positives, config.csu_form, ignored), share
 
 
 @in_float32

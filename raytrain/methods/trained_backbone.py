@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Iterator
+
+from torch import Tensor, nn
 
 from raytrain.config import TransformerImages
 from raytrain.encoders.images import VisionBackbone
@@ -32,6 +34,10 @@ class TrainedBackbone(Method):
         }
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
         self.monotone, self.texts_once, self.mixes_rows = method.monotone, method.texts_once, method.mixes_rows
+
+    def compiled_modules(self) -> Iterator[nn.Module]:
+        yield self.backbone
+        yield from self.method.compiled_modules()
 
     def encode_query(self, batch: Batch) -> Tensor:
         return self.method.encode_query(self.with_regions(batch))

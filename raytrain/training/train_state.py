@@ -20,6 +20,7 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.distributed import rank, synchronise_batch_norm, world_size
 from raytrain.methods.base import Batch, Method
 from raytrain.training import checkpoint
+from raytrain.training.compile_modules import compile_modules
 from raytrain.training.compat import move_towards
 from raytrain.training.finite import FiniteCheck
 from raytrain.training.gradient_cache import GradientCache, parts_of
@@ -52,6 +53,8 @@ class TrainState:
         self.config, self.device = config, device
         self.model = model.to(device)
         synchronise_batch_norm(self.model)
+        if config.optim.compile:
+            compile_modules(self.model, device)
         self.optimizer = make_optimizer(self.model, config, device)
         optim = config.optim
         self.plateau = Plateau(optim.decay_factor, optim.plateau_patience) if optim.schedule == "plateau" else None

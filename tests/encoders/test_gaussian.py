@@ -49,8 +49,9 @@ def test_blocks_equal_their_equations(wiring: str, blocks: int) -> None:
     for i in range(B):
         expected = blocks_by_hand(module, features[i].tolist(), noise[:, i].tolist())
         for b in range(blocks):
-            for part, values in zip((part[b, i] for part in actual), expected[b], strict=True):
-                assert part.tolist() == pytest.approx(values, rel=1e-10)
+            parts = (actual.mean, actual.log_variance, actual.sample)
+            for part, values in zip(parts, expected[b], strict=True):
+                assert part[b, i].tolist() == pytest.approx(values, rel=1e-10)
 
 
 def test_the_log_variance_starts_near_minus_four_and_is_clamped() -> None:
@@ -79,8 +80,9 @@ def test_two_ranks_with_the_noise_of_their_samples_draw_what_one_process_draws()
     features, noise = given(2)
     whole = module(features, noise)
     halves = [module(features[part], noise[:, part]) for part in (slice(0, 2), slice(2, None))]
-    for k in range(3):
-        torch.testing.assert_close(torch.cat([half[k] for half in halves], 1), whole[k], rtol=0, atol=1e-12)
+    joined = torch.cat([half.parts for half in halves], 1)
+    torch.testing.assert_close(joined, whole.parts, rtol=0, atol=1e-12)
+    torch.testing.assert_close(whole.gathered(lambda rows: rows[:2]).parts, halves[0].parts, rtol=0, atol=1e-12)
 
 
 def test_samples_have_the_mean_and_variance_they_say() -> None:

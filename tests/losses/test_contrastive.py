@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from raytrain.losses import cross_sample, info_nce, likely_positives, own_pair_nce, set_info_nce
+from raytrain.losses import (
+    cross_sample,
+    cross_sample_of,
+    info_nce,
+    likely_positives,
+    log_shares,
+    own_pair_nce,
+    set_info_nce,
+)
 from raytrain.losses.contrastive import further_positives
 
 
@@ -184,3 +192,16 @@ def test_a_pair_without_negatives_costs_nothing_and_has_a_finite_gradient() -> N
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss == 0
     assert scores.grad is not None and not scores.grad.any()
+
+
+@pytest.mark.parametrize("form", ["soft", "supcon"])
+def test_one_softmax_serves_info_nce_and_cross_sample_of_several_matrices(form: str) -> None:
+    scores = torch.stack([cosines(), cosines().flip(0)])
+    positives = torch.stack([likely_positives(each, 0.3) for each in scores])
+    ignored = torch.zeros(5, 5, dtype=torch.bool)
+    ignored[0, 2] = ignored[1, 1] = True
+    shares = log_shares(scores, 10.0, ignored)
+    nce = torch.stack([info_nce(each, 10.0, ignored=ignored) for each in scores]).mean()
+    torch.testing.assert_close(-shares.diagonal(dim1=1, dim2=2).mean(), nce)
+    one_by_one = [cross_sample(each, of, 10.0, form, ignored) for each, of in zip(scores, positives, strict=True)]
+    torch.testing.assert_close(cross_sample_of(shares, positives, form, ignored), torch.stack(one_by_one).mean())

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from raytrain.encoders.padding import Members
+from raytrain.encoders.uncompiled import uncompiled
 from raytrain.similarity.compiled import compiled, on_threads
 
 WIDTH = 64  # dimensions at a time
@@ -27,6 +28,7 @@ SIGN, REST, NONE, ALL = np.int32(31), np.int32(0x7FFFFFFF), np.int32(0), np.int3
 ZERO = np.float32(0)
 
 
+@uncompiled
 def ranked_sum(features: Tensor, weights: Tensor, real: Tensor) -> Tensor:
     """(B, D) sum over ranks of weights times the real members in descending order, in each dimension by itself.
 
