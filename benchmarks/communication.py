@@ -6,7 +6,7 @@
 Bytes come from formulas that a test holds against what two gloo ranks send (benchmarks/exchanges.py), for the recipe's
 own model and sizes; a small step of the recipe is also taken here on three imitated ranks, and must send what the
 formula says. The batch size of a recipe is that of one GPU (weak scaling): negatives are those of all GPUs, so that
-each rank compares W times as many rows on both sides.
+each rank compares all rows with all, or only its own with all where a pair costs much (raytrain.distributed.OwnRows).
 
 Seconds are a model: operations counted in small steps (benchmarks/step_cost.py) over assumed rates, or `--step-ms` of a
 measured step on one GPU, and latencies and bandwidths that are assumed (benchmarks/network_model.py). Nothing of it was
@@ -20,7 +20,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from benchmarks.exchanges import Sent, predicted
-from benchmarks.network_model import Compute, Link, Network, StepTime, step_time
+from benchmarks.network_model import OF_RANKS, Compute, Link, Network, StepTime, step_time
 from benchmarks.step_cost import FEW, StepCost, Work, count_step, step_cost
 from raytrain.config import override, parse_overrides
 from raytrain.recipes.load import load_recipe
@@ -89,19 +89,23 @@ def efficiency(cost: StepCost, ranks: int, network: Network, args: argparse.Name
 
 
 def print_bytes(costs: Mapping[str, StepCost]) -> None:
-    heads = "recipe | rows per GPU | parameters | gradients | rows gathered | batch norms, W = 8 | W = 256 | waits"
-    print(f"| {heads} |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    heads = (
+        "recipe | rows per GPU | parameters | gradients | rows, W = 8 | W = 256 | gradients of rows, W = 8 | W = 256"
+    )
+    print(f"| {heads} | batch norms, W = 8 | W = 256 | waits |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, cost in costs.items():
         few, many = sent_by(cost, 8), sent_by(cost, 256)
         norms = [sum(sent.get(what, Sent()).bytes for what in ("norms", "gradients of norms")) for sent in (few, many)]
-        calls = sum(few.get(what, Sent()).calls for what in ("rows", "norms", "gradients of norms"))
+        summed = [sent.get("gradients of rows", Sent()).bytes for sent in (few, many)]
+        calls = sum(few.get(what, Sent()).calls for what in OF_RANKS)
         shape = cost.shape
         both = shape.captions != shape.images
         rows = f"{shape.captions:,} captions, {shape.images:,} images" if both else f"{shape.captions:,}"
         print(
             f"| {name} | {rows} | {few['gradients'].bytes / 4e6:.1f} M | {size(few['gradients'].bytes)} | "
-            f"{size(few['rows'].bytes)} | {size(norms[0])} | {size(norms[1])} | {calls} |"
+            f"{size(few['rows'].bytes)} | {size(many['rows'].bytes)} | {size(summed[0])} | {size(summed[1])} | "
+            f"{size(norms[0])} | {size(norms[1])} | {calls} |"
         )
 
 

@@ -8,7 +8,9 @@ rank hands over. The bytes on the wire follow from it (benchmarks/network_model.
 Letters: D dimensions, K views, J samples, R regions, T words, F features of a region, W ranks, P parameters. Per step
 and rank:
     rows                rows of this rank x numbers per row x bytes; the gradient of gathered rows needs no message,
-                        since every rank computes the loss of all rows
+                        since every rank computes the loss of all rows. Where a pair costs much, also the scores of
+                        this rank's rows with all others
+    gradients of rows   of those scores: 4 bytes per number of all rows of a side
     shapes              8 bytes per dimension of each gathered tensor, where ranks do not know each other's
     norms               12 D per call of a batch norm of D dimensions: mean, sum of squares, count
     gradients of norms  12 W D per call
@@ -39,6 +41,7 @@ CALLERS = {
     "gather": "shapes",
     "_OfEveryRank.forward": "norms",
     "_OfEveryRank.backward": "gradients of norms",
+    "_Shared.backward": "gradients of rows",
     "any_rank": "flags",
 }
 """{function of raytrain.distributed: what it sends}"""
@@ -136,6 +139,7 @@ class StepShape:
         region_features, token_features: F of a region, and of a token state (0 where captions are words).
         by_image: the batch holds images with all their captions.
         known_positives: the batch says which targets answer each query.
+        all_captions: rows of all ranks, where these differ; 0 where each has `captions`.
     """
 
     captions: int
@@ -146,6 +150,7 @@ class StepShape:
     token_features: int = 0
     by_image: bool = False
     known_positives: bool = False
+    all_captions: int = 0
 
     @classmethod
     def of(cls, *batches: Mapping[str, Tensor | torch.Size]) -> StepShape:
@@ -156,6 +161,7 @@ class StepShape:
         return cls(
             text[0], images, text[1], regions, features, text[2] if len(text) == 3 else 0,
             "image_row" in shapes[0], "known_positives" in shapes[0],
+            sum(shape["text"][0] for shape in shapes) if len(shapes) > 1 else 0,
         )  # fmt: skip
 
 
@@ -214,6 +220,28 @@ def gathered(config: RunConfig, shape: StepShape, ranks: int, gpu: bool = False)
     raise ValueError(f"no formula for method {kind!r}")
 
 
+def compared(config: RunConfig, shape: StepShape, ranks: int) -> tuple[list[Rows], list[int]]:
+    """What a step gathers of this rank's rows compared with all others, and the bytes of each gradient of all rows.
+
+    Nothing of methods whose ranks compare all rows.
+    """
+    method: Any = config.method
+    kind, dim, captions, images = method.kind, config.encoder.dim, shape.captions, shape.images
+    items, queries = images * ranks, shape.all_captions or captions * ranks
+    if kind in ("dive", "maxmatch", "pvse"):
+        scores = Rows(captions, (items,))
+        if kind == "pvse" and method.views == 1:
+            return [scores], [4 * items * dim]
+        discrepancy = [Rows(images, ()), Rows(captions, ()), Rows(captions, ())]
+        return [scores, *discrepancy], [4 * rows * method.views * dim for rows in (items, queries)]
+    if kind not in ("scan", "caan", "imram", "naaf", "sgraf"):
+        return [], []
+    scores_of_pairs = [Rows(captions, (items,))] * (3 if kind == "naaf" else 1)  # NAAF: also sums of best cosines
+    statistics = [Rows(captions, ())] * (2 if kind == "sgraf" and method.module == "saf" else 0)
+    whole = 1 if kind == "sgraf" else 0
+    return scores_of_pairs + statistics, [4 * items * (shape.regions + whole) * dim]
+
+
 def _of_queries(method: Any, dim: int, shape: StepShape, ranks: int) -> list[Rows]:
     """What methods of composed queries gather."""
     count = shape.captions
@@ -225,7 +253,7 @@ def _of_queries(method: Any, dim: int, shape: StepShape, ranks: int) -> list[Row
         return rows + noise
     both = method.csu_weight > 0 or method.dr_weight > 0 or (method.isu_weight > 0 and method.isu_sides == "both")
     sides = 2 if both else int(method.isu_weight > 0)
-    return rows + sides * [Rows(count, (3, method.blocks, dim))] + noise
+    return rows + sides * [Rows(count, (3 * method.blocks, dim))] + noise
 
 
 def norm_calls(config: RunConfig, model: Method) -> list[int]:
@@ -250,9 +278,11 @@ def predicted(
         gpu: as of `gathered`.
     """
     rows, norms = gathered(config, shape, ranks, gpu), norm_calls(config, model)
+    scores, summed = compared(config, shape, ranks)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     kinds = {
-        "rows": Sent(len(rows), sum(part.size for part in rows)),
+        "rows": Sent(len(rows) + len(scores), sum(part.size for part in rows + scores)),
+        "gradients of rows": Sent(len(summed), sum(summed)),
         "shapes": Sent() if even else Sent(len(rows), sum(8 * (1 + len(part.shape)) for part in rows)),
         "norms": Sent(len(norms), 12 * sum(norms)),
         "gradients of norms": Sent(len(norms), 12 * ranks * sum(norms)),

@@ -22,7 +22,7 @@ from benchmarks.exchanges import Sent
 
 BUCKET_BYTES = 25 * 2**20
 """DDP's bucket of gradients."""
-OF_RANKS = ("rows", "norms", "gradients of norms")
+OF_RANKS = ("rows", "norms", "gradients of norms", "gradients of rows")
 """What is waited for, of the messages between devices."""
 
 
@@ -129,7 +129,7 @@ def step_time(compute: Compute, sent: Mapping[str, Sent], ranks: int, network: N
     for what in OF_RANKS:
         calls, size = sent.get(what, Sent())
         if calls:
-            collective = network.all_reduce_s if what == "gradients of norms" else network.all_gather_s
+            collective = network.all_reduce_s if what.startswith("gradients") else network.all_gather_s
             waited += calls * collective(size / calls, ranks)
     size = sent["gradients"].bytes
     hidden = compute.backward_share * compute.encoders_s

@@ -1,8 +1,9 @@
 """What a training step computes, counted operation by operation, and what it would compute at other batch sizes.
 
-Each rank embeds its own B / W rows and compares all B rows that it gathered: the work of a step is
-`fixed + own x rows of this rank + gathered x rows of all ranks + pairs x rows of all ranks squared`. Four small batches
-on imitated ranks give the four numbers, since every count is of shapes.
+Each rank embeds its own B / W rows, compares these with all B rows where a pair costs much, and all B rows with each
+other where it costs little. The work of a step is `fixed + own x rows of this rank + gathered x rows of all ranks +
+compared x rows of this rank x rows of all ranks + pairs x rows of all ranks squared`. Five small batches on imitated
+ranks give the five numbers, since every count is of shapes.
 
     products    operations of matrix products and convolutions; a multiply-add is two
     moved       bytes that all other operations read and write, as if each went to memory and back
@@ -32,6 +33,8 @@ from raytrain.training.train_state import TrainState
 
 FEW = 4
 """Units per batch (images, pairs or queries) of the small batches."""
+SMALL_STEPS = ((FEW, 2), (FEW, 3), (FEW, 4), (2 * FEW, 2), (2 * FEW, 3))
+"""(units of a rank, ranks) of the steps that are counted."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class StepCost:
         fixed: whatever the batch: the optimizer.
         own: per unit (image, pair or query) of this rank: encoders, forward and backward.
         gathered: per unit of all ranks: copies and losses.
-        pairs: per pair of units of all ranks: scores and losses.
+        compared: per pair of a unit of this rank and one of all: scores that cost much.
+        pairs: per pair of units of all ranks: other scores, and losses.
     """
 
     config: RunConfig
@@ -95,6 +99,7 @@ class StepCost:
     fixed: Work
     own: Work
     gathered: Work
+    compared: Work
     pairs: Work
 
     def encoders(self) -> Work:
@@ -104,7 +109,8 @@ class StepCost:
     def scores(self, ranks: int) -> Work:
         """The work on the rows of all ranks, which each rank does for itself."""
         units = ranks * self.config.optim.batch_size
-        return self.gathered.times(units).plus(self.pairs, units**2)
+        own = self.config.optim.batch_size
+        return self.gathered.times(units).plus(self.compared, own * units).plus(self.pairs, units**2)
 
 
 class CountedStep(NamedTuple):
@@ -139,9 +145,9 @@ def count_step(config: RunConfig, sizes: Sizes, units: int, ranks: int) -> Count
 
 
 def step_cost(config: RunConfig, sizes: Sizes) -> StepCost:
-    """Count four small steps of the recipe; its batch size is that of one rank."""
-    steps = [count_step(config, sizes, units, ranks) for units, ranks in ((FEW, 2), (FEW, 3), (FEW, 4), (2 * FEW, 2))]
-    fixed, own, gathered, pairs = _solve([step.work for step in steps])
+    """Count five small steps of the recipe; its batch size is that of one rank."""
+    steps = [count_step(config, sizes, units, ranks) for units, ranks in SMALL_STEPS]
+    works = _solve([step.work for step in steps])
     units = config.optim.batch_size
     captions = units * sizes.captions if config.batch_by == "image" else units
     shape = StepShape(
@@ -149,17 +155,19 @@ def step_cost(config: RunConfig, sizes: Sizes) -> StepCost:
         sizes.token_features if config.encoder.text.kind == "tokens" else 0,
         config.batch_by == "image", config.batch_by == "query",
     )  # fmt: skip
-    return StepCost(config, steps[0].model, shape, fixed, own, gathered, pairs)
+    return StepCost(config, steps[0].model, shape, *works)
 
 
-def _solve(works: Sequence[Work]) -> tuple[Work, Work, Work, Work]:
-    """(fixed, own, gathered, pairs) from the works of FEW units on 2, 3 and 4 ranks, and of 2 FEW on 2.
+def _solve(works: Sequence[Work]) -> tuple[Work, Work, Work, Work, Work]:
+    """(fixed, own, gathered, compared, pairs) from the works of SMALL_STEPS.
 
-    Of n units on W ranks: fixed + n own + W n gathered + (W n)^2 pairs.
+    Of n units on W ranks: fixed + n own + W n gathered + W n^2 compared + (W n)^2 pairs.
     """
-    two, three, four, double = works
+    two, three, four, double_two, double_three = works
     pairs = four.plus(three, -2).plus(two).times(1 / (2 * FEW**2))
-    gathered = three.plus(two, -1).times(1 / FEW).plus(pairs, -5 * FEW)
-    own = double.plus(two, -1).times(1 / FEW).plus(gathered, -2).plus(pairs, -12 * FEW)
-    fixed = two.plus(own, -FEW).plus(gathered, -2 * FEW).plus(pairs, -4 * FEW**2)
-    return fixed, own, gathered, pairs
+    rank, double_rank = three.plus(two, -1), double_three.plus(double_two, -1)  # what one rank more costs
+    compared = double_rank.plus(rank, -2).times(1 / (2 * FEW**2)).plus(pairs, -5)
+    gathered = rank.times(1 / FEW).plus(pairs, -5 * FEW).plus(compared, -FEW)
+    own = double_two.plus(two, -1).times(1 / FEW).plus(gathered, -2).plus(compared, -6 * FEW).plus(pairs, -12 * FEW)
+    fixed = two.plus(own, -FEW).plus(gathered, -2 * FEW).plus(compared, -2 * FEW**2).plus(pairs, -4 * FEW**2)
+    return fixed, own, gathered, compared, pairs

@@ -2,7 +2,7 @@
 
 Every rank computes the whole loss from the gathered embeddings. DDP then averages the gradients of W ranks, of which
 each holds only the part of its own slice: the backward of `gather` multiplies by W, so that the average is the full
-sum.
+sum. Scores that cost much per pair are computed by the rank whose queries they are of, and gathered (`OwnRows`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.utils.weak import WeakTensorKeyDictionary
 
 
 def world_size() -> int:
@@ -74,13 +75,75 @@ def gather(tensor: Tensor, even: bool = False) -> Tensor:
     if world_size() == 1:
         return tensor
     if even:
-        return _Gather.apply(tensor, [len(tensor)] * world_size())  # type: ignore[no-any-return, no-untyped-call]
+        return _gathered(tensor, [len(tensor)] * world_size())
     mine = torch.tensor(tensor.shape)
     shapes = [torch.empty_like(mine) for _ in range(world_size())]
     dist.all_gather(shapes, mine, group=_group(mine))
     all_shapes = torch.stack(shapes)  # (W, dimensions)
     tensor = padded(tensor, all_shapes.amax(0).tolist()[1:])
-    return _Gather.apply(tensor, all_shapes[:, 0].tolist())  # type: ignore[no-any-return, no-untyped-call]
+    return _gathered(tensor, all_shapes[:, 0].tolist())
+
+
+def _gathered(tensor: Tensor, sizes: list[int]) -> Tensor:
+    everywhere: Tensor = _Gather.apply(tensor, sizes)  # type: ignore[no-untyped-call]
+    _SIZES[everywhere] = sizes
+    return everywhere
+
+
+_SIZES: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""{gathered rows: how many each rank has}"""
+
+
+class OwnRows:
+    """Gathered rows, of which each rank compares its own with all of the other side.
+
+    For scores that cost much per pair: a rank computes those of its own rows, and all gather them, a number per pair.
+    `a.gather(scores(a.own, b.all))` are the scores of all rows of a with all of b, with the gradients of the whole
+    computation, of parameters in `scores` too. One rank has all rows and gathers nothing.
+
+    Args:
+        everywhere: (N, ...) from `gather`.
+
+    Attributes:
+        is_part: whether other ranks have further rows, and gradients are taken.
+        rows: which of the N rows are this rank's.
+        before: the N rows, of which only `rows` may be compared.
+        own: those rows.
+        all: the N rows, to compare own rows of any side with.
+    """
+
+    def __init__(self, everywhere: Tensor) -> None:
+        sizes = _SIZES.get(everywhere) if torch.is_grad_enabled() else None
+        self.is_part, self.sizes, self.rows = sizes is not None, sizes or [], slice(None)
+        self.before = self.all = everywhere
+        if sizes is not None:
+            self.rows = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
+            self.before = _Shared.apply(everywhere, False)  # type: ignore[no-untyped-call]
+            self.all = _Shared.apply(everywhere, True)  # type: ignore[no-untyped-call]
+        self.own = self.before[self.rows]
+
+    def gather(self, scores: Tensor) -> Tensor:
+        """(n, ...) of `own` -> (N, ...) of all rows, with gradient."""
+        if not self.is_part:
+            return scores
+        return _Gather.apply(scores, self.sizes)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Shared(torch.autograd.Function):
+    """Rows from which each rank computes a part of the scores. Their gradient, which the backward of gathered scores and
+    that of gathered rows both multiply by W, is divided by it; where every rank needs all of it, it is summed."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, summed: bool) -> Tensor:
+        context.summed = summed
+        return rows.view_as(rows)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = gradient / world_size()
+        if context.summed:
+            dist.all_reduce(gradient)
+        return gradient, None
 
 
 def padded(tensor: Tensor, sizes: Sequence[int]) -> Tensor:

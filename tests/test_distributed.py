@@ -9,6 +9,7 @@ from torch import nn
 import raytrain.distributed
 from raytrain.distributed import (
     GlobalBatchNorm1d,
+    OwnRows,
     any_rank,
     default_device,
     gather,
@@ -71,6 +72,37 @@ def test_ranks_whose_shapes_are_known_to_be_equal_do_not_tell_them(monkeypatch: 
         told, known = gather(rows), gather(rows, even=True)
     assert torch.equal(told, torch.cat([rows, rows])) and torch.equal(known, told)
     assert [list(tensor.shape) for tensor in exchanges] == [[2], [3, 2], [3, 2]]
+
+
+def test_a_rank_compares_its_own_rows_with_all() -> None:
+    """Scores of all rows, from those of one rank; gradients as if it had computed all, times the number of ranks."""
+    texts, images = (torch.randn(count, 3, generator=torch.Generator().manual_seed(count)) for count in (2, 5))
+    weight = torch.tensor(1.5, requires_grad=True)
+    sides = [side.clone().requires_grad_() for side in (texts, images)]
+    with imitated_ranks():
+        captions, pictures = (OwnRows(gather(side)) for side in sides)
+        assert captions.own.shape == (2, 3) and pictures.all.shape == (10, 3)
+        scores = captions.gather(weight * captions.own @ pictures.all.T)
+        scores.square().sum().backward()
+    whole = [side.repeat(2, 1).requires_grad_() for side in (texts, images)]
+    factor = torch.tensor(1.5, requires_grad=True)
+    expected = factor * whole[0] @ whole[1].T
+    expected.square().sum().backward()
+    torch.testing.assert_close(scores, expected)
+    assert weight.grad is not None and factor.grad is not None
+    torch.testing.assert_close(weight.grad, factor.grad)  # the half of this rank, twice
+    for side, rows in zip(sides, whole, strict=True):
+        assert side.grad is not None and rows.grad is not None
+        torch.testing.assert_close(side.grad, 2 * rows.grad[: len(side)])
+
+
+def test_one_rank_has_all_rows_and_without_gradients_all_are_compared() -> None:
+    rows = torch.ones(3, 2)
+    alone = OwnRows(gather(rows))
+    assert alone.own.shape == rows.shape and alone.all is rows and not alone.is_part
+    assert alone.gather(rows) is rows
+    with imitated_ranks(), torch.no_grad():
+        assert not OwnRows(gather(rows)).is_part
 
 
 @pytest.mark.parametrize("training", [True, False])

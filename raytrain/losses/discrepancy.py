@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from raytrain.similarity.precision import in_float32
+
 
 def discrepancy_loss(images: Tensor, texts: Tensor, gamma: float = 0.5) -> Tensor:
     """() mean k(X, X) - 2 mean k(X, Y) + mean k(Y, Y), k(x, y) = exp(-gamma ||x - y||) (PVSE, CVPR 2019; DivE).
@@ -18,11 +20,13 @@ def discrepancy_loss(images: Tensor, texts: Tensor, gamma: float = 0.5) -> Tenso
         gamma: rate of the kernel, per unit of distance.
     """
 
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        # cdist's gradient at zero distance is zero; that of a plain square root is NaN
-        return torch.exp(-gamma * torch.cdist(x, y)).mean()
+    pairs = (images, images), (images, texts), (texts, texts)
+    of_images, of_both, of_texts = (kernel_means(x, y, gamma).mean() for x, y in pairs)
+    return of_images - 2 * of_both + of_texts
 
-    with torch.autocast(images.device.type, enabled=False):
-        wide = torch.promote_types(images.dtype, torch.float32)
-        x, y = images.to(wide), texts.to(wide)
-        return kernel(x, x) - 2 * kernel(x, y) + kernel(y, y)
+
+@in_float32
+def kernel_means(x: Tensor, y: Tensor, gamma: float = 0.5) -> Tensor:
+    """(N, D), (M, D) -> (N,) mean over y of the kernel of `discrepancy_loss`."""
+    # cdist's gradient at zero distance is zero; that of a plain square root is NaN
+    return torch.exp(-gamma * torch.cdist(x, y)).mean(1)

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from raytrain import losses, similarity
 from raytrain.config import DivEConfig, EncoderConfig, MaxMatchConfig
 from raytrain.config.methods.dive import SetsPart
+from raytrain.distributed import OwnRows
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.set_prediction import SetPrediction
 from raytrain.encoders.sets import RegionSets
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
+from raytrain.methods.set_discrepancy import set_discrepancy
 from raytrain.similarity.precision import l2_normalize
 
 Sides = Sequence[Sequence[Tensor]]
@@ -125,14 +127,15 @@ class DivE(Method):
         if "image_row" in batch:
             image_row = context.gather(batch["image_row"])
             pairs = torch.arange(len(image_row), device=image_row.device), image_row
-        scores = self.training_scores(query, gallery)
+        captions, pictures = OwnRows(query), OwnRows(gallery)
+        scores = captions.gather(self.training_scores(captions.own, pictures.all))
         pair_loss, parts = self.contrast(
             lambda: losses.set_triplet(scores, positives, config.margin, mining, pairs),
             lambda scale: losses.set_info_nce(scores, positives, scale, pairs),
         )
         if "triplet" in parts:
             parts["collapsed"] = collapsed(parts["triplet"], config.margin, mining == "hardest")
-        discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
+        discrepancy = set_discrepancy(pictures, captions)
         spread = [side[1 if config.diversity_of == "residual" else 0] for side in sides]
         diverse = losses.exponential_diversity if config.diversity == "exponential" else losses.gram_diversity
         diversity = sum((diverse(l2_normalize(part)) for part in spread), pair_loss.new_zeros(()))

@@ -6,12 +6,14 @@ from torch import Tensor
 
 from raytrain import losses, similarity
 from raytrain.config import EncoderConfig, PVSEConfig
+from raytrain.distributed import OwnRows
 from raytrain.encoders.pie_net import PIENet
 from raytrain.encoders.sets import GridSets
 from raytrain.losses.triplet import batch_negatives
 from raytrain.methods.base import Batch, Inputs, Method, StepContext, collapsed
 from raytrain.methods.branches import image_head, text_sets
 from raytrain.methods.contrast import Contrast
+from raytrain.methods.set_discrepancy import set_discrepancy
 from raytrain.similarity.precision import l2_normalize
 
 
@@ -56,7 +58,8 @@ class PVSE(Method):
         query, gallery = context.gather(texts.float()), context.gather(images.float())
         negatives = batch_negatives(context.gather(batch["image_id"]), config.same_image)
         hardest = config.mining == "hardest" and context.epoch >= config.mean_warmup_epochs
-        scores = self.similarity(query, gallery)
+        captions, pictures = OwnRows(query), OwnRows(gallery)
+        scores = captions.gather(self.similarity(captions.own, pictures.all))
         pair_loss, parts = self.contrast(
             lambda: losses.mean_triplet(scores, negatives, config.margin, hardest),
             lambda scale: losses.info_nce(scores, scale, symmetric=True, ignored=~negatives),
@@ -65,7 +68,7 @@ class PVSE(Method):
             parts["collapsed"] = collapsed(parts["triplet"], config.margin, hardest)
         if config.views == 1:
             return {"loss": pair_loss, **parts}
-        discrepancy = losses.discrepancy_loss(gallery.flatten(0, 1), query.flatten(0, 1))
+        discrepancy = set_discrepancy(pictures, captions)
         residuals = [context.gather(part.float()) for part in (text_residuals, image_residuals)]
         of_texts, of_images = (losses.gram_diversity(l2_normalize(part, dim=-1)) for part in residuals)
         diversity = of_texts + of_images

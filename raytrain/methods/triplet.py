@@ -24,10 +24,14 @@ class TripletMethod(Method):
         """The embedded captions of all ranks."""
         return context.gather(query.float())
 
+    def training_scores(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """Gathered embeddings of all ranks -> (Q, G) scores that the loss compares."""
+        return self.similarity(query, gallery)
+
     def pair_losses(self, query: Tensor, gallery: Tensor, batch: Batch, context: StepContext) -> dict[str, Tensor]:
         """The loss of this rank's embedded pairs, with those of the other ranks."""
         query, gallery = self.gathered(query, batch, context), context.gather(gallery.float())
         negatives = batch_negatives(context.gather(batch["image_id"]), self.config.same_image)
         hardest = context.epoch >= self.config.mean_warmup_epochs
-        loss = losses.triplet_loss(self.similarity(query, gallery), negatives, self.config.margin, hardest)
+        loss = losses.triplet_loss(self.training_scores(query, gallery), negatives, self.config.margin, hardest)
         return {"loss": loss, "triplet": loss.detach()}

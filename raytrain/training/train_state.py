@@ -20,8 +20,8 @@ from raytrain.data.load.words import Vocabulary
 from raytrain.distributed import rank, synchronise_batch_norm, world_size
 from raytrain.methods.base import Batch, Method
 from raytrain.training import checkpoint
-from raytrain.training.compile_modules import compile_modules
 from raytrain.training.compat import move_towards
+from raytrain.training.compile_modules import compile_modules
 from raytrain.training.finite import FiniteCheck
 from raytrain.training.gradient_cache import GradientCache, parts_of
 from raytrain.training.manifest import damaged

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.step_cost import FEW, StepCost, Work, WorkCounter, _solve, count_step, step_cost
+from benchmarks.step_cost import SMALL_STEPS, StepCost, Work, WorkCounter, _solve, count_step, step_cost
 from raytrain.data.table import Table
 from raytrain.training.input_sizes import Sizes
 from tests.gpu.steps import STEPS
@@ -28,14 +28,14 @@ def test_products_and_moved_bytes_by_hand() -> None:
     assert counter.work() == Work(48, 4 * (8 + 1))
 
 
-def test_four_steps_give_the_parts_of_the_work() -> None:
-    fixed, own, gathered, pairs = Work(1000, 7), Work(30, 5), Work(11, 3), Work(2, 1)
+def test_small_steps_give_the_parts_of_the_work() -> None:
+    fixed, own, gathered, compared, pairs = Work(1000, 7), Work(30, 5), Work(11, 3), Work(4, 2), Work(2, 1)
 
     def work(units: int, ranks: int) -> Work:
         rows = units * ranks
-        return fixed.plus(own, units).plus(gathered, rows).plus(pairs, rows**2)
+        return fixed.plus(own, units).plus(gathered, rows).plus(compared, units * rows).plus(pairs, rows**2)
 
-    assert _solve([work(FEW, 2), work(FEW, 3), work(FEW, 4), work(2 * FEW, 2)]) == (fixed, own, gathered, pairs)
+    assert _solve([work(*step) for step in SMALL_STEPS]) == (fixed, own, gathered, compared, pairs)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_small_steps_foretell_the_operations_of_another(name: str, apart: float,
     """Products to the operation; moved bytes to 2 %, since some copies depend on how rows fall into blocks."""
     cost = cost_of(name, table, tmp_path)
     counted = count_step(cost.config, SIZES, 6, 5).work
-    expected = cost.fixed.plus(cost.own, 6).plus(cost.gathered, 30).plus(cost.pairs, 30**2)
+    expected = cost.fixed.plus(cost.own, 6).plus(cost.gathered, 30).plus(cost.compared, 6 * 30).plus(cost.pairs, 30**2)
     assert expected.products == pytest.approx(counted.products, rel=apart)
     assert expected.moved == pytest.approx(counted.moved, rel=max(apart, 0.02))

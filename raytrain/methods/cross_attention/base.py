@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from raytrain.config import EncoderConfig
 from raytrain.config.methods.triplet import LocalPairsPart
+from raytrain.distributed import OwnRows
 from raytrain.encoders.padding import ends_of, know_ends, members
 from raytrain.encoders.regions import LocalRegions
 from raytrain.errors import UsageError
@@ -37,6 +38,7 @@ class CrossAttention(TripletMethod):
     ) -> None:
         super().__init__()
         self.config = config
+        self.captions: OwnRows | None = None  # of this rank, while it compares no others
         self.image = LocalRegions(inputs.region_features, encoder.dim)
         self.text = word_encoder(encoder, inputs, word_dropout)
 
@@ -54,6 +56,18 @@ class CrossAttention(TripletMethod):
             before = query.shape[1] - batch["text_mask"].shape[1]  # rows ahead of the words
             know_ends(everywhere, context.gather(before + members(batch["text_mask"]).ends))
         return everywhere
+
+    def training_scores(self, query: Tensor, gallery: Tensor) -> Tensor:
+        """(Q, G); of several ranks each compares its own captions with all images."""
+        captions, images = OwnRows(query), OwnRows(gallery)
+        if not captions.is_part:
+            return self.similarity(query, gallery)
+        know_ends(captions.before, ends_of(query))
+        self.captions = captions
+        try:
+            return self.similarity(captions.before, images.all)
+        finally:
+            self.captions = None
 
     def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
         raise UsageError(f"{type(self).__name__} compares words with regions; it has no score of images with images")
@@ -74,7 +88,10 @@ class CrossAttention(TripletMethod):
         Returns:
             The tensors of `compare`, with Q rows in the order of `query`.
         """
-        lengths, order = ends_of(query).sort()  # the mask may also drop words inside a caption
+        captions, ends = self.captions, ends_of(query)
+        if captions is not None:
+            query, ends = query[captions.rows], ends[captions.rows]
+        lengths, order = ends.sort()  # the mask may also drop words inside a caption
         order = upload(order, query.device)
         numbers = max(1, self.pair_cost(query, gallery) * len(gallery))
         fitting = self.config.memory_mib * NUMBERS_PER_MIB // numbers
@@ -85,4 +102,5 @@ class CrossAttention(TripletMethod):
             block = query[rows_of_block, : max(2, int(block_lengths[-1]))]  # keep a row beside SGRAF's global vector
             parts.append(checkpoint(compare, block, gallery, use_reentrant=False) if again else compare(block, gallery))
         back = order.argsort()
-        return tuple(torch.cat(blocks)[back] for blocks in zip(*parts, strict=True))
+        whole = tuple(torch.cat(blocks)[back] for blocks in zip(*parts, strict=True))
+        return whole if captions is None else tuple(map(captions.gather, whole))

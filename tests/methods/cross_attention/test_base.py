@@ -10,11 +10,13 @@ from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from raytrain.config import METHOD_CONFIGS, BiGRUText, EncoderConfig, SCANConfig
+from raytrain.distributed import gather
 from raytrain.methods import METHODS
 from raytrain.methods.base import Inputs
 from raytrain.methods.cross_attention import base
 from raytrain.methods.cross_attention.base import CrossAttention
 from tests.encoders.local_features import locals_of
+from tests.gpu.steps import imitated_ranks
 from tests.methods.cross_attention.test_scan import awkward, batch
 
 LENGTHS = [3, 1, 4, 2, 4]
@@ -187,3 +189,21 @@ def test_every_parameter_trains_and_scores_stay_float32_under_autocast(form: str
     with torch.autocast("cpu", torch.bfloat16):
         assert method.similarity(query.bfloat16(), gallery).dtype == torch.float32
         torch.testing.assert_close(method.similarity(query, gallery), scores)
+
+
+def test_in_training_a_rank_compares_its_own_captions_alone() -> None:
+    class Summed(Blocks):
+        def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
+            return self.in_blocks(self.compare, query, gallery)[0]
+
+    method, query, images = Summed(), locals_of(LENGTHS).requires_grad_(), locals_of([2, 3, 1], seed=1)
+    with imitated_ranks():
+        everywhere, gallery = gather(query), gather(images)
+        scores = method.training_scores(everywhere, gallery)
+    assert sum(rows for rows, _ in method.sizes) == len(LENGTHS) and scores.shape == (2 * len(LENGTHS), 6)
+    torch.testing.assert_close(scores, everywhere.sum(1) @ gallery.sum(1).T)
+    assert method.captions is None
+    method.sizes.clear()
+    with imitated_ranks():
+        method.similarity(everywhere, gallery)  # outside of a training step every rank compares what it was given
+    assert sum(rows for rows, _ in method.sizes) == 2 * len(LENGTHS)
