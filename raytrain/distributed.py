@@ -130,8 +130,11 @@ class OwnRows:
 
 
 class _Shared(torch.autograd.Function):
-    """Rows from which each rank computes a part of the scores. Their gradient, which the backward of gathered scores and
-    that of gathered rows both multiply by W, is divided by it; where every rank needs all of it, it is summed."""
+    """Rows from which each rank computes a part of the scores.
+
+    Their gradient, which the backward of gathered scores and that of gathered rows both multiply by W, is divided by
+    it; where each rank has a part of it, the parts are summed.
+    """
 
     @staticmethod
     def forward(context: Any, rows: Tensor, summed: bool) -> Tensor:

@@ -129,8 +129,8 @@ def cross_sample(
 def log_shares(similarity: Tensor, scale: Tensor | float, ignored: Tensor | None = None) -> Tensor:
     """(..., B, B) log of each query's softmax over the targets, log p_ij, float32 or wider.
 
-    Its negative diagonal is InfoNCE query by query, and `cross_sample_of` takes it too: both of the same scores cost one
-    softmax.
+    Its negative diagonal is InfoNCE query by query, and `cross_sample_of` takes it too: both losses of the same scores
+    cost one softmax.
 
     Args:
         similarity: (..., B, B) cosines.

@@ -1,9 +1,10 @@
 """torch.compile of what a method is made of (`optim.compile`).
 
 The modules of a method are compiled, each by itself: branches of images and texts, composition, blocks. What joins them
-is not, since it changes with the epoch, nor are exchanges between ranks, recurrences and GPO's sort on a CPU. A module is
-compiled for its first shapes, and at the second caption length once more for every length, so that a run compiles twice
-and not for each length of captions. Weights, their names and checkpoints stay as they are; dropout draws other numbers.
+is not, since it changes with the epoch, nor are exchanges between ranks, recurrences and GPO's sort on a CPU. A module
+is compiled for its first shapes, and at the second caption length once more for every length, so that a run compiles
+twice and not for each length of captions. Weights, their names and checkpoints stay as they are; dropout draws other
+numbers.
 """
 
 from __future__ import annotations
