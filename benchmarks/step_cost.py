@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks.exchanges import Sent, StepShape, counted
+from benchmarks.exchanges import Sent, StepShape, compared, counted
 from raytrain.config import RunConfig, override
 from raytrain.distributed import gather, synchronise_batch_norm
 from raytrain.methods.base import Method, StepContext
@@ -147,7 +147,8 @@ def count_step(config: RunConfig, sizes: Sizes, units: int, ranks: int) -> Count
 def step_cost(config: RunConfig, sizes: Sizes) -> StepCost:
     """Count five small steps of the recipe; its batch size is that of one rank."""
     steps = [count_step(config, sizes, units, ranks) for units, ranks in SMALL_STEPS]
-    works = _solve([step.work for step in steps])
+    own_rows = bool(compared(config, steps[0].shape, SMALL_STEPS[0][1])[0])
+    works = _solve([step.work for step in steps], own_rows)
     units = config.optim.batch_size
     captions = units * sizes.captions if config.batch_by == "image" else units
     shape = StepShape(
@@ -158,16 +159,17 @@ def step_cost(config: RunConfig, sizes: Sizes) -> StepCost:
     return StepCost(config, steps[0].model, shape, *works)
 
 
-def _solve(works: Sequence[Work]) -> tuple[Work, Work, Work, Work, Work]:
+def _solve(works: Sequence[Work], own_rows: bool) -> tuple[Work, Work, Work, Work, Work]:
     """(fixed, own, gathered, compared, pairs) from the works of SMALL_STEPS.
 
-    Of n units on W ranks: fixed + n own + W n gathered + W n^2 compared + (W n)^2 pairs.
+    Of n units on W ranks: fixed + n own + W n gathered + W n^2 compared + (W n)^2 pairs. Without `own_rows` nothing is
+    compared so, and what small sizes leave of it is not taken for work.
     """
     two, three, four, double_two, double_three = works
     pairs = four.plus(three, -2).plus(two).times(1 / (2 * FEW**2))
     rank, double_rank = three.plus(two, -1), double_three.plus(double_two, -1)  # what one rank more costs
-    compared = double_rank.plus(rank, -2).times(1 / (2 * FEW**2)).plus(pairs, -5)
-    gathered = rank.times(1 / FEW).plus(pairs, -5 * FEW).plus(compared, -FEW)
-    own = double_two.plus(two, -1).times(1 / FEW).plus(gathered, -2).plus(compared, -6 * FEW).plus(pairs, -12 * FEW)
-    fixed = two.plus(own, -FEW).plus(gathered, -2 * FEW).plus(compared, -2 * FEW**2).plus(pairs, -4 * FEW**2)
-    return fixed, own, gathered, compared, pairs
+    of_own = double_rank.plus(rank, -2).times(1 / (2 * FEW**2)).plus(pairs, -5) if own_rows else Work()
+    gathered = rank.times(1 / FEW).plus(pairs, -5 * FEW).plus(of_own, -FEW)
+    own = double_two.plus(two, -1).times(1 / FEW).plus(gathered, -2).plus(of_own, -6 * FEW).plus(pairs, -12 * FEW)
+    fixed = two.plus(own, -FEW).plus(gathered, -2 * FEW).plus(of_own, -2 * FEW**2).plus(pairs, -4 * FEW**2)
+    return fixed, own, gathered, of_own, pairs

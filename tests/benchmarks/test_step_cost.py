@@ -28,14 +28,16 @@ def test_products_and_moved_bytes_by_hand() -> None:
     assert counter.work() == Work(48, 4 * (8 + 1))
 
 
-def test_small_steps_give_the_parts_of_the_work() -> None:
-    fixed, own, gathered, compared, pairs = Work(1000, 7), Work(30, 5), Work(11, 3), Work(4, 2), Work(2, 1)
+@pytest.mark.parametrize("own_rows", [True, False])
+def test_small_steps_give_the_parts_of_the_work(own_rows: bool) -> None:
+    fixed, own, gathered, pairs = Work(1000, 7), Work(30, 5), Work(11, 3), Work(2, 1)
+    compared = Work(4, 2) if own_rows else Work()
 
     def work(units: int, ranks: int) -> Work:
         rows = units * ranks
         return fixed.plus(own, units).plus(gathered, rows).plus(compared, units * rows).plus(pairs, rows**2)
 
-    assert _solve([work(*step) for step in SMALL_STEPS]) == (fixed, own, gathered, compared, pairs)
+    assert _solve([work(*step) for step in SMALL_STEPS], own_rows) == (fixed, own, gathered, compared, pairs)
 
 
 @pytest.mark.parametrize(
