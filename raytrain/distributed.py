@@ -113,7 +113,8 @@ class OwnRows:
     """
 
     def __init__(self, everywhere: Tensor) -> None:
-        sizes = _SIZES.get(everywhere) if torch.is_grad_enabled() else None
+        known: list[int] | None = _SIZES.get(everywhere)  # type: ignore[no-untyped-call]
+        sizes = known if torch.is_grad_enabled() else None
         self.is_part, self.sizes, self.rows = sizes is not None, sizes or [], slice(None)
         self.before = self.all = everywhere
         if sizes is not None:

@@ -27,7 +27,7 @@ class Gaussians:
 
     def __init__(self, parts: Tensor) -> None:
         self.parts = parts
-        self.mean, self.log_variance, self.sample = parts.unflatten(0, (3, -1)).unbind()
+        self.mean, self.log_variance, self.sample = parts.view(3, -1, *parts.shape[1:]).unbind()
 
     def gathered(self, gather: Callable[[Tensor], Tensor]) -> Gaussians:
         """Those of the features of all ranks.

@@ -26,7 +26,7 @@ def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
         if "torch._dynamo" not in sys.modules:
             return function(*given, **named)
         if not disabled:
-            disabled.append(cast(Callable[P, R], torch.compiler.disable(function)))
+            disabled.append(cast(Callable[P, R], torch.compiler.disable(function)))  # type: ignore[no-untyped-call]
         return disabled[0](*given, **named)
 
     return called
