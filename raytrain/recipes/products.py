@@ -4,8 +4,9 @@ Table: `raytrain data build products --root DIR --out TABLE`, then `raytrain dat
 again with `lite2` and `minilm`. Images: the two global vectors (1,280 + 1,408); texts: MiniLM token states (384),
 averaged; each through an MLP with a linear skip. `data.image_features=lite0` takes one encoder alone.
 
-The search space `heads` got ten trials around `rau_products`; the other methods take its settings as they are
-(docs/log.md). RAU on one linear layer per input: `rau_products_linear`.
+The search space `heads` got ten trials around `rau_products`; the sum, MGUR and the half-queries take its settings as
+they are. TIRG and the Combiner, which these do not suit, have Lite0 alone and one linear layer per input, as
+`rau_products_linear` has.
 """
 
 from __future__ import annotations
@@ -77,19 +78,21 @@ def rau_products_linear() -> RunConfig:
 
 
 def combiner_products() -> RunConfig:
-    """CLIP4Cir's Combiner with trained input layers, on the budget of `rau_products`; cosines times 100.
+    """CLIP4Cir's Combiner with trained input layers, on the budget of `rau_products_linear`; cosines times 100.
 
-    Run: `raytrain train combiner_products data.table=TABLE`.
+    Worse by 29 points under the settings of `rau_products` (docs/log.md). Run: `raytrain train combiner_products
+    data.table=TABLE`.
     """
-    return _composed(composition="combiner", scale=100.0)
+    return _composed(rau_products_linear(), composition="combiner", scale=100.0)
 
 
 def tirg_products() -> RunConfig:
-    """TIRG, on the budget of `rau_products`; a learned scale that starts at 16, its norm of 4 squared.
+    """TIRG, on the budget of `rau_products_linear`; a learned scale that starts at 16, its norm of 4 squared.
 
-    Run: `raytrain train tirg_products data.table=TABLE`.
+    Worse by 12 points under the settings of `rau_products` (docs/log.md). Run: `raytrain train tirg_products
+    data.table=TABLE`.
     """
-    return _composed(composition="tirg", scale=16.0, scale_learned=True)
+    return _composed(rau_products_linear(), composition="tirg", scale=16.0, scale_learned=True)
 
 
 def sum_products() -> RunConfig:
@@ -98,7 +101,7 @@ def sum_products() -> RunConfig:
     `method.composition=image` and `method.composition=text` show what each half of the query is worth.
     Run: `raytrain train sum_products data.table=TABLE`.
     """
-    return _composed(composition="sum")
+    return _composed(rau_products(), composition="sum")
 
 
 def mgur_products() -> RunConfig:
@@ -106,7 +109,7 @@ def mgur_products() -> RunConfig:
 
     Run: `raytrain train mgur_products data.table=TABLE`.
     """
-    return _composed(composition="fusion", base_loss="multi_grained")
+    return _composed(rau_products(), composition="fusion", base_loss="multi_grained")
 
 
 def half_sum_products() -> RunConfig:
@@ -130,5 +133,5 @@ def _half_queries(**settings: Any) -> RunConfig:
     return override(rau_products(), {"method": HalfQueriesConfig(**settings), "optim.num_epochs": 1})
 
 
-def _composed(**settings: Any) -> RunConfig:
-    return override(rau_products(), {"method": ComposedConfig(known_positives="negative", **settings)})
+def _composed(base: RunConfig, **settings: Any) -> RunConfig:
+    return override(base, {"method": ComposedConfig(known_positives="negative", **settings)})

@@ -33,17 +33,17 @@ def test_the_linear_form_trains_the_same_losses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "method"),
+    ("recipe", "base", "method"),
     [
-        ("combiner_products", {"composition": "combiner", "scale": 100.0}),
-        ("tirg_products", {"composition": "tirg", "scale": 16.0, "scale_learned": True}),
-        ("sum_products", {"composition": "sum"}),
-        ("mgur_products", {"base_loss": "multi_grained"}),  # on RAU's own composition
+        ("combiner_products", "rau_products_linear", {"composition": "combiner", "scale": 100.0}),
+        ("tirg_products", "rau_products_linear", {"composition": "tirg", "scale": 16.0, "scale_learned": True}),
+        ("sum_products", "rau_products", {"composition": "sum"}),
+        ("mgur_products", "rau_products", {"base_loss": "multi_grained"}),  # on RAU's own composition
     ],
 )
-def test_a_baseline_differs_from_rau_by_its_method_alone(recipe: str, method: dict[str, Any]) -> None:
+def test_a_baseline_differs_from_rau_by_its_method_alone(recipe: str, base: str, method: dict[str, Any]) -> None:
     changed = {"kind": "composed", **method}
-    assert differences(recipe, "rau_products") == {f"method.{name}": value for name, value in changed.items()}
+    assert differences(recipe, base) == {f"method.{name}": value for name, value in changed.items()}
     check(recipe, {"method.known_positives": "negative"})
 
 
