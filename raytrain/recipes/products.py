@@ -31,8 +31,8 @@ def rau_products() -> RunConfig:
     """InfoNCE on RAU's fusion, without its three uncertainty losses.
 
     None of them gains here: together they cost 4 points of R@1 and of R@10, DR alone 3 and 2, ISU or CSU alone about 1
-    (docs/studies/rau_components.md; weights as of `rau_products_all`, which has all three). Further targets of a query are
-    negatives, as where only one is annotated.
+    (docs/studies/rau_components.md; weights as of `rau_products_all`, which has all three). Further targets of a query
+    are negatives, as where only one is annotated.
     Run: `raytrain train rau_products data.table=TABLE`.
     """
     return override(rau_products_all(), {"method.isu_weight": 0.0, "method.csu_weight": 0.0, "method.dr_weight": 0.0})
