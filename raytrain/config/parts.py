@@ -215,7 +215,7 @@ class OptimConfig(Part):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="evaluate an exponential moving average; 0 turns it off")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = Field(
-        False, description="torch.compile the method's modules, twice per run; for long runs on a GPU, a CPU gains little"
+        False, description="torch.compile the method's modules, twice per run; for GPUs, a CPU gains little"
     )
     tf32: bool = Field(
         False, description="a GPU takes float32 products and recurrences of the encoders in TF32; scores never"

@@ -14,13 +14,12 @@ from raytrain.training import checkpoint
 from raytrain.training.fit import fit
 from raytrain.training.run import open_tables
 from tests import forked
-from tests.distributed.two_ranks import IN_PARTS, METHODS, TwoRanks, one_step, table_for
+from tests.distributed.two_ranks import IN_PARTS, METHODS, TwoRanks, epochs_of, one_step, table_for
 from tests.runs import tiny
 from tests.tables import make_table
 
 
-@pytest.mark.parametrize("epoch", [0.0, 2.0], ids=["sum of negatives", "hardest negative"])
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize(("method", "epoch"), [(name, epoch) for name in METHODS for epoch in epochs_of(name)])
 def test_two_ranks_of_half_the_batch_equal_one_rank(
     method: str, epoch: float, two_ranks: TwoRanks, tmp_path: Path
 ) -> None:

@@ -1,26 +1,32 @@
-"""Functions that torch.compile leaves alone."""
+"""Functions that torch.compile leaves alone; tests/training/test_compile_modules.py compiles a method that has some."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
+import pytest
 import torch
-from torch import Tensor
 
 from raytrain.encoders.uncompiled import uncompiled
 
 
-@uncompiled
-def doubled(rows: Tensor) -> Tensor:
-    """Twice; the loop would be compiled for each length."""
-    assert not torch.compiler.is_compiling()
-    return torch.stack([2 * row for row in rows])
+def test_a_function_is_disabled_once_and_only_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    disabled: list[str] = []
 
+    def disable(function: Callable[[int], int]) -> Callable[[int], int]:
+        disabled.append(function.__name__)
+        return lambda value: 100 * function(value)
 
-def test_a_compiled_caller_runs_it_as_it_is() -> None:
-    def called(rows: Tensor) -> Tensor:
-        return doubled(rows + 1) * 3
+    monkeypatch.setattr(torch.compiler, "disable", disable)
 
-    compiled = torch.compile(called, backend="eager")
-    for length in (2, 3, 4):
-        rows = torch.arange(float(length))
-        torch.testing.assert_close(compiled(rows), called(rows))
-    assert doubled.__doc__ is not None and doubled.__name__ == "doubled"
+    @uncompiled
+    def doubled(value: int) -> int:
+        """Twice."""
+        return 2 * value
+
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    assert doubled(2) == 4 and not disabled
+    monkeypatch.setitem(sys.modules, "torch._dynamo", torch)
+    assert [doubled(2), doubled(3)] == [400, 600] and disabled == ["doubled"]
+    assert (doubled.__name__, doubled.__doc__) == ("doubled", "Twice.")
