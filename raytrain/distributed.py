@@ -86,12 +86,12 @@ def gather(tensor: Tensor, even: bool = False) -> Tensor:
 
 def _gathered(tensor: Tensor, sizes: list[int]) -> Tensor:
     everywhere: Tensor = _Gather.apply(tensor, sizes)  # type: ignore[no-untyped-call]
-    _SIZES[everywhere] = sizes
+    _ROW_COUNTS[everywhere] = sizes
     return everywhere
 
 
-_SIZES: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-"""{gathered rows: how many each rank has}"""
+_ROW_COUNTS: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""{gathered rows: how many of them each rank has}"""
 
 
 class OwnRows:
@@ -105,29 +105,33 @@ class OwnRows:
         everywhere: (N, ...) from `gather`.
 
     Attributes:
-        is_part: whether other ranks have further rows, and gradients are taken.
         rows: which of the N rows are this rank's.
-        before: the N rows, of which only `rows` may be compared.
+        own_in_place: the N rows, of which only `rows` may be compared.
         own: those rows.
         all: the N rows, to compare own rows of any side with.
     """
 
     def __init__(self, everywhere: Tensor) -> None:
-        known: list[int] | None = _SIZES.get(everywhere)  # type: ignore[no-untyped-call]
-        sizes = known if torch.is_grad_enabled() else None
-        self.is_part, self.sizes, self.rows = sizes is not None, sizes or [], slice(None)
-        self.before = self.all = everywhere
-        if sizes is not None:
-            self.rows = slice(sum(sizes[: rank()]), sum(sizes[: rank() + 1]))
-            self.before = _Shared.apply(everywhere, False)  # type: ignore[no-untyped-call]
+        self.row_counts: list[int] | None = None  # of the ranks
+        if torch.is_grad_enabled():
+            self.row_counts = _ROW_COUNTS.get(everywhere)  # type: ignore[no-untyped-call]
+        self.rows, self.own_in_place, self.all = slice(None), everywhere, everywhere
+        if self.row_counts is not None:
+            self.rows = slice(sum(self.row_counts[: rank()]), sum(self.row_counts[: rank() + 1]))
+            self.own_in_place = _Shared.apply(everywhere, False)  # type: ignore[no-untyped-call]
             self.all = _Shared.apply(everywhere, True)  # type: ignore[no-untyped-call]
-        self.own = self.before[self.rows]
+        self.own = self.own_in_place[self.rows]
+
+    @property
+    def is_part(self) -> bool:
+        """Whether other ranks have further rows, and gradients are taken."""
+        return self.row_counts is not None
 
     def gather(self, scores: Tensor) -> Tensor:
         """(n, ...) of `own` -> (N, ...) of all rows, with gradient."""
-        if not self.is_part:
+        if self.row_counts is None:
             return scores
-        return _Gather.apply(scores, self.sizes)  # type: ignore[no-any-return, no-untyped-call]
+        return _Gather.apply(scores, self.row_counts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Shared(torch.autograd.Function):
@@ -144,7 +148,7 @@ class _Shared(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        gradient = gradient / world_size()
+        gradient = (gradient / world_size()).contiguous()  # ranks may have it in other strides
         if context.summed:
             dist.all_reduce(gradient)
         return gradient, None

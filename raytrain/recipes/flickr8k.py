@@ -15,7 +15,6 @@ from raytrain.config import (
     DataConfig,
     DivEConfig,
     DVSEConfig,
-    EncoderConfig,
     MaxMatchConfig,
     MVVSEConfig,
     OptimConfig,
@@ -24,6 +23,7 @@ from raytrain.config import (
     VSEInfinityConfig,
     override,
 )
+from raytrain.recipes.heads import mlp_heads
 
 TABLE = "tables/flickr8k"
 
@@ -37,17 +37,7 @@ def single_vector_flickr8k() -> RunConfig:
     return RunConfig(
         experiment="flickr8k",
         data=DataConfig(table=TABLE, image_features="lite0,lite2", regions="global", region_drop=0.0, word_drop=0.11),
-        encoder=EncoderConfig(
-            dim=512,
-            pooling="mean",
-            image_head="mlp",
-            text_head="mlp",
-            head_hidden=512,
-            head_activation="gelu",
-            image_dropout=0.3,
-            text_dropout=0.01,
-            text_pool_first=True,
-        ),
+        encoder=mlp_heads(image_dropout=0.3, text_dropout=0.01),
         method=VSEInfinityConfig(loss="infonce"),
         optim=OptimConfig(
             lr=1.6e-3,

@@ -23,6 +23,7 @@ from raytrain.config import (
     RunConfig,
     override,
 )
+from raytrain.recipes.heads import mlp_heads
 
 TABLE = "tables/products"
 
@@ -47,17 +48,7 @@ def rau_products_all() -> RunConfig:
     return RunConfig(
         experiment="products",
         data=DataConfig(table=TABLE, image_features="lite0,lite2", regions="global", region_drop=0.0, word_drop=0.0),
-        encoder=EncoderConfig(
-            dim=512,
-            pooling="mean",
-            image_head="mlp",
-            text_head="mlp",
-            head_hidden=512,
-            head_activation="gelu",
-            image_dropout=0.2,
-            text_dropout=0.2,
-            text_pool_first=True,
-        ),
+        encoder=mlp_heads(image_dropout=0.2, text_dropout=0.2),
         method=RAUConfig(theta=0.998, theta_mode="quantile", dr_weight=0.01, known_positives="negative"),
         optim=OptimConfig(lr=3e-3, weight_decay=1e-2, batch_size=512, num_epochs=5, schedule="cosine", ema_decay=0.99),
     )

@@ -25,11 +25,11 @@ def test_two_ranks_of_half_the_batch_equal_one_rank(
 ) -> None:
     whole = one_step(tiny(table_for(method, two_ranks.table), tmp_path, **METHODS[method]), epoch)
     assert any(value.abs().max() > 0 for name, value in whole.items() if name.startswith("gradient"))
-    least = 3e-5 if epoch == 0 else 1e-5  # of a gradient that adds up all pairs more rounding is left
+    tolerance = 3e-5 if epoch == 0 else 1e-5  # of a gradient that adds up all pairs more rounding is left
     for results in two_ranks.results:
         part = results[f"{method} {epoch}"]
         for name, value in whole.items():
-            torch.testing.assert_close(part[name], value, rtol=1e-5, atol=least, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(part[name], value, rtol=1e-5, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
 
 
 @pytest.mark.parametrize("method", IN_PARTS)

@@ -62,10 +62,10 @@ class CrossAttention(TripletMethod):
         captions, images = OwnRows(query), OwnRows(gallery)
         if not captions.is_part:
             return self.similarity(query, gallery)
-        know_ends(captions.before, ends_of(query))
+        know_ends(captions.own_in_place, ends_of(query))
         self.captions = captions
         try:
-            return self.similarity(captions.before, images.all)
+            return self.similarity(captions.own_in_place, images.all)
         finally:
             self.captions = None
 
