@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM := false
 # where it is set, each of the many processes that tests start would compile the package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench demo docs test test-ray test-rest check gpu format dist dist-files setup clean
+.PHONY: bench demo docs test test-slow test-rest check gpu format dist dist-files setup clean
 
 setup: $(VENV)/.ready
 
@@ -25,16 +25,17 @@ docs: $(VENV)/.ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
 
-# Tests that start Ray take longest and mostly wait; the other tests run beside them, at a slightly lower priority.
+# Two processes of about the same length: tests that start Ray or other processes and mostly wait, and beside them, at a
+# slightly lower priority, the many short ones.
 test: $(VENV)/.ready
-	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-ray test-rest
+	@$(MAKE) --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-slow test-rest
 
-# Only files with such tests: collecting all of them takes half a minute, which the tests without Ray have to spend.
-test-ray:
-	$(BIN)/python -m pytest -m cluster $$(grep -rl "mark.cluster" tests --include="test_*.py" | sort)
+# Only files with such tests: collecting all of them takes half a minute, which the short tests have to spend.
+test-slow:
+	$(BIN)/python -m pytest -m "cluster or slow" $$(grep -rlE "mark.(cluster|slow)" tests --include="test_*.py" | sort)
 
 test-rest:
-	nice -n 4 $(BIN)/python -m pytest -m "not cluster"
+	nice -n 4 $(BIN)/python -m pytest -m "not cluster and not slow"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

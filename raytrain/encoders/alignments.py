@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.encoders.heads import xavier_linear
 from raytrain.encoders.padding import members, real_members, spread
 from raytrain.similarity import EPS
@@ -50,7 +51,7 @@ class GlobalVector(nn.Module):
 
 def _factor(dim: int, dropout: float, batch_norm: bool) -> nn.Sequential:
     norm = [nn.BatchNorm1d(dim)] if batch_norm else []
-    return nn.Sequential(xavier_linear(dim, dim), *norm, nn.Tanh(), nn.Dropout(dropout))
+    return nn.Sequential(xavier_linear(dim, dim), *norm, nn.Tanh(), Dropout(dropout))
 
 
 class GraphReasoning(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.encoders.padding import know, members, pack, real_members, spread, unpack
 
 
@@ -29,7 +30,7 @@ class CaptionDecoder(nn.Module):
 
     def __init__(self, words: int, word_dim: int, dim: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.project = nn.Linear(dim, hidden)
         self.reader = nn.GRU(hidden, hidden, batch_first=True)
         self.embedding = nn.Embedding(words, word_dim)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.dropout import Dropout
+
 
 class Sum(nn.Module):
     """Element-wise sum (the query of CLIP4Cir's first stage, Baldrati et al., CVPRW 2022)."""
@@ -31,7 +33,7 @@ class Fusion(nn.Module):
         super().__init__()
         act = nn.ReLU(inplace=True) if activation == "relu" else nn.GELU()
         self.residual = residual
-        self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), act, nn.Dropout(dropout), nn.Linear(2 * dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(2 * dim, 2 * dim), act, Dropout(dropout), nn.Linear(2 * dim, dim))
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         fused: Tensor = self.mlp(torch.cat([image, text], -1))
@@ -135,4 +137,4 @@ def composition(kind: str, dim: int, dropout: float = 0.5, residual: bool = True
 
 
 def _hidden(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(inplace=True), Dropout(dropout))

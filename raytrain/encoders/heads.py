@@ -11,6 +11,8 @@ from typing import Literal
 
 from torch import nn
 
+from raytrain.encoders.dropout import Dropout
+
 
 @dataclass(frozen=True)
 class Head:
@@ -30,15 +32,15 @@ class Head:
     norm: Literal["batch", "none"] = "batch"
     dropout: float = 0.0
 
-    def input_dropout(self) -> nn.Dropout:
-        return nn.Dropout(self.dropout)
+    def input_dropout(self) -> Dropout:
+        return Dropout(self.dropout)
 
     def residual(self, features: int, dim: int) -> nn.Sequential:
         """The MLP beside the skip, (S, F) -> (S, D). Names of its parameters are the same for every form."""
         hidden = dim // 2 if self.hidden is None else self.hidden
         activation: nn.Module = nn.ReLU(inplace=True) if self.activation == "relu" else nn.GELU()
         if self.dropout:
-            activation = nn.Sequential(activation, nn.Dropout(self.dropout))
+            activation = nn.Sequential(activation, Dropout(self.dropout))
         norm = nn.BatchNorm1d(hidden) if self.norm == "batch" else nn.Identity()
         return nn.Sequential(nn.Linear(features, hidden), norm, activation, nn.Linear(hidden, dim))
 

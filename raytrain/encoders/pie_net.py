@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.similarity.precision import l2_normalize
 
 
@@ -25,7 +26,7 @@ class PIENet(nn.Module):
         super().__init__()
         self.scores = attention_scores(features, elements)
         self.linear = nn.Linear(features, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, local: Tensor, mask: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:

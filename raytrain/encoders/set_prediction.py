@@ -10,6 +10,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.encoders.pooling import position_rates
 from raytrain.similarity.precision import l2_normalize
 
@@ -145,9 +146,9 @@ class SlotBlock(nn.Module):
         self.query = nn.Linear(dim, inner, bias=False)
         self.key = nn.Linear(features, inner, bias=False)
         self.value = nn.Linear(features, inner, bias=False)
-        self.out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+        self.out = nn.Sequential(nn.Linear(inner, dim), Dropout(dropout))
         self.mlp = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim)
+            nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.GELU(), Dropout(dropout), nn.Linear(4 * dim, dim)
         )
 
     def read(self, local: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.encoders.heads import LINEAR, Head, xavier_linear
 from raytrain.encoders.padding import map_real_rows
 from raytrain.encoders.pooling import MaxPooling, MeanPooling
@@ -40,7 +41,7 @@ class RegionSets(nn.Module):
         self.base = nn.Linear(features, dim)
         self.mlp = local.residual(dim, dim) if local.kind == "mlp" else None
         self.pool = MaxPooling()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.sets = head
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,7 +82,7 @@ class GridSets(nn.Module):
         self.pool = MeanPooling()
         self.linear = xavier_linear(features, dim)
         self.mlp = whole.residual(features, dim) if whole.kind == "mlp" else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.sets = head
 
     def forward(self, regions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,7 +113,7 @@ class WordSets(nn.Module):
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = nn.GRU(word_dim, dim, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.sets = head
 
     def forward(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from raytrain.encoders.dropout import Dropout
 from raytrain.encoders.gru import BiGRU, directions
 from raytrain.encoders.heads import LINEAR, Head
 from raytrain.encoders.padding import being_traced, map_real_rows, members, pack, unpack
@@ -29,7 +30,7 @@ class BiGRUWords(nn.Module):
 
     def __init__(self, words: int, word_dim: int, dim: int, dropout: float = 0.0, state_dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout, self.state_dropout = nn.Dropout(dropout), nn.Dropout(state_dropout)
+        self.dropout, self.state_dropout = Dropout(dropout), Dropout(state_dropout)
         self.embedding = nn.Embedding(words, word_dim)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.gru = BiGRU(word_dim, dim)

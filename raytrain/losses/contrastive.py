@@ -154,10 +154,21 @@ def cross_sample_of(log_shares: Tensor, positives: Tensor, form: str = "soft", i
         positives = positives & ~ignored
     positives = positives | torch.eye(log_shares.shape[-1], dtype=torch.bool, device=log_shares.device)
     if form == "soft":
-        return -log_shares.masked_fill(~positives, -torch.inf).logsumexp(-1).mean()
+        return -_log_of_sum(log_shares, positives).mean()
     if form == "supcon":
         return (-log_shares.masked_fill(~positives, 0.0).sum(-1) / positives.sum(-1)).mean()
     raise ValueError(f"no form '{form}'; there are soft and supcon")
+
+
+def _log_of_sum(log_shares: Tensor, positives: Tensor) -> Tensor:
+    """(..., B) log sum_{j in P_i} p_ij; every row has a positive.
+
+    Other pairs count as e^-80 of the largest positive, which no sum notices: torch's exponential of -inf takes six times
+    as long as that of a number on a CPU.
+    """
+    largest = log_shares.detach().masked_fill(~positives, -torch.inf).amax(-1, keepdim=True)
+    below = (log_shares - largest).masked_fill(~positives, -80.0)
+    return largest.squeeze(-1) + below.exp().sum(-1).log()
 
 
 def further_positives(positives: Tensor, ignored: Tensor | None = None) -> Tensor:

@@ -67,6 +67,7 @@ def test_the_sections_end_within_eight_minutes() -> None:
     assert sum(section.budget_s for section in gpu.sections()) < 480
 
 
+@pytest.mark.slow
 def test_the_small_form_runs_on_a_cpu_and_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the section whose processes import torch anew, and with the time that a busy machine takes."""
     own = [replace(section, budget_s=600.0) for section in gpu.sections() if section.title != PACKING]
