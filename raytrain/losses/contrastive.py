@@ -163,8 +163,8 @@ def cross_sample_of(log_shares: Tensor, positives: Tensor, form: str = "soft", i
 def _log_of_sum(log_shares: Tensor, positives: Tensor) -> Tensor:
     """(..., B) log sum_{j in P_i} p_ij; every row has a positive.
 
-    Other pairs count as e^-80 of the largest positive, which no sum notices: torch's exponential of -inf takes six times
-    as long as that of a number on a CPU.
+    Other pairs count as e^-80 of the largest positive, which no sum notices: on a CPU torch's exponential of -inf takes
+    six times as long as that of a number.
     """
     largest = log_shares.detach().masked_fill(~positives, -torch.inf).amax(-1, keepdim=True)
     below = (log_shares - largest).masked_fill(~positives, -80.0)
