@@ -225,13 +225,23 @@ def is_locked(path: Path, shared: bool = False) -> bool:
         shared: whether holders of a shared lock do not count.
     """
     try:
-        with open_regular(path) as file:
+        with open_regular(path) if shared else _open_to_lock(path) as file:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return False
     return False
+
+
+def _open_to_lock(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """`open_regular`, for writing too where this user may: NFS locks no other file exclusively (flock(2))."""
+    require_regular(path)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return open_regular(path)
+    return os.fdopen(handle, "rb")
 
 
 @contextlib.contextmanager

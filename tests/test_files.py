@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
 from raytrain import files
 from raytrain.errors import DiskFullError
 from raytrain.files import (
+    is_locked,
     locked,
     make_secret,
     need_room,
@@ -92,6 +96,27 @@ def test_a_file_system_without_locks_is_used_without_them(tmp_path: Path, monkey
     with locked(tmp_path / "lock"):
         entered = True
     assert entered
+
+
+def test_a_lock_is_told_where_only_files_open_for_writing_are_locked_exclusively_as_on_nfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def of_nfs(file: IO[bytes], operation: int) -> None:
+        access = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        if operation & fcntl.LOCK_EX and access == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", of_nfs)
+    path = tmp_path / "lock"
+    path.touch()
+    assert not is_locked(path)
+    with open(path, "rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_SH)
+        assert is_locked(path)
+        assert not is_locked(path, shared=True)
 
 
 def caused(error: Exception) -> Exception:

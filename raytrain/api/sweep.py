@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raytrain.review.prices import Prices
     from raytrain.sweeps.options import SweepOptions, SweepSettings
     from raytrain.sweeps.spaces import Space
+    from raytrain.tracking.journal import Journal
 
 
 def sweep(
@@ -52,7 +53,7 @@ def sweep(
         prices: price table; None takes prices.yaml of the storage, where there is one.
         progress: called with a `ProgressEvent` per start, epoch and end of a trial; None is silent.
         options: trials, workers, concurrent, hours and so on: the fields of `SweepOptions`. A resumed sweep keeps what
-            it was started with where nothing else is said.
+            it was started with where nothing else is said, and the number of trials of its last resumption.
 
     Returns:
         the best trial, the Pareto front, counts and cost.
@@ -112,47 +113,54 @@ def prepare_sweep(
     from raytrain.sweeps.spaces import space_of
 
     space_name, draw = space_of(space) if isinstance(space, str) else (getattr(space, "__name__", "space"), space)
-    base, name, start = _base(space_name, run, changes, name, resume)
+    base, name, journal = _base(space_name, run, changes, name, resume)
     if in_submitted_job():
         absolute_in_job("storage", base.storage)
     price_table = prices_of(base.storage, prices)  # a wrong table is reported before anything is trained
-    chosen = SweepOptions.of({**(start.get("options") or {}), **options})
+    before = _options_before(journal) if resume else {}
+    chosen = SweepOptions.of({**before, **options})
     return PreparedSweep(draw, base, name, chosen, price_table, bool(resume))
 
 
 def _base(
     space: str, run: str | RunConfig | None, changes: Changes | None, name: str | None, resume: str | None
-) -> tuple[RunConfig, str, Mapping[str, Any]]:
-    """The run of trial 0, the sweep's name, and what the journal of a resumed sweep recorded at its start."""
+) -> tuple[RunConfig, str, Journal]:
+    """The run of trial 0, the sweep's name, and its journal."""
     from raytrain.config import override
     from raytrain.files import plain_name
     from raytrain.tracking.journal import Journal
 
     if resume and run is None:
         folder = Path(resume).expanduser().resolve()
-        recorded, start = _recorded(folder)
-        return changed(recorded, changes), folder.name, start
+        journal = Journal(folder)
+        return changed(_recorded(journal), changes), folder.name, journal
     if run is None:
         raise UsageError(f"name the recipe of trial 0: {argument('run', 'dvse_emoji', flag='--recipe')}")
     base = config_of(run, changes)
     name = resume or name or f"{space}-{plain_name(base.data.table)}-{time.strftime('%m%d-%H%M%S')}"
-    resumed = Journal(override(base, {"name": name}).folder).last("start") if resume else None
-    return base, name, resumed or {}
+    return base, name, Journal(override(base, {"name": name}).folder)
 
 
-def _recorded(folder: Path) -> tuple[RunConfig, Mapping[str, Any]]:
-    """The run of trial 0 of the sweep in a folder, and the start of its journal."""
+def _options_before(journal: Journal) -> dict[str, Any]:
+    """The options that a sweep was started with, and the number of trials that it was last resumed with."""
+    start, resumed = journal.last("start") or {}, journal.last("resume") or {}
+    trials = {"trials": resumed["trials"]} if resumed.get("trials") else {}
+    return {**(start.get("options") or {}), **trials}
+
+
+def _recorded(journal: Journal) -> RunConfig:
+    """The run of trial 0 of the sweep of a journal."""
     from raytrain.config import nested, validate
-    from raytrain.tracking.journal import Journal
 
-    start, run = Journal(folder).last("start"), argument("run", flag="--recipe")
+    folder = journal.path.parent
+    start, run = journal.last("start"), argument("run", flag="--recipe")
     if start is None:
         raise UsageError(f"{folder} is no sweep; give the sweep's folder, or its name together with {run}")
     if not start.get("config"):
         raise UsageError(f"{folder}: the start in its journal holds no settings; give its name together with {run}")
     flat = {key: value for key, value in start["config"].items() if not key.startswith("search.")}
     flat["storage"] = str(folder.parent.parent)  # the folder may be mounted elsewhere now
-    return validate(nested(flat) | {"plugins": start.get("plugins", {})}), start
+    return validate(nested(flat) | {"plugins": start.get("plugins", {})})
 
 
 def run_sweep(prepared: PreparedSweep, address: str | None, tracking: str | None) -> SweepResult:

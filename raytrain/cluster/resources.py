@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raytrain.errors import UsageError, argument
-from raytrain.progress import say
 
 
 def per_worker(use_gpu: bool, requested: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -26,22 +25,21 @@ def room(
     Args:
         nodes: resources of each live node.
         workers: of a trial.
-        use_gpu: None takes GPUs where a trial fits on them, and CPUs otherwise.
+        use_gpu: None takes GPUs where a node has one, and CPUs otherwise.
         requested: resources of a worker, as in `per_worker`.
         concurrent: most trials at a time; None takes all that fit.
 
     Raises:
         UsageError: not even one trial fits.
     """
-    if use_gpu is None:
-        try:
-            worker = per_worker(True, requested)
-            return True, worker, concurrency(nodes, workers, worker, concurrent)
-        except UsageError:
-            if any(node.get("GPU", 0.0) for node in nodes):
-                say(f"{workers} workers with a GPU each do not fit this cluster: training on CPUs")
-    worker = per_worker(bool(use_gpu), requested)
-    return bool(use_gpu), worker, concurrency(nodes, workers, worker, concurrent)
+    on_gpus = any(node.get("GPU", 0.0) for node in nodes) if use_gpu is None else use_gpu
+    worker = per_worker(on_gpus, requested)
+    try:
+        return on_gpus, worker, concurrency(nodes, workers, worker, concurrent)
+    except UsageError as error:
+        if use_gpu is None and on_gpus:  # not on CPUs unasked: they take days for the hours of GPUs
+            raise UsageError(f"{error} {argument('use_gpu', False, flag='--gpu no')} trains on CPUs.") from None
+        raise
 
 
 def concurrency(

@@ -10,6 +10,19 @@ from raytrain.errors import UsageError, argument, no_such_name
 from raytrain.sweeps.objectives import COSTS
 
 Sampler = Literal["tpe", "gp", "nsga2", "random", "grid"]
+LEAST = {
+    "trials": 1,
+    "workers": 1,
+    "concurrent": 1,
+    "each_method": 0,
+    "grace_epochs": 1,
+    "reduction": 2,
+    "rerank_trials": 0,
+    "max_failures": 0,
+    "repeat_best": 0,
+    "repeat_seeds": 1,
+}
+"""The least value of each option that is a number of something."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class SweepOptions:
         reduction: ASHA keeps the best 1/reduction of the trials at each rung.
         rerank_trials: settings tried in stage two, which searches re-ranking temperatures on the best run's validation
             similarities; 0 leaves it out.
-        use_gpu: None uses GPUs where a trial fits on them.
+        use_gpu: None uses GPUs where a node of the cluster has one.
         resources_per_worker: beyond one CPU (and one GPU); {"GPU": 0.25} puts four workers on a GPU.
         max_failures: worker groups lost before a trial fails.
         repeat_best: number of best trials that are trained again with `repeat_seeds` further seeds, before one of them
@@ -73,8 +86,10 @@ class SweepOptions:
         return cls(**{**values, "warm_start": (folders,) if isinstance(folders, str) else tuple(folders)})
 
     def __post_init__(self) -> None:
-        if self.trials < 1 or self.workers < 1:
-            raise UsageError("a sweep has at least one trial of at least one worker")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{argument(name)} is at least {least}; given: {value}")
         if self.sampler not in get_args(Sampler):
             raise UsageError(f"no sampler '{self.sampler}'. Samplers: {', '.join(get_args(Sampler))}.")
         if self.cost is not None and self.cost not in COSTS:
@@ -82,8 +97,6 @@ class SweepOptions:
         if self.cost is not None and self.repeat_best:
             both = f"{argument('repeat_best')} chooses one trial, {argument('cost')} a front of them"
             raise UsageError(f"{both}: leave one out")
-        if self.reduction < 2:
-            raise UsageError(f"{argument('reduction')} is at least 2")
         if any(budget is not None and budget <= 0 for budget in (self.hours, self.gpu_hours)):
             raise UsageError(f"{argument('hours')} and {argument('gpu_hours')} are above 0")
 

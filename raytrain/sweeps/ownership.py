@@ -13,6 +13,7 @@ from typing import Any
 
 from raytrain.config import RunConfig, flatten, recorded_plugins
 from raytrain.errors import RefusedError, UsageError, argument
+from raytrain.progress import say
 from raytrain.sweeps.space import refuse_other
 from raytrain.tracking.journal import Journal, has_writer
 from raytrain.tracking.sweep_record import LOCK, NAME, SearchIdentity
@@ -37,8 +38,10 @@ def claim(folder: Path, resume: bool) -> Iterator[None]:
     with open(folder / LOCK, "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RefusedError(f"{folder.name} is being run by another driver; wait for it, or stop it first") from None
+        except OSError:
+            say(f"{folder}: no locks on this file system; run no second driver of this sweep")
         yield
 
 

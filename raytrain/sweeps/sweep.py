@@ -168,7 +168,8 @@ def room_for(ledger: Ledger, job: TrialJob) -> Iterator[Capacity]:
         on_look=lambda room: request.update(ledger.left(), len(ledger.running), room),
     )
     at_a_time = min(capacity.room(), left)
-    say(f"{ledger.sweep}: {left} trials to go, {at_a_time} at a time, {job.workers} workers each")
+    each = f"{job.workers} workers on {'GPUs' if job.use_gpu else 'CPUs'} each"
+    say(f"{ledger.sweep}: {left} trials to go, {at_a_time} at a time, {each}")
     yield capacity
     request.withdraw()
 

@@ -73,7 +73,6 @@ def train(config: RunConfig, report: Report = no_report, parent: str | None = No
         raise UsageError("processes started by torchrun need one name; give name=...")
     config = named(config)
     resumption = resumable(config)
-    stop.withdraw(config.folder)
     with process_group():
         return fit(
             config, open_tables(config), report, resume_from=resumption.path, left=resumption.left, parent=parent
@@ -92,11 +91,13 @@ def resumable(config: RunConfig, patience_s: float = 20.0) -> checkpoint.Resumpt
             features of its table were encoded anew since.
         UnusableCheckpointError: a newer raytrain wrote the checkpoint to resume from, or it may not be read.
     """
-    if not read_run(config.folder).start:
-        return checkpoint.Resumption()
+    started = bool(read_run(config.folder).start)
     if int(os.environ.get("RANK", "0")) == 0:  # the other ranks may come here when rank 0 writes already
-        _wait_for_writer(config.folder, patience_s)
-        stop.withdraw(config.folder)
+        if started:
+            _wait_for_writer(config.folder, patience_s)
+        stop.withdraw(config.folder)  # a run may have been asked to stop before it started
+    if not started:
+        return checkpoint.Resumption()
     record = read_run(config.folder)  # the writer may have finished the run meanwhile
     start = record.start
     given, settings_before = flatten(config), start.get("config") or {}

@@ -69,7 +69,8 @@ def test_every_flag_reaches_the_sweep(asked: dict[str, Any]) -> None:
 def test_a_resumed_sweep_goes_on_from_its_journal(by: str, asked: dict[str, Any], tmp_path: Path) -> None:
     recorded = {**flatten(RECIPES["dvse_emoji"]()), "optim.lr": 0.25, "search.seed": 3, "storage": "/elsewhere"}
     folder = tmp_path / "emoji" / "s"
-    Journal(folder).write("start", uid="u", kind="sweep", config=recorded, options={"trials": 6, "reduction": 4})
+    journal = Journal(folder)
+    journal.write("start", uid="u", kind="sweep", config=recorded, options={"trials": 6, "reduction": 4})
     line = {
         "folder": ["--resume", str(folder), "optim.clip_norm=1"],
         "name": ["--resume", "s", "--recipe", "dvse_emoji", f"storage={tmp_path}", "optim.clip_norm=1"],
@@ -79,6 +80,9 @@ def test_a_resumed_sweep_goes_on_from_its_journal(by: str, asked: dict[str, Any]
     assert (asked["resume"], asked["name"], asked["base"].storage) == (True, "s", str(tmp_path))
     assert asked["base"].optim.clip_norm == 1
     assert (asked["base"].optim.lr == 0.25) == (by == "folder")
+    journal.write("resume", uid="u", trials=8)  # killed again
+    assert main(["sweep", "dvse", *line[by], "--tracking", "none"]) == 0
+    assert asked["options"] == SweepOptions(trials=8, reduction=4)
 
 
 def test_the_result_is_printed_and_decides_the_exit_code(

@@ -35,16 +35,18 @@ def test_a_trial_that_does_not_fit_is_an_error_that_says_what_there_is() -> None
         concurrency([{"CPU": 8.0, "GPU": 2.0}], 4, per_worker(True))
 
 
-def test_left_to_itself_a_trial_takes_gpus_where_it_fits_on_them_and_cpus_where_not(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_left_to_itself_a_trial_takes_gpus_where_a_node_has_one_and_cpus_where_none_has() -> None:
     assert room([{"CPU": 8.0, "GPU": 2.0}], 2, None) == (True, {"CPU": 1.0, "GPU": 1.0}, 1)
-    assert not capsys.readouterr().err
-    assert room([{"CPU": 8.0, "GPU": 1.0}], 2, None) == (False, {"CPU": 1.0}, 4)
-    assert "training on CPUs" in capsys.readouterr().err
     assert room([{"CPU": 8.0}], 2, None) == (False, {"CPU": 1.0}, 4)
-    with pytest.raises(UsageError, match="GPU 1 each"):
-        room([{"CPU": 8.0, "GPU": 1.0}], 2, True)
+    assert room([{"CPU": 8.0, "GPU": 1.0}], 2, False) == (False, {"CPU": 1.0}, 4)
+
+
+def test_gpus_that_are_too_few_are_not_replaced_by_cpus_unasked() -> None:
+    nodes = [{"CPU": 8.0, "GPU": 1.0}]
+    with pytest.raises(UsageError, match=r"GPU 1 each.*room for 1 such workers.*use_gpu=False trains on CPUs"):
+        room(nodes, 2, None)
+    with pytest.raises(UsageError, match=r"lower workers\.$"):
+        room(nodes, 2, True)
 
 
 def test_trials_that_share_a_gpu_are_of_one_worker() -> None:

@@ -114,6 +114,14 @@ def test_a_run_that_another_process_trains_is_refused(
     assert resumable(config) == checkpoint.Resumption()
 
 
+def test_a_request_to_stop_from_before_the_start_is_withdrawn(table: Table, tmp_path: Path) -> None:
+    config = tiny(table, tmp_path)
+    config.folder.mkdir(parents=True)
+    stop.ask(config.folder)
+    assert resumable(config) == checkpoint.Resumption()
+    assert not stop.StopRequest(config.folder).is_set()
+
+
 def test_other_ranks_do_not_wait_for_the_first_which_may_write_already(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
