@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from raytrain.api.evaluate import evaluate, rerank
     from raytrain.api.leaderboard import leaderboard
+    from raytrain.api.load import load
     from raytrain.api.results import Evaluation, Reranking, StudyRuns, SweepResult, TrainedRun
     from raytrain.api.rows import history, trials
     from raytrain.api.study import StudyPlan, study, study_plan, study_report
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         UsageError,
     )
     from raytrain.progress import ProgressEvent
-    from raytrain.retrieval.load import load
     from raytrain.retrieval.retriever import Retriever
     from raytrain.review.write import Leaderboard
     from raytrain.studies.report import StudyReport
@@ -41,6 +41,7 @@ else:
     _HOMES = {
         "raytrain.api.evaluate": ("evaluate", "rerank"),
         "raytrain.api.leaderboard": ("leaderboard",),
+        "raytrain.api.load": ("load",),
         "raytrain.api.results": ("Evaluation", "Reranking", "StudyRuns", "SweepResult", "TrainedRun"),
         "raytrain.api.rows": ("history", "trials"),
         "raytrain.api.study": ("StudyPlan", "study", "study_plan", "study_report"),
@@ -53,7 +54,6 @@ else:
             "RefusedError", "TrackingError", "UsageError",
         ),
         "raytrain.progress": ("ProgressEvent",),
-        "raytrain.retrieval.load": ("load",),
         "raytrain.retrieval.retriever": ("Retriever",),
         "raytrain.review.write": ("Leaderboard",),
         "raytrain.studies.report": ("StudyReport",),

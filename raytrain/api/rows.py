@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from raytrain.api.outside_errors import public_call
+
 
 def history(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """A row per epoch of a run, also while it trains.
@@ -17,11 +19,13 @@ def history(run: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: the folder is no run's.
+        RaytrainError: its journal cannot be read.
     """
     from raytrain.tracking.run_lookup import run_named
     from raytrain.tracking.run_record import read_run
 
-    record = read_run(run_named(os.fspath(run)))
+    with public_call(None):
+        record = read_run(run_named(os.fspath(run)))
     return [
         {"epoch": epoch, "step": event.get("step"), **(event.get("metrics") or {})}
         for epoch, event in record.epoch_events.items()
@@ -40,14 +44,16 @@ def trials(sweep: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: the folder is no sweep's.
+        RaytrainError: its journal cannot be read.
     """
     from raytrain.errors import UsageError
     from raytrain.tracking.journal import Journal
     from raytrain.tracking.run_lookup import run_named
     from raytrain.tracking.sweep_record import is_sweep
 
-    folder = run_named(os.fspath(sweep))
-    events = Journal(folder).read()
+    with public_call(None):
+        folder = run_named(os.fspath(sweep))
+        events = Journal(folder).read()
     if not is_sweep(folder, events):
         raise UsageError(f"{folder} is no sweep")
     by_number = {int(event["number"]): event for event in events if event["event"] == "trial"}

@@ -6,10 +6,11 @@ bounds neither connections nor how slowly a request comes: what is open to the w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ def serve_on_ray(
         listens: called once it answers.
 
     Raises:
-        UsageError: fewer than one replica, or Ray Serve runs other applications on the cluster.
+        UsageError: fewer than one replica, or Ray Serve runs other applications, or another such service, on the
+            cluster.
         RaytrainError: the service could not be opened in a replica.
     """
     if replicas < 1:
@@ -92,25 +94,49 @@ def serve_on_ray(
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells each step
     deployment = serve.deployment(serve.ingress(build)(_Search), **deployment_options(limits, replicas, gpu))
-    _refuse_other_applications(set(serve.status().applications))
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+    with _only_service():
+        _refuse_other_applications(set(serve.status().applications))
+        ended = threading.Event()
+        before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            serve.run(deployment.bind(), name=NAME, route_prefix="/")
-        except RuntimeError as error:
-            raise RaytrainError(f"the service could not be opened in a replica: {_last_line(error)}") from error
-        listens()
-        ended.wait()
-    finally:
-        serve.shutdown()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+            try:
+                serve.run(deployment.bind(), name=NAME, route_prefix="/")
+            except RuntimeError as error:
+                raise RaytrainError(f"the service could not be opened in a replica: {_last_line(error)}") from error
+            listens()
+            ended.wait()
+        finally:
+            serve.shutdown()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class _Search:
     """What Ray Serve wraps the app in."""
+
+
+class _Holder:
+    """An actor that does nothing but hold a name, for as long as the process lives that made it."""
+
+
+@contextlib.contextmanager
+def _only_service() -> Iterator[None]:
+    """Inside, no other process serves on the cluster.
+
+    Raises:
+        UsageError: another process does.
+    """
+    import ray
+
+    try:
+        holder = ray.remote(num_cpus=0)(_Holder).options(name=NAME, namespace=NAME).remote()
+    except ValueError:  # the name is taken
+        raise UsageError("`raytrain serve --cluster` runs on this cluster: end it, or serve on another one") from None
+    try:
+        yield
+    finally:
+        ray.kill(holder)
 
 
 def _place(name: str, folder: str) -> str:

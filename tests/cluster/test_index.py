@@ -6,6 +6,8 @@ import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -51,3 +53,16 @@ def test_workers_open_their_own_model_and_their_batches_may_come_in_any_order(
 def test_a_negative_number_of_workers_is_an_error_of_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="workers"):
         index_on_ray(tmp_path, workers=-1)
+
+
+def test_actors_on_gpus_do_not_ask_this_process_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("raytrain.cluster.index.actors_on_ray", lambda *given: SimpleNamespace(gpus=True))
+    monkeypatch.setattr("raytrain.cluster.index.index_run", lambda run, **options: asked.update(options))
+    index_on_ray(tmp_path, 2, device=None)
+    assert (asked["device"], asked["embed_on"]) == (None, "cuda")
+
+
+def test_an_address_that_each_machine_would_look_up_is_refused() -> None:
+    with pytest.raises(UsageError, match="a folder that all nodes mount"):
+        index_on_ray("models:/emoji@champion", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise state.error
 
     monkeypatch.setattr("raytrain.cluster.serve.connect", lambda: {})
+    monkeypatch.setattr("raytrain.cluster.serve._only_service", contextlib.nullcontext)
     monkeypatch.setattr("raytrain.cluster.serve.model_folder", lambda folder: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": state.gpus})
     monkeypatch.setattr(ray.serve, "status", lambda: SimpleNamespace(applications=state.applications))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,18 @@ def test_a_sweeps_folder_has_one_driver_and_one_search(tmp_path: Path) -> None:
         pass
     with claim(folder, resume=True), pytest.raises(RefusedError, match="data: was f, is g"):
         identify(folder, search_of("g"))
+
+
+def test_a_file_system_without_locks_refuses_no_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_locks(*given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("raytrain.sweeps.ownership.fcntl.flock", no_locks)
+    with claim(tmp_path / "s", resume=False):
+        pass
+    assert "no locks on this file system" in capsys.readouterr().err
 
 
 def test_a_damaged_space_json_is_named_with_its_field(tmp_path: Path) -> None:

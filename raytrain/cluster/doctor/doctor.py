@@ -18,6 +18,9 @@ from raytrain.errors import RaytrainError, RefusedError, pip_install
 from raytrain.files import others_may_read
 
 LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEAD = "node:__internal_head__"
+"""The resource by which Ray marks the node of the head."""
 
 
 def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking_uri: str | None = None) -> list[Check]:
@@ -116,7 +119,23 @@ def cluster(address: str) -> list[Check]:
     total = {name: sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU")}
     checks = [Check("cluster", "ok", f"{len(nodes)} nodes, {total['CPU']:g} CPUs, {total['GPU']:g} GPUs")]
     checks.append(Check("authentication", "ok", "the head refuses who shows no token"))
-    return [*checks, dashboard(compat.dashboard_url())]
+    url = compat.dashboard_url()
+    if url and _host(url) in LOOPBACK and not on_head():
+        at = f"{url} of the head, which the head alone reaches"
+        return [*checks, Check("dashboard", "absent", at, "Run doctor on the head to check it.")]
+    return [*checks, dashboard(url)]
+
+
+def on_head() -> bool:
+    """Whether this process runs on the node of the cluster's head."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    return any(node["NodeID"] == here and HEAD in node["Resources"] for node in ray.nodes())
+
+
+def _host(address: str) -> str:
+    return address.removeprefix("http://").rpartition(":")[0]
 
 
 def dashboard(address: str | None) -> Check:
@@ -129,10 +148,7 @@ def dashboard(address: str | None) -> Check:
             pass
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            host = address.removeprefix("http://").rpartition(":")[0]
-            fix = (
-                "" if host in ("127.0.0.1", "localhost", "[::1]") else "Start the head with --dashboard-host=127.0.0.1."
-            )
+            fix = "" if _host(address) in LOOPBACK else "Start the head with --dashboard-host=127.0.0.1."
             return Check("dashboard", "ok", f"{address} asks for the token", fix)
         return Check("dashboard", "failed", f"{address} answers {error.code}", "Look at the cluster's log.")
     except OSError as error:

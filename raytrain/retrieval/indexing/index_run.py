@@ -45,6 +45,7 @@ def index_run(
     faiss: Faiss | None = None,
     remove_ids: str | os.PathLike[str] | None = None,
     device: str | None = None,
+    embed_on: str | None = None,
     shard_items: int = SHARD_ITEMS,
     progress: Say | None = say,
     map_batches: Mapper = in_process,
@@ -59,7 +60,8 @@ def index_run(
         of, split: which rows; None takes all splits.
         faiss: candidates; None keeps what the index has, "none" removes them.
         remove_ids: file with an id per line: these are no entries any more, in later calls neither.
-        device: as in `load`.
+        device: of this process, as in `load`.
+        embed_on: device of what runs the batches; None takes this process's.
         shard_items: rows per shard, which is the most that a kill costs per worker.
         progress: receives a line every few seconds; None is silent.
         map_batches: runs the batches.
@@ -90,7 +92,8 @@ def index_run(
         raise UsageError(f"{opened.name} is an export, whose folder stays as it is: give the index a place with --out")
     name = f"{plain_name(rows.table.path)}-{f'{split}-' if split else ''}{of}"
     folder = Path(out).expanduser().resolve() if out is not None else opened.folder / FOLDER / name
-    job = EmbedJob(str(opened.folder), str(rows.table.path), opened.moved_to, of, str(retriever.device), retriever)
+    where = embed_on or str(retriever.device)
+    job = EmbedJob(str(opened.folder), str(rows.table.path), opened.moved_to, of, where, retriever)
     with room_in(opened.folder, f"index {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from raytrain.errors import UsageError
 from raytrain.retrieval.portable.description import NAME
@@ -18,7 +23,7 @@ _FORMS = re.compile(r"models:/(?:(?P<id>m-[0-9a-f]+)|(?P<name>[^/@]+)(?:/(?P<ver
 
 
 def downloaded(address: str, store: str | None = None) -> Path:
-    """The folder of the model, where it lies or where it was downloaded to.
+    """The folder of the model, where it lies or where it was downloaded to, once per process and until it ends.
 
     Args:
         address: models:/NAME@ALIAS, models:/NAME/VERSION or models:/m-ID.
@@ -51,7 +56,15 @@ def _model_id(client: Any, form: re.Match[str]) -> str:
 
 
 def _folder(client: Any, model_id: str, uri: str) -> Path:
+    return _fetched(f"{client.get_logged_model(model_id).artifact_location}/artifacts/model", uri)
+
+
+@functools.cache
+def _fetched(place: str, uri: str) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    place = client.get_logged_model(model_id).artifact_location
-    return Path(download_artifacts(artifact_uri=f"{place}/artifacts/model", tracking_uri=uri))
+    if urlsplit(place).scheme in ("", "file"):
+        return Path(download_artifacts(artifact_uri=place, tracking_uri=uri))
+    folder = tempfile.mkdtemp(prefix="raytrain-model-")  # MLflow leaves a folder that it makes itself to nobody
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(download_artifacts(artifact_uri=place, tracking_uri=uri, dst_path=folder))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from raytrain.cluster.doctor.check import Check
 from raytrain.cluster.doctor.doctor import check_storage, dashboard, doctor, token_file, tracking
 from raytrain.errors import RefusedError, UsageError
 
@@ -39,6 +40,20 @@ def test_a_sqlite_file_does_not_serve_several_hosts(tmp_path: Path) -> None:
     assert tracking(tmp_path, None).state == "ok"
     check = tracking(tmp_path, None, hosts=3)
     assert check.state == "failed" and "serves one host, and the cluster has 3" in check.found
+
+
+def test_the_dashboard_on_the_heads_loopback_is_asked_on_the_head_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raytrain.cluster.doctor import doctor as module
+
+    monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
+    monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])
+    monkeypatch.setattr(module.compat, "dashboard_url", lambda: "127.0.0.1:8265")
+    asked: list[str | None] = []
+    monkeypatch.setattr(module, "dashboard", lambda url: asked.append(url) or Check("dashboard", "ok", ""))
+    monkeypatch.setattr(module, "on_head", lambda: False)
+    assert (module.cluster("head:6379")[-1].state, asked) == ("absent", [])
+    monkeypatch.setattr(module, "on_head", lambda: True)
+    assert (module.cluster("head:6379")[-1].state, asked) == ("ok", ["127.0.0.1:8265"])
 
 
 def test_one_check_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
