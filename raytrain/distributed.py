@@ -214,24 +214,41 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         """(n, D) of this rank -> (n, D), normalised with the mean and variance of every rank's rows."""
         if not self.training or world_size() == 1:
             return super().forward(rows)
-        mean, variance, total = joined_moments(of_every_rank(moments(rows)))
-        with torch.no_grad():
-            assert self.running_mean is not None and self.running_var is not None
-            assert self.num_batches_tracked is not None and self.momentum is not None
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_((variance * total / (total - 1)).to(self.running_var.dtype), self.momentum)
-        normal = (rows.float() - mean) * torch.rsqrt(variance + self.eps)
-        scaled: Tensor = (normal * self.weight + self.bias).to(rows.dtype)
-        return scaled
+        return _by_all_rows(self, rows)
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """As GlobalBatchNorm1d, over the places of the images of all ranks."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, C, H, W) of this rank -> (n, C, H, W)."""
+        if not self.training or world_size() == 1:
+            return super().forward(images)
+        places = images.movedim(1, -1)
+        return _by_all_rows(self, places.flatten(0, -2)).view(places.shape).movedim(-1, 1)
+
+
+def _by_all_rows(layer: nn.BatchNorm1d | nn.BatchNorm2d, rows: Tensor) -> Tensor:
+    """(n, D) of this rank -> (n, D), normalised with the statistics of every rank's rows, which the layer keeps too."""
+    mean, variance, total = joined_moments(of_every_rank(moments(rows)))
+    with torch.no_grad():
+        assert layer.running_mean is not None and layer.running_var is not None
+        assert layer.num_batches_tracked is not None and layer.momentum is not None
+        layer.num_batches_tracked += 1
+        layer.running_mean.lerp_(mean.to(layer.running_mean.dtype), layer.momentum)
+        layer.running_var.lerp_((variance * total / (total - 1)).to(layer.running_var.dtype), layer.momentum)
+    normal = (rows.float() - mean) * torch.rsqrt(variance + layer.eps)
+    return (normal * layer.weight + layer.bias).to(rows.dtype)
+
+
+GLOBAL = {nn.BatchNorm1d: GlobalBatchNorm1d, nn.BatchNorm2d: GlobalBatchNorm2d}
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:
-    """Make every BatchNorm1d of a module global, in place, where there are several ranks; parameters and names stay."""
+    """Make every batch norm of a module global, in place, where there are several ranks; parameters and names stay."""
     if world_size() > 1:
         for layer in module.modules():
-            if type(layer) is nn.BatchNorm1d:
-                layer.__class__ = GlobalBatchNorm1d
+            layer.__class__ = GLOBAL.get(type(layer), type(layer))
     return module
 
 

@@ -37,10 +37,11 @@ def test_a_flag_of_one_rank_reaches_all(two_ranks: TwoRanks) -> None:
     assert [results["any"] for results in two_ranks.results] == [[True, False], [True, False]]
 
 
-def test_batch_norm_over_two_ranks_is_that_of_all_rows(two_ranks: TwoRanks) -> None:
+@pytest.mark.parametrize(("name", "places"), [("norm", ()), ("norm of images", (4, 5))])
+def test_batch_norm_over_two_ranks_is_that_of_all_rows(name: str, places: tuple[int, ...], two_ranks: TwoRanks) -> None:
     """Two and five rows: normalised values, gradients and running statistics are those of the seven."""
-    normal, gradient, mean, variance = batch_norm(torch.cat(rows_of_both_ranks()))
-    first, second = (results["norm"] for results in two_ranks.results)
+    normal, gradient, mean, variance = batch_norm(torch.cat(rows_of_both_ranks(*places)))
+    first, second = (results[name] for results in two_ranks.results)
     torch.testing.assert_close(torch.cat([first[0], second[0]]), normal)
     torch.testing.assert_close(torch.cat([first[1], second[1]]), gradient)
     for statistics in (first[2:], second[2:]):

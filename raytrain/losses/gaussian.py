@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from raytrain.similarity.precision import full_precision
+
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """(...) Kullback-Leibler divergence of diagonal Gaussians from the standard normal, the variational bottleneck.
@@ -34,7 +36,7 @@ def uniformity(samples: Tensor, t: float = 2.0) -> Tensor:
     count = len(samples)
     if count < 2:
         return samples.sum() * 0.0
-    with torch.autocast(samples.device.type, enabled=False):
+    with full_precision(samples.device.type):
         wide = samples.to(torch.promote_types(samples.dtype, torch.float32))
         lengths = wide.square().sum(-1)
         squares = (lengths[:, None] + lengths - 2 * wide @ wide.T).clamp(min=0)

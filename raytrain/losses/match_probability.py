@@ -39,14 +39,18 @@ def match_cross_entropy(logits: Tensor, matched: Tensor) -> Tensor:
 
 
 def pseudo_positives(logits: Tensor, matched: Tensor) -> Tensor:
-    """(B, B) labels with pseudo-positives: what scores at least as high as a row's own pair gets its label (PCME++).
+    """(B, B) labels with pseudo-positives: what scores at least as high as a row's best label gets that label (PCME++).
 
     Args:
         logits: (B, B), own pairs on the diagonal; read without gradient.
-        matched: (B, B) bool, or labels in [0, 1].
+        matched: (B, B) bool, or labels in [0, 1]. The row's own pair has its best label, unless images are mixed and
+            the greater part is another image's.
     """
     scores, labels = logits.detach(), matched.to(logits.dtype)
-    return torch.where(scores >= scores.diagonal()[:, None], labels.diagonal()[:, None], labels)
+    best, place = labels.max(1, keepdim=True)
+    own = torch.arange(len(labels), device=labels.device)[:, None]
+    place = torch.where(labels.gather(1, own) == best, own, place)
+    return torch.where(scores >= scores.gather(1, place), best, labels)
 
 
 def pseudo_share(logits: Tensor, matched: Tensor) -> Tensor:

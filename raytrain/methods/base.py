@@ -93,6 +93,7 @@ class Method(nn.Module):
             alone that never fall where one of these rises, and rise by no more than it: an index can bound them.
         mixes_rows: whether what training embeds of a row depends on other rows of the batch, beyond batch norm: such a
             batch cannot be embedded in parts.
+        averaged: whether `optim.ema_decay` may average what the method holds.
         texts_once: whether `encode_query` takes batches of composed queries that hold each of their texts once, with
             text_row (B), which of them each query has.
     """
@@ -103,7 +104,17 @@ class Method(nn.Module):
     local_features: bool = False
     monotone: bool = False
     texts_once: bool = False
+    averaged: bool = True
     mixes_rows: bool = False
+
+    @property
+    def over_features(self) -> Method:
+        """The method without a backbone that trains with it: it takes features and not images."""
+        return self
+
+    def with_regions(self, batch: Batch) -> Batch:
+        """The batch with features in place of images, as `over_features` takes it."""
+        return batch
 
     def compiled_modules(self) -> Iterator[nn.Module]:
         """The modules that `optim.compile` compiles, each by itself."""

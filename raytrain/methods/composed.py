@@ -74,8 +74,11 @@ class Composed(Method):
         return self.composition(image, text)  # type: ignore[no-any-return]
 
     def scale(self) -> Tensor | float:
-        """Factor of the cosines; a learned one is at most 100, the bound of CLIP."""
-        return self.config.scale if self.log_scale is None else self.log_scale.clamp(max=math.log(100.0)).exp()
+        """Factor of the cosines; a learned one is at most 100, the bound of CLIP, from which it can come back."""
+        if self.log_scale is None:
+            return self.config.scale
+        bounded = self.log_scale.clamp(max=math.log(100.0))
+        return (self.log_scale + (bounded - self.log_scale).detach()).exp()
 
     def ignored(self, batch: Batch, context: StepContext) -> Tensor | None:
         """(B, B) bool, True at further targets that answer a query; None where they count as negatives."""

@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from raytrain.config import EncoderConfig, HalfQueriesConfig
 from raytrain.errors import UsageError
 from raytrain.methods.base import Batch, Inputs, Method, StepContext
+from raytrain.similarity.precision import full_precision
 
 
 class HalfQueries(Method):
@@ -29,6 +30,7 @@ class HalfQueries(Method):
     """
 
     texts_once = True
+    averaged = False  # the sums are of all batches alike
     pairs: Tensor
     text_sum: Tensor
     target_sum: Tensor
@@ -77,7 +79,8 @@ class HalfQueries(Method):
         (x - floor) / (1 - floor), at least 0.
         """
         config = self.config
-        image, text = (half @ gallery.T for half in query.unbind(1))
+        with full_precision(query.device.type):
+            image, text = (half @ gallery.T for half in query.unbind(1))
         if config.halves == "half_sum":
             return image + config.text_weight * text
         image, text = (((half - config.floor) / (1 - config.floor)).clamp(min=0) for half in (image, text))
@@ -85,7 +88,8 @@ class HalfQueries(Method):
 
     def item_similarity(self, items: Tensor, others: Tensor) -> Tensor:
         """(N, F), (G, F) -> (N, G) cosines of images."""
-        return items @ others.T
+        with full_precision(items.device.type):
+            return items @ others.T
 
     def forward(self, batch: Batch, context: StepContext | None = None) -> dict[str, Tensor]:
         """Adds the global batch to the sums. The loss is 0: nothing is minimised."""

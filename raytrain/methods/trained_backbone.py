@@ -35,6 +35,10 @@ class TrainedBackbone(Method):
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
         self.monotone, self.texts_once, self.mixes_rows = method.monotone, method.texts_once, method.mixes_rows
 
+    @property
+    def over_features(self) -> Method:
+        return self.method
+
     def compiled_modules(self) -> Iterator[nn.Module]:
         yield self.backbone
         yield from self.method.compiled_modules()

@@ -121,7 +121,8 @@ def half_product_products() -> RunConfig:
 
 
 def _half_queries(**settings: Any) -> RunConfig:
-    return override(rau_products(), {"method": HalfQueriesConfig(**settings), "optim.num_epochs": 1})
+    changes = {"method": HalfQueriesConfig(**settings), "optim.num_epochs": 1, "optim.ema_decay": 0.0}
+    return override(rau_products(), changes)
 
 
 def _composed(base: RunConfig, **settings: Any) -> RunConfig:

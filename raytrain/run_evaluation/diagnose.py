@@ -53,7 +53,8 @@ def training_diagnostics(scored: Scored, owner: Tensor) -> dict[str, float]:
     Args:
         owner: (M,) the image of each caption.
     """
-    config, query, gallery = getattr(scored.model, "config", None), scored.query.float(), scored.gallery.float()
+    config = getattr(scored.model.over_features, "config", None)
+    query, gallery = scored.query.float(), scored.gallery.float()
     if gallery.ndim != 3 or gallery.shape[1] == 1 or scored.model.local_features:
         return {}
     if isinstance(config, DVSEConfig) and len(gallery) >= 6:

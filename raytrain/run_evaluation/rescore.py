@@ -111,6 +111,7 @@ def pool_views_by(model: Method, pooling: str | None) -> None:
     """
     if pooling is None:
         return
+    model = model.over_features
     config = getattr(model, "config", None)
     if not isinstance(config, DVSEConfig):
         raise UsageError(f"{type(model).__name__} has no views whose scores could be pooled in another way; DVSE has")

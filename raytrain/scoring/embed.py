@@ -29,6 +29,7 @@ from raytrain.evaluation.ranking.streaming import Tile, stream_counts
 from raytrain.evaluation.ranking.tiles import MEMORY_MIB, cut
 from raytrain.methods.base import Method
 from raytrain.scoring.feed import Feed, free_bytes
+from raytrain.similarity.precision import full_precision
 from raytrain.similarity.upload import upload
 
 LARGE_TILE = 2**21  # pairs of a query and an image
@@ -153,7 +154,7 @@ def scoring(model: Method, query: Tensor, gallery: Tensor, look: bool = True) ->
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad(), torch.autocast(query.device.type, enabled=False):  # in a caller's autocast too
+        with torch.no_grad(), full_precision(query.device.type):  # in a caller's autocast too
             yield tile
     finally:
         model.train(was_training)

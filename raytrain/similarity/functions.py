@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from raytrain.similarity.installed import module_with_numba
-from raytrain.similarity.precision import in_float32
+from raytrain.similarity.precision import full_precision, in_float32
 from raytrain.similarity.smooth_chamfer_blocks import Kernels, PlainKernels, in_blocks
 
 ON_GPU_FROM = 2**22
@@ -191,7 +191,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
     """
     if (fused := _fused(query, gallery)) is not None:
         items, others, dim = gallery.shape
-        with torch.autocast("cpu", enabled=False):
+        with full_precision("cpu"):
             # gallery items last, so that neighbours in memory are different pairs, not elements of the same pair
             planes = query.flatten(0, 1) @ gallery.transpose(0, 1).reshape(others * items, dim).T
         scores: Tensor = fused.smooth_chamfer_of_cosines(planes.view(*query.shape[:2], others, items), alpha)
@@ -203,7 +203,7 @@ def smooth_chamfer(query: Tensor, gallery: Tensor, alpha: float) -> Tensor:
 
 def element_cosines(query: Tensor, gallery: Tensor) -> Tensor:
     """(Q, K, D) and (G, J, D) -> (Q, K, G, J) cosine of each pair of elements, float32 or wider."""
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query.device.type):
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
         left, right = query.to(wide).flatten(0, 1), gallery.to(wide).flatten(0, 1)
         return (left @ right.T).view(*query.shape[:2], *gallery.shape[:2])
@@ -238,7 +238,7 @@ def squared_distances(query: Tensor, gallery: Tensor) -> Tensor:
 
     Computed as ||x||^2 + ||y||^2 - 2 x.y, which needs no (Q, K, G, J, D) tensor; rounding below zero is cut at zero.
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query.device.type):
         wide = torch.promote_types(torch.promote_types(query.dtype, gallery.dtype), torch.float32)
         left, right = query.to(wide), gallery.to(wide)
         lengths = left.square().sum(-1)[:, :, None, None] + right.square().sum(-1)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
 
+from raytrain.similarity.precision import full_precision
+
 EPS = 1e-8
 """Least denominator of a normalisation, as in SCAN's released code; keeps gradients finite at zero vectors."""
 
@@ -99,7 +101,7 @@ def cross_attention(query: Tensor, context: Tensor, scale: float, pooling: str, 
     Raises:
         ValueError: another pooling.
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with full_precision(query.device.type):
         query, context = widened(query, context)
         along = attended_cosine(*attention(query, context, scale), context)
         real = real_rows(query)

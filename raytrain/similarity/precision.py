@@ -69,12 +69,20 @@ def in_float32(function: Callable[P, R]) -> Callable[P, R]:
         values: Any = [_wide_if_floating(value) for value in given]
         more: Any = {name: _wide_if_floating(value) for name, value in named.items()}
         kind = next(value.device.type for value in (*values, *more.values()) if isinstance(value, Tensor))
-        if not torch.is_autocast_enabled(kind) and not torch.backends.cuda.matmul.allow_tf32:
-            return function(*values, **more)
-        with torch.autocast(kind, enabled=False), tf32(False):
+        with full_precision(kind):
             return function(*values, **more)
 
     return computed
+
+
+@contextlib.contextmanager
+def full_precision(kind: str) -> Iterator[None]:
+    """Inside, products of float32 stay float32 on devices of this type: no autocast, no TF32."""
+    if not torch.is_autocast_enabled(kind) and not torch.backends.cuda.matmul.allow_tf32:
+        yield
+        return
+    with torch.autocast(kind, enabled=False), tf32(False):
+        yield
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from raytrain.similarity.precision import full_precision
+
 BLOCK_BYTES = 2**25
 """Of the cosines of a block, unless one query has more: they stay in the second-level cache of a data-centre GPU."""
 
@@ -54,7 +56,7 @@ class _InBlocks(torch.autograd.Function):
     def forward(context: Any, query: Tensor, gallery: Tensor, alpha: float, kernels: Kernels, size: int) -> Tensor:
         context.save_for_backward(query, gallery)
         context.rest = alpha, kernels, size
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             return torch.cat([kernels.scores(_cosines(part, gallery), alpha) for part in torch.split(query, size)])
 
     @staticmethod
@@ -64,7 +66,7 @@ class _InBlocks(torch.autograd.Function):
         alpha, kernels, size = context.rest
         flat = gallery.flatten(0, 1)
         of_query, of_gallery = torch.empty_like(query), torch.zeros_like(flat)
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             for first in range(0, len(query), size):
                 rows = slice(first, first + size)
                 part = query[rows]

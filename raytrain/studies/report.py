@@ -97,7 +97,7 @@ class StudyReport:
             "sentence": self.sentence,
             "claims": [
                 {"sentence": of.claim.sentence, "outcome": of.outcome, "difference": of.difference,
-                 "interval": list(of.interval) if of.interval else None}
+                 "interval": list(of.interval) if of.interval and np.isfinite(of.interval).all() else None}
                 for of in self.decided
             ],
             "variants": {
@@ -188,9 +188,11 @@ def _value(
     if measure.of is None:
         return run.metric(measure.name)
     key = f"{measure.of}" + (f" of {variant.answers}" if variant.answers else "")
-    if key not in kept:
+    if kept.get(key) is None:  # what could not be measured, on this machine perhaps, is tried again
         value = measure.of(run)
-        kept[key] = None if value is None else float(value)
+        if value is None:
+            return None
+        kept[key] = float(value)
     return kept[key]
 
 

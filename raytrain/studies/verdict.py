@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from raytrain.evaluation.variance import Estimate
 from raytrain.studies.study import Claim, Study
 
 LEVEL = 0.95
+EXACT_ORDERS = 8
+"""Points up to which `spearman` goes over all orders: 40,320."""
 Outcome = Literal["agrees", "does not agree", "cannot be told"]
 
 
@@ -135,21 +138,37 @@ def verdict(decided: Sequence[Decided], seeds: int) -> tuple[Outcome | None, str
     count = {which: sum(of.outcome == which for of in decided) for which in ("agrees", "does not agree")}
     total = len(decided)
     if count["does not agree"]:
-        return "does not agree", f"Does not agree with the paper: {count['does not agree']} of {total} claims fail."
+        return "does not agree", f"Does not agree with the paper: {_claims(count['does not agree'], total, 'fail')}."
     if count["agrees"] == total:
-        return "agrees", f"Agrees with the paper: {'the claim holds' if total == 1 else f'all {total} claims hold'}."
-    some = f" {count['agrees']} of {total} claims hold, the others are open." if count["agrees"] else ""
+        return "agrees", f"Agrees with the paper: {_claims(total, total, 'hold')}."
+    others = "the other is" if total - count["agrees"] == 1 else "the others are"
+    some = f" {_claims(count['agrees'], total, 'hold')}; {others} open." if count["agrees"] else ""
     return "cannot be told", f"Cannot be told with {with_seeds}.{some}"
 
 
+def _claims(number: int, total: int, do: str) -> str:
+    """So many of all claims, with their verb: "the claim holds", "both claims hold", "1 of 3 claims holds"."""
+    if number == total:
+        return f"the claim {do}s" if total == 1 else f"{'both' if total == 2 else f'all {total}'} claims {do}"
+    return f"{number} of {total} claims {do}{'s' if number == 1 else ''}"
+
+
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float] | None:
-    """(rank correlation, p of the two-sided t test that there is none); None of fewer than four points."""
+    """(rank correlation, two-sided p that there is none); None of fewer than four points.
+
+    The p is exact, over all orders, of up to EXACT_ORDERS points, and by a t test of more.
+    """
     if len(xs) < 4 or len({*xs}) < 2 or len({*ys}) < 2:
         return None
     a, b = (_ranks(np.asarray(values, float)) for values in (xs, ys))
     rho = float(np.corrcoef(a, b)[0, 1])
-    if abs(rho) >= 1:
-        return rho, 0.0
+    rho = min(1.0, max(-1.0, rho))
+    if len(xs) <= EXACT_ORDERS:
+        centered = a - a.mean()
+        orders = np.array(list(itertools.permutations(b - b.mean())))
+        return rho, float((abs(orders @ centered) >= abs(centered @ (b - b.mean())) - 1e-9).mean())
+    if abs(rho) > 1 - 1e-12:
+        return rho, 2 / math.factorial(len(xs))
     t = abs(rho) * math.sqrt((len(xs) - 2) / (1 - rho**2))
     return rho, float(2 * stdtr(len(xs) - 2, -t))
 

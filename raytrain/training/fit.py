@@ -20,7 +20,7 @@ from raytrain.config import METHOD_CONFIGS, RunConfig
 from raytrain.data.load.batches import Batches, TimedBatches, uploaded
 from raytrain.data.load.readers import Batch
 from raytrain.data.table import AnySplit
-from raytrain.data.table.splits import validation_facts
+from raytrain.data.table.splits import refuse_too_small, validation_facts
 from raytrain.data.table.test_guard import closed_while, refuse_test
 from raytrain.distributed import any_rank, default_device, gather, rank, world_size
 from raytrain.errors import Interrupted
@@ -87,7 +87,8 @@ def fit(
         Interrupted: asked to stop (raytrain/training/stop.py), when a checkpoint to resume from has been written.
         DiskFullError: earlier checkpoints are as they were.
         RefusedError: a table is the test split, or another one than the checkpoint was trained on.
-        UsageError: the weights of `optim.start_from` are not those of this run's model.
+        UsageError: the weights of `optim.start_from` are not those of this run's model; or the validation split has
+            fewer images, captions or queries than there are ranks.
         RaytrainError: another process has gone on with the run; nothing more is written.
     """
     device = device or default_device()
@@ -95,6 +96,7 @@ def fit(
     train, val = tables["train"], tables["val"]
     for split in tables.values():
         refuse_test(split.name)
+    refuse_too_small(val, world_size())
     saved = checkpoint.load(resume_from) if resume_from is not None else None
     if saved is not None:
         val.table.refuse_other(saved.manifest["fingerprint"])

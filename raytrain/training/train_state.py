@@ -39,7 +39,7 @@ class TrainState:
         parallel: the model as it trains (`trainable`), of what `training_input` makes of a batch.
         finite: looks at the losses and the gradient of each step.
         plateau: factor of the learning rate that follows validation; None under any other schedule.
-        average: {name: averaged weight}; None unless the config asks for an average.
+        average: {name: averaged weight}; None unless the config asks for an average and the method has one.
         epoch, step: epochs done and steps done since the run began.
         step_in_epoch: steps done in the current epoch; 0 between epochs.
         saved_step: the step of the newest checkpoint.
@@ -59,7 +59,8 @@ class TrainState:
         optim = config.optim
         self.plateau = Plateau(optim.decay_factor, optim.plateau_patience) if optim.schedule == "plateau" else None
         self.scaler = torch.amp.GradScaler(enabled=config.optim.precision == "fp16" and device.type == "cuda")
-        self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if config.optim.ema_decay else None
+        averages = config.optim.ema_decay and self.model.averaged
+        self.average = {k: v.clone() for k, v in self.model.state_dict().items()} if averages else None
         self.parallel = trainable(self.model, optim.parts, device)
         self.finite = FiniteCheck(device)
         self.epoch, self.step, self.step_in_epoch, self.saved_step = 0, 0, 0, 0

@@ -117,8 +117,8 @@ class TwoRanks:
         folder: storage of their runs.
         table: that they trained on; those of other kinds lie beside it.
         results: of each rank. {"<method> <epoch>" and "<method> in parts": as `one_step`, "padded": as
-            `longer_rows`, "norm": as `batch_norm_of_all_rows`, "any": [a flag of rank 1, a flag of none], "plateau":
-            state of a `Plateau`, "nan": message of the error}
+            `longer_rows`, "norm" and "norm of images": as `batch_norm`, "any": [a flag of rank 1, a flag of none],
+            "plateau": state of a `Plateau`, "nan": message of the error}
     """
 
     folder: Path
@@ -182,15 +182,15 @@ def longer_rows(number: int) -> list[torch.Tensor]:
     return [everywhere.detach(), mine.grad]
 
 
-def rows_of_both_ranks() -> list[torch.Tensor]:
-    """(2, D) rows of rank 0 and (5, D) rows of rank 1."""
-    rows = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+def rows_of_both_ranks(*places: int) -> list[torch.Tensor]:
+    """(2, D) rows of rank 0 and (5, D) rows of rank 1; or (2, D, H, W) and (5, D, H, W) images."""
+    rows = torch.randn(7, 3, *places, generator=torch.Generator().manual_seed(0))
     return [rows[:2], rows[2:]]
 
 
 def batch_norm(rows: torch.Tensor) -> list[torch.Tensor]:
     """Rows normalised in training, the gradient of their weighted sum, and the running mean and variance."""
-    norm = torch.nn.Sequential(torch.nn.BatchNorm1d(3))
+    norm = torch.nn.Sequential(torch.nn.BatchNorm1d(3) if rows.ndim == 2 else torch.nn.BatchNorm2d(3))
     synchronise_batch_norm(norm)
     rows = rows.clone().requires_grad_()
     normal = norm(rows)
@@ -214,6 +214,7 @@ def _work(number: int, folder: str, table: str) -> None:
         results[f"{name} in parts"] = one_step(made, 2.0, parts=2)
     results["padded"] = longer_rows(number)
     results["norm"] = batch_norm(rows_of_both_ranks()[number])
+    results["norm of images"] = batch_norm(rows_of_both_ranks(4, 5)[number])
     results["any"] = [any_rank(number == 1), any_rank(False)]
 
     plateau = Plateau(4.0, 0)

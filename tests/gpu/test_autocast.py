@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from raytrain.data.load.batches import to_device
 from raytrain.data.table import Table
 from raytrain.methods.base import Batch, StepContext
+from raytrain.similarity.precision import tf32
 from tests.gpu.steps import STEPS, Run, open_run
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -99,6 +101,30 @@ def test_what_follows_the_encoders_is_computed_in_float32(
     assert half.losses["loss"].dtype == torch.float32
     torch.testing.assert_close(half.losses["loss"], whole.losses["loss"], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(half.gradients(), whole.gradients(), rtol=1e-4, atol=1e-6)
+
+
+class Products(TorchDispatchMode):
+    """Whether TF32 is allowed at each matrix product inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed: list[bool] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        if function.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm"):
+            self.allowed.append(torch.backends.cuda.matmul.allow_tf32)
+        return function(*given, **(named or {}))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_no_score_is_computed_in_tf32(name: str, gpu_tables: Table) -> None:
+    run = open_run(name, gpu_tables, torch.device("cpu"))
+    batch, model = to_device(next(run.batches), run.state.device), run.state.model.eval()
+    with torch.no_grad(), tf32(True):
+        query, gallery = model.encode_query(batch), model.encode_gallery(batch)
+        with Products() as products:
+            model.similarity(query, gallery)
+    assert products.allowed and not any(products.allowed)
 
 
 @pytest.mark.parametrize("precision", HALVES)

@@ -66,3 +66,10 @@ def test_what_scores_at_least_as_high_as_the_own_pair_has_its_label() -> None:
     soft = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7]])
     expected = [[0.7, 0.7, 0.0], [0.7, 0.7, 0.3], [0.7, 0.0, 0.7]]
     torch.testing.assert_close(pseudo_positives(logits, soft), torch.tensor(expected))
+
+
+def test_where_the_greater_part_is_another_image_that_one_is_the_measure() -> None:
+    logits = torch.tensor([[0.0, 5.0, 7.0], [1.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+    mixed = torch.tensor([[0.1, 0.9, 0.0], [0.0, 0.1, 0.9], [0.0, 0.0, 1.0]])
+    expected = [[0.1, 0.9, 0.9], [0.9, 0.9, 0.9], [0.0, 0.0, 1.0]]  # no label falls
+    torch.testing.assert_close(pseudo_positives(logits, mixed), torch.tensor(expected))

@@ -128,8 +128,11 @@ def test_a_learned_scale_starts_at_the_given_one_is_at_most_a_hundred_and_belong
     method(batch())["loss"].backward()
     assert method.log_scale.grad is not None and method.log_scale.grad != 0
     torch.nn.init.constant_(method.log_scale, 10.0)
+    method.log_scale.grad = None
     scale = method.scale()
     assert isinstance(scale, Tensor) and scale.item() == pytest.approx(100)
+    scale.backward()  # type: ignore[no-untyped-call]
+    assert method.log_scale.grad == pytest.approx(100)  # it can come back below the bound
     assert build(scale_learned=True, base_loss="multi_grained").log_scale is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import torch
 from torch import Tensor
 
 from raytrain.config import HalfQueriesConfig
+from raytrain.data.table import QuerySplit
 from raytrain.errors import UsageError
 from raytrain.methods.base import Inputs, StepContext
 from raytrain.methods.half_queries import HalfQueries
+from raytrain.training.run import load_run
 from tests.methods.baselines import ENCODER, check_alone
 from tests.methods.test_composed import INPUTS, batch
+from tests.runs import fit_here, tiny
+from tests.tables import make_query_table
 
 
 def build(**changes: Any) -> HalfQueries:
@@ -135,3 +140,13 @@ def test_queries_are_the_same_alone_and_with_their_texts_once() -> None:
 def test_words_have_no_feature_to_map() -> None:
     with pytest.raises(UsageError, match=r"encoder\.text\.kind=tokens"):
         HalfQueries(ENCODER, HalfQueriesConfig(), Inputs(region_features=6, words=20))
+
+
+def test_sums_are_not_averaged_over_the_steps(tmp_path: Path) -> None:
+    table = make_query_table(tmp_path / "table")
+    config = tiny(
+        table, tmp_path, method__kind="half_queries", optim__batch_size=4, optim__ema_decay=0.9, optim__num_epochs=1
+    )
+    fit_here(config)
+    model, *_ = load_run(config.folder)
+    assert model.pairs == len(QuerySplit(table, "train")) // 4 * 4

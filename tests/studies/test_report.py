@@ -25,7 +25,14 @@ def length_of_name(run: MeasuredRun, add: int = 0) -> float:
     return len(run.record.folder.name) + add
 
 
+def on_second_try(run: MeasuredRun) -> float | None:
+    """As a number that one machine can measure, and another cannot."""
+    CALLS.append("")
+    return 8.0 if len(CALLS) > 4 else None
+
+
 LENGTH = Reference(f"{__name__}:length_of_name", {"add": 1})
+ON_SECOND_TRY = Reference(f"{__name__}:on_second_try")
 
 
 @pytest.fixture
@@ -76,6 +83,13 @@ def test_a_number_that_needs_a_model_is_computed_once_per_run(folder: Path) -> N
     assert sorted(CALLS) == ["margin 0.1-0", "margin 0.1-1", "margin 0.2-0", "margin 0.2-1"]
     assert report.rows[0].cells["length"].mean == 13
     assert len(json.loads((folder / CACHE).read_text())) == 4
+
+
+def test_what_could_not_be_measured_is_tried_again(folder: Path) -> None:
+    study = replace(margins(), measures=[*margins().measures, Measure("memory", "memory", ON_SECOND_TRY)])
+    CALLS.clear()
+    assert build_report(study, folder).rows[0].cells["memory"].mean is None
+    assert build_report(study, folder).rows[0].cells["memory"].mean == 8
 
 
 @pytest.mark.parametrize("damage", ["{", "[1]", '{"a": 1}', '{"a": {"b": "text"}}', "\xff"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -108,12 +109,12 @@ def test_the_whole_is_what_its_claims_are() -> None:
     study = margins()
     (one,) = decide(study, {BASELINE: side(0.6, 3, 1), VARIANT: side(0.4, 3, 2)})
     open_claim, failed = replace(one, outcome="cannot be told"), replace(one, outcome="does not agree")
-    assert verdict([one, one], 3) == ("agrees", "Agrees with the paper: all 2 claims hold.")
+    assert verdict([one, one], 3) == ("agrees", "Agrees with the paper: both claims hold.")
     assert verdict([one], 3)[1] == "Agrees with the paper: the claim holds."
     assert verdict([one, open_claim], 3) == (
-        "cannot be told", "Cannot be told with 3 seeds. 1 of 2 claims hold, the others are open.",
+        "cannot be told", "Cannot be told with 3 seeds. 1 of 2 claims holds; the other is open.",
     )  # fmt: skip
-    assert verdict([one, open_claim, failed], 3)[1] == "Does not agree with the paper: 1 of 3 claims fail."
+    assert verdict([one, open_claim, failed], 3)[1] == "Does not agree with the paper: 1 of 3 claims fails."
     assert verdict([open_claim], 1)[1] == "Cannot be told with 1 seed."
     assert verdict([], 2) == (None, "The paper leaves this open; below is what 2 seeds show.")
     assert outcome(one.claim, over_seeds([1.0, 2.0], [1.0, 2.0]), (-1.0, 1.0), 2) == "cannot be told"
@@ -124,8 +125,16 @@ def test_spearman_is_that_of_ranks_with_ties() -> None:
     from scipy.stats import spearmanr
 
     xs, ys = [1.0, 2.0, 2.0, 4.0, 9.0, 3.0], [2.0, 1.0, 3.0, 3.0, 8.0, 7.0]
-    expected = spearmanr(xs, ys)
-    result = spearman(xs, ys)
-    assert result is not None and result == pytest.approx((expected.statistic, expected.pvalue))
+    of_orders = [abs(spearmanr(xs, order).statistic) for order in itertools.permutations(ys)]
+    rho = spearmanr(xs, ys).statistic
+    at_least = sum(other >= abs(rho) - 1e-9 for other in of_orders) / len(of_orders)
+    assert spearman(xs, ys) == pytest.approx((rho, at_least))
+    many_x, many_y = [*xs, 5.0, 7.0, 0.5], [*ys, 9.0, 4.0, 6.0]
+    expected = spearmanr(many_x, many_y)
+    assert spearman(many_x, many_y) == pytest.approx((expected.statistic, expected.pvalue))
     assert spearman([1, 2, 3], [1, 2, 3]) is None
-    assert spearman([1, 2, 3, 4], [1, 2, 3, 4]) == (pytest.approx(1.0), 0.0)
+
+
+@pytest.mark.parametrize("count", [4, 5, 9, 20])
+def test_a_perfect_order_of_few_points_is_no_proof(count: int) -> None:
+    assert spearman(range(count), [x**2 for x in range(count)]) == pytest.approx((1.0, 2 / math.factorial(count)))

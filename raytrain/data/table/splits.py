@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raytrain.data.table.queries import QuerySplit
 from raytrain.data.table.table import Split, Table
+from raytrain.errors import UsageError, argument
 
 AnySplit = Split | QuerySplit
 
@@ -31,6 +32,15 @@ def validation_facts(train: AnySplit, val: AnySplit) -> dict[str, Any]:
     what = "queries" if isinstance(val, QuerySplit) else "images"
     trained = f"{count:,} of {len(val):,} {what}" if count else None
     return {"split": val.name, "queries": queries, "gallery": gallery, "trained": trained}
+
+
+def refuse_too_small(split: AnySplit, parts: int) -> None:
+    """Raises UsageError where a split cannot be embedded in so many parts, of an image and a query at least."""
+    queries = ("queries", len(split)) if isinstance(split, QuerySplit) else ("captions", len(split.texts))
+    for what, count in (("images", len(split.items)), queries):
+        if count < parts:
+            workers = f", fewer than the {parts} workers; give {argument('workers', max(count, 1))}" if count else ""
+            raise UsageError(f"{split.table.path}: split '{split.name}' has {count} {what}{workers}")
 
 
 def open_split(table: Table, name: str, allow_test: bool = False) -> AnySplit:

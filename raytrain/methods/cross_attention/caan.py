@@ -14,6 +14,7 @@ from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Inputs
 from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
+from raytrain.similarity.precision import full_precision
 
 
 class ContextWeights(nn.Module):
@@ -77,7 +78,7 @@ class CAAN(CrossAttention):
         return self.in_blocks(self._compare, query, gallery)[0]
 
     def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor]:
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             query, gallery = similarity.widened(query, gallery)
             images, captions = gallery[:, None], query[None]  # (G, 1, R, D), (1, Q, T, D)
             regions, words = real_rows(gallery)[:, None], real_rows(query)[None]  # (G, 1, R), (1, Q, T)

@@ -16,6 +16,7 @@ from raytrain.config import EncoderConfig, IMRAMConfig
 from raytrain.methods.base import Inputs
 from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
+from raytrain.similarity.precision import full_precision
 
 
 class AttentionMemory(nn.Module):
@@ -105,7 +106,7 @@ class IMRAM(CrossAttention):
 
     def similarity(self, query: Tensor, gallery: Tensor) -> Tensor:
         """(Q, T, D), (G, R, D) -> (Q, G)."""
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             query, gallery = similarity.widened(query, gallery)
             # the gallery's share of the layers is the same for all blocks
             refines = self.config.steps > 1
@@ -114,7 +115,7 @@ class IMRAM(CrossAttention):
             return self.in_blocks(partial(self._compare, own=own, seen=seen), query, gallery)[0]
 
     def _compare(self, query: Tensor, gallery: Tensor, own: Tensor | None, seen: Tensor | None) -> tuple[Tensor]:
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             scores = query.new_zeros(len(query), len(gallery))
             if self.words is not None:
                 scores = scores + self.words(query, gallery, None, seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from raytrain.config import EncoderConfig, NAAFConfig
 from raytrain.methods.base import Batch, Inputs, StepContext
 from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import real_rows
+from raytrain.similarity.precision import full_precision
 
 SAFE_DEVIATIONS = 3
 """The safe threshold is so many standard deviations below the mean of matched words (released code)."""
@@ -119,7 +122,10 @@ class NAAF(CrossAttention):
 
         In training the pairs are on the diagonal, and their words are sampled for the threshold of the next steps.
         """
-        scores, sums, squares = self.in_blocks(self._compare, query, gallery)
+        learned = self.training or self.config.test_threshold == "learned"
+        # a copy: the backward pass computes blocks again when `sample` has changed the buffer already
+        threshold = (self.threshold.learned if learned else self.threshold.safe).clone()
+        scores, sums, squares = self.in_blocks(partial(self._compare, threshold), query, gallery)
         if self.training:
             self.threshold.sample(scores.detach(), real_rows(query).sum(1), sums, squares)
         return scores
@@ -129,7 +135,7 @@ class NAAF(CrossAttention):
         losses = super().pair_losses(query, gallery, batch, context)
         return {**losses, "threshold": self.threshold.learned.clone(), "safe_threshold": self.threshold.safe.clone()}
 
-    def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _compare(self, threshold: Tensor, query: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(Q, G) scores, and the sums over words and of squares that `Threshold.sample` takes.
 
         The mean over words of three numbers (equations 6 to 13): the best cosine minus the threshold, where that is
@@ -137,13 +143,12 @@ class NAAF(CrossAttention):
         the cosines under SCAN's attention.
         """
         config = self.config
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             query, gallery = similarity.widened(query, gallery)
             words, regions = real_rows(query), real_rows(gallery)
             weights, cosines = similarity.attention(query, gallery, config.attention_scale)  # (G, R, Q, T)
             best = cosines.masked_fill(~regions[:, :, None, None], -torch.inf).amax(1)  # (G, Q, T)
-            learned = self.training or config.test_threshold == "learned"
-            threshold = (self.threshold.learned if learned else self.threshold.safe).to(best.dtype)
+            threshold = threshold.to(best.dtype)
 
             gap = best - threshold
             doubt = gap

@@ -16,7 +16,7 @@ from raytrain.encoders.heads import xavier_linear
 from raytrain.methods.base import Batch, Inputs
 from raytrain.methods.cross_attention.base import CrossAttention
 from raytrain.similarity import EPS, real_rows
-from raytrain.similarity.precision import l2_normalize
+from raytrain.similarity.precision import full_precision, l2_normalize
 
 
 class SGRAF(CrossAttention):
@@ -65,7 +65,7 @@ class SGRAF(CrossAttention):
 
     def _compare(self, query: Tensor, gallery: Tensor) -> tuple[Tensor, ...]:
         """(Q, G) scores; with SAF also (Q) means and (Q) variances of the captions."""
-        with torch.autocast(query.device.type, enabled=False):
+        with full_precision(query.device.type):
             nodes = self._alignments(query, gallery)
             # the global alignment is always real
             mask = pad(real_rows(query[:, 1:]), (1, 0), value=True)

@@ -46,7 +46,7 @@ def further_right(run: MeasuredRun) -> float | None:
 
 def _further(run: MeasuredRun) -> tuple[Tensor, Tensor]:
     """(Q, Q) bool: pairs of a query and another one's first target that theta takes, and that are right."""
-    config = run.model.config
+    config = run.config.method
     assert isinstance(config, RAUConfig)
     split = queries_of(run)
     query, gallery = run.embedded

@@ -76,7 +76,7 @@ def _of_queries(run: MeasuredRun) -> tuple[Tensor, Tensor] | None:
     if model.source_blocks is None:
         return None
     batches = query_batches(split, torch.arange(len(split)).numpy(), run.feed.images, run.feed.texts)
-    features = [model.compose(to_device(batch, default_device())) for batch in batches]
+    features = [model.compose(run.model.with_regions(to_device(batch, default_device()))) for batch in batches]
     return _last_block(model.source_blocks, torch.cat(features))
 
 
@@ -88,7 +88,9 @@ def _of_targets(run: MeasuredRun) -> tuple[Tensor, Tensor] | None:
     if blocks is None:
         return None
     batches = image_batches(split.items, run.feed.images)
-    features = [Composed.encode_gallery(model, to_device(batch, default_device())) for batch in batches]
+    features = [
+        Composed.encode_gallery(model, run.model.with_regions(to_device(batch, default_device()))) for batch in batches
+    ]
     return _last_block(blocks, torch.cat(features))
 
 
@@ -99,5 +101,6 @@ def _last_block(blocks: UncertaintyBlocks, features: Tensor) -> tuple[Tensor, Te
 
 
 def _rau(run: MeasuredRun) -> RAU:
-    assert isinstance(run.model, RAU)
-    return run.model
+    model = run.model.over_features
+    assert isinstance(model, RAU)
+    return model

@@ -39,7 +39,7 @@ def _weight_measures(
     run: MeasuredRun, query: Tensor, gallery: Tensor, owner: Tensor, batch_size: int
 ) -> WeightMeasures | None:
     """See `weight_measures`; None of one view, and of batches of fewer than 3 images, at most half of all."""
-    config = run.model.config
+    config = run.config.method
     assert isinstance(config, DVSEConfig)
     if config.views == 1 or min(batch_size, len(gallery) // 2) < 3:
         return None

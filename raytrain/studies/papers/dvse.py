@@ -137,6 +137,8 @@ def _batches(recipe: RunConfig) -> dict[str, Level]:
             "optim.num_epochs": max(1, round(ratio * recipe.optim.num_epochs)),
             "optim.decay_epochs": [max(1, round(ratio * epoch)) for epoch in recipe.optim.decay_epochs],
         }
+        if recipe.method.loss != "infonce":
+            changes["method.mean_warmup_epochs"] = ratio * recipe.method.mean_warmup_epochs
         levels[f"batch {size}, equal steps"] = Level(changes)
     return levels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raytrain.data.table import QuerySplit, Split, Table, open_split
-from raytrain.data.table.splits import validation_facts
+from raytrain.data.table.splits import refuse_too_small, validation_facts
 from raytrain.errors import RefusedError, UsageError
 from tests.data.queries import query_table
 
@@ -39,6 +39,18 @@ def test_validation_facts_are_sizes_and_what_is_trained_on(table: Table, tmp_pat
     facts = validation_facts(composed["train"], composed["val"])
     assert facts["queries"] == {"query": 3} and facts["trained"] is None
     assert validation_facts(composed["val"], composed["val"])["trained"] == "3 of 3 queries"
+
+
+def test_a_split_with_fewer_rows_than_ranks_is_refused_before_training(table: Table, tmp_path: Path) -> None:
+    refuse_too_small(table.split("val"), 6)
+    with pytest.raises(UsageError, match=r"split 'val' has 6 images, fewer than the 7 workers; give workers=6"):
+        refuse_too_small(table.split("val"), 7)
+    queries = QuerySplit(query_table(tmp_path / "t"), "val")
+    with pytest.raises(UsageError, match="has 3 queries"):
+        refuse_too_small(queries, 4)
+    queries.rows = queries.rows[:0]
+    with pytest.raises(UsageError, match=r"has 0 queries$"):
+        refuse_too_small(queries, 1)
 
 
 def test_an_image_that_two_splits_name_is_trained_on(table: Table) -> None:

@@ -153,12 +153,25 @@ def test_blocks_that_are_computed_twice_sample_once_and_evaluation_samples_nothi
     for numbers in (2**18, 1):
         monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
         method = build(memory_mib=1, sample_words=10**6)
-        method.similarity(texts.requires_grad_(), images).sum().backward()
+        method.similarity(texts, images)
         states.append(method.threshold.sampled.clone())
         method.eval().similarity(texts, images)
         torch.testing.assert_close(method.threshold.sampled, states[-1], rtol=0, atol=0)
     assert states[0][0, 0] > 0
     torch.testing.assert_close(states[1], states[0])
+
+
+def test_blocks_that_are_computed_twice_keep_the_threshold_of_their_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, images = paired(0)
+    gradients = []
+    for numbers in (2**18, 1):
+        monkeypatch.setattr("raytrain.methods.cross_attention.base.NUMBERS_PER_MIB", numbers)
+        method = build(memory_mib=1, sample_words=4, learned=0.1)  # each step ends with another threshold
+        own = texts.clone().requires_grad_()
+        method.similarity(own, images).sum().backward()
+        assert own.grad is not None and abs(float(method.threshold.learned) - 0.1) > 0.05
+        gradients.append(own.grad)
+    torch.testing.assert_close(gradients[1], gradients[0])
 
 
 def test_a_threshold_that_is_no_cosine_becomes_zero() -> None:
