@@ -52,6 +52,7 @@ def test_half_queries_collect_their_sums_in_one_epoch() -> None:
         recipe = f"{halves}_products"
         changed = differences(recipe, "rau_products")
         assert {name: value for name, value in changed.items() if not name.startswith("method.")} == {
-            "optim.num_epochs": 1
+            "optim.num_epochs": 1,
+            "optim.ema_decay": 0.0,
         }
         check(recipe, {"method.kind": "half_queries", "method.halves": halves})

@@ -21,7 +21,7 @@ def run_of(query: Tensor, gallery: Tensor, owner: Tensor, batch_size: int = 128,
         embedded=(query, gallery),
         embedded_pairs=lambda which, most: (query[:most], gallery[owner[:most]]),
         similarity=(None, owner),
-        model=SimpleNamespace(config=DVSEConfig.model_validate({"views": gallery.shape[1], **method})),
+        config=SimpleNamespace(method=DVSEConfig.model_validate({"views": gallery.shape[1], **method})),
         record=SimpleNamespace(config={"optim.batch_size": batch_size}),
     )
 
@@ -52,7 +52,7 @@ def test_weights_that_know_the_right_view_correlate_with_right_answers(weight_fn
     run = run_of(query, gallery, owner, weight_fn=weight_fn)
     accuracy = weight_accuracy(run)
     assert accuracy is not None and sign * accuracy > 0.5
-    assert accuracy == weight_measures(query, gallery, owner, run.model.config).correlation  # as with --diagnostics
+    assert accuracy == weight_measures(query, gallery, owner, run.config.method).correlation  # as with --diagnostics
 
 
 def test_one_view_and_too_few_images_have_no_weights_to_measure() -> None:
