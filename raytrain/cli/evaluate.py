@@ -161,7 +161,7 @@ def run_rerank(
         option(
             "--bank",
             SEARCH,
-            "normalise over this many training queries, and not over the test queries; each size is tried",
+            "normalise over this many training queries instead of the test queries; each size is tried",
             metavar="SIZES",
         ),
     ] = "",

@@ -1,4 +1,4 @@
-"""`raytrain init`: a small project of one's own, ready for `raytrain sweep` and `raytrain submit`."""
+"""`raytrain init`: a small starter project, ready for `raytrain sweep` and `raytrain submit`."""
 
 from __future__ import annotations
 

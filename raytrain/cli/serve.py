@@ -48,7 +48,7 @@ def run_serve(
             "--name", _SERVICE, "host name that it is called by, as behind a proxy; may be repeated", metavar="HOST"
         ),
     ] = None,
-    rerank: Annotated[bool, option("--rerank", _SERVICE, "the page re-ranks until it is told otherwise")] = False,
+    rerank: Annotated[bool, option("--rerank", _SERVICE, "the page re-ranks unless it is switched off there")] = False,
     cluster: Annotated[
         bool, option("--cluster", CLUSTER, "serve by Ray Serve, on the cluster of RAY_ADDRESS or one started here")
     ] = False,

@@ -136,7 +136,7 @@ class Row:
         protocol: of the test split; "validation only" where no test split was opened.
         experiment: of its runs.
         method: as `raytrain.config.method_name` names it.
-        views: K, embeddings per item.
+        views: K, embeddings per item; None of an ensemble, whose members have theirs.
         composed: whether queries are a reference and a text.
         rerank: the temperatures in words; None without re-ranking.
         transductive: whether a query was ranked knowing all the other queries.
@@ -169,7 +169,7 @@ class Row:
     protocol: str
     experiment: str | None
     method: str
-    views: int
+    views: int | None
     composed: bool
     rerank: str | None
     transductive: bool

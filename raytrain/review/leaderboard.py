@@ -154,7 +154,7 @@ def _row(group: RowRuns, protocol_name: str, prices: Prices | None) -> Row:
         protocol=protocol_name,
         experiment=first.start.get("experiment"),
         method=method_name(first.config),
-        views=first.config.get("method.views", 1),
+        views=None if "ensemble.members" in first.config else first.config.get("method.views", 1),
         composed="recall_at_1" in first.val,
         rerank=None if kind == "plain" else _temperatures([v["rerank"] for v in val if v]),
         transductive=kind == "transductive",

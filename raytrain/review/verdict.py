@@ -205,7 +205,7 @@ def _against_recipe(board: Board, best: str, recipe: str) -> str:
 
 
 def _name(row: Row) -> str:
-    views = f"K = {row.views}, " if row.views > 1 else ""
+    views = f"K = {row.views}, " if row.views is not None and row.views > 1 else ""
     return f"{method_title(row)} ({views}{run_names(row)})"
 
 
