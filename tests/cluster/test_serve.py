@@ -14,7 +14,7 @@ pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 
 from raytrain.cluster import compat
-from raytrain.cluster.serve import NAME, deployment_options, serve_on_ray
+from raytrain.cluster.serve import NAME, _only_service, deployment_options, serve_on_ray
 from raytrain.errors import RaytrainError, UsageError
 from raytrain.retrieval.serve import Access, Limits
 
@@ -115,3 +115,20 @@ def test_a_relative_folder_of_a_job_is_refused(serve: SimpleNamespace, monkeypat
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(UsageError, match="RUN=runs/a is relative"):
         serve_here()
+
+
+def test_a_second_service_on_the_cluster_is_refused_and_ends_nothing(
+    serve: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def taken() -> None:
+        raise ValueError("The name raytrain-search is already taken")
+
+    actor = SimpleNamespace(options=lambda **more: SimpleNamespace(remote=taken))
+    monkeypatch.setattr(ray, "remote", lambda **more: lambda kind: actor)
+    monkeypatch.setattr("raytrain.cluster.serve._only_service", _only_service)
+    serve.applications = {NAME: None}
+    with pytest.raises(UsageError, match="runs on this cluster"):
+        serve_here()
+    assert not serve.calls
