@@ -241,7 +241,11 @@ def _by_all_rows(layer: nn.BatchNorm1d | nn.BatchNorm2d, rows: Tensor) -> Tensor
     return (normal * layer.weight + layer.bias).to(rows.dtype)
 
 
-GLOBAL = {nn.BatchNorm1d: GlobalBatchNorm1d, nn.BatchNorm2d: GlobalBatchNorm2d}
+GLOBAL: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: GlobalBatchNorm1d,
+    nn.BatchNorm2d: GlobalBatchNorm2d,
+}
+"""The form of a batch norm for several ranks."""
 
 
 def synchronise_batch_norm(module: nn.Module) -> nn.Module:

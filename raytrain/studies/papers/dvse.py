@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raytrain.config import RunConfig
+from raytrain.config import DVSEConfig, RunConfig
 from raytrain.studies.study import Claim, Factor, Level, Measure, Reference, Study, settings
 
 RSUM = Measure("rsum", "rsum")
@@ -137,8 +137,9 @@ def _batches(recipe: RunConfig) -> dict[str, Level]:
             "optim.num_epochs": max(1, round(ratio * recipe.optim.num_epochs)),
             "optim.decay_epochs": [max(1, round(ratio * epoch)) for epoch in recipe.optim.decay_epochs],
         }
-        if recipe.method.loss != "infonce":
-            changes["method.mean_warmup_epochs"] = ratio * recipe.method.mean_warmup_epochs
+        method = recipe.method
+        if isinstance(method, DVSEConfig) and method.loss != "infonce":
+            changes["method.mean_warmup_epochs"] = ratio * method.mean_warmup_epochs
         levels[f"batch {size}, equal steps"] = Level(changes)
     return levels
 
