@@ -4,9 +4,9 @@ Table: `raytrain data build karpathy --root DIR --out TABLE`, then `raytrain dat
 again with `lite2` and `minilm`. Images: the two features of the whole image (1,280 + 1,408); texts: MiniLM token states
 (384), averaged. `data.image_features=lite0` takes one encoder alone.
 
-`single_vector_flickr8k`, `dvse_flickr8k`, `mv_vse_flickr8k` and `pcmepp_flickr8k` each got ten trials of the search space
-`heads` on validation. DivE and MaxMatch take the single vector's settings as they are; docs/log.md has the results.
-Recipes on the grid, with each method's published loss: flickr8k_grid.py.
+`single_vector_flickr8k`, `dvse_flickr8k`, `mv_vse_flickr8k` and `pcmepp_flickr8k` each got ten trials of the search
+space `heads` on validation. DivE and MaxMatch take the single vector's settings as they are; docs/log.md has the
+results. Recipes on the grid, with each method's published loss: flickr8k_grid.py.
 """
 
 from __future__ import annotations

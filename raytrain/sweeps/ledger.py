@@ -75,10 +75,8 @@ class Ledger:
         self._shown_epoch[number] = epoch
         leader = self.leader()
         ahead = f"; best so far {leader['value']:.2f} ({leader['run']})" if leader else ""
-        self._say(
-            f"{self.run_folder(number).name} "
-            f"epoch {epoch}/{self.base.optim.num_epochs} best {self.select} {best:.2f}{ahead}"
-        )
+        epochs = self.running.get(number, {}).get("optim.num_epochs", self.base.optim.num_epochs)
+        self._say(f"{self.run_folder(number).name} epoch {epoch}/{epochs} best {self.select} {best:.2f}{ahead}")
         self.mirror.due(self.run_folder(number))
 
     def ended(self, number: int, changes: Mapping[str, Any], error: str | None = None) -> None:

@@ -132,3 +132,9 @@ def test_a_trial_whose_process_was_lost_before_it_began_is_handed_out_once_more(
     assert changes[0] == changes[1]
     assert study.get_trials()[0].state == TrialState.FAIL
     assert ledger.recorded[0]["state"] == "failed"
+
+
+def test_a_trial_that_trains_longer_than_the_base_says_so(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger.started(2, {"optim.num_epochs": 16})
+    ledger.epoch(2, 4, 2.0)
+    assert "s-t002 epoch 4/16 best" in capsys.readouterr().err
