@@ -37,6 +37,7 @@ BENCHES = (
     "loader",
     "epoch",
     "step",
+    "dropout",
     "gru",
     "gradient_cache",
     "encoding",
