@@ -26,7 +26,7 @@ from raytrain.review.cell_text import with_spread
 from raytrain.review.column import header_of
 from raytrain.review.columns import columns_of
 from raytrain.review.leaderboard import read_board
-from raytrain.review.tables import cells, explanation, markdown_table, summary, title
+from raytrain.review.tables import brief_rows, cells, explanation, markdown_table, summary, title
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -95,7 +95,7 @@ def readme_tables(board: Board, data_sets: Mapping[str, str], shown: Mapping[str
 def shown_cells(table: Table, names: Mapping[str, str]) -> list[list[str]]:
     """The header and a line per variant: its name, the columns of test, and its re-ranked rsum where a row has one."""
     re_ranked = {tuple(row.runs): row for row in table if row.transductive}
-    rows = [row for row in table if not row.rerank and without_seed(row.runs[0]) in names]
+    rows = [row for row in brief_rows(table) if not row.rerank and without_seed(row.runs[0]) in names]
     columns = [column for column in columns_of(rows, "brief") if column.name not in NOT_SHOWN] if rows else []
     lines = []
     for row in rows:

@@ -62,7 +62,7 @@ def test_the_readme_shows_the_commands_that_matter() -> None:
     }
 
 
-def test_the_results_are_narrow_tables_ranked_without_gaps() -> None:
+def test_the_results_are_narrow_tables_of_named_variants() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     results = text.partition("<!-- results: made by")[2].partition("<!-- end of results -->")[0]
     tables = re.findall(r"\*\*(.+)\*\*\n\n((?:\|.*\n)+)", results)
@@ -70,7 +70,8 @@ def test_the_results_are_narrow_tables_ranked_without_gaps() -> None:
     for title, table in tables:
         header, _, *rows = [line.strip("| \n").split(" | ") for line in table.splitlines()]
         assert "test" in title and len(header) <= 9
-        assert [int(row[0]) for row in rows] == list(range(1, len(rows) + 1))
+        names = [row[0] for row in rows]
+        assert len({*names}) == len(names) > 5 and all(name[0].isalpha() for name in names)
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
