@@ -4,9 +4,9 @@ Table: `raytrain data build products --root DIR --out TABLE`, then `raytrain dat
 again with `lite2` and `minilm`. Images: the two global vectors (1,280 + 1,408); texts: MiniLM token states (384),
 averaged; each through an MLP with a linear skip. `data.image_features=lite0` takes one encoder alone.
 
-The search space `heads` got ten trials around `rau_products`, and ten around TIRG; the sum, MGUR and the half-queries take
-the settings of the first as they are. The Combiner, which these do not suit and which no search was made for, has Lite0
-alone and one linear layer per input, as `rau_products_linear` has.
+The search space `heads` got ten trials around `rau_products`, and ten around TIRG; the sum, MGUR and the half-queries
+take the settings of the first as they are. The Combiner, which these do not suit and which no search was made for, has
+Lite0 alone and one linear layer per input, as `rau_products_linear` has.
 """
 
 from __future__ import annotations

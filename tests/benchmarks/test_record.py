@@ -50,9 +50,9 @@ def test_the_readme_has_the_rows_of_test_and_the_page_has_all(tmp_path: Path) ->
     make_run(tmp_path / "e" / "tested")
     make_run(tmp_path / "e" / "other", fingerprint="b" * 64, test=None)
     board = read_board(tmp_path)
-    shown = {"aaaaaaaaaaaa": {"tested": "DVSE as it comes", "trial": "another"}, "bbbbbbbbbbbb": {"other": "other"}}
+    shown = {"aaaaaaaaaaaa": {"tested": "DVSE as it comes", "trial": "not on test"}, "bbbbbbbbbbbb": {"other": "other"}}
     short, page = readme_tables(board, NAMES, shown), full_page(board, NAMES)
-    assert "| DVSE as it comes | 4 |" in short and "another" not in short and "other" not in short
+    assert "| DVSE as it comes | 4 |" in short and "not on test" not in short and "| other" not in short
     assert short.count("**") == 2
     assert "|" not in readme_tables(board, NAMES, {})
     assert page.count("\n## ") == 2 and "lr=0.001" in page and "3 runs: 3 finished." in page
