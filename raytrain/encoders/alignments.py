@@ -78,8 +78,8 @@ class AttentionFiltration(nn.Module):
     """Similarity attention filtration (SAF, section 3.4): a pair's alignments, averaged by sigmoid(BN(Linear(x))).
 
     In training, batch norm takes the statistics of one caption's alignments with all images of the batch, as the
-    released code does, so that captions can be computed separately. Alignments are computed from the embeddings of all
-    ranks: every rank holds all pairs, and the statistics are global without a gather.
+    released code does, so that captions can be computed separately. A rank compares its own captions with the images of
+    all ranks, and the statistics of all captions are gathered.
 
     Args:
         dim: S.

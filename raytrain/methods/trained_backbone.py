@@ -34,6 +34,7 @@ class TrainedBackbone(Method):
         }
         self.noise_shape, self.local_features = method.noise_shape, method.local_features
         self.monotone, self.texts_once, self.mixes_rows = method.monotone, method.texts_once, method.mixes_rows
+        self.averaged = method.averaged
 
     @property
     def over_features(self) -> Method:

@@ -20,19 +20,7 @@ from raytrain.retrieval.runs import finished_run, open_run
 def load(
     model: str | os.PathLike[str], device: str | torch.device | None = None, table: str | os.PathLike[str] | None = None
 ) -> Retriever:
-    """The trained model of a run or of an export, with the backbones that made its features.
-
-    Args:
-        model: folder of a run, whose best checkpoint is taken; one that `raytrain export` wrote; or a model of MLflow's
-            registry, models:/NAME@champion, in the store of MLFLOW_TRACKING_URI or else runs/mlflow.db.
-        device: "cpu", "cuda", ...; by default a GPU if there is one.
-        table: folder of the run's table, where it was moved since training. An export needs no table.
-
-    Raises:
-        UsageError: the folder holds no finished checkpoint, or no such device.
-        RefusedError: the run has not finished, or its table has changed since.
-        DataError: the checkpoint or the export is damaged, or the table is gone.
-    """
+    """As `raytrain.load`, whose arguments these are; its news goes to whoever listens, and errors are as they come."""
     where, folder = _device(device), model_folder(model)
     if is_portable(folder):
         if table is not None:

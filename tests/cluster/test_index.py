@@ -56,11 +56,11 @@ def test_a_negative_number_of_workers_is_an_error_of_usage(tmp_path: Path) -> No
 
 
 def test_actors_on_gpus_do_not_ask_this_process_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
+    index_options: dict[str, Any] = {}
     monkeypatch.setattr("raytrain.cluster.index.actors_on_ray", lambda *given: SimpleNamespace(gpus=True))
-    monkeypatch.setattr("raytrain.cluster.index.index_run", lambda run, **options: asked.update(options))
+    monkeypatch.setattr("raytrain.cluster.index.index_run", lambda run, **options: index_options.update(options))
     index_on_ray(tmp_path, 2, device=None)
-    assert (asked["device"], asked["embed_on"]) == (None, "cuda")
+    assert (index_options["device"], index_options["embed_on"]) == (None, "cuda")
 
 
 def test_an_address_that_each_machine_would_look_up_is_refused() -> None:

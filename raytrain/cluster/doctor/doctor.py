@@ -19,8 +19,6 @@ from raytrain.files import others_may_read
 
 LEAST_FREE_GB = 10.0  # a sweep keeps two checkpoints of each run
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-HEAD = "node:__internal_head__"
-"""The resource by which Ray marks the node of the head."""
 
 
 def doctor(storage: str | os.PathLike[str], address: str | None = None, tracking_uri: str | None = None) -> list[Check]:
@@ -131,7 +129,7 @@ def on_head() -> bool:
     import ray
 
     here = ray.get_runtime_context().get_node_id()
-    return any(node["NodeID"] == here and HEAD in node["Resources"] for node in ray.nodes())
+    return any(node["NodeID"] == here and compat.HEAD_NODE in node["Resources"] for node in ray.nodes())
 
 
 def _host(address: str) -> str:

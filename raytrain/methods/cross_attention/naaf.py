@@ -44,8 +44,8 @@ def boundary(matched: Tensor, mismatched: Tensor, penalty: float) -> Tensor:
 class Threshold(nn.Module):
     """NAAF's threshold, estimated while training: running sums of sampled words, and the thresholds they led to.
 
-    All of it is in buffers, which a checkpoint saves. Every rank computes all pairs, so every rank samples the same
-    words, and the buffers are equal without an exchange.
+    All of it is in buffers, which a checkpoint saves. Every rank is given the scores and sums of all pairs, so every
+    rank samples the same words, and the buffers are equal.
 
     Attributes:
         sampled: (3, 2) of matched and mismatched words since the last estimate: number, sum, sum of squares.

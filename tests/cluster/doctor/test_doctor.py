@@ -48,12 +48,12 @@ def test_the_dashboard_on_the_heads_loopback_is_asked_on_the_head_alone(monkeypa
     monkeypatch.setattr("raytrain.cluster.connect.connect", lambda address: {})
     monkeypatch.setattr("raytrain.cluster.resources.live_nodes", lambda: [{"CPU": 2.0}])
     monkeypatch.setattr(module.compat, "dashboard_url", lambda: "127.0.0.1:8265")
-    asked: list[str | None] = []
-    monkeypatch.setattr(module, "dashboard", lambda url: asked.append(url) or Check("dashboard", "ok", ""))
+    opened_addresses: list[str | None] = []
+    monkeypatch.setattr(module, "dashboard", lambda url: opened_addresses.append(url) or Check("dashboard", "ok", ""))
     monkeypatch.setattr(module, "on_head", lambda: False)
-    assert (module.cluster("head:6379")[-1].state, asked) == ("absent", [])
+    assert (module.cluster("head:6379")[-1].state, opened_addresses) == ("absent", [])
     monkeypatch.setattr(module, "on_head", lambda: True)
-    assert (module.cluster("head:6379")[-1].state, asked) == ("ok", ["127.0.0.1:8265"])
+    assert (module.cluster("head:6379")[-1].state, opened_addresses) == ("ok", ["127.0.0.1:8265"])
 
 
 def test_one_check_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
